@@ -1,0 +1,453 @@
+"""`ComputeClient`: jobs, files, workers, and the nine plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from cl_client.auth import AuthProvider, NoAuthProvider
+from cl_client.config import ComputeClientConfig
+from cl_client.exceptions import (
+    ComputeClientError,
+    JobTimeoutError,
+    ServerUnavailableError,
+    WorkerUnavailableError,
+)
+from cl_client.models import JobResponse, ServerHealth, WorkerCapabilities
+from cl_client.runtime import Runtime
+from cl_client.transfers import MultipartUpload, base_name, save_response
+from cl_client.waiting import Waiter, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from cl_client.models import TaskOutput
+    from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
+    from cl_client.plugins.base import JobCallback, SubmitOptions
+    from cl_client.plugins.clip_embedding import ClipEmbeddingClient
+    from cl_client.plugins.dino_embedding import DinoEmbeddingClient
+    from cl_client.plugins.exif import ExifClient
+    from cl_client.plugins.face_detection import FaceDetectionClient
+    from cl_client.plugins.face_embedding import FaceEmbeddingClient
+    from cl_client.plugins.hash import HashClient
+    from cl_client.plugins.hls_streaming import HlsStreamingClient
+    from cl_client.plugins.image_conversion import ImageConversionClient
+    from cl_client.plugins.media_thumbnail import MediaThumbnailClient
+    from cl_client.transfers import ByteProgress, FileSource
+
+logger = logging.getLogger("cl_client")
+
+_CAPABILITY_POLL = 1.0
+
+
+class ComputeClient:
+    """The client of a compute service: ``async with ComputeClient() as client``.
+
+    Making one does no I/O and needs no running loop; connections open on first use and end in `close`. One
+    client may serve several ``asyncio.run`` in turn, but not two loops at once.
+
+    Args:
+        base_url: The service's address, for instance ``http://server:8002``.
+        timeout: Seconds for connecting, and for each single read or write of a request; not for a job.
+        mqtt_broker: Host, ``host:port`` or URL (``mqtt``, ``mqtts``, ``ws``, ``wss``), or ``"off"``.
+        mqtt_port: The broker's port where ``mqtt_broker`` names none.
+        auth_provider: Who the client is; by default nobody, for servers in guest mode.
+        config: Everything else; arguments given here win over it.
+        pool_size: Idle connections that are kept.
+        pool_maxsize: Requests at the same time; further ones wait their turn.
+
+    Raises:
+        ConfigurationError: A setting is unusable.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        mqtt_broker: str | None = None,
+        mqtt_port: int | None = None,
+        auth_provider: AuthProvider | None = None,
+        *,
+        config: ComputeClientConfig | None = None,
+        pool_size: int | None = None,
+        pool_maxsize: int | None = None,
+    ) -> None:
+        given = {
+            "base_url": base_url,
+            "timeout": timeout,
+            "mqtt_broker": mqtt_broker,
+            "mqtt_port": mqtt_port,
+            "pool_size": pool_size,
+            "pool_maxsize": pool_maxsize,
+        }
+        self.config = ComputeClientConfig.create(**{**dict(config or ()), **_without_none(given)})
+        self._auth_provider = auth_provider or NoAuthProvider()
+        self._runtime: Runtime | None = None
+        self._closed = False
+
+    @cached_property
+    def clip_embedding(self) -> ClipEmbeddingClient:
+        """CLIP embeddings: what a picture shows."""
+        from cl_client.plugins.clip_embedding import ClipEmbeddingClient
+
+        return ClipEmbeddingClient(self)
+
+    @cached_property
+    def dino_embedding(self) -> DinoEmbeddingClient:
+        """DINO embeddings: how a picture looks."""
+        from cl_client.plugins.dino_embedding import DinoEmbeddingClient
+
+        return DinoEmbeddingClient(self)
+
+    @cached_property
+    def exif(self) -> ExifClient:
+        """Metadata of pictures."""
+        from cl_client.plugins.exif import ExifClient
+
+        return ExifClient(self)
+
+    @cached_property
+    def face_detection(self) -> FaceDetectionClient:
+        """Where faces are."""
+        from cl_client.plugins.face_detection import FaceDetectionClient
+
+        return FaceDetectionClient(self)
+
+    @cached_property
+    def face_embedding(self) -> FaceEmbeddingClient:
+        """Whose face it is."""
+        from cl_client.plugins.face_embedding import FaceEmbeddingClient
+
+        return FaceEmbeddingClient(self)
+
+    @cached_property
+    def hash(self) -> HashClient:
+        """Hashes of files."""
+        from cl_client.plugins.hash import HashClient
+
+        return HashClient(self)
+
+    @cached_property
+    def hls_streaming(self) -> HlsStreamingClient:
+        """Videos as HLS streams."""
+        from cl_client.plugins.hls_streaming import HlsStreamingClient
+
+        return HlsStreamingClient(self)
+
+    @cached_property
+    def image_conversion(self) -> ImageConversionClient:
+        """Pictures in other formats."""
+        from cl_client.plugins.image_conversion import ImageConversionClient
+
+        return ImageConversionClient(self)
+
+    @cached_property
+    def media_thumbnail(self) -> MediaThumbnailClient:
+        """Thumbnails of pictures and videos."""
+        from cl_client.plugins.media_thumbnail import MediaThumbnailClient
+
+        return MediaThumbnailClient(self)
+
+    async def __aenter__(self) -> Self:
+        self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every task, thread and connection. Idempotent; the next use opens new ones."""
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            await runtime.close()
+
+    def _open(self) -> Runtime:
+        """The resources of the running loop, made on first use."""
+        loop = asyncio.get_running_loop()
+        runtime = self._runtime
+        if runtime is not None and runtime.loop is not loop:
+            if not runtime.loop.is_closed():
+                raise ComputeClientError(
+                    "This client is in use on another event loop; make one client for each loop"
+                )
+            runtime.detach()
+            runtime = None
+        if runtime is None:
+            runtime = self._runtime = Runtime(self.config, self._auth_provider)
+            runtime.start()
+        return runtime
+
+    @property
+    def mqtt_monitor(self) -> MQTTJobMonitor:
+        """The MQTT side of this client; needs a running loop."""
+        return self._open().monitor
+
+    # Jobs.
+
+    async def submit_job(
+        self,
+        task_type: str,
+        source: FileSource,
+        fields: Mapping[str, str],
+        options: SubmitOptions[TaskOutput] | None = None,
+    ) -> JobResponse:
+        """Upload a file as a job of any task; the plugins' methods are the typed way to do so.
+
+        Args:
+            task_type: The task.
+            source: The file.
+            fields: Form fields of the request.
+            options: See `SubmitOptions`.
+        """
+        endpoint = self.config.get_plugin_endpoint(task_type)
+        options = options or {}
+        runtime = self._open()
+        upload = await MultipartUpload.open(fields, source)
+        require_worker = options.get("require_worker")
+        if self.config.require_worker if require_worker is None else require_worker:
+            await self._require_worker(task_type)
+        # Events count as complete only if push was there before the job was.
+        fresh = runtime.monitor.is_connected
+        runtime.tracker.submitting(1)
+        try:
+            job = await runtime.submit(endpoint, upload)
+            on_progress, on_complete = options.get("on_progress"), options.get("on_complete")
+            if on_progress is not None or on_complete is not None:
+                runtime.tracker.subscribe(job.job_id, on_progress, on_complete, submitted=job, fresh=fresh)
+            if options.get("wait"):
+                job = await self._wait(job.job_id, options.get("timeout"), None, options, job, fresh=fresh)
+        finally:
+            runtime.tracker.submitting(-1)
+        return job.raise_for_status() if options.get("raise_on_failure") else job
+
+    async def _require_worker(self, task_type: str) -> None:
+        """Busy workers serve a task as well as idle ones do."""
+        served = self._open().monitor.served() or (await self.get_capabilities()).capabilities
+        if task_type not in served:
+            raise WorkerUnavailableError([task_type], served)
+
+    async def get_job(self, job_id: str) -> JobResponse:
+        """Read a job as it is now.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+        """
+        return await self._open().read_job(job_id)
+
+    async def delete_job(self, job_id: str) -> None:
+        """Delete a job and its files, also while it runs.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+        """
+        await self._open().http.request("DELETE", self._job_path(job_id))
+
+    async def wait_for_job(
+        self,
+        job_id: str,
+        *,
+        poll_interval: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - part of the interface
+        raise_on_failure: bool = False,
+        delete_on_cancel: bool | None = None,
+    ) -> JobResponse:
+        """Wait until a job has ended, and return it in full; needs nothing but its id.
+
+        Args:
+            job_id: The job.
+            poll_interval: The longest pause in seconds between two reads of the safety net under MQTT.
+            timeout: Seconds; None for the config's ``wait_timeout``.
+            raise_on_failure: Raise `JobFailedError` for a job that failed.
+            delete_on_cancel: Delete the job when this wait is cancelled or times out.
+
+        Raises:
+            JobTimeoutError: The time is up; it carries the last known job.
+            JobNotFoundError: There is no such job, or it was deleted meanwhile.
+        """
+        options: SubmitOptions[TaskOutput] = {"delete_on_cancel": delete_on_cancel}
+        job = await self._wait(job_id, timeout, poll_interval, options, None)
+        return job.raise_for_status() if raise_on_failure else job
+
+    async def _wait(
+        self,
+        job_id: str,
+        seconds: float | None,
+        poll_interval: float | None,
+        options: SubmitOptions[TaskOutput],
+        submitted: JobResponse | None,
+        *,
+        fresh: bool = False,
+    ) -> JobResponse:
+        tracker = self._open().tracker
+        waiter = Waiter()
+        seconds = self.config.wait_timeout if seconds is None else seconds
+        subscription_id = tracker.follow(
+            job_id, waiter, submitted=submitted, fresh=fresh, max_interval=poll_interval
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter.ended
+        except TimeoutError:
+            raise JobTimeoutError(job_id, seconds or 0.0, tracker.last_known(job_id) or submitted) from None
+        finally:
+            tracker.unfollow(subscription_id)
+            wanted = options.get("delete_on_cancel")
+            delete = self.config.delete_on_cancel if wanted is None else wanted
+            if delete and waiter.abandoned:
+                await self._delete_abandoned(job_id)
+
+    async def _delete_abandoned(self, job_id: str) -> None:
+        try:
+            await asyncio.shield(asyncio.wait_for(self.delete_job(job_id), self.config.timeout))
+        except (ComputeClientError, TimeoutError) as exc:
+            logger.warning("job %s was abandoned but not deleted: %s", job_id, exc, extra={"job_id": job_id})
+
+    async def watch_job(self, job_id: str) -> AsyncGenerator[JobResponse]:
+        """Yield a job at every change that is seen; the last one is the full job.
+
+        Raises:
+            JobNotFoundError: There is no such job, or it was deleted meanwhile.
+        """
+        tracker = self._open().tracker
+        watcher = Watcher()
+        subscription_id = tracker.follow(job_id, watcher)
+        try:
+            while True:
+                update = await watcher.updates.get()
+                if isinstance(update, ComputeClientError):
+                    raise update
+                yield update
+                if update.status.is_terminal:
+                    return
+        finally:
+            tracker.unfollow(subscription_id)
+
+    def subscribe_job_updates(
+        self,
+        job_id: str,
+        on_progress: JobCallback[TaskOutput] | None = None,
+        on_complete: JobCallback[TaskOutput] | None = None,
+    ) -> str:
+        """Follow a job by its id; needs a running loop.
+
+        Args:
+            job_id: The job.
+            on_progress: Called for each change of status or progress, in order, never after completion.
+            on_complete: Called exactly once, with the full job; a job that was deleted meanwhile has the
+                status ``deleted``.
+
+        Returns:
+            The subscription's id, for `unsubscribe`.
+        """
+        return self._open().monitor.subscribe_job_updates(job_id, on_progress, on_complete)
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """End a subscription; others of the same job stay. Idempotent."""
+        if self._runtime is not None:
+            self._runtime.monitor.unsubscribe(subscription_id)
+
+    # Files.
+
+    async def download_job_file(
+        self,
+        job_id: str,
+        file_path: str,
+        dest: Path | str,
+        *,
+        on_progress: ByteProgress | None = None,
+    ) -> Path:
+        """Download one file of a job.
+
+        Args:
+            job_id: The job.
+            file_path: Its path below the job, for instance ``output/thumbnail.jpg``.
+            dest: The file to write, replaced if it is there, or a folder, where it keeps its own name.
+                Missing folders are made. The file appears when it is whole, or not at all.
+            on_progress: Called with the bytes done and the total, None where the server does not say it.
+
+        Returns:
+            Where the file is.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+            JobFileNotFoundError: The job has no such file.
+        """
+        runtime = self._open()
+        target = Path(dest)
+        if str(dest).endswith(("/", os.sep)) or await asyncio.to_thread(target.is_dir):
+            target /= base_name(file_path)
+        path = f"{self._job_path(job_id)}/files/{quote(file_path)}"
+        async with runtime.http.stream(path) as response:
+            return await save_response(response, target, on_progress)
+
+    # Workers and the server itself.
+
+    async def health(self) -> ServerHealth:
+        """Service, version and guest mode of the server."""
+        return await self._open().http.get("/", ServerHealth)
+
+    async def get_capabilities(self) -> WorkerCapabilities:
+        """How many workers are idle, per task type."""
+        return await self._open().http.get("/capabilities", WorkerCapabilities)
+
+    async def wait_for_workers(
+        self,
+        required_capabilities: Iterable[str],
+        timeout: float | None = None,  # noqa: ASYNC109 - part of the interface
+    ) -> dict[str, int]:
+        """Wait until every one of these tasks is served by a worker, idle or busy.
+
+        Args:
+            required_capabilities: Task types.
+            timeout: Seconds; None for the config's ``wait_timeout``.
+
+        Returns:
+            Idle workers per task type.
+
+        Raises:
+            WorkerUnavailableError: The time is up; names what is missing.
+        """
+        required = set(required_capabilities)
+        served: dict[str, int] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.wait_timeout if timeout is None else timeout):
+                while not required <= (served := await self._served()).keys():
+                    await self._next_worker_change()
+                return served
+        raise WorkerUnavailableError(sorted(required - served.keys()), served)
+
+    async def _served(self) -> dict[str, int]:
+        monitor = self._open().monitor
+        if monitor.is_connected and (served := monitor.served()):
+            return served
+        try:
+            return (await self.get_capabilities()).capabilities
+        except ServerUnavailableError as exc:
+            logger.debug("capabilities cannot be read: %s", exc)
+            return {}
+
+    async def _next_worker_change(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CAPABILITY_POLL):
+                await self._open().monitor.workers_changed.wait()
+
+    def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
+        """Call back with all present workers, by id, whenever one comes, goes, or turns busy or idle."""
+        return self._open().monitor.subscribe_worker_updates(callback)
+
+    def _job_path(self, job_id: str) -> str:
+        return f"{self.config.jobs_endpoint}/{quote(job_id, safe='')}"
+
+
+def _without_none(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,168 @@
+"""Everything this library raises. All of it derives from `ComputeClientError`.
+
+An answer of the server with an error status also is an `httpx.HTTPStatusError`, and a connection that
+cannot be had also is an `httpx.TransportError`, so that existing ``except`` clauses keep working.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cl_client.models import JobResponse
+
+
+class ComputeClientError(Exception):
+    """Base of every error of this library."""
+
+
+class InvalidParameterError(ComputeClientError, ValueError):
+    """A parameter is out of its range, found before anything was sent."""
+
+
+class UnknownTaskError(ComputeClientError, ValueError):
+    """There is no plugin of that name."""
+
+    def __init__(self, task_type: str, known: Sequence[str]) -> None:
+        """Name the task that was asked for and those that exist."""
+        super().__init__(f"Unknown task {task_type!r}; known tasks are: {', '.join(sorted(known))}")
+        self.task_type = task_type
+
+
+class ConfigurationError(ComputeClientError, ValueError):
+    """A setting is unusable; the message names it and where it came from."""
+
+
+class ServerUnavailableError(ComputeClientError, httpx.TransportError):
+    """The server cannot be reached: refused, reset, no such name, or a proxy in between failed."""
+
+
+class RequestTimeoutError(ServerUnavailableError, TimeoutError):
+    """One HTTP request took longer than its timeout; the message says which part of it."""
+
+
+class InvalidResponseError(ComputeClientError):
+    """The server's answer is not what it should be."""
+
+
+class HTTPError(ComputeClientError, httpx.HTTPStatusError):
+    """The server answered with an error status.
+
+    Attributes:
+        status_code: The HTTP status.
+        detail: The server's own words, or its status line where it gave none.
+    """
+
+    def __init__(self, message: str, *, response: httpx.Response, detail: str) -> None:
+        """Keep the request and the response, as httpx does."""
+        super().__init__(message, request=response.request, response=response)
+        self.status_code = response.status_code
+        self.detail = detail
+
+
+class InvalidRequestError(HTTPError):
+    """400, 422 and other refusals of what was asked; names the field and the server's reason."""
+
+
+class JobNotFoundError(HTTPError):
+    """404 on a job: it never existed, or it was deleted."""
+
+
+class JobFileNotFoundError(HTTPError):
+    """404 on a file of a job that exists."""
+
+
+class AuthenticationError(HTTPError):
+    """401: credentials are missing, wrong or expired."""
+
+
+class PermissionDeniedError(HTTPError):
+    """403: the credentials do not allow this."""
+
+
+class ServerBusyError(HTTPError):
+    """429 or 503: try again later.
+
+    Attributes:
+        retry_after: Seconds the server asked to wait, or None where it did not say.
+    """
+
+    def __init__(
+        self, message: str, *, response: httpx.Response, detail: str, retry_after: float | None = None
+    ) -> None:
+        """Keep the pause that the server asked for."""
+        super().__init__(message, response=response, detail=detail)
+        self.retry_after = retry_after
+
+
+class ServerError(HTTPError):
+    """Any other 5xx."""
+
+
+class JobError(ComputeClientError):
+    """Something about one job, which the error carries as ``job``."""
+
+    def __init__(self, message: str, job: JobResponse) -> None:
+        """Keep the job as it was known when the error arose."""
+        super().__init__(message)
+        self.job = job
+
+
+class JobFailedError(JobError):
+    """The job ended without success, and the caller asked for an exception."""
+
+    def __init__(self, job: JobResponse) -> None:
+        """Say the server's words."""
+        reason = job.error_message or "the server gave no reason"
+        super().__init__(f"Job {job.job_id} ({job.task_type}) {job.status}: {reason}", job)
+
+
+class JobNotFinishedError(JobError):
+    """The output was asked for before the job had ended."""
+
+    def __init__(self, job: JobResponse) -> None:
+        """Say how far the job is."""
+        super().__init__(
+            f"Job {job.job_id} ({job.task_type}) is {job.status} at {job.progress} %: "
+            "wait for it before asking for its output",
+            job,
+        )
+
+
+class JobTimeoutError(ComputeClientError, TimeoutError):
+    """The time for a job was up; the job itself goes on at the server.
+
+    Attributes:
+        job_id: The job that was waited for.
+        job: The last state that was seen, or None where the server never answered.
+    """
+
+    def __init__(self, job_id: str, timeout: float, job: JobResponse | None) -> None:
+        """Say how far the job was."""
+        state = f"it was {job.status} at {job.progress} %" if job else "the server never told its state"
+        super().__init__(
+            f"Job {job_id} did not end within {timeout:g} s; {state}. "
+            "It goes on at the server: wait for it again by its id."
+        )
+        self.job_id = job_id
+        self.job = job
+
+
+class WorkerUnavailableError(ComputeClientError):
+    """No worker serves what is needed.
+
+    Attributes:
+        missing: The task types that nobody serves.
+        available: Idle workers per task type, as last known.
+    """
+
+    def __init__(self, missing: Sequence[str], available: Mapping[str, int]) -> None:
+        """Name what is missing and what is there."""
+        there = ", ".join(f"{task} ({idle} idle)" for task, idle in sorted(available.items())) or "none"
+        super().__init__(f"No worker serves {', '.join(sorted(missing))}; workers there serve: {there}")
+        self.missing = tuple(missing)
+        self.available = dict(available)

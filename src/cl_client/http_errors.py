@@ -1,0 +1,116 @@
+"""From httpx's failures and the server's answers to the errors of this library."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, cast
+
+import httpx
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from cl_client.exceptions import (
+    AuthenticationError,
+    HTTPError,
+    InvalidRequestError,
+    JobFileNotFoundError,
+    JobNotFoundError,
+    PermissionDeniedError,
+    RequestTimeoutError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_MAX_DETAIL = 500
+_MAX_RETRY_AFTER = 300.0
+
+_BY_STATUS: dict[int, type[HTTPError]] = {401: AuthenticationError, 403: PermissionDeniedError}
+_BUSY = frozenset({429, 503})
+_NOT_FOUND = 404
+_FIRST_SERVER_ERROR = 500
+
+
+class _Problem(BaseModel):
+    """One entry of a 422's ``detail``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    loc: tuple[str | int, ...] = ()
+    msg: str = ""
+
+
+class _ErrorBody(BaseModel):
+    """``{"detail": ...}`` as FastAPI sends it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    detail: str | list[_Problem]
+
+
+_ERROR_BODY = TypeAdapter(_ErrorBody)
+
+
+@contextlib.contextmanager
+def translated(base_url: str) -> Generator[None]:
+    """Turn httpx's transport failures into this library's, the most specific first."""
+    try:
+        yield
+    except httpx.PoolTimeout as exc:
+        raise RequestTimeoutError(f"No connection to {base_url} became free in time") from exc
+    except httpx.ConnectTimeout as exc:
+        raise RequestTimeoutError(f"{base_url} did not accept a connection in time") from exc
+    except httpx.TimeoutException as exc:
+        kind = "take the request" if isinstance(exc, httpx.WriteTimeout) else "answer"
+        raise RequestTimeoutError(
+            f"{base_url} did not {kind} in time; raise `timeout` if it is just slow"
+        ) from exc
+    except httpx.ConnectError as exc:
+        raise ServerUnavailableError(f"Cannot connect to {base_url}: {exc}. Is the server running?") from exc
+    except httpx.TransportError as exc:
+        reason = str(exc) or type(exc).__name__
+        raise ServerUnavailableError(f"The connection to {base_url} broke: {reason}") from exc
+
+
+def detail_of(response: httpx.Response) -> str:
+    """The server's words for an error, or its status line."""
+    try:
+        detail = _ERROR_BODY.validate_json(response.content).detail
+    except (ValidationError, httpx.ResponseNotRead):
+        return f"{response.status_code} {response.reason_phrase}".strip()
+    if isinstance(detail, str):
+        return detail[:_MAX_DETAIL]
+    return "; ".join(f"{'.'.join(map(str, p.loc[1:] or p.loc))}: {p.msg}" for p in detail)[:_MAX_DETAIL]
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds from ``Retry-After``, a number or a date (RFC 9110, 10.2.3); capped at five minutes."""
+    value = cast("str | None", response.headers.get("Retry-After"))
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN
+
+
+def error_for(response: httpx.Response) -> HTTPError:
+    """The error that an answer stands for."""
+    status = response.status_code
+    detail = detail_of(response)
+    message = f"{response.request.method} {response.request.url.path}: {detail} (HTTP {status})"
+    if status in _BUSY:
+        return ServerBusyError(message, response=response, detail=detail, retry_after=retry_after(response))
+    if status == _NOT_FOUND and "/jobs/" in response.request.url.path:
+        kind = JobFileNotFoundError if detail.startswith("File not found") else JobNotFoundError
+        return kind(message, response=response, detail=detail)
+    fallback = ServerError if status >= _FIRST_SERVER_ERROR else InvalidRequestError
+    return _BY_STATUS.get(status, fallback)(message, response=response, detail=detail)

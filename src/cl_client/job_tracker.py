@@ -1,0 +1,377 @@
+"""What is known of each followed job: MQTT events and HTTP reads, joined into one story that goes forward.
+
+Events are hints and HTTP is the truth: an event carries no output, and a failure may have no event at all. So
+the end of a job is always read over HTTP, and a job without news is read on a growing interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from cl_client.exceptions import (
+    AuthenticationError,
+    ComputeClientError,
+    InvalidRequestError,
+    JobNotFoundError,
+    PermissionDeniedError,
+)
+from cl_client.models import JobResponse, JobStatus
+from cl_client.subscriptions import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from cl_client.config import ComputeClientConfig
+    from cl_client.models import JobEvent, TaskOutput
+    from cl_client.plugins.base import JobCallback
+
+logger = logging.getLogger("cl_client.jobs")
+
+_RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
+_ENDED_RANK = 2
+_EARLY_JOBS = 1000
+_EARLY_EVENTS = 128
+_GROWTH = 1.6
+# Repeating these cannot help: whoever waits is told at once.
+_HOPELESS = (AuthenticationError, PermissionDeniedError, InvalidRequestError)
+
+
+class Listener(Protocol):
+    """What the tracker tells about a job: a `Subscription`, or somebody who waits."""
+
+    def progress(self, job: JobResponse) -> None:
+        """A change of status or progress."""
+
+    def complete(self, job: JobResponse) -> None:
+        """The full job, once."""
+
+
+@runtime_checkable
+class ErrorListener(Listener, Protocol):
+    """A listener that also wants to know why the job could not be read."""
+
+    def failed(self, error: ComputeClientError) -> None:
+        """Reading the job met an error that repeating cannot mend, or the job is gone."""
+
+
+@dataclass(slots=True, eq=False)
+class FollowedJob:
+    """One job's state; ``job`` is the last one told, None until the first news."""
+
+    job_id: str
+    task_type: str
+    max_interval: float | None = None
+    job: JobResponse | None = None
+    rank: int = -1
+    percent: int = 0
+    interval: float = 0.0
+    listeners: dict[str, Listener] = field(default_factory=dict[str, Listener])
+    timer: asyncio.TimerHandle | None = None
+    read: asyncio.Task[None] | None = None
+    read_again: bool = False
+    ending: bool = False
+    """An event said that it has ended; the full job is still to be read."""
+    running_since: float = 0.0
+    troubled: bool = False
+
+
+class JobTracker:
+    """Follows any number of jobs for one event loop.
+
+    Args:
+        read_job: Reads a job over HTTP.
+        config: Intervals and limits.
+        push_is_live: Whether MQTT events arrive at present.
+    """
+
+    def __init__(
+        self,
+        read_job: Callable[[str], Awaitable[JobResponse]],
+        config: ComputeClientConfig,
+        push_is_live: Callable[[], bool],
+    ) -> None:
+        self._read_job = read_job
+        self._config = config
+        self._push_is_live = push_is_live
+        self._jobs: dict[str, FollowedJob] = {}
+        self._owners: dict[str, FollowedJob] = {}
+        self._early: OrderedDict[str, list[JobEvent]] = OrderedDict()
+        self._reads = asyncio.Semaphore(config.max_concurrent_reads)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._submitting = 0
+        self._closed = False
+        self.read_count = 0
+
+    @property
+    def followed(self) -> int:
+        """How many jobs are followed."""
+        return len(self._jobs)
+
+    async def close(self) -> None:
+        """End every task and timer; nobody is told anything more."""
+        self._closed = True
+        for followed in list(self._jobs.values()):
+            self._forget(followed)
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Following.
+
+    def subscribe(
+        self,
+        job_id: str,
+        on_progress: JobCallback[TaskOutput] | None,
+        on_complete: JobCallback[TaskOutput] | None,
+        *,
+        submitted: JobResponse | None = None,
+        fresh: bool = False,
+    ) -> str:
+        """Add a pair of callbacks; see `follow`."""
+        subscription = Subscription(job_id, on_progress, on_complete, self._own_task)
+        return self.follow(job_id, subscription, submitted=submitted, fresh=fresh)
+
+    def follow(
+        self,
+        job_id: str,
+        listener: Listener,
+        *,
+        submitted: JobResponse | None = None,
+        fresh: bool = False,
+        max_interval: float | None = None,
+    ) -> str:
+        """Add a listener to a job and return the id of that subscription.
+
+        Args:
+            job_id: The job.
+            listener: Who is told.
+            submitted: The answer of the submit call, where this process submitted the job.
+            fresh: Push was live before the job was submitted, so that no event can have been missed and the
+                first read can wait for the safety net.
+            max_interval: The longest pause of the safety net for this job.
+        """
+        if self._closed:
+            raise ComputeClientError("The client is closed; make a new one to follow jobs")
+        followed = self._jobs.get(job_id)
+        if followed is None:
+            followed = FollowedJob(job_id, submitted.task_type if submitted else "", max_interval)
+            followed.interval = self._config.poll_min
+            self._jobs[job_id] = followed
+        elif max_interval is not None:
+            followed.max_interval = min(max_interval, followed.max_interval or max_interval)
+        subscription_id = secrets.token_hex(8)
+        followed.listeners[subscription_id] = listener
+        self._owners[subscription_id] = followed
+        asyncio.get_running_loop().call_soon(self._begin, followed, submitted, fresh)
+        return subscription_id
+
+    def _begin(self, followed: FollowedJob, submitted: JobResponse | None, fresh: bool) -> None:  # noqa: FBT001
+        """First news for a new listener: never inside `follow`, whose caller does not have the id yet."""
+        if self._jobs.get(followed.job_id) is not followed:
+            return
+        if submitted is not None:
+            self._merge(followed, submitted)
+        for event in self._early.pop(followed.job_id, ()):
+            self.on_event(event)
+        if followed.ending or (fresh and followed.job is not None):
+            self._schedule(followed)
+        else:
+            self._start_read(followed)
+
+    def unfollow(self, subscription_id: str) -> None:
+        """Remove one listener; the job's other listeners stay. Idempotent."""
+        followed = self._owners.pop(subscription_id, None)
+        if followed is None:
+            return
+        listener = followed.listeners.pop(subscription_id, None)
+        if isinstance(listener, Subscription):
+            listener.cancel()
+        if not followed.listeners:
+            self._forget(followed)
+
+    def last_known(self, job_id: str) -> JobResponse | None:
+        """The last state of a followed job."""
+        followed = self._jobs.get(job_id)
+        return followed.job if followed else None
+
+    def submitting(self, change: int) -> None:
+        """Count the submit calls on their way: only while there are any are early events worth keeping."""
+        self._submitting += change
+
+    # News.
+
+    def on_event(self, event: JobEvent) -> None:
+        """Take an MQTT event: one look-up, whatever the number of followed jobs."""
+        followed = self._jobs.get(event.job_id)
+        if followed is None:
+            if self._submitting:
+                self._keep_early(event)
+            return
+        status = JobStatus.from_wire(event.event_type)
+        if status.is_terminal:
+            if not followed.ending:
+                followed.ending = True
+                self._start_read(followed)
+            return
+        if followed.job is None:
+            # Nothing is known that could be told; the first read is on its way and brings it up to date.
+            return
+        if self._advances(followed, status, event.progress):
+            update = {"status": status, "raw_status": event.event_type, "progress": followed.percent}
+            self._tell(followed, followed.job.model_copy(update=update))
+            self._schedule(followed)
+
+    def _keep_early(self, event: JobEvent) -> None:
+        events = self._early.setdefault(event.job_id, [])
+        if len(events) < _EARLY_EVENTS or JobStatus.from_wire(event.event_type).is_terminal:
+            events.append(event)
+        while len(self._early) > _EARLY_JOBS:
+            self._early.popitem(last=False)
+
+    def on_worker_idle(self, capabilities: Collection[str], busy_since: float) -> None:
+        """A worker became idle: whatever began while it was busy may have ended without an event."""
+        for followed in list(self._jobs.values()):
+            running = followed.rank == _RANK[JobStatus.PROCESSING] and followed.running_since >= busy_since
+            if running and (not followed.task_type or followed.task_type in capabilities):
+                followed.interval = self._config.poll_min
+                self._start_read(followed)
+
+    def reconcile(self) -> None:
+        """Read every followed job: after a reconnect, or after messages were dropped."""
+        for followed in list(self._jobs.values()):
+            self._start_read(followed)
+
+    def on_push_lost(self) -> None:
+        """Push ended: the longer intervals no longer hold."""
+        for followed in list(self._jobs.values()):
+            followed.interval = self._config.poll_min
+            self._schedule(followed)
+
+    def _advances(self, followed: FollowedJob, status: JobStatus, percent: int) -> bool:
+        """Whether this is news; takes it in if so."""
+        rank = _RANK.get(status, _ENDED_RANK)
+        percent = max(percent, followed.percent)
+        if rank < followed.rank or (rank == followed.rank and percent == followed.percent):
+            return False
+        if rank == _RANK[JobStatus.PROCESSING] and followed.rank < rank:
+            followed.running_since = asyncio.get_running_loop().time()
+        followed.rank, followed.percent = rank, percent
+        return True
+
+    def _merge(self, followed: FollowedJob, job: JobResponse) -> None:
+        """Take in a job as HTTP told it."""
+        followed.task_type = job.task_type
+        if job.status.is_terminal:
+            self._complete(followed, job)
+            return
+        advances = self._advances(followed, job.status, job.progress)
+        if followed.rank > _RANK[job.status] or followed.percent > job.progress:
+            behind = {"progress": followed.percent}
+            if followed.job is not None and followed.rank > _RANK[job.status]:
+                behind |= {"status": followed.job.status, "raw_status": followed.job.raw_status}
+            job = job.model_copy(update=behind)
+        followed.job = job
+        if advances:
+            self._tell(followed, job)
+
+    def _tell(self, followed: FollowedJob, job: JobResponse) -> None:
+        followed.job = job
+        for subscription_id, listener in list(followed.listeners.items()):
+            if subscription_id in followed.listeners:
+                listener.progress(job)
+
+    def _complete(self, followed: FollowedJob, job: JobResponse) -> None:
+        followed.job = job
+        listeners = dict(followed.listeners)
+        self._forget(followed)
+        for listener in listeners.values():
+            if not self._closed:
+                listener.complete(job)
+
+    def _forget(self, followed: FollowedJob) -> None:
+        if self._jobs.get(followed.job_id) is followed:
+            del self._jobs[followed.job_id]
+        for subscription_id in followed.listeners:
+            self._owners.pop(subscription_id, None)
+        followed.listeners.clear()
+        if followed.timer is not None:
+            followed.timer.cancel()
+        if followed.read is not None and followed.read is not asyncio.current_task():
+            followed.read.cancel()
+
+    # Reading.
+
+    def _schedule(self, followed: FollowedJob) -> None:
+        """The safety net: read again after a pause that grows."""
+        if followed.timer is not None:
+            followed.timer.cancel()
+        if self._closed or self._jobs.get(followed.job_id) is not followed:
+            return
+        config = self._config
+        longest = config.poll_interval_push if self._push_is_live() else config.poll_interval
+        longest = min(longest, followed.max_interval or longest)
+        pause = min(followed.interval, longest)
+        followed.interval = min(followed.interval * _GROWTH, longest)
+        loop = asyncio.get_running_loop()
+        followed.timer = loop.call_later(pause, self._start_read, followed)
+
+    def _start_read(self, followed: FollowedJob) -> None:
+        if self._closed or self._jobs.get(followed.job_id) is not followed:
+            return
+        if followed.read is not None:
+            followed.read_again = True
+            return
+        followed.read = asyncio.ensure_future(self._read(followed))
+        self._own_task(followed.read, running=True)
+        followed.read.add_done_callback(lambda task: self._own_task(task, running=False))
+
+    async def _read(self, followed: FollowedJob) -> None:
+        try:
+            async with self._reads:
+                followed.read_again = False
+                self.read_count += 1
+                job = await self._read_job(followed.job_id)
+        except ComputeClientError as exc:
+            self._on_read_error(followed, exc)
+        else:
+            followed.troubled = False
+            self._merge(followed, job)
+        finally:
+            followed.read = None
+        if followed.read_again:
+            self._start_read(followed)
+        else:
+            self._schedule(followed)
+
+    def _on_read_error(self, followed: FollowedJob, error: ComputeClientError) -> None:
+        listeners = dict(followed.listeners)
+        if isinstance(error, (JobNotFoundError, *_HOPELESS)):
+            for subscription_id, listener in listeners.items():
+                if isinstance(listener, ErrorListener):
+                    self.unfollow(subscription_id)
+                    listener.failed(error)
+        if isinstance(error, JobNotFoundError):
+            known = followed.job or JobResponse(
+                job_id=followed.job_id, task_type=followed.task_type, status=JobStatus.DELETED, raw_status=""
+            )
+            gone = {"status": JobStatus.DELETED, "error_message": str(error)}
+            self._complete(followed, known.model_copy(update=gone))
+            return
+        level = logging.DEBUG if followed.troubled else logging.WARNING
+        followed.troubled = True
+        logger.log(
+            level, "job %s cannot be read: %s", followed.job_id, error, extra={"job_id": followed.job_id}
+        )
+
+    def _own_task(self, task: asyncio.Task[None], running: bool) -> None:  # noqa: FBT001 - a signal
+        if running:
+            self._tasks.add(task)
+        else:
+            self._tasks.discard(task)

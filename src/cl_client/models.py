@@ -1,0 +1,207 @@
+"""What the server says, as pydantic models: jobs, workers, capabilities, health.
+
+Field names and units mirror the wire. All models are frozen and keep unknown fields, so that a newer
+server's additions reach the caller.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias, cast
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from typing_extensions import TypeVar
+
+from cl_client.exceptions import InvalidResponseError, JobFailedError, JobNotFinishedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JSONObject: TypeAlias = dict[str, JsonValue]
+
+
+class JobStatus(StrEnum):
+    """Where a job stands, in one vocabulary for all server generations."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DELETED = "deleted"
+    """The server no longer knows the job; no server says this word, the client concludes it from a 404."""
+    UNKNOWN = "unknown"
+    """A word of a newer server; treated as "not ended"."""
+
+    @classmethod
+    def from_wire(cls, word: str) -> JobStatus:
+        """Translate a server's word; ``error`` is a failure, ``in_progress`` is processing."""
+        return _WIRE_WORDS.get(word.strip().lower(), cls.UNKNOWN)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can follow this status."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.DELETED})
+_WIRE_WORDS = {status.value: status for status in JobStatus} | {
+    "error": JobStatus.FAILED,
+    "in_progress": JobStatus.PROCESSING,
+}
+
+
+def _clamp_progress(value: object) -> object:
+    """Servers store 0-100; a float or a value outside is rounded into that range."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN
+        return round(min(max(value, 0), 100))
+    return value
+
+
+def _read_status(word: object) -> JobStatus:
+    return JobStatus.from_wire(str(word))
+
+
+Progress = Annotated[int, BeforeValidator(_clamp_progress), Field(ge=0, le=100)]
+
+
+class ServerModel(BaseModel):
+    """Base of everything a server sends: frozen, unknown fields kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+
+class TaskOutput(ServerModel):
+    """A task's ``task_output``; each plugin has a subclass with typed fields."""
+
+
+OutputT_co = TypeVar("OutputT_co", bound=TaskOutput, default=TaskOutput, covariant=True)
+
+
+class JobResponse(ServerModel, Generic[OutputT_co]):
+    """A job as the server knows it.
+
+    Attributes:
+        job_id: The server's identifier of the job.
+        task_type: The plugin's task, for instance ``"hash"``.
+        status: The normalised status; compares equal to ``"completed"``, ``"failed"`` and so on.
+        raw_status: The server's own word for the status.
+        progress: 0-100 percent.
+        params: The task's parameters as the server stored them.
+        task_output: What the task reported, exactly as sent; None until the job has completed.
+        error_message: The server's words for a failure.
+        priority: 0-10. Stored by servers, but their queue is first come, first served.
+        created_at: Milliseconds since the epoch; ``updated_at``, ``started_at``, ``completed_at`` alike.
+    """
+
+    job_id: str = Field(min_length=1)
+    task_type: str
+    status: Annotated[JobStatus, BeforeValidator(_read_status)]
+    raw_status: str
+    progress: Progress = 0
+    params: JSONObject = Field(default_factory=dict)
+    task_output: JSONObject | None = None
+    error_message: str | None = None
+    priority: int = 5
+    created_at: int | None = None
+    updated_at: int | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_raw_status(cls, data: object) -> object:
+        if isinstance(data, dict) and "raw_status" not in data:
+            fields = cast("Mapping[str, object]", data)
+            return {**fields, "raw_status": str(fields.get("status", ""))}
+        return cast("object", data)
+
+    @property
+    def output(self) -> OutputT_co:
+        """The typed output of the task.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted, so there is no output.
+            InvalidResponseError: The server's output does not have the task's shape.
+        """
+        from cl_client.plugins import output_model
+
+        if not self.status.is_terminal:
+            raise JobNotFinishedError(self)
+        self.raise_for_status()
+        model = output_model(self.task_type)
+        try:
+            return cast("OutputT_co", model.model_validate(self.task_output or {}))
+        except ValueError as exc:
+            message = f"The output of job {self.job_id} is not what {self.task_type} promises: {exc}"
+            raise InvalidResponseError(message) from exc
+
+    def raise_for_status(self) -> JobResponse[OutputT_co]:
+        """Raise if the job ended without success, else return the job itself.
+
+        Raises:
+            JobFailedError: The job failed or was deleted; the message holds the server's words.
+        """
+        if self.status in {JobStatus.FAILED, JobStatus.DELETED}:
+            raise JobFailedError(self)
+        return self
+
+
+class JobEvent(ServerModel):
+    """One message on the job event topic: flat, without output and without error text."""
+
+    job_id: str = Field(min_length=1)
+    event_type: str
+    timestamp: int = 0
+    progress: Progress = 0
+
+
+class WorkerCapability(ServerModel):
+    """One worker's announcement on its retained topic.
+
+    Attributes:
+        worker_id: From ``worker_id`` or, on older servers, ``id``.
+        capabilities: The task types that the worker runs.
+        idle_count: 1 when it is free, 0 when it is busy.
+        timestamp: Milliseconds since the epoch on the worker's clock.
+    """
+
+    worker_id: str = Field(validation_alias=AliasChoices("worker_id", "id"), min_length=1)
+    capabilities: tuple[str, ...] = ()
+    idle_count: int = Field(default=0, ge=0)
+    timestamp: int = 0
+
+
+class WorkerCapabilities(ServerModel):
+    """The answer of ``/capabilities``: how many workers are idle, per task type."""
+
+    num_workers: int = 0
+    capabilities: dict[str, int] = Field(default_factory=dict)
+
+
+class ServerHealth(ServerModel):
+    """The answer of ``/``; ``guest_mode`` is None where the server does not say (generation A)."""
+
+    status: str
+    service: str = ""
+    version: str = ""
+    guest_mode: bool | None = Field(default=None, validation_alias=AliasChoices("guestMode", "guest_mode"))
+
+
+class TaskParams(BaseModel):
+    """A task's own parameters: validated here before anything is sent, and again by the local server.
+
+    Field names are the form fields of the wire. ``None`` is left out of the form, a bool becomes
+    ``true`` or ``false``; anything else a subclass serialises to text itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def form_fields(self) -> dict[str, str]:
+        """The parameters as multipart form fields."""
+        dumped = self.model_dump(mode="json", exclude_none=True)
+        fields = cast("Mapping[str, JsonValue]", dumped)
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in fields.items()
+        }

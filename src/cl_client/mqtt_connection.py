@@ -1,0 +1,456 @@
+"""One MQTT connection: paho in a thread of its own, joined to the event loop without ever blocking it.
+
+The thread connects, reads and reconnects; whatever it learns goes into a bounded queue, and one wake-up of
+the loop takes everything that has gathered there. No callback of paho runs foreign code, because an exception
+inside one would end paho's network loop without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from paho.mqtt.reasoncodes import ReasonCode
+    from pydantic import SecretStr
+
+    from cl_client.mqtt_address import BrokerAddress
+
+logger = logging.getLogger("cl_client.mqtt")
+
+QOS = 1
+
+# CONNACK reason codes, MQTT 5.0 section 3.2.2.2; paho translates the codes of 3.1.1 into these.
+_UNSUPPORTED_PROTOCOL = 0x84
+_REFUSED = frozenset({0x86, 0x87, 0x8A, 0x8C})  # credentials, not authorised, banned, bad auth method
+
+
+class MQTTMessage(NamedTuple):
+    """A message as it came."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class ConnectionState(StrEnum):
+    """What the connection is doing."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    """Connected, and every subscription is acknowledged by the broker."""
+    DISCONNECTED = "disconnected"
+    REFUSED = "refused"
+    """The broker does not accept these credentials; tried again at a very slow pace."""
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How to connect; times in seconds.
+
+    Attributes:
+        keepalive: Longest silence before the broker is asked for a sign of life.
+        connect_timeout: For TCP and TLS, and again for the broker's CONNACK and SUBACK.
+        reconnect_min: The first pause before connecting again; it doubles, with jitter of up to half.
+        reconnect_max: The longest such pause.
+        refused_pause: The pause after the broker refused the credentials.
+        session_expiry: How long an MQTT 5 broker keeps messages for a client that is away.
+        queue_limit: Messages that may wait for the loop; above it see `MQTTConnection`.
+        username: Name of the user, where the address has none.
+        password: The user's password, where the address has none.
+        ssl_context: For ``mqtts`` and ``wss``; None for the system's default.
+    """
+
+    keepalive: int = 30
+    connect_timeout: float = 5.0
+    reconnect_min: float = 0.25
+    reconnect_max: float = 30.0
+    refused_pause: float = 300.0
+    session_expiry: int = 300
+    queue_limit: int = 20_000
+    username: str | None = None
+    password: SecretStr | None = None
+    ssl_context: ssl.SSLContext | None = None
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What one connection has reached so far; touched by paho's thread alone."""
+
+    deadline: float
+    refused: ReasonCode | None = None
+    answered: bool = False
+    live: bool = False
+
+    @property
+    def refuses_protocol(self) -> bool:
+        return self.refused is not None and self.refused.value == _UNSUPPORTED_PROTOCOL
+
+
+class MQTTConnection:
+    """A connection that keeps itself up until it is closed.
+
+    Args:
+        address: The broker.
+        topics: Filters to subscribe to (QoS 1) on every connection.
+        on_messages: Called on the loop with everything that came since the last call.
+        on_state: Called on the loop when the state changes.
+        on_overflow: Called on the loop after messages had to be dropped because the loop did not keep up:
+            whoever follows something must look at the truth again.
+        options: Times, limits and credentials.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        topics: Sequence[str] = (),
+        on_messages: Callable[[list[MQTTMessage]], None] | None = None,
+        on_state: Callable[[ConnectionState], None] | None = None,
+        on_overflow: Callable[[], None] | None = None,
+        options: ConnectionOptions | None = None,
+    ) -> None:
+        self.address = address
+        self.state = ConnectionState.DISCONNECTED
+        self.problem: str | None = None
+        self.dropped = 0
+        self._topics = tuple(topics)
+        self._on_messages = on_messages
+        self._on_state = on_state
+        self._on_overflow = on_overflow
+        self._options = options or ConnectionOptions()
+        # Two processes with one client id would throw each other out for ever.
+        self._client_id = f"cl_client-{secrets.token_hex(8)}"
+        self._protocol = MQTTProtocolVersion.MQTTv5
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._inbox: deque[MQTTMessage | ConnectionState | int] = deque()
+        self._overflowed = False
+        self._wake_pending = False
+        self._paho: paho.Client | None = None
+        self._attempt = _Attempt(deadline=0.0)
+        self._outbox: deque[tuple[str, bytes, bool]] = deque()
+        self._unacknowledged: set[int] = set()
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages arrive right now, as far as the loop has been told."""
+        return self.state is ConnectionState.CONNECTED
+
+    def start(self) -> None:
+        """Begin to connect; returns at once. Needs a running loop."""
+        if self._thread is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name=f"mqtt-{self.address.host}", daemon=True)
+        self._thread.start()
+
+    async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
+        """Wait until connected and subscribed; False when that did not happen in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self.state not in {ConnectionState.CONNECTED, ConnectionState.CLOSED}:
+                    await self._changed.wait()
+        return self.connected
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send with QoS 1; call it on the loop. Kept in order until there is a connection."""
+        self._outbox.append((topic, payload, retain))
+        if self.connected:
+            self._send_outbox()
+
+    async def flush(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
+        """Wait until the broker has acknowledged everything; False when it did not in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._outbox or self._unacknowledged:
+                    await self._changed.wait()
+        return not (self._outbox or self._unacknowledged)
+
+    async def close(self) -> None:
+        """Disconnect and wait until the thread has ended. Idempotent.
+
+        Takes up to ``connect_timeout`` while a host does not answer, without blocking the loop.
+        """
+        if self._thread is not None:
+            self.detach()
+            await self._ended.wait()
+            self._thread.join()
+        self.state = ConnectionState.CLOSED
+        self._changed.set()
+
+    def detach(self) -> None:
+        """Ask the thread to end, without waiting: also from another loop than the connection's own."""
+        self._closing.set()
+        client = self._paho
+        if client is not None:
+            client.disconnect()
+
+    # The loop's side.
+
+    def _take_inbox(self) -> None:
+        """Hand over what has gathered; the one place where the thread's news reach the loop."""
+        with self._lock:
+            items = list(self._inbox)
+            self._inbox.clear()
+            self._wake_pending = False
+            overflowed, self._overflowed = self._overflowed, False
+        messages: list[MQTTMessage] = []
+        for item in items:
+            if isinstance(item, MQTTMessage):
+                messages.append(item)
+                continue
+            self._hand_over(messages)
+            messages = []
+            if isinstance(item, ConnectionState):
+                self._change_state(item)
+            else:
+                self._unacknowledged.discard(item)
+                self._announce_change()
+        self._hand_over(messages)
+        if overflowed:
+            logger.warning(
+                "%s: more messages than the loop could take; %d dropped", self.address, self.dropped
+            )
+            if self._on_overflow is not None:
+                self._on_overflow()
+
+    def _hand_over(self, messages: list[MQTTMessage]) -> None:
+        if messages and self._on_messages is not None and not self._closing.is_set():
+            self._on_messages(messages)
+
+    def _change_state(self, state: ConnectionState) -> None:
+        self.state = state
+        if self.connected:
+            self._send_outbox()
+        self._announce_change()
+        if self._on_state is not None and not self._closing.is_set():
+            self._on_state(state)
+
+    def _announce_change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _send_outbox(self) -> None:
+        # paho only queues here: its thread writes, see `_client_for`.
+        while self._outbox and self._paho is not None:
+            topic, payload, retain = self._outbox.popleft()
+            self._unacknowledged.add(self._paho.publish(topic, payload, QOS, retain).mid)
+
+    # The thread's side.
+
+    def _run(self) -> None:
+        try:
+            self._keep_connected()
+        except Exception:
+            logger.exception("%s: the connection's thread ended by a fault of its own", self.address)
+        finally:
+            self._call_loop(self._ended.set)
+
+    def _keep_connected(self) -> None:
+        """Connect, serve, pause, again, until closing."""
+        pause = self._options.reconnect_min
+        while not self._closing.is_set():
+            self._tell(ConnectionState.CONNECTING)
+            attempt = self._connect_and_serve()
+            if self._closing.is_set():
+                return
+            if self._protocol is MQTTProtocolVersion.MQTTv5 and attempt.refuses_protocol:
+                self._fall_back("the broker refuses MQTT 5")
+                continue
+            if attempt.live:
+                pause = self._options.reconnect_min
+            refused = attempt.refused is not None and attempt.refused.value in _REFUSED
+            self._tell(ConnectionState.REFUSED if refused else ConnectionState.DISCONNECTED)
+            # Jitter, so that a broker that comes back does not meet all its clients in one instant.
+            wait = self._options.refused_pause if refused else pause * random.uniform(0.5, 1.0)  # noqa: S311
+            self._closing.wait(wait)
+            pause = min(pause * 2, self._options.reconnect_max)
+
+    def _fall_back(self, reason: str) -> None:
+        logger.debug("%s: %s, going on with 3.1.1", self.address, reason)
+        self._protocol = MQTTProtocolVersion.MQTTv311
+        self._paho = None
+
+    def _connect_and_serve(self) -> _Attempt:
+        """One connection from its start to its end."""
+        attempt = _Attempt(deadline=time.monotonic() + self._options.connect_timeout)
+        client = self._client_for(attempt)
+        try:
+            self._open(client)
+        except (OSError, ValueError) as exc:
+            self._report(f"cannot connect: {exc}")
+            return attempt
+        attempt.deadline = time.monotonic() + self._options.connect_timeout
+        result = MQTTErrorCode.MQTT_ERR_SUCCESS
+        while result == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if self._closing.is_set():
+                client.disconnect()
+            elif not attempt.live and time.monotonic() > attempt.deadline:
+                self._report(f"no answer to CONNECT or SUBSCRIBE within {self._options.connect_timeout:g} s")
+                client.disconnect()
+            result = client.loop(timeout=0.1 if not attempt.live else 1.0)
+        # A broker that only knows 3.1.1 may hang up on an MQTT 5 CONNECT without an answer.
+        if (
+            not attempt.answered
+            and not self._closing.is_set()
+            and client.protocol == MQTTProtocolVersion.MQTTv5
+        ):
+            self._fall_back("the broker hung up on MQTT 5")
+        elif attempt.live and not self._closing.is_set():
+            self._report("connection lost")
+        return attempt
+
+    def _open(self, client: paho.Client) -> None:
+        if client.host:
+            client.reconnect()
+            return
+        if client.protocol != MQTTProtocolVersion.MQTTv5:
+            client.connect(self.address.host, self.address.port, self._options.keepalive)
+            return
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = self._options.session_expiry
+        client.connect(
+            self.address.host,
+            self.address.port,
+            self._options.keepalive,
+            clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties,
+        )
+
+    def _client_for(self, attempt: _Attempt) -> paho.Client:
+        """The paho client of the current protocol, kept over reconnects so that its session lives on."""
+        self._attempt = attempt
+        if self._paho is not None:
+            return self._paho
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=self._protocol,
+            transport="websockets" if self.address.websocket else "tcp",
+        )
+        client.connect_timeout = self._options.connect_timeout
+        username = self.address.username or self._options.username
+        password = self.address.password or self._options.password
+        if username:
+            client.username_pw_set(username, password.get_secret_value() if password else None)
+        if self.address.tls:
+            client.tls_set_context(self._options.ssl_context)  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
+        if self.address.websocket:
+            client.ws_set_options(path=self.address.path)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        # With this hook set, paho never writes to the socket on the caller's thread.
+        client.on_socket_register_write = _leave_writing_to_the_thread
+        self._paho = client
+        return client
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        _userdata: object,
+        _flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._attempt.answered = True
+        if reason.is_failure:
+            self._attempt.refused = reason
+            if not self._attempt.refuses_protocol:
+                self._report(f"the broker refuses the connection: {reason}", logging.ERROR)
+        elif self._topics:
+            client.subscribe([(topic, QOS) for topic in self._topics])
+        else:
+            self._go_live()
+
+    def _on_subscribe(
+        self,
+        client: paho.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
+        if refused:
+            self._report(f"the broker refuses the subscription to {', '.join(refused)}", logging.ERROR)
+            client.disconnect()
+        else:
+            self._go_live()
+
+    def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            logger.debug("%s: a message on a topic that is not UTF-8 was ignored", self.address)
+            return
+        self._put(MQTTMessage(topic, bytes(message.payload), message.retain))
+
+    def _on_publish(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        mid: int,
+        _reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._put(mid)
+
+    def _go_live(self) -> None:
+        self._attempt.live = True
+        self.problem = None
+        self._tell(ConnectionState.CONNECTED)
+
+    def _tell(self, state: ConnectionState) -> None:
+        self._put(state)
+
+    def _put(self, item: MQTTMessage | ConnectionState | int) -> None:
+        with self._lock:
+            if isinstance(item, MQTTMessage) and len(self._inbox) >= self._options.queue_limit:
+                self.dropped += 1
+                self._overflowed = True
+            else:
+                self._inbox.append(item)
+            wake, self._wake_pending = not self._wake_pending, True
+        if wake:
+            self._call_loop(self._take_inbox)
+
+    def _call_loop(self, function: Callable[[], None]) -> None:
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop was closed without `close()`: there is nobody left to serve
+            self._closing.set()
+
+    def _report(self, problem: str, level: int = logging.WARNING) -> None:
+        """The first failure is said aloud, its repetitions are for debugging."""
+        logger.log(level if self.problem is None else logging.DEBUG, "MQTT %s: %s", self.address, problem)
+        self.problem = problem
+
+
+def _leave_writing_to_the_thread(_client: paho.Client, _userdata: object, _socket: object) -> None:
+    """Do nothing: the network thread sees for itself that there is something to write."""

@@ -1,0 +1,187 @@
+"""MQTT news for the tracker: job events and worker announcements, checked and passed on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from pydantic import ValidationError
+
+from cl_client.models import JobEvent, WorkerCapability
+from cl_client.mqtt_address import BrokerAddress
+from cl_client.mqtt_connection import ConnectionOptions, ConnectionState, MQTTConnection
+from cl_client.worker_registry import WorkerRegistry
+
+if TYPE_CHECKING:
+    from cl_client.config import ComputeClientConfig
+    from cl_client.job_tracker import JobTracker
+    from cl_client.models import TaskOutput
+    from cl_client.mqtt_connection import MQTTMessage
+    from cl_client.plugins.base import JobCallback
+
+logger = logging.getLogger("cl_client.mqtt")
+
+WorkerCallback: TypeAlias = Callable[[dict[str, WorkerCapability]], Awaitable[None] | None]
+"""Given all workers that are present, by id, whenever one comes, goes, or turns busy or idle."""
+
+_MAX_PAYLOAD = 64 * 1024
+
+
+class MQTTJobMonitor:
+    """Subscriptions by id to jobs and workers; owns the connection to the broker.
+
+    Args:
+        config: Broker, topics and limits.
+        tracker: Who is told about jobs.
+    """
+
+    def __init__(self, config: ComputeClientConfig, tracker: JobTracker) -> None:
+        self._config = config
+        self._tracker = tracker
+        self._workers = WorkerRegistry(config.worker_stale_after)
+        self._worker_callbacks: dict[str, WorkerCallback] = {}
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._was_connected = False
+        self._said_lost = False
+        self.workers_changed = asyncio.Event()
+        self.malformed = 0
+        self._connection: MQTTConnection | None = None
+        if config.mqtt_enabled and config.mqtt_broker is not None:
+            self._connection = MQTTConnection(
+                BrokerAddress.parse(config.mqtt_broker, config.mqtt_port),
+                topics=(config.events_topic, f"{config.workers_topic}/+"),
+                on_messages=self._on_messages,
+                on_state=self._on_state,
+                on_overflow=tracker.reconcile,
+                options=ConnectionOptions(
+                    connect_timeout=config.mqtt_connect_timeout,
+                    username=config.mqtt_username,
+                    password=config.mqtt_password,
+                ),
+            )
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether push works right now."""
+        return self._connection is not None and self._connection.connected
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        if self._connection is not None:
+            self._connection.start()
+
+    async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
+        """Wait for push; False where it is off or did not come in time."""
+        return self._connection is not None and await self._connection.wait_connected(timeout)
+
+    async def close(self) -> None:
+        """Disconnect, and end the callbacks that still run."""
+        self._worker_callbacks.clear()
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.close()
+
+    def detach(self) -> None:
+        """Let the connection end by itself, when the loop it belonged to is gone."""
+        if self._connection is not None:
+            self._connection.detach()
+
+    def subscribe_job_updates(
+        self,
+        job_id: str,
+        on_progress: JobCallback[TaskOutput] | None = None,
+        on_complete: JobCallback[TaskOutput] | None = None,
+    ) -> str:
+        """Follow a job by its id; see `ComputeClient.subscribe_job_updates`."""
+        return self._tracker.subscribe(job_id, on_progress, on_complete)
+
+    def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
+        """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
+        subscription_id = secrets.token_hex(8)
+        self._worker_callbacks[subscription_id] = callback
+        return subscription_id
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """End a subscription of either kind. Idempotent."""
+        self._worker_callbacks.pop(subscription_id, None)
+        self._tracker.unfollow(subscription_id)
+
+    def workers(self) -> dict[str, WorkerCapability]:
+        """The workers that are present, by id."""
+        return self._workers.present(asyncio.get_running_loop().time())
+
+    def served(self) -> dict[str, int]:
+        """Idle workers per task type."""
+        return self._workers.served(asyncio.get_running_loop().time())
+
+    def _on_state(self, state: ConnectionState) -> None:
+        if state is ConnectionState.CONNECTED:
+            if self._said_lost:
+                logger.info("MQTT is back: jobs are followed by push again")
+            self._was_connected, self._said_lost = True, False
+            self._tracker.reconcile()
+        elif state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
+            self._said_lost = True
+            logger.warning(
+                "There is no MQTT push: jobs are followed over HTTP alone until the broker is there"
+            )
+            self._tracker.on_push_lost()
+
+    def _on_messages(self, messages: list[MQTTMessage]) -> None:
+        for message in messages:
+            if len(message.payload) > _MAX_PAYLOAD:
+                self._refuse(message, "too large")
+                continue
+            try:
+                if message.topic == self._config.events_topic:
+                    self._tracker.on_event(JobEvent.model_validate_json(message.payload))
+                else:
+                    self._on_worker(message)
+            except ValidationError as exc:
+                self._refuse(message, f"{exc.error_count()} errors")
+
+    def _refuse(self, message: MQTTMessage, reason: str) -> None:
+        self.malformed += 1
+        level = logging.WARNING if self.malformed == 1 else logging.DEBUG
+        logger.log(level, "a message on %s was ignored: %s: %r", message.topic, reason, message.payload[:80])
+
+    def _on_worker(self, message: MQTTMessage) -> None:
+        now = asyncio.get_running_loop().time()
+        # The topic's last part is always right, whatever the payload says.
+        worker_id = message.topic.rpartition("/")[2]
+        if not message.payload:
+            self._workers.remove(worker_id)
+        else:
+            worker = WorkerCapability.model_validate_json(message.payload)
+            worker = worker.model_copy(update={"worker_id": worker_id})
+            busy_since = self._workers.update(worker, retained=message.retain, now=now)
+            if busy_since is not None:
+                self._tracker.on_worker_idle(worker.capabilities, busy_since)
+        changed, self.workers_changed = self.workers_changed, asyncio.Event()
+        changed.set()
+        for callback in list(self._worker_callbacks.values()):
+            self._call(callback)
+
+    def _call(self, callback: WorkerCallback) -> None:
+        try:
+            result = callback(self.workers())
+        except Exception:
+            logger.exception("a callback for workers raised")
+            return
+        if inspect.isawaitable(result):
+            task = asyncio.ensure_future(self._await(result))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _await(self, awaitable: Awaitable[None]) -> None:
+        try:
+            await awaitable
+        except Exception:
+            logger.exception("a callback for workers raised")

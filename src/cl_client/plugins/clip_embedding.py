@@ -1,0 +1,50 @@
+"""CLIP embeddings of pictures: what they show, as a vector of 512 numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from cl_client.models import JobResponse, TaskOutput, TaskParams
+from cl_client.plugins.base import BasePluginClient
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cl_client.plugins.base import SubmitOptions
+    from cl_client.transfers import FileSource
+
+
+class ClipEmbeddingParams(TaskParams):
+    """Whether the vector is scaled to unit length."""
+
+    normalize: bool = True
+
+
+class ClipEmbeddingOutput(TaskOutput):
+    """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
+
+    embedding_dim: int | None = None
+    normalized: bool | None = None
+
+
+class ClipEmbeddingClient(BasePluginClient[ClipEmbeddingOutput]):
+    """CLIP embeddings of pictures: what they show, as a vector of 512 numbers."""
+
+    task_type: ClassVar[str] = "clip_embedding"
+    output_model: ClassVar[type[TaskOutput]] = ClipEmbeddingOutput
+
+    async def embed_image(
+        self,
+        image: FileSource,
+        *,
+        normalize: bool = True,
+        **options: Unpack[SubmitOptions[ClipEmbeddingOutput]],
+    ) -> JobResponse[ClipEmbeddingOutput]:
+        """Embed a picture with CLIP (MobileCLIP on today's servers), 512 float32 numbers.
+
+        Args:
+            image: The picture.
+            normalize: Scale the vector to unit length (L2).
+            **options: Common to all plugins, see `SubmitOptions`.
+        """
+        return await self.submit(image, self.params(ClipEmbeddingParams, normalize=normalize), **options)

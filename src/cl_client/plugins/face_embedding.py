@@ -1,0 +1,52 @@
+"""Face embeddings: whose face it is, as a vector of 512 numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from cl_client.models import JobResponse, TaskOutput, TaskParams
+from cl_client.plugins.base import BasePluginClient
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cl_client.plugins.base import SubmitOptions
+    from cl_client.transfers import FileSource
+
+
+class FaceEmbeddingParams(TaskParams):
+    """Whether the vector is scaled to unit length."""
+
+    normalize: bool = True
+
+
+class FaceEmbeddingOutput(TaskOutput):
+    """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
+
+    embedding_dim: int | None = None
+    normalized: bool | None = None
+    quality_score: float | None = None
+    """0-1, from the sharpness of the face; None where the server gives none."""
+
+
+class FaceEmbeddingClient(BasePluginClient[FaceEmbeddingOutput]):
+    """Face embeddings: whose face it is, as a vector of 512 numbers."""
+
+    task_type: ClassVar[str] = "face_embedding"
+    output_model: ClassVar[type[TaskOutput]] = FaceEmbeddingOutput
+
+    async def embed_faces(
+        self,
+        image: FileSource,
+        *,
+        normalize: bool = True,
+        **options: Unpack[SubmitOptions[FaceEmbeddingOutput]],
+    ) -> JobResponse[FaceEmbeddingOutput]:
+        """Embed the face on a picture that shows one face with ArcFace, 512 float32 numbers.
+
+        Args:
+            image: The picture.
+            normalize: Scale the vector to unit length (L2).
+            **options: Common to all plugins, see `SubmitOptions`.
+        """
+        return await self.submit(image, self.params(FaceEmbeddingParams, normalize=normalize), **options)

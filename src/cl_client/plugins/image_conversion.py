@@ -1,0 +1,55 @@
+"""A picture in another format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
+
+from cl_client.models import JobResponse, TaskOutput, TaskParams
+from cl_client.plugins.base import BasePluginClient
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cl_client.plugins.base import SubmitOptions
+    from cl_client.transfers import FileSource
+
+ImageFormat: TypeAlias = Literal["png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff"]
+
+
+class ImageConversionParams(TaskParams):
+    """Target format, and its quality where the format has one."""
+
+    format: ImageFormat
+    quality: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
+class ImageConversionOutput(TaskOutput):
+    """Servers report nothing here; the result is the job's file."""
+
+
+class ImageConversionClient(BasePluginClient[ImageConversionOutput]):
+    """Convert pictures."""
+
+    task_type: ClassVar[str] = "image_conversion"
+    output_model: ClassVar[type[TaskOutput]] = ImageConversionOutput
+
+    async def convert(
+        self,
+        image: FileSource,
+        output_format: ImageFormat,
+        *,
+        quality: int | None = None,
+        **options: Unpack[SubmitOptions[ImageConversionOutput]],
+    ) -> JobResponse[ImageConversionOutput]:
+        """Convert a picture.
+
+        Args:
+            image: The picture.
+            output_format: ``png``, ``jpg``, ``jpeg``, ``webp``, ``gif``, ``bmp`` or ``tiff``.
+            quality: 1-100 for formats that have one; None for the server's default, 85.
+            **options: Common to all plugins, see `SubmitOptions`.
+        """
+        params = self.params(ImageConversionParams, format=output_format, quality=quality)
+        return await self.submit(image, params, **options)

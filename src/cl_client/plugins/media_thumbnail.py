@@ -1,0 +1,63 @@
+"""A small JPEG of a picture or a video."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from cl_client.models import JobResponse, TaskOutput, TaskParams
+from cl_client.plugins.base import BasePluginClient
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cl_client.plugins.base import SubmitOptions
+    from cl_client.transfers import FileSource
+
+
+PixelCount = Annotated[int, Field(gt=0)]
+
+
+class MediaThumbnailParams(TaskParams):
+    """The box that the thumbnail fits into, in pixels."""
+
+    width: PixelCount | None = None
+    height: PixelCount | None = None
+    maintain_aspect_ratio: bool = True
+
+
+class MediaThumbnailOutput(TaskOutput):
+    """Whether it was ``"image"`` or ``"video"``; the thumbnail is the job's file."""
+
+    media_type: str | None = None
+
+
+class MediaThumbnailClient(BasePluginClient[MediaThumbnailOutput]):
+    """Make thumbnails."""
+
+    task_type: ClassVar[str] = "media_thumbnail"
+    output_model: ClassVar[type[TaskOutput]] = MediaThumbnailOutput
+
+    async def generate(
+        self,
+        media: FileSource,
+        width: int | None = None,
+        height: int | None = None,
+        *,
+        maintain_aspect_ratio: bool = True,
+        **options: Unpack[SubmitOptions[MediaThumbnailOutput]],
+    ) -> JobResponse[MediaThumbnailOutput]:
+        """Make a JPEG thumbnail.
+
+        Args:
+            media: The picture or video.
+            width: Pixels; None to follow from the height, or for the server's default.
+            height: Pixels; None to follow from the width, or for the server's default.
+            maintain_aspect_ratio: Fit into the box rather than fill it exactly.
+            **options: Common to all plugins, see `SubmitOptions`.
+        """
+        params = self.params(
+            MediaThumbnailParams, width=width, height=height, maintain_aspect_ratio=maintain_aspect_ratio
+        )
+        return await self.submit(media, params, **options)

@@ -1,0 +1,54 @@
+"""What a client needs while it is open, bound to one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from cl_client.http_service import HTTPService, parse
+from cl_client.job_tracker import JobTracker
+from cl_client.models import JobResponse
+from cl_client.mqtt_monitor import MQTTJobMonitor
+
+if TYPE_CHECKING:
+    from cl_client.auth import AuthProvider
+    from cl_client.config import ComputeClientConfig
+    from cl_client.transfers import MultipartUpload
+
+
+class Runtime:
+    """HTTP, tracker and MQTT of one client on one loop."""
+
+    def __init__(self, config: ComputeClientConfig, auth_provider: AuthProvider) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._config = config
+        self.http = HTTPService(config, auth_provider)
+        self.tracker = JobTracker(self.read_job, config, lambda: self.monitor.is_connected)
+        self.monitor = MQTTJobMonitor(config, self.tracker)
+
+    def start(self) -> None:
+        """Begin to connect to the broker; returns at once."""
+        self.monitor.start()
+
+    async def close(self) -> None:
+        """End everything, in the order of dependence."""
+        try:
+            await self.tracker.close()
+        finally:
+            try:
+                await self.monitor.close()
+            finally:
+                await self.http.close()
+
+    def detach(self) -> None:
+        """Give up resources whose loop was closed without `close`."""
+        self.monitor.detach()
+
+    async def read_job(self, job_id: str) -> JobResponse:
+        """Read a job."""
+        return await self.http.get(f"{self._config.jobs_endpoint}/{quote(job_id, safe='')}", JobResponse)
+
+    async def submit(self, endpoint: str, upload: MultipartUpload) -> JobResponse:
+        """Post a job; the answer is a job without its details."""
+        return parse(JobResponse, await self.http.submit(endpoint, upload, upload.headers))
