@@ -1,0 +1,124 @@
+"""What tests share that is no fixture: a scripted task's other end, a real Mosquitto, and the like."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from cl_client.compute_client import ComputeClient
+from cl_client.config import ComputeClientConfig
+from cl_client.local.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cl_client.local import LocalServer
+
+SCRIPTED = "scripted"
+SCRIPTED_TASK = TaskSpec("scripted_task:run", "scripted_task:ScriptedParams", "output/result.json")
+ENDPOINTS = {SCRIPTED: f"/jobs/{SCRIPTED}"}
+
+
+def require(program: str) -> str:
+    """The program's path; skips where it is missing, and fails where nothing may be skipped."""
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
+    if found is None and os.environ.get("CL_TEST_REQUIRE_ALL") == "1":
+        pytest.fail(f"{program} is not installed, and nothing may be skipped here")
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+@dataclass
+class ScriptedJobs:
+    """Jobs of the scripted task call here, and do what they are told, line by line."""
+
+    port: int = 0
+    _calls: asyncio.Queue[asyncio.StreamWriter] = field(default_factory=asyncio.Queue[asyncio.StreamWriter])
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list[asyncio.StreamWriter])
+
+    @property
+    def script(self) -> bytes:
+        """What to upload as the job's file."""
+        return str(self.port).encode()
+
+    async def started(self) -> asyncio.StreamWriter:
+        """The next job that has begun to run."""
+        return await asyncio.wait_for(self._calls.get(), 20)
+
+    def tell(self, job: asyncio.StreamWriter, command: str) -> None:
+        """``progress N``, ``fail TEXT`` or ``finish``."""
+        job.write(f"{command}\n".encode())
+
+    async def accept(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A job has begun."""
+        self._writers.append(writer)
+        self._calls.put_nowait(writer)
+
+    async def hang_up(self) -> None:
+        """End whatever still runs."""
+        for writer in self._writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+def client_of(server: LocalServer, **settings: object) -> ComputeClient:
+    """A client of a local server that knows the scripted task."""
+    values = {"base_url": server.base_url, "mqtt_broker": server.mqtt_url, "plugin_endpoints": ENDPOINTS}
+    return ComputeClient(config=ComputeClientConfig.create(**{**values, **settings}))
+
+
+def port_of(listener: socket.socket) -> int:
+    """The port that a socket is bound to."""
+    return cast("tuple[str, int]", listener.getsockname())[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return port_of(probe)
+
+
+class Mosquitto:
+    """A real broker that a test can stop, kill and start again on its port."""
+
+    def __init__(self, program: str, folder: Path, extra: str = "allow_anonymous true") -> None:
+        self.port = free_port()
+        self._program = program
+        # Started by root it would change to a user who may not read the test's files.
+        as_user = "user root\n" if getpass.getuser() == "root" else ""
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(f"listener {self.port} 127.0.0.1\n{as_user}{extra}\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - the broker that the test asked for
+            [self._program, "-c", str(self._config)], stderr=subprocess.DEVNULL
+        )
+        while True:
+            assert self._process.poll() is None, "mosquitto did not start"
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            except ConnectionRefusedError:
+                continue
+            return
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None

@@ -1,0 +1,122 @@
+"""Where settings come from, and which one wins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError, UnknownTaskError
+from cl_client.mqtt_address import BrokerAddress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_defaults() -> None:
+    config = ComputeClientConfig()
+    assert (config.base_url, config.mqtt_broker, config.mqtt_port) == (
+        "http://localhost:8002",
+        "localhost",
+        1883,
+    )
+    assert config.get_plugin_endpoint("hash") == "/jobs/hash"
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPUTE_SERVER_URL", "http://server:9000/")
+    monkeypatch.setenv("MQTT_BROKER_HOST", "broker")
+    monkeypatch.setenv("MQTT_BROKER_PORT", "1884")
+    monkeypatch.setenv("CL_CLIENT_TIMEOUT", "7")
+    monkeypatch.setenv("CL_CLIENT_PLUGIN_ENDPOINTS", '{"mine": "/jobs/mine"}')
+    config = ComputeClientConfig()
+    assert (config.base_url, config.mqtt_broker, config.mqtt_port) == ("http://server:9000", "broker", 1884)
+    assert config.timeout == 7
+    assert config.get_plugin_endpoint("mine") == "/jobs/mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.toml", 'base_url = "http://file:1"\ntimeout = 3.5\n'),
+        ("c.yaml", "base_url: http://file:1\ntimeout: 3.5\n"),
+    ],
+)
+def test_file_loses_against_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    assert ComputeClientConfig.from_file(path).base_url == "http://file:1"
+    monkeypatch.setenv("CL_CLIENT_TIMEOUT", "9")
+    assert ComputeClientConfig.from_file(path).timeout == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("c.toml", "timeout = -1\n", "timeout"),
+        ("c.toml", "no_such_setting = 1\n", "no_such_setting"),
+        ("c.toml", "timeout = = 1\n", "c.toml"),
+        ("c.ini", "", "ends in .toml"),
+    ],
+)
+def test_an_unusable_file_is_named(tmp_path: Path, name: str, text: str, reason: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=reason):
+        ComputeClientConfig.from_file(path)
+    with pytest.raises(ConfigurationError, match="no such"):
+        ComputeClientConfig.from_file(tmp_path / "missing.toml")
+
+
+def test_arguments_win_over_the_config() -> None:
+    config = ComputeClientConfig(timeout=3.0, poll_interval=1.0)
+    client = ComputeClient("http://a:1", timeout=4.0, config=config)
+    assert (client.config.base_url, client.config.timeout) == ("http://a:1", 4.0)
+    assert client.config.poll_interval == 1.0
+
+
+def test_unusable_argument() -> None:
+    with pytest.raises(ConfigurationError, match=r"base_url|COMPUTE_SERVER_URL"):
+        ComputeClient("server:8002")
+
+
+def test_unknown_task_names_the_known_ones() -> None:
+    with pytest.raises(UnknownTaskError, match=r"'sharpen'.*hash.*media_thumbnail"):
+        ComputeClientConfig().get_plugin_endpoint("sharpen")
+
+
+@pytest.mark.parametrize(("broker", "enabled"), [("off", False), ("OFF", False), ("host", True)])
+def test_mqtt_off(broker: str, enabled: bool) -> None:  # noqa: FBT001 - a parametrised expectation
+    assert ComputeClientConfig.create(mqtt_broker=broker).mqtt_enabled is enabled
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "url"),
+    [
+        ("broker", None, "mqtt://broker:1883"),
+        ("broker", 1999, "mqtt://broker:1999"),
+        ("broker:1884", 1999, "mqtt://broker:1884"),
+        ("mqtts://broker", None, "mqtts://broker:8883"),
+        ("tcp://broker", None, "mqtt://broker:1883"),
+        ("ws://broker:9001/path", None, "ws://broker:9001/path"),
+        ("mqtt://[::1]:1883", None, "mqtt://[::1]:1883"),
+    ],
+)
+def test_broker_addresses(text: str, port: int | None, url: str) -> None:
+    assert BrokerAddress.parse(text, port).url == url
+
+
+def test_broker_password_is_never_shown() -> None:
+    address = BrokerAddress.parse("mqtt://me:s%40cret@broker")
+    assert address.username == "me"
+    assert address.password is not None
+    assert address.password.get_secret_value() == "s@cret"
+    assert "s@cret" not in f"{address} {address!r}"
+
+
+@pytest.mark.parametrize("text", ["", "http://broker", "broker:99999", "mqtt://:1883", "broker:0"])
+def test_unusable_broker_addresses(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        BrokerAddress.parse(text)

@@ -1,0 +1,273 @@
+"""The tracker's promises, with news in any order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cl_client.config import ComputeClientConfig
+from cl_client.exceptions import ServerUnavailableError
+from cl_client.job_tracker import JobTracker
+from cl_client.models import JobEvent, JobResponse, JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+CONFIG = ComputeClientConfig(poll_min=0.001, poll_interval=0.002, poll_interval_push=0.002)
+IDLE_CONFIG = ComputeClientConfig(poll_min=1000, poll_interval=1000, poll_interval_push=1000)
+
+
+def job(status: str, progress: int = 0) -> JobResponse:
+    values = {"job_id": "j", "task_type": "hash", "status": status, "progress": progress}
+    return JobResponse.model_validate(values)
+
+
+def event(status: str, progress: int = 0) -> JobEvent:
+    return JobEvent(job_id="j", event_type=status, progress=progress)
+
+
+class Server:
+    """A job as a server stores it, and what happens when it is read."""
+
+    def __init__(self, *states: JobResponse | Exception) -> None:
+        self._states = list(states)
+        self.reads = 0
+
+    async def read(self, _job_id: str) -> JobResponse:
+        self.reads += 1
+        state = self._states.pop(0) if len(self._states) > 1 else self._states[0]
+        await asyncio.sleep(0)
+        if isinstance(state, Exception):
+            raise state
+        return state
+
+
+class Log:
+    """What a subscriber was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.ended: list[JobResponse] = []
+        self.done = asyncio.Event()
+
+    def progress(self, news: JobResponse) -> None:
+        assert not self.ended, "progress after completion"
+        self.told.append((news.status.value, news.progress))
+
+    def complete(self, news: JobResponse) -> None:
+        self.ended.append(news)
+        self.done.set()
+
+
+def tracker_of(
+    read: Callable[[str], Awaitable[JobResponse]], config: ComputeClientConfig = CONFIG
+) -> JobTracker:
+    return JobTracker(read, config, lambda: True)
+
+
+async def test_a_subscription_reconciles_with_one_read() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete)
+    await asyncio.wait_for(log.done.wait(), 5)
+    assert server.reads == 1
+    assert [ended.status for ended in log.ended] == ["completed"]
+    assert tracker.followed == 0
+    await tracker.close()
+
+
+async def test_a_fresh_job_needs_one_read_only() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_event(event("processing", 40))
+    tracker.on_event(event("processing", 20))
+    tracker.on_event(event("queued", 0))
+    tracker.on_event(event("completed", 100))
+    tracker.on_event(event("completed", 100))
+    await asyncio.wait_for(log.done.wait(), 5)
+    assert log.told == [("queued", 0), ("processing", 40)]
+    assert server.reads == 1
+    await tracker.close()
+
+
+async def test_events_before_the_submit_call_returned() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.submitting(1)
+    tracker.on_event(event("completed", 100))
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.wait_for(log.done.wait(), 5)
+    assert server.reads == 1
+    await tracker.close()
+
+
+async def test_a_failure_without_event_is_found_when_the_worker_turns_idle() -> None:
+    server, log = Server(job("error")), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    busy_since = asyncio.get_running_loop().time()
+    tracker.on_event(event("processing"))
+    tracker.on_worker_idle({"exif"}, busy_since)
+    tracker.on_worker_idle({"hash"}, busy_since + 1000)
+    assert server.reads == 0
+    tracker.on_worker_idle({"hash"}, busy_since)
+    await asyncio.wait_for(log.done.wait(), 5)
+    assert log.ended[0].status == "failed"
+    await tracker.close()
+
+
+async def test_an_ending_whose_read_comes_too_early_is_read_again() -> None:
+    unavailable = ServerUnavailableError("down")
+    server, log = (
+        Server(job("processing", 50), unavailable, job("processing", 50), job("completed", 100)),
+        Log(),
+    )
+    tracker = tracker_of(server.read)
+    tracker.subscribe("j", log.progress, log.complete)
+    tracker.on_event(event("completed", 100))
+    await asyncio.wait_for(log.done.wait(), 5)
+    assert [ended.progress for ended in log.ended] == [100]
+    await tracker.close()
+
+
+async def test_unsubscribing_in_a_callback_leaves_the_neighbour() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    ids: list[str] = []
+
+    def leave(_news: JobResponse) -> None:
+        tracker.unfollow(ids[0])
+        tracker.unfollow(ids[0])
+
+    def fail(_news: JobResponse) -> None:
+        raise RuntimeError("a fault of the application")
+
+    ids.append(tracker.subscribe("j", leave, log.complete, submitted=job("queued"), fresh=True))
+    tracker.subscribe("j", fail, fail)
+    other = Log()
+    tracker.subscribe("j", other.progress, other.complete)
+    await asyncio.wait_for(other.done.wait(), 5)
+    assert not log.ended
+    assert len(other.ended) == 1
+    await tracker.close()
+
+
+async def test_slow_coroutines_keep_their_order_and_hold_up_nobody() -> None:
+    server = Server(job("completed", 100))
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    gate, order, done = asyncio.Event(), list[str](), asyncio.Event()
+
+    async def slow(news: JobResponse) -> None:
+        if news.status is JobStatus.QUEUED:
+            await gate.wait()
+        order.append(news.status.value)
+        if news.status.is_terminal:
+            done.set()
+
+    quick = Log()
+    tracker.subscribe("j", slow, slow, submitted=job("queued"), fresh=True)
+    tracker.subscribe("j", quick.progress, quick.complete)
+    await asyncio.wait_for(quick.done.wait(), 5)
+    assert order == []
+    gate.set()
+    await asyncio.wait_for(done.wait(), 5)
+    assert order == ["queued", "completed"]
+    await tracker.close()
+
+
+async def test_close_ends_a_callback_that_hangs() -> None:
+    tracker = tracker_of(Server(job("completed", 100)).read, IDLE_CONFIG)
+    entered = asyncio.Event()
+
+    async def hang(_news: JobResponse) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    tracker.subscribe("j", None, hang)
+    await asyncio.wait_for(entered.wait(), 5)
+    await asyncio.wait_for(tracker.close(), 5)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_lost_push_and_reconciling_read_again() -> None:
+    server, log = Server(job("processing", 10)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_push_lost()
+    for reads in (1, 2):
+        tracker.reconcile()
+        tracker.reconcile()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert server.reads == reads
+    assert log.told == [("queued", 0), ("processing", 10)]
+    await tracker.close()
+
+
+NEWS = st.one_of(
+    st.tuples(
+        st.just("event"),
+        st.sampled_from(["queued", "processing", "in_progress", "completed", "error", "nonsense"]),
+        st.integers(0, 100),
+    ),
+    st.tuples(st.sampled_from(["reconcile", "idle", "lost", "yield"]), st.just(""), st.just(0)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    news=st.lists(NEWS, max_size=25),
+    reads=st.lists(st.sampled_from(["queued", "processing", "down"]), max_size=4),
+    end=st.sampled_from(["completed", "error"]),
+    fresh=st.booleans(),
+)
+def test_any_interleaving_keeps_the_promises(
+    news: list[tuple[str, str, int]],
+    reads: list[str],
+    end: str,
+    fresh: bool,  # noqa: FBT001 - drawn by hypothesis
+) -> None:
+    async def play() -> None:
+        states = [ServerUnavailableError("down") if word == "down" else job(word, 30) for word in reads]
+        server, log = Server(*states, job(end, 100)), Log()
+        tracker = tracker_of(server.read)
+        tracker.subscribe(
+            "j", log.progress, log.complete, submitted=job("queued") if fresh else None, fresh=fresh
+        )
+        for kind, status, progress in news:
+            if kind == "event":
+                tracker.on_event(event(status, progress))
+            elif kind == "reconcile":
+                tracker.reconcile()
+            elif kind == "idle":
+                tracker.on_worker_idle({"hash"}, 0.0)
+            elif kind == "lost":
+                tracker.on_push_lost()
+            else:
+                await asyncio.sleep(0)
+        await asyncio.wait_for(log.done.wait(), 10)
+        await asyncio.sleep(0)
+        tracker.on_event(event("processing", 99))
+        assert [ended.raw_status for ended in log.ended] == [end]
+        percents = [progress for _, progress in log.told]
+        assert percents == sorted(percents)
+        assert len(set(log.told)) == len(log.told)
+        assert tracker.followed == 0
+        await tracker.close()
+
+    asyncio.run(play())
+
+
+async def test_following_after_close_is_refused() -> None:
+    tracker = tracker_of(Server(job("queued")).read)
+    await tracker.close()
+    with pytest.raises(Exception, match="closed"):
+        tracker.subscribe("j", None, None)

@@ -1,0 +1,46 @@
+"""Start-up stays cheap: nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import cl_client
+from cl_client import plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEAVY = ("httpx", "paho", "pydantic", "cl_client.plugins", "cl_client.compute_client", "numpy")
+LOADED = f"import sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+
+
+def test_import_loads_nothing(run_python: Callable[[str], str]) -> None:
+    assert run_python(f"import cl_client; {LOADED}") == "[]"
+
+
+def test_making_a_client_loads_no_plugin_and_needs_no_loop(run_python: Callable[[str], str]) -> None:
+    code = (
+        "import sys; from cl_client import ComputeClient; client = ComputeClient(); "
+        f"print([m for m in sys.modules if m in {[s.module for s in plugins.PLUGINS.values()]!r}]); "
+        "import threading; print(threading.active_count())"
+    )
+    assert run_python(code).splitlines() == ["[]", "1"]
+
+
+def test_a_plugin_is_made_once() -> None:
+    client = cl_client.ComputeClient()
+    for name, spec in plugins.PLUGINS.items():
+        made = cast("object", getattr(client, name))
+        assert type(made).__name__ == spec.client
+        assert made is getattr(client, name)
+
+
+def test_all_names_resolve_and_are_sorted() -> None:
+    assert cl_client.__all__ == sorted(cl_client.__all__)
+    for name in cl_client.__all__:
+        assert getattr(cl_client, name) is not None
+    assert set(cl_client.__all__) <= set(dir(cl_client))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(cl_client, "NoSuchThing")

@@ -1,0 +1,285 @@
+"""What a followed job promises, on every server generation and whatever the network does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import (
+    ComputeClient,
+    ComputeClientError,
+    JobFailedError,
+    JobNotFoundError,
+    JobResponse,
+    JobTimeoutError,
+    ServerUnavailableError,
+    WorkerUnavailableError,
+)
+from cl_client.local import LocalServer
+from support import port_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cl_client.local import LocalServer
+    from support import Mosquitto, ScriptedJobs
+
+    MakeServer = Callable[..., LocalServer]
+    MakeClient = Callable[..., ComputeClient]
+    MakeMosquitto = Callable[..., Mosquitto]
+
+# A safety net that no test lives to see: what arrives, arrived by push.
+PUSH_ONLY = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
+pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
+
+
+class Log:
+    """What a subscriber was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.ended: list[JobResponse] = []
+        self.done = asyncio.Event()
+
+    def progress(self, job: JobResponse) -> None:
+        self.told.append((job.status.value, job.progress))
+
+    def complete(self, job: JobResponse) -> None:
+        self.ended.append(job)
+        self.done.set()
+
+
+@pytest.mark.parametrize("generation", ["A", "B", "C"])
+@pytest.mark.parametrize("end", ["finish", "fail the disk is full"])
+async def test_a_job_by_push_alone(
+    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs, generation: str, end: str
+) -> None:
+    server, log = local_server(generation), Log()
+    async with make_client(server, **PUSH_ONLY) as client:
+        assert await client.mqtt_monitor.wait_connected(10)
+        await client.submit_job(
+            "scripted",
+            scripted_jobs.script,
+            {},
+            {"on_progress": log.progress, "on_complete": log.complete},
+        )
+        running = await scripted_jobs.started()
+        scripted_jobs.tell(running, "progress 40")
+        scripted_jobs.tell(running, end)
+        await asyncio.wait_for(log.done.wait(), 20)
+    assert len(log.ended) == 1
+    job = log.ended[0]
+    if end == "finish":
+        assert job.task_output == {"done": True}
+    else:
+        assert job.status == "failed"
+        assert "the disk is full" in (job.error_message or "")
+    assert ("processing", 0) in log.told
+    assert (("processing", 40) in log.told) is (generation != "A")
+
+
+async def test_a_job_deleted_while_it_runs(
+    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
+) -> None:
+    log = Log()
+    async with make_client(local_server(), poll_interval_push=0.1, poll_min=0.05) as client:
+        job = await client.submit_job("scripted", scripted_jobs.script, {}, {"on_complete": log.complete})
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, timeout=20))
+        await scripted_jobs.started()
+        await client.delete_job(job.job_id)
+        with pytest.raises(JobNotFoundError):
+            await waiting
+        await asyncio.wait_for(log.done.wait(), 20)
+        assert log.ended[0].status == "deleted"
+        with pytest.raises(JobFailedError, match="not found"):
+            log.ended[0].raise_for_status()
+        with pytest.raises(JobNotFoundError):
+            _ = [update async for update in client.watch_job(job.job_id)]
+
+
+async def test_without_a_broker(local_server: MakeServer, make_client: MakeClient, unused_port: int) -> None:
+    server = local_server()
+    for broker in ("off", f"mqtt://127.0.0.1:{unused_port}"):
+        async with make_client(server, mqtt_broker=broker) as client:
+            job = await client.hash.compute(b"x", wait=True, timeout=20)
+            assert job.status == "completed"
+            assert not client.mqtt_monitor.is_connected
+            assert "hash" in await client.wait_for_workers(["hash"], timeout=20)
+
+
+async def test_a_broker_that_never_answers_holds_up_nothing(
+    local_server: MakeServer, make_client: MakeClient
+) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = port_of(silent.sockets[0])
+    async with (
+        silent,
+        make_client(local_server(), mqtt_broker=f"127.0.0.1:{port}", mqtt_connect_timeout=1) as client,
+    ):
+        beats = 0
+
+        async def heart() -> None:
+            nonlocal beats
+            while True:
+                beats += 1
+                await asyncio.sleep(0)
+
+        beating = asyncio.create_task(heart())
+        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+        before = beats
+        assert not await client.mqtt_monitor.wait_connected(0.2)
+        assert beats > before
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+
+
+async def test_a_timeout_carries_the_last_known_job_and_leaves_nothing(
+    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
+) -> None:
+    async with make_client(local_server()) as client:
+        await client.mqtt_monitor.wait_connected(10)
+        waiting = asyncio.create_task(
+            client.submit_job(
+                "scripted",
+                scripted_jobs.script,
+                {},
+                {"wait": True, "timeout": 0.5, "delete_on_cancel": True},
+            )
+        )
+        await scripted_jobs.started()
+        with pytest.raises(JobTimeoutError) as caught:
+            await waiting
+        assert isinstance(caught.value, TimeoutError)
+        assert caught.value.job is not None
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(caught.value.job_id)
+
+
+async def test_cancelling_a_wait_keeps_the_job_unless_asked(
+    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
+) -> None:
+    async with make_client(local_server()) as client:
+        job = await client.submit_job("scripted", scripted_jobs.script, {})
+        running = await scripted_jobs.started()
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        scripted_jobs.tell(running, "finish")
+        assert (await client.wait_for_job(job.job_id, timeout=20)).status == "completed"
+
+
+async def test_closing_inside_a_callback(local_server: MakeServer, make_client: MakeClient) -> None:
+    client, closed = make_client(local_server()), asyncio.Event()
+
+    async def close(_job: JobResponse) -> None:
+        await client.close()
+        closed.set()
+
+    await client.hash.compute(b"x", on_complete=close)
+    await asyncio.wait_for(closed.wait(), 20)
+
+
+async def test_require_worker(local_server: MakeServer, make_client: MakeClient) -> None:
+    async with make_client(local_server()) as client:
+        with pytest.raises(WorkerUnavailableError, match=r"clip_embedding.*hash"):
+            await client.clip_embedding.embed_image(b"x", require_worker=True)
+        with pytest.raises(WorkerUnavailableError) as caught:
+            await client.wait_for_workers(["hash", "clip_embedding"], timeout=0.2)
+        assert caught.value.missing == ("clip_embedding",)
+        assert (await client.hash.compute(b"x", require_worker=True, wait=True)).status == "completed"
+
+
+async def test_workers_come_and_go(local_server: MakeServer, make_client: MakeClient) -> None:
+    server = local_server(workers=2)
+    async with make_client(server) as client:
+        seen: asyncio.Queue[int] = asyncio.Queue()
+        subscription = client.subscribe_worker_updates(lambda workers: seen.put_nowait(len(workers)))
+        async with asyncio.timeout(20):
+            while await seen.get() != 2:
+                pass
+        await asyncio.to_thread(server.stop)
+        async with asyncio.timeout(20):
+            while await seen.get() != 0:
+                pass
+        client.unsubscribe(subscription)
+        client.unsubscribe(subscription)
+
+
+async def test_a_server_that_is_not_there(unused_port: int) -> None:
+    async with ComputeClient(f"http://127.0.0.1:{unused_port}", mqtt_broker="off") as client:
+        with pytest.raises(ServerUnavailableError, match=f"{unused_port}.*running"):
+            await client.health()
+
+
+def test_one_client_in_several_loops_in_turn(local_server: MakeServer, make_client: MakeClient) -> None:
+    client = make_client(local_server())
+
+    async def use() -> str:
+        return (await client.hash.compute(b"x", wait=True, timeout=20)).status.value
+
+    async def use_and_close() -> str:
+        async with client:
+            return await use()
+
+    assert [asyncio.run(use_and_close()), asyncio.run(use_and_close())] == ["completed", "completed"]
+
+
+async def test_two_loops_at_once_are_refused(local_server: MakeServer, make_client: MakeClient) -> None:
+    async with make_client(local_server()) as client:
+        with pytest.raises(ComputeClientError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, client.health())
+
+
+async def test_broker_killed_and_started_again(
+    local_server: MakeServer, make_client: MakeClient, make_mosquitto: MakeMosquitto
+) -> None:
+    broker = make_mosquitto()
+    server = local_server(mqtt_url=broker.url, workers=2)
+    ended: list[str] = []
+    all_ended = asyncio.Event()
+    total = 200
+
+    def on_complete(job: JobResponse) -> None:
+        assert job.task_output is not None
+        ended.append(job.job_id)
+        if len(ended) == total:
+            all_ended.set()
+
+    async with make_client(server) as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        jobs = [await client.hash.compute(b"%d" % n, on_complete=on_complete) for n in range(total // 2)]
+        await asyncio.to_thread(broker.kill)
+        jobs += [await client.hash.compute(b"%d" % n, on_complete=on_complete) for n in range(total // 2)]
+        await asyncio.to_thread(broker.start)
+        await asyncio.wait_for(all_ended.wait(), 60)
+        assert await client.mqtt_monitor.wait_connected(40)
+        job = await client.hash.compute(b"after", wait=True, timeout=20)
+    assert job.status == "completed"
+    assert sorted(ended) == sorted(submitted.job_id for submitted in jobs)
+
+
+async def test_mosquitto_speaks_mqtt_5_with_password(
+    local_server: MakeServer,
+    make_client: MakeClient,
+    make_mosquitto: MakeMosquitto,
+    password_file: Path,
+) -> None:
+    broker = make_mosquitto(f"allow_anonymous false\npassword_file {password_file}")
+    server = local_server(mqtt_url=f"mqtt://me:pw@127.0.0.1:{broker.port}")
+    async with make_client(
+        server, mqtt_broker=f"mqtt://me:pw@127.0.0.1:{broker.port}", **PUSH_ONLY
+    ) as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+    async with make_client(server, mqtt_broker=f"mqtt://me:wrong@127.0.0.1:{broker.port}") as client:
+        assert not await client.mqtt_monitor.wait_connected(0.5)
+        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"

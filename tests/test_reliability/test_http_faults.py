@@ -1,0 +1,269 @@
+"""A server that misbehaves on purpose: each fault gives its documented error, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from typing_extensions import override
+
+from cl_client import (
+    AuthenticationError,
+    AuthProvider,
+    ComputeClient,
+    ComputeClientConfig,
+    ConfigurationError,
+    HTTPError,
+    InvalidRequestError,
+    InvalidResponseError,
+    JobFileNotFoundError,
+    JWTAuthProvider,
+    PermissionDeniedError,
+    RequestTimeoutError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+)
+from cl_client.http_errors import retry_after
+from support import port_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+
+pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
+JOB = json.dumps({"job_id": "j", "task_type": "hash", "status": "queued"})
+
+
+def answer(status: str, body: str = "", headers: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n{body}".encode()
+
+
+class FaultyServer:
+    """Gives its answers in turn, the last one for ever; each connection serves one request."""
+
+    def __init__(self, *answers: bytes | None) -> None:
+        self._answers = list(answers)
+        self.requests: list[bytes] = []
+        self.port = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                (int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"), 0
+            )
+            self.requests.append(head + await reader.readexactly(length))
+            reply = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+            if reply is None:
+                await reader.read()
+            else:
+                writer.write(reply)
+                await writer.drain()
+        writer.close()
+
+    @contextlib.asynccontextmanager
+    async def running(self, **settings: object) -> AsyncGenerator[ComputeClient]:
+        """The server, and a client of it."""
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        values = {
+            "base_url": f"http://127.0.0.1:{port_of(server.sockets[0])}",
+            "mqtt_broker": "off",
+            **settings,
+        }
+        async with server, ComputeClient(config=ComputeClientConfig.create(**values)) as client:
+            yield client
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "words"),
+    [
+        (answer("401 Unauthorized", '{"detail": "JWT token has expired"}'), AuthenticationError, "expired"),
+        (
+            answer("403 Forbidden", '{"detail": "Insufficient permissions"}'),
+            PermissionDeniedError,
+            "Insufficient",
+        ),
+        (answer("404 Not Found", '{"detail": "File not found: x"}'), JobFileNotFoundError, "File not found"),
+        (answer("405 Method Not Allowed"), InvalidRequestError, "405"),
+        (answer("413 Too Large", '{"detail": "at most 5 bytes"}'), InvalidRequestError, "at most 5"),
+        (
+            answer("422 Bad", '{"detail": [{"loc": ["body", "priority"], "msg": "too large", "type": "x"}]}'),
+            InvalidRequestError,
+            "priority: too large",
+        ),
+        (answer("500 Oops", "Internal Server Error"), ServerError, "500 Oops"),
+    ],
+)
+async def test_error_answers(reply: bytes, error: type[HTTPError], words: str) -> None:
+    server = FaultyServer(reply)
+    async with server.running() as client:
+        with pytest.raises(error, match=words) as caught:
+            await client.get_job("j")
+    assert isinstance(caught.value, httpx.HTTPStatusError)
+    assert len(server.requests) == 1
+
+
+async def test_reads_are_repeated_until_the_server_is_back() -> None:
+    busy = answer("503 Busy", headers="Retry-After: 0\r\n")
+    server = FaultyServer(busy, b"", answer("502 Bad Gateway"), answer("200 OK", JOB))
+    async with server.running() as client:
+        assert (await client.get_job("j")).status == "queued"
+    assert len(server.requests) == 4
+
+
+async def test_a_server_that_stays_busy() -> None:
+    async with FaultyServer(answer("429 Slow down", headers="Retry-After: 0\r\n")).running(
+        max_retries=1
+    ) as client:
+        with pytest.raises(ServerBusyError) as caught:
+            await client.get_job("j")
+        assert caught.value.retry_after == 0
+        with pytest.raises(ServerBusyError):
+            await client.hash.compute(b"x")
+
+
+async def test_a_submit_is_repeated_only_when_it_was_not_taken() -> None:
+    refused = FaultyServer(answer("429 Busy", headers="Retry-After: 0\r\n"), answer("200 OK", JOB))
+    async with refused.running() as client:
+        assert (await client.hash.compute(b"abc")).job_id == "j"
+    assert [request.count(b"abc") for request in refused.requests] == [1, 1]
+    for reply in (b"", answer("503 Busy"), answer("502 Bad Gateway")):
+        unsure = FaultyServer(reply)
+        async with unsure.running() as client:
+            with pytest.raises((ServerUnavailableError, HTTPError)):
+                await client.hash.compute(b"abc")
+        assert len(unsure.requests) == 1
+
+
+@pytest.mark.parametrize("body", ["<html>a proxy's page</html>", "[]", '{"status": "queued"}'])
+async def test_answers_that_are_no_job(body: str) -> None:
+    async with FaultyServer(answer("200 OK", body)).running() as client:
+        with pytest.raises(InvalidResponseError, match="not a JobResponse"):
+            await client.get_job("j")
+
+
+async def test_a_server_that_never_answers() -> None:
+    async with FaultyServer(None).running(timeout=0.2, max_retries=0) as client:
+        with pytest.raises(RequestTimeoutError, match="did not answer in time"):
+            await client.get_job("j")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ],
+)
+async def test_a_cut_download_leaves_the_old_file(tmp_path: Path, reply: bytes) -> None:
+    target = tmp_path / "thumbnail.jpg"
+    target.write_bytes(b"the old one")
+    async with FaultyServer(reply).running() as client:
+        with pytest.raises(ServerUnavailableError, match="broke"):
+            await client.download_job_file("j", "output/thumbnail.jpg", target)
+    assert target.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+async def test_a_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
+    class Endless(FaultyServer):
+        @override
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 2_000_000)
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+                await reader.read()
+            writer.close()
+
+    begun = asyncio.Event()
+    async with Endless(b"").running() as client:
+        download = asyncio.create_task(
+            client.download_job_file(
+                "j", "a/b.bin", tmp_path / "b.bin", on_progress=lambda _done, _total: begun.set()
+            )
+        )
+        await asyncio.wait_for(begun.wait(), 10)
+        download.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await download
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_cancelled_calls_do_not_use_up_the_pool() -> None:
+    async with FaultyServer(answer("200 OK", JOB)).running(pool_maxsize=4, timeout=10) as client:
+        for _ in range(40):
+            calls = [asyncio.create_task(client.get_job("j")) for _ in range(40)]
+            await asyncio.sleep(0)
+            for call in calls[1:]:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        jobs = await asyncio.gather(*(client.get_job("j") for _ in range(40)))
+    assert len(jobs) == 40
+
+
+class Renewing(AuthProvider):
+    """A provider whose first token is too old."""
+
+    def __init__(self) -> None:
+        self.token = "old"
+        self.refreshed = 0
+
+    @override
+    def get_headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @override
+    async def refresh_token(self) -> None:
+        self.refreshed += 1
+        self.token = "new"
+
+
+async def test_a_401_refreshes_and_replays_the_upload() -> None:
+    server = FaultyServer(answer("401 Unauthorized"), answer("200 OK", JOB))
+    provider = Renewing()
+    async with (
+        server.running() as plain,
+        ComputeClient(auth_provider=provider, config=plain.config) as client,
+    ):
+        assert (await client.hash.compute(b"the body")).job_id == "j"
+    assert provider.refreshed == 1
+    assert [b"Bearer old" in request for request in server.requests] == [True, False]
+    assert all(b"the body" in request for request in server.requests)
+
+
+async def test_a_fixed_token_is_sent_and_never_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    server = FaultyServer(answer("401 Unauthorized"))
+    provider = JWTAuthProvider("top.secret.token")
+    async with (
+        server.running() as plain,
+        ComputeClient(auth_provider=provider, config=plain.config) as client,
+    ):
+        with pytest.raises(AuthenticationError) as caught:
+            await client.get_job("j")
+    assert b"Bearer top.secret.token" in server.requests[0]
+    assert "secret" not in f"{provider!r} {caught.value!r} {caught.value} {caplog.text}"
+    with pytest.raises(ConfigurationError, match="white space"):
+        JWTAuthProvider("Bearer x")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3.0),
+        ("-1", 0.0),
+        ("99999", 300.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("soon", None),
+        ("nan", None),
+    ],
+)
+def test_forms_of_retry_after(value: str, seconds: float | None) -> None:
+    assert retry_after(httpx.Response(503, headers={"Retry-After": value})) == seconds
+    assert retry_after(httpx.Response(503)) is None

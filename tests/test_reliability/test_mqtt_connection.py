@@ -1,0 +1,242 @@
+"""paho's pitfalls, each with a test that would catch it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client.config import ComputeClientConfig
+from cl_client.job_tracker import JobTracker
+from cl_client.mqtt_address import BrokerAddress
+from cl_client.mqtt_connection import ConnectionOptions, ConnectionState, MQTTConnection, MQTTMessage
+from cl_client.mqtt_monitor import MQTTJobMonitor
+from support import port_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cl_client.local import LocalServer
+    from cl_client.models import JobResponse
+    from support import Mosquitto
+
+    MakeServer = Callable[..., LocalServer]
+    MakeMosquitto = Callable[..., Mosquitto]
+
+pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
+QUICK = ConnectionOptions(connect_timeout=0.5, reconnect_min=0.05, reconnect_max=0.1)
+
+
+async def no_job(job_id: str) -> JobResponse:
+    raise AssertionError(job_id)
+
+
+@pytest.fixture
+def broker_url(local_server: MakeServer) -> str:
+    return local_server().mqtt_url
+
+
+class Received:
+    """Messages, and a way to wait for a number of them."""
+
+    def __init__(self) -> None:
+        self.messages: list[MQTTMessage] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, messages: list[MQTTMessage]) -> None:
+        self.messages += messages
+        self._more.set()
+
+    async def count(self, number: int) -> list[MQTTMessage]:
+        async with asyncio.timeout(30):
+            while len(self.messages) < number:
+                self._more.clear()
+                await self._more.wait()
+        return self.messages
+
+
+async def test_publish_and_receive_in_order(broker_url: str) -> None:
+    received = Received()
+    connection = MQTTConnection(BrokerAddress.parse(broker_url), topics=["a/+"], on_messages=received)
+    connection.publish("a/early", b"kept until there is a connection")
+    connection.start()
+    connection.start()
+    assert await connection.wait_connected(10)
+    for number in range(100):
+        connection.publish("a/b", b"%d" % number)
+    assert await connection.flush(20)
+    payloads = [message.payload for message in await received.count(101)]
+    assert payloads[1:] == [b"%d" % number for number in range(100)]
+    await connection.close()
+    await connection.close()
+    assert connection.state is ConnectionState.CLOSED
+    assert not await connection.wait_connected(1)
+
+
+async def test_a_broker_that_is_back_is_subscribed_to_again(make_mosquitto: MakeMosquitto) -> None:
+    broker, received = make_mosquitto(), Received()
+    states: asyncio.Queue[ConnectionState] = asyncio.Queue()
+    connection = MQTTConnection(
+        BrokerAddress.parse(broker.url),
+        topics=["a"],
+        on_messages=received,
+        on_state=states.put_nowait,
+        options=QUICK,
+    )
+    connection.start()
+    assert await connection.wait_connected(10)
+    await asyncio.to_thread(broker.kill)
+    async with asyncio.timeout(20):
+        while await states.get() is not ConnectionState.DISCONNECTED:
+            pass
+    await asyncio.to_thread(broker.start)
+    assert await connection.wait_connected(20)
+    connection.publish("a", b"again")
+    assert (await received.count(1))[0].payload == b"again"
+    await connection.close()
+
+
+async def test_refused_credentials_are_an_error(
+    make_mosquitto: MakeMosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = make_mosquitto("allow_anonymous false")
+    refused: asyncio.Event = asyncio.Event()
+
+    def on_state(state: ConnectionState) -> None:
+        if state is ConnectionState.REFUSED:
+            refused.set()
+
+    connection = MQTTConnection(BrokerAddress.parse(broker.url), on_state=on_state)
+    connection.start()
+    await asyncio.wait_for(refused.wait(), 10)
+    await connection.close()
+    assert [record.levelno for record in caplog.records if "refuses" in record.message] == [logging.ERROR]
+
+
+async def test_a_refused_subscription_is_not_taken_for_live(make_mosquitto: MakeMosquitto) -> None:
+    broker = make_mosquitto()
+    address = BrokerAddress.parse(broker.url)
+    # Mosquitto answers this filter with a failure; the connection itself is fine.
+    connection = MQTTConnection(address, topics=["$share/group/a/#/b"], options=QUICK)
+    connection.start()
+    assert not await connection.wait_connected(1)
+    await connection.close()
+
+
+async def test_a_host_that_never_answers_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    connections: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.put_nowait(await reader.read(100))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        address = BrokerAddress.parse("127.0.0.1", port_of(server.sockets[0]))
+        connection = MQTTConnection(address, topics=["a"], options=QUICK)
+        connection.start()
+        first, second = [await asyncio.wait_for(connections.get(), 10) for _ in range(2)]
+        await connection.close()
+    # The level of MQTT 5 first, then that of 3.1.1.
+    assert b"MQTT\x05" in first
+    assert b"MQTT\x04" in second
+    assert "no answer" in caplog.text
+
+
+async def test_a_name_that_does_not_resolve_and_a_closed_port(
+    unused_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for host in ("no-such-host.invalid", "127.0.0.1"):
+        connection = MQTTConnection(BrokerAddress.parse(host, unused_port), options=QUICK)
+        connection.start()
+        assert not await connection.wait_connected(0.3)
+        await connection.close()
+    assert caplog.text.count("cannot connect") == 2
+
+
+async def test_what_the_loop_cannot_take_is_dropped_and_said(broker_url: str) -> None:
+    received, overflowed = Received(), asyncio.Event()
+    connection = MQTTConnection(
+        BrokerAddress.parse(broker_url),
+        topics=["a"],
+        on_messages=received,
+        on_overflow=overflowed.set,
+        options=ConnectionOptions(queue_limit=0),
+    )
+    connection.start()
+    assert await connection.wait_connected(10)
+    connection.publish("a", b"one too many")
+    await asyncio.wait_for(overflowed.wait(), 10)
+    assert connection.dropped == 1
+    assert received.messages == []
+    await connection.close()
+
+
+def test_a_loop_that_was_closed_without_close_ends_the_thread(local_server: MakeServer) -> None:
+    connection = MQTTConnection(BrokerAddress.parse(local_server().mqtt_url))
+
+    async def abandon() -> None:
+        connection.start()
+        assert await connection.wait_connected(10)
+
+    asyncio.run(abandon())
+    connection.detach()
+
+
+async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> None:
+    config = ComputeClientConfig.create(mqtt_broker=broker_url)
+    tracker = JobTracker(no_job, config, lambda: True)
+    monitor = MQTTJobMonitor(config, tracker)
+    monitor.start()
+    assert await monitor.wait_connected(10)
+    hostile = [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b'{"job_id": 5}',
+        b"x" * 100_000,
+        b'{"job_id":' + b"[" * 5000,
+    ]
+    sender = MQTTConnection(BrokerAddress.parse(broker_url))
+    sender.start()
+    for payload in hostile:
+        sender.publish(config.events_topic, payload)
+        sender.publish(f"{config.workers_topic}/w9", payload)
+    worker = b'{"id": "wrong", "capabilities": ["hash"], "idle_count": 1, "timestamp": 1}'
+    sender.publish(f"{config.workers_topic}/w9", worker)
+    async with asyncio.timeout(20):
+        while "w9" not in monitor.workers():
+            await monitor.workers_changed.wait()
+    # An empty payload on a worker's topic is its good-bye.
+    assert monitor.malformed == 2 * len(hostile) - 1
+    await sender.close()
+    await monitor.close()
+    await tracker.close()
+
+
+async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_url: str) -> None:
+    config = ComputeClientConfig.create(mqtt_broker=broker_url)
+    tracker = JobTracker(no_job, config, lambda: True)
+    monitor = MQTTJobMonitor(config, tracker)
+    told = asyncio.Event()
+
+    def fail(_workers: object) -> None:
+        raise RuntimeError("a fault of the application")
+
+    async def fail_later(_workers: object) -> None:
+        raise RuntimeError("a fault of the application")
+
+    async def hang(_workers: object) -> None:
+        told.set()
+        await asyncio.Event().wait()
+
+    for callback in (fail, fail_later, hang):
+        monitor.subscribe_worker_updates(callback)
+    monitor.start()
+    await asyncio.wait_for(told.wait(), 10)
+    await monitor.close()
+    await tracker.close()
