@@ -1,0 +1,92 @@
+"""Metadata read by ExifTool (https://exiftool.org), which knows pictures and videos of almost any format."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Final, cast
+
+from pydantic import TypeAdapter
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.models import JSONObject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TIMEOUT_S: Final = 60
+"""Far beyond what ExifTool needs, for a long video on a slow disk too."""
+_TEXT_TAGS: Final = (":Make", ":Model", ":Software")
+_SERVER_KEYS: Final = frozenset({"SourceFile", "File:Directory"})
+"""Where the file lies on the server, which is not the sender's business."""
+
+_OUTPUT = TypeAdapter(list[JSONObject])
+
+
+class _WrittenNumber(float):
+    """A number that remembers how it was written."""
+
+    text: str = ""
+
+
+def read_with_exiftool(file: Path, exiftool: str) -> JSONObject:
+    """Read all metadata of a file.
+
+    Args:
+        file: The file.
+        exiftool: Path of the program.
+
+    Returns:
+        Keys with ExifTool's group prefix, for instance ``EXIF:Make``; values as numbers where they are.
+
+    Raises:
+        TaskFailedError: It is not a format that ExifTool knows, or ExifTool does not work here.
+    """
+    raw = _parsed(_output_of(exiftool, file), file)
+    error = raw.get("ExifTool:Error")
+    if error is not None:
+        raise TaskFailedError(f"{file.name}: not media that can be read ({error})")
+    return {key: value for key, value in raw.items() if key not in _SERVER_KEYS}
+
+
+def _output_of(exiftool: str, file: Path) -> bytes:
+    options = ("-config", "", "-json", "-n", "-G", "-charset", "filename=UTF8")
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell; an absolute path after "--" is never an option
+            [exiftool, *options, "--", str(file.absolute())],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise TaskFailedError(f"{file.name}: ExifTool did not end within {_TIMEOUT_S} s") from exc
+    except OSError as exc:
+        raise TaskFailedError(f"{file.name}: ExifTool cannot be run: {exc.strerror}") from exc
+    if not done.stdout.strip():
+        words = done.stderr.decode(errors="replace").replace(str(file.absolute()), file.name).strip()
+        raise TaskFailedError(f"{file.name}: ExifTool read nothing: {words or f'status {done.returncode}'}")
+    return done.stdout
+
+
+def _parsed(output: bytes, file: Path) -> JSONObject:
+    try:
+        decoder = json.JSONDecoder(parse_float=_written_number, object_pairs_hook=_keep_texts)
+        content = cast("object", decoder.decode(output.decode()))
+        return _OUTPUT.validate_python(content)[0]
+    except (ValueError, IndexError) as exc:
+        raise TaskFailedError(f"{file.name}: ExifTool's answer is not what it should be: {exc}") from exc
+
+
+def _written_number(text: str) -> _WrittenNumber:
+    number = _WrittenNumber(text)
+    number.text = text
+    return number
+
+
+def _keep_texts(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """ExifTool does not quote what looks like a number, but the firmware "1.10" is not 1.1."""
+    return {
+        key: value.text if isinstance(value, _WrittenNumber) and key.endswith(_TEXT_TAGS) else value
+        for key, value in pairs
+    }

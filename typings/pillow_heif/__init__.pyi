@@ -1,0 +1,3 @@
+"""The one function that is used; the package leaves its keyword arguments untyped."""
+
+def register_heif_opener() -> None: ...
