@@ -1,0 +1,77 @@
+"""The settings of a local server."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cl_client.local.generations import DIALECTS, Dialect, Generation
+from cl_client.local.tasks import TASKS, TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+DEFAULT_MAX_UPLOAD_BYTES = 4 * 1024**3
+DEFAULT_POLL_INTERVAL = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalServerSettings:
+    """How a local server is set up; `cl_client.local.LocalServer` explains each setting."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    mqtt_url: str | None = None
+    mqtt_port: int = 0
+    data_dir: Path | None = None
+    workers: int | None = None
+    generation: Generation = "C"
+    strict_wire: bool = True
+    max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES
+    tasks: Sequence[str] | None = None
+    extra_tasks: Mapping[str, TaskSpec] = field(default_factory=dict[str, TaskSpec])
+    heartbeat_interval: float | None = None
+    poll_interval: float = DEFAULT_POLL_INTERVAL
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before anything is started.
+
+        Raises:
+            ValueError: A setting is out of its range or names what is not there.
+        """
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; at least 1 is needed")
+        if self.generation not in DIALECTS:
+            raise ValueError(f"generation is {self.generation!r}; known are {', '.join(DIALECTS)}")
+        for name in ("max_upload_bytes", "poll_interval", "heartbeat"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+        unknown = sorted(set(self.tasks or ()) - set(TASKS) - set(self.extra_tasks))
+        if unknown:
+            known = ", ".join(sorted({**TASKS, **self.extra_tasks}))
+            raise ValueError(f"Unknown tasks: {', '.join(unknown)}; known are {known}")
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the generation says, and how."""
+        return DIALECTS[self.generation]
+
+    @property
+    def worker_count(self) -> int:
+        """One per core unless told otherwise."""
+        return self.workers if self.workers is not None else os.cpu_count() or 1
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds, from the generation unless told otherwise."""
+        interval = self.heartbeat_interval
+        return interval if interval is not None else self.dialect.heartbeat_seconds
+
+    @property
+    def offered_tasks(self) -> dict[str, TaskSpec]:
+        """The tasks by name."""
+        known = {**TASKS, **self.extra_tasks}
+        chosen = self.tasks if self.tasks is not None else tuple(known)
+        return {name: known[name] for name in (*chosen, *self.extra_tasks)}

@@ -1,0 +1,173 @@
+"""Uploads: the body of a POST goes to the job's folder as it arrives, never whole into memory."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+
+from fastapi import HTTPException
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from fastapi import Request
+
+FILE_FIELD: Final = "file"
+
+_WRITE_BYTES: Final = 1024 * 1024
+_MAX_TEXT_BYTES: Final = 1024 * 1024
+_MAX_PARTS: Final = 1000
+_MAX_NAME_BYTES: Final = 255
+
+# What Windows keeps for itself: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
+
+
+def safe_file_name(name: str) -> str:
+    """A name that is one plain file inside a folder, on every system, whatever a client sent.
+
+    Folders are cut off, characters that no file system takes are replaced, and at most 255 bytes of UTF-8
+    are kept, the extension among them. A name of which nothing remains becomes ``file``.
+    """
+    base = re.split(r"[/\\]", name)[-1]
+    printable = "".join(character for character in base if character.isprintable())
+    # Windows drops dots and spaces at the end, and so makes another name of it.
+    cleaned = _FORBIDDEN.sub("_", printable).strip().rstrip(". ")
+    if _RESERVED.match(cleaned):
+        cleaned = f"_{cleaned}"
+    return _shorten(cleaned) or "file"
+
+
+def _shorten(name: str) -> str:
+    if len(name.encode()) <= _MAX_NAME_BYTES:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    suffix = f".{extension}" if dot and stem and len(extension.encode()) < _MAX_NAME_BYTES // 2 else ""
+    room = _MAX_NAME_BYTES - len(suffix.encode())
+    kept = name.removesuffix(suffix) if suffix else name
+    return kept.encode()[:room].decode(errors="ignore").rstrip(". ") + suffix
+
+
+@dataclass(slots=True)
+class ReceivedForm:
+    """A form as it was received.
+
+    Attributes:
+        fields: The text fields; the last one wins where a name comes twice.
+        file_name: The safe name under which the file was stored, None where none was sent.
+    """
+
+    fields: dict[str, str] = field(default_factory=dict[str, str])
+    file_name: str | None = None
+
+
+class FormReceiver:
+    """Receives one form.
+
+    Args:
+        folder: Where the file goes; made when a file comes.
+        max_bytes: The longest body, in bytes.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._form = ReceivedForm()
+        self._buffer = bytearray()
+        self._segment: MultipartSegment | None = None
+        self._output: IO[bytes] | None = None
+
+    async def receive(self, request: Request) -> ReceivedForm:
+        """Read the body to its end.
+
+        Raises:
+            HTTPException: 413 for a body that is too long, 400 for one that is no form.
+            ClientDisconnect: The client went away before the end.
+        """
+        kind, options = parse_options_header(request.headers.get("content-type", ""))
+        if kind != "multipart/form-data" or not options.get("boundary"):
+            return self._form
+        parser = PushMultipartParser(options["boundary"], max_segment_count=_MAX_PARTS)
+        try:
+            async for chunk in self._limited(request):
+                for event in parser.parse(chunk):
+                    await self._take(event)
+            parser.close()
+        except MultipartError as exc:
+            raise HTTPException(400, "There was an error parsing the body") from exc
+        finally:
+            await self._close_output()
+        return self._form
+
+    async def _limited(self, request: Request) -> AsyncIterator[bytes]:
+        announced = request.headers.get("content-length", "")
+        received = int(announced) if announced.isdecimal() else 0
+        if received > self._max_bytes:
+            raise self._too_large()
+        received = 0
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > self._max_bytes:
+                raise self._too_large()
+            if chunk:
+                yield chunk
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, f"Upload is larger than {self._max_bytes} bytes")
+
+    async def _take(self, event: MultipartSegment | bytes | None) -> None:
+        """One event of the parser: a part begins, goes on, or ends."""
+        if isinstance(event, MultipartSegment):
+            self._segment = event
+            is_file = event.name == FILE_FIELD and event.filename is not None
+            if is_file and self._form.file_name is None:
+                await self._open_output(event.filename or "")
+        elif event is None:
+            await self._end_part()
+        elif self._output is not None:
+            self._buffer += event
+            if len(self._buffer) >= _WRITE_BYTES:
+                await self._flush(self._output)
+        elif self._is_text():
+            self._buffer += event
+            if len(self._buffer) > _MAX_TEXT_BYTES:
+                raise HTTPException(400, f"Part exceeded maximum size of {_MAX_TEXT_BYTES // 1024}KB.")
+
+    def _is_text(self) -> bool:
+        return self._segment is not None and self._segment.filename is None
+
+    async def _end_part(self) -> None:
+        if self._output is not None:
+            await self._close_output()
+        elif self._segment is not None and self._is_text():
+            self._form.fields[self._segment.name or ""] = self._buffer.decode(errors="replace")
+            self._buffer.clear()
+        self._segment = None
+
+    async def _open_output(self, sent_name: str) -> None:
+        name = safe_file_name(sent_name)
+        self._form.file_name = name
+
+        def open_file() -> IO[bytes]:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return (self._folder / name).open("xb")
+
+        self._output = await asyncio.to_thread(open_file)
+
+    async def _flush(self, output: IO[bytes]) -> None:
+        data, self._buffer = bytes(self._buffer), bytearray()
+        await asyncio.to_thread(output.write, data)
+
+    async def _close_output(self) -> None:
+        output, self._output = self._output, None
+        if output is not None:
+            try:
+                data, self._buffer = bytes(self._buffer), bytearray()
+                await asyncio.to_thread(output.write, data)
+            finally:
+                await asyncio.to_thread(output.close)
