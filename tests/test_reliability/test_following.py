@@ -144,7 +144,6 @@ async def test_a_timeout_carries_the_last_known_job_and_leaves_nothing(
     local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
 ) -> None:
     async with make_client(local_server()) as client:
-        await client.mqtt_monitor.wait_connected(10)
         waiting = asyncio.create_task(
             client.submit_job(
                 "scripted",
@@ -153,7 +152,6 @@ async def test_a_timeout_carries_the_last_known_job_and_leaves_nothing(
                 {"wait": True, "timeout": 0.5, "delete_on_cancel": True},
             )
         )
-        await scripted_jobs.started()
         with pytest.raises(JobTimeoutError) as caught:
             await waiting
         assert isinstance(caught.value, TimeoutError)

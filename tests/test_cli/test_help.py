@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from subprocess import CompletedProcess
+    from typing import TypeAlias
+
+    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+_IMPORTS_AFTER_HELP = """
+import sys
+from cl_client_cli.main import app
+
+try:
+    app(["--help"])
+except SystemExit:
+    print("loaded:", *sys.modules)
+"""
+_HEAVY = {
+    "PIL",
+    "cl_client.compute_client",
+    "cl_client.local",
+    "fastapi",
+    "httpx",
+    "paho",
+    "pydantic",
+    "rich.progress",
+}
+
+
+def test_help_lists_the_commands(run_cli: RunCLI) -> None:
+    shown = run_cli("--help")
+    assert shown.returncode == 0
+    assert "demo" in shown.stdout
+    assert "server" in shown.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    shown = subprocess.run(  # noqa: S603 - fixed arguments
+        [sys.executable, "-c", _IMPORTS_AFTER_HELP], capture_output=True, encoding="utf-8", check=True
+    )
+    _, marker, loaded = shown.stdout.rpartition("loaded:")
+    assert marker
+    assert "cl_client_cli.main" in loaded.split()
+    assert not _HEAVY & set(loaded.split())
+
+
+def test_version(run_cli: RunCLI) -> None:
+    assert run_cli("--version").stdout.split() == ["cl-client", version("cl-client-cli")]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo", "--no-such-option"], ["server", "--generation", "Z"], ["nope"]]
+)
+def test_wrong_use_is_code_2(run_cli: RunCLI, arguments: list[str]) -> None:
+    assert run_cli(*arguments).returncode == 2
