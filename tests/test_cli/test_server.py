@@ -26,7 +26,7 @@ def _read_description(process: Popen[str]) -> dict[str, str]:
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or not lines[-1].startswith("Ctrl-C"):
-        line: str = process.stdout.readline()
+        line = cast("str", process.stdout.readline())
         assert line, "the server ended before it was up"
         lines.append(line)
     words = [line.split(maxsplit=1) for line in lines[:-1]]

@@ -1,0 +1,7 @@
+"""Runs the command line as ``python -m cl_client_cli``."""
+
+from __future__ import annotations
+
+from cl_client_cli.main import main
+
+main()
