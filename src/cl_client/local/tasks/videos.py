@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -15,7 +16,7 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import PIXEL_LIMIT, require_content
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -37,6 +38,11 @@ _MAX_DECODED_FRAMES: Final = 250
 """How far to decode from a keyframe towards that position; x264's default distance between keyframes."""
 
 
+# Before version 19, PyAV refuses a file whose title is not UTF-8 unless told otherwise.
+_LENIENT: Final = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}  # noqa: PLR2004
+_open_for_reading: Final = cast("Callable[..., InputContainer]", partial(av.open, mode="r", **_LENIENT))
+
+
 def open_container(file: Path) -> InputContainer:
     """Open a video or sound file, judged by its content.
 
@@ -44,12 +50,7 @@ def open_container(file: Path) -> InputContainer:
         FFmpegError: It is neither, or it is damaged.
     """
     # An absolute path: FFmpeg would take what stands before a colon for a protocol.
-    return av.open(
-        str(file.absolute()),
-        mode="r",
-        options={"format_whitelist": _CONTAINERS},
-        metadata_errors="replace",
-    )
+    return _open_for_reading(str(file.absolute()), options={"format_whitelist": _CONTAINERS})
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
