@@ -1,0 +1,45 @@
+"""The fixtures that downstream projects get."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cl_client.local import LocalServer
+
+TEST = """
+async def test_upload(compute_client, compute_server):
+    print("server:", compute_server.base_url)
+    job = await compute_client.hash.compute(b"x", wait=True, timeout=60)
+    assert job.status == "completed"
+"""
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_mine.py").write_text(TEST)
+    command = [sys.executable, "-m", "pytest", "-s", "-o", "asyncio_mode=auto", *options, "test_mine.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_a_local_server_by_default(tmp_path: Path) -> None:
+    result = run(tmp_path)
+    assert "1 passed" in result.stdout, result.stdout
+    assert "server: http://127.0.0.1:" in result.stdout
+
+
+def test_any_server_by_its_address(tmp_path: Path, local_server: Callable[[], LocalServer]) -> None:
+    server = local_server()
+    result = run(tmp_path, "--server-url", server.base_url, "--mqtt-url", server.mqtt_url)
+    assert "1 passed" in result.stdout, result.stdout
+    assert f"server: {server.base_url}" in result.stdout
+
+
+def test_a_server_without_its_broker_is_refused(tmp_path: Path) -> None:
+    result = run(tmp_path, "--server-url", "http://127.0.0.1:1")
+    assert result.returncode != 0
+    assert "--mqtt-url" in result.stdout + result.stderr

@@ -1,0 +1,78 @@
+"""What the README prints runs as printed."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    from cl_client import ComputeClient, JobResponse
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def compiled(block: str) -> CodeType:
+    code = cast("object", compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+    return cast("CodeType", code)
+
+
+async def run(block: str, names: dict[str, object]) -> dict[str, object]:
+    result = cast("object", eval(compiled(block), names))  # noqa: S307 - our own README
+    if inspect.isawaitable(result):
+        await result
+    return names
+
+
+def block_with(text: str) -> str:
+    [block] = [block for block in BLOCKS if text in block]
+    return block
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_block_is_python(block: str) -> None:
+    compiled(block)
+
+
+async def test_the_local_server(capsys: pytest.CaptureFixture[str]) -> None:
+    await run(block_with("async with LocalServer()"), {})
+    assert capsys.readouterr().out == "unknown\n"
+
+
+async def test_following(
+    compute_client: ComputeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cl_client.local.samples import draw_photo
+
+    monkeypatch.chdir(tmp_path)
+    draw_photo(tmp_path / "photo.jpg", size=(64, 48))
+    names = await run(block_with("watch_job"), {"client": compute_client})
+    job: JobResponse = await compute_client.get_job(str(getattr(names["job"], "job_id", "")))
+    assert job.status == "completed"
+
+
+def test_the_first_program(run_python: Callable[[str], str], tmp_path: Path) -> None:
+    """Its address replaced by a local server's, since nothing listens on the default port here."""
+    program = block_with("asyncio.run(main())")
+    assert 'ComputeClient("http://localhost:8002", mqtt_broker="localhost")' in program
+    program = program.replace('"http://localhost:8002"', "server.base_url").replace(
+        '"localhost"', "server.mqtt_url"
+    )
+    setup = (
+        f"import os; os.chdir({str(tmp_path)!r})\n"
+        "from pathlib import Path\n"
+        "from cl_client.local import LocalServer\n"
+        "from cl_client.local.samples import draw_photo\n"
+        "draw_photo(Path('photo.jpg'), size=(64, 48))\n"
+        "server = LocalServer()\nserver.start()\n"
+    )
+    run_python(setup + program.replace("from __future__ import annotations\n", "") + "\nserver.stop()\n")
+    assert (tmp_path / "thumbnail.jpg").read_bytes()[:2] == b"\xff\xd8"
