@@ -267,6 +267,8 @@ class MQTTConnection:
         except Exception:
             logger.exception("%s: the connection's thread ended by a fault of its own", self.address)
         finally:
+            # paho's wake-up sockets close when the last reference to its client goes.
+            self._paho = None
             self._call_loop(self._ended.set)
 
     def _keep_connected(self) -> None:
