@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from typing_extensions import override
 
 from cl_client.auth import AuthProvider, NoAuthProvider
 from cl_client.config import ComputeClientConfig
@@ -20,6 +21,7 @@ from cl_client.exceptions import (
     WorkerUnavailableError,
 )
 from cl_client.models import JobResponse, ServerHealth, WorkerCapabilities
+from cl_client.plugin_clients import PluginClients
 from cl_client.runtime import Runtime
 from cl_client.transfers import MultipartUpload, base_name, save_response
 from cl_client.waiting import Waiter, Watcher
@@ -32,15 +34,6 @@ if TYPE_CHECKING:
     from cl_client.models import TaskOutput
     from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
     from cl_client.plugins.base import JobCallback, SubmitOptions
-    from cl_client.plugins.clip_embedding import ClipEmbeddingClient
-    from cl_client.plugins.dino_embedding import DinoEmbeddingClient
-    from cl_client.plugins.exif import ExifClient
-    from cl_client.plugins.face_detection import FaceDetectionClient
-    from cl_client.plugins.face_embedding import FaceEmbeddingClient
-    from cl_client.plugins.hash import HashClient
-    from cl_client.plugins.hls_streaming import HlsStreamingClient
-    from cl_client.plugins.image_conversion import ImageConversionClient
-    from cl_client.plugins.media_thumbnail import MediaThumbnailClient
     from cl_client.transfers import ByteProgress, FileSource
 
 logger = logging.getLogger("cl_client")
@@ -48,7 +41,7 @@ logger = logging.getLogger("cl_client")
 _CAPABILITY_POLL = 1.0
 
 
-class ComputeClient:
+class ComputeClient(PluginClients):
     """The client of a compute service: ``async with ComputeClient() as client``.
 
     Making one does no I/O and needs no running loop; connections open on first use and end in `close`. One
@@ -93,69 +86,6 @@ class ComputeClient:
         self._runtime: Runtime | None = None
         self._closed = False
 
-    @cached_property
-    def clip_embedding(self) -> ClipEmbeddingClient:
-        """CLIP embeddings: what a picture shows."""
-        from cl_client.plugins.clip_embedding import ClipEmbeddingClient
-
-        return ClipEmbeddingClient(self)
-
-    @cached_property
-    def dino_embedding(self) -> DinoEmbeddingClient:
-        """DINO embeddings: how a picture looks."""
-        from cl_client.plugins.dino_embedding import DinoEmbeddingClient
-
-        return DinoEmbeddingClient(self)
-
-    @cached_property
-    def exif(self) -> ExifClient:
-        """Metadata of pictures."""
-        from cl_client.plugins.exif import ExifClient
-
-        return ExifClient(self)
-
-    @cached_property
-    def face_detection(self) -> FaceDetectionClient:
-        """Where faces are."""
-        from cl_client.plugins.face_detection import FaceDetectionClient
-
-        return FaceDetectionClient(self)
-
-    @cached_property
-    def face_embedding(self) -> FaceEmbeddingClient:
-        """Whose face it is."""
-        from cl_client.plugins.face_embedding import FaceEmbeddingClient
-
-        return FaceEmbeddingClient(self)
-
-    @cached_property
-    def hash(self) -> HashClient:
-        """Hashes of files."""
-        from cl_client.plugins.hash import HashClient
-
-        return HashClient(self)
-
-    @cached_property
-    def hls_streaming(self) -> HlsStreamingClient:
-        """Videos as HLS streams."""
-        from cl_client.plugins.hls_streaming import HlsStreamingClient
-
-        return HlsStreamingClient(self)
-
-    @cached_property
-    def image_conversion(self) -> ImageConversionClient:
-        """Pictures in other formats."""
-        from cl_client.plugins.image_conversion import ImageConversionClient
-
-        return ImageConversionClient(self)
-
-    @cached_property
-    def media_thumbnail(self) -> MediaThumbnailClient:
-        """Thumbnails of pictures and videos."""
-        from cl_client.plugins.media_thumbnail import MediaThumbnailClient
-
-        return MediaThumbnailClient(self)
-
     async def __aenter__(self) -> Self:
         self._open()
         return self
@@ -194,6 +124,7 @@ class ComputeClient:
 
     # Jobs.
 
+    @override
     async def submit_job(
         self,
         task_type: str,

@@ -16,20 +16,19 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
+
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Sequence
 
     from paho.mqtt.reasoncodes import ReasonCode
-    from pydantic import SecretStr
 
     from cl_client.mqtt_address import BrokerAddress
 
@@ -40,55 +39,6 @@ QOS = 1
 # CONNACK reason codes, MQTT 5.0 section 3.2.2.2; paho translates the codes of 3.1.1 into these.
 _UNSUPPORTED_PROTOCOL = 0x84
 _REFUSED = frozenset({0x86, 0x87, 0x8A, 0x8C})  # credentials, not authorised, banned, bad auth method
-
-
-class MQTTMessage(NamedTuple):
-    """A message as it came."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-
-
-class ConnectionState(StrEnum):
-    """What the connection is doing."""
-
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    """Connected, and every subscription is acknowledged by the broker."""
-    DISCONNECTED = "disconnected"
-    REFUSED = "refused"
-    """The broker does not accept these credentials; tried again at a very slow pace."""
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionOptions:
-    """How to connect; times in seconds.
-
-    Attributes:
-        keepalive: Longest silence before the broker is asked for a sign of life.
-        connect_timeout: For TCP and TLS, and again for the broker's CONNACK and SUBACK.
-        reconnect_min: The first pause before connecting again; it doubles, with jitter of up to half.
-        reconnect_max: The longest such pause.
-        refused_pause: The pause after the broker refused the credentials.
-        session_expiry: How long an MQTT 5 broker keeps messages for a client that is away.
-        queue_limit: Messages that may wait for the loop; above it see `MQTTConnection`.
-        username: Name of the user, where the address has none.
-        password: The user's password, where the address has none.
-        ssl_context: For ``mqtts`` and ``wss``; None for the system's default.
-    """
-
-    keepalive: int = 30
-    connect_timeout: float = 5.0
-    reconnect_min: float = 0.25
-    reconnect_max: float = 30.0
-    refused_pause: float = 300.0
-    session_expiry: int = 300
-    queue_limit: int = 20_000
-    username: str | None = None
-    password: SecretStr | None = None
-    ssl_context: ssl.SSLContext | None = None
 
 
 @dataclass(slots=True)

@@ -13,14 +13,15 @@ from pydantic import ValidationError
 
 from cl_client.models import JobEvent, WorkerCapability
 from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_connection import ConnectionOptions, ConnectionState, MQTTConnection
+from cl_client.mqtt_connection import MQTTConnection
+from cl_client.mqtt_types import ConnectionOptions, ConnectionState
 from cl_client.worker_registry import WorkerRegistry
 
 if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
     from cl_client.job_tracker import JobTracker
     from cl_client.models import TaskOutput
-    from cl_client.mqtt_connection import MQTTMessage
+    from cl_client.mqtt_types import MQTTMessage
     from cl_client.plugins.base import JobCallback
 
 logger = logging.getLogger("cl_client.mqtt")

@@ -11,8 +11,9 @@ import pytest
 from cl_client.config import ComputeClientConfig
 from cl_client.job_tracker import JobTracker
 from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_connection import ConnectionOptions, ConnectionState, MQTTConnection, MQTTMessage
+from cl_client.mqtt_connection import MQTTConnection
 from cl_client.mqtt_monitor import MQTTJobMonitor
+from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
 from support import port_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from cl_client.models import JobResponse, TaskOutput, TaskParams
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client.compute_client import ComputeClient
+    from cl_client.plugin_clients import PluginClients
     from cl_client.transfers import FileSource
 
 PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
@@ -55,7 +55,7 @@ class BasePluginClient(Generic[PluginOutputT]):
     task_type: ClassVar[str]
     output_model: ClassVar[type[TaskOutput]] = TaskOutput
 
-    def __init__(self, client: ComputeClient) -> None:
+    def __init__(self, client: PluginClients) -> None:
         self._client = client
 
     def params(self, model: type[ParamsT], **values: object) -> ParamsT:

@@ -1,0 +1,61 @@
+"""What an MQTT connection is told, and what it tells: its options, its states and its messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pydantic import SecretStr
+
+
+class MQTTMessage(NamedTuple):
+    """A message as it came."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class ConnectionState(StrEnum):
+    """What the connection is doing."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    """Connected, and every subscription is acknowledged by the broker."""
+    DISCONNECTED = "disconnected"
+    REFUSED = "refused"
+    """The broker does not accept these credentials; tried again at a very slow pace."""
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How to connect; times in seconds.
+
+    Attributes:
+        keepalive: Longest silence before the broker is asked for a sign of life.
+        connect_timeout: For TCP and TLS, and again for the broker's CONNACK and SUBACK.
+        reconnect_min: The first pause before connecting again; it doubles, with jitter of up to half.
+        reconnect_max: The longest such pause.
+        refused_pause: The pause after the broker refused the credentials.
+        session_expiry: How long an MQTT 5 broker keeps messages for a client that is away.
+        queue_limit: Messages that may wait for the loop; above it see `MQTTConnection`.
+        username: Name of the user, where the address has none.
+        password: The user's password, where the address has none.
+        ssl_context: For ``mqtts`` and ``wss``; None for the system's default.
+    """
+
+    keepalive: int = 30
+    connect_timeout: float = 5.0
+    reconnect_min: float = 0.25
+    reconnect_max: float = 30.0
+    refused_pause: float = 300.0
+    session_expiry: int = 300
+    queue_limit: int = 20_000
+    username: str | None = None
+    password: SecretStr | None = None
+    ssl_context: ssl.SSLContext | None = None
