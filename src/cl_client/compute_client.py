@@ -84,7 +84,6 @@ class ComputeClient(PluginClients):
         self.config = ComputeClientConfig.create(**{**dict(config or ()), **_without_none(given)})
         self._auth_provider = auth_provider or NoAuthProvider()
         self._runtime: Runtime | None = None
-        self._closed = False
 
     async def __aenter__(self) -> Self:
         self._open()
@@ -181,7 +180,7 @@ class ComputeClient(PluginClients):
         Raises:
             JobNotFoundError: There is no such job.
         """
-        await self._open().http.request("DELETE", self._job_path(job_id))
+        await self._open().http.request("DELETE", self.config.job_path(job_id))
 
     async def wait_for_job(
         self,
@@ -317,7 +316,7 @@ class ComputeClient(PluginClients):
         target = Path(dest)
         if str(dest).endswith(("/", os.sep)) or await asyncio.to_thread(target.is_dir):
             target /= base_name(file_path)
-        path = f"{self._job_path(job_id)}/files/{quote(file_path)}"
+        path = f"{self.config.job_path(job_id)}/files/{quote(file_path)}"
         async with runtime.http.stream(path) as response:
             return await save_response(response, target, on_progress)
 
@@ -375,9 +374,6 @@ class ComputeClient(PluginClients):
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Call back with all present workers, by id, whenever one comes, goes, or turns busy or idle."""
         return self._open().monitor.subscribe_worker_updates(callback)
-
-    def _job_path(self, job_id: str) -> str:
-        return f"{self.config.jobs_endpoint}/{quote(job_id, safe='')}"
 
 
 def _without_none(values: Mapping[str, object]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -141,6 +142,10 @@ class ComputeClientConfig(BaseSettings):
     def mqtt_enabled(self) -> bool:
         """Whether a broker is used at all."""
         return self.mqtt_broker is not None and self.mqtt_broker.strip().lower() != MQTT_OFF
+
+    def job_path(self, job_id: str) -> str:
+        """The path of one job."""
+        return f"{self.jobs_endpoint}/{quote(job_id, safe='')}"
 
     def get_plugin_endpoint(self, task: str) -> str:
         """The path to which jobs of a task are posted.

@@ -329,8 +329,7 @@ class JobTracker:
             followed.read_again = True
             return
         followed.read = asyncio.ensure_future(self._read(followed))
-        self._own_task(followed.read, running=True)
-        followed.read.add_done_callback(lambda task: self._own_task(task, running=False))
+        self._own_task(followed.read)
 
     async def _read(self, followed: FollowedJob) -> None:
         try:
@@ -370,8 +369,7 @@ class JobTracker:
             level, "job %s cannot be read: %s", followed.job_id, error, extra={"job_id": followed.job_id}
         )
 
-    def _own_task(self, task: asyncio.Task[None], running: bool) -> None:  # noqa: FBT001 - a signal
-        if running:
-            self._tasks.add(task)
-        else:
-            self._tasks.discard(task)
+    def _own_task(self, task: asyncio.Task[None]) -> None:
+        """Keep a task until it is done, so that `close` can end it."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

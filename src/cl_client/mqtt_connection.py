@@ -225,7 +225,7 @@ class MQTTConnection:
         """Connect, serve, pause, again, until closing."""
         pause = self._options.reconnect_min
         while not self._closing.is_set():
-            self._tell(ConnectionState.CONNECTING)
+            self._put(ConnectionState.CONNECTING)
             attempt = self._connect_and_serve()
             if self._closing.is_set():
                 return
@@ -235,7 +235,7 @@ class MQTTConnection:
             if attempt.live:
                 pause = self._options.reconnect_min
             refused = attempt.refused is not None and attempt.refused.value in _REFUSED
-            self._tell(ConnectionState.REFUSED if refused else ConnectionState.DISCONNECTED)
+            self._put(ConnectionState.REFUSED if refused else ConnectionState.DISCONNECTED)
             # Jitter, so that a broker that comes back does not meet all its clients in one instant.
             wait = self._options.refused_pause if refused else pause * random.uniform(0.5, 1.0)  # noqa: S311
             self._closing.wait(wait)
@@ -375,10 +375,7 @@ class MQTTConnection:
     def _go_live(self) -> None:
         self._attempt.live = True
         self.problem = None
-        self._tell(ConnectionState.CONNECTED)
-
-    def _tell(self, state: ConnectionState) -> None:
-        self._put(state)
+        self._put(ConnectionState.CONNECTED)
 
     def _put(self, item: MQTTMessage | ConnectionState | int) -> None:
         with self._lock:

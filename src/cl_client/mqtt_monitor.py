@@ -46,7 +46,6 @@ class MQTTJobMonitor:
         self._workers = WorkerRegistry(config.worker_stale_after)
         self._worker_callbacks: dict[str, WorkerCallback] = {}
         self._tasks: set[asyncio.Future[None]] = set()
-        self._was_connected = False
         self._said_lost = False
         self.workers_changed = asyncio.Event()
         self.malformed = 0
@@ -126,7 +125,7 @@ class MQTTJobMonitor:
         if state is ConnectionState.CONNECTED:
             if self._said_lost:
                 logger.info("MQTT is back: jobs are followed by push again")
-            self._was_connected, self._said_lost = True, False
+            self._said_lost = False
             self._tracker.reconcile()
         elif state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
             self._said_lost = True

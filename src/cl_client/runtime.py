@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from cl_client.http_service import HTTPService, parse
 from cl_client.job_tracker import JobTracker
@@ -47,7 +46,7 @@ class Runtime:
 
     async def read_job(self, job_id: str) -> JobResponse:
         """Read a job."""
-        return await self.http.get(f"{self._config.jobs_endpoint}/{quote(job_id, safe='')}", JobResponse)
+        return await self.http.get(self._config.job_path(job_id), JobResponse)
 
     async def submit(self, endpoint: str, upload: MultipartUpload) -> JobResponse:
         """Post a job; the answer is a job without its details."""

@@ -24,21 +24,20 @@ class Subscription:
     it and what comes meanwhile queues up behind it, so that a slow callback holds up nobody else.
     """
 
-    __slots__ = ("_active", "_on_complete", "_on_progress", "_on_task", "_queue", "_task", "job_id")
+    __slots__ = ("_active", "_on_complete", "_on_progress", "_on_task", "_queue", "job_id")
 
     def __init__(
         self,
         job_id: str,
         on_progress: JobCallback[TaskOutput] | None,
         on_complete: JobCallback[TaskOutput] | None,
-        on_task: Callable[[asyncio.Task[None], bool], None],
+        on_task: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self.job_id = job_id
         self._on_progress = on_progress
         self._on_complete = on_complete
         self._on_task = on_task
         self._queue: deque[tuple[JobCallback[TaskOutput], JobResponse]] | None = None
-        self._task: asyncio.Task[None] | None = None
         self._active = True
 
     def progress(self, job: JobResponse) -> None:
@@ -65,8 +64,7 @@ class Subscription:
         awaitable = self._call(callback, job)
         if awaitable is not None:
             self._queue = deque()
-            self._task = asyncio.ensure_future(self._drain(awaitable))
-            self._on_task(self._task, True)  # noqa: FBT003 - a signal with one meaning
+            self._on_task(asyncio.ensure_future(self._drain(awaitable)))
 
     def _call(self, callback: JobCallback[TaskOutput], job: JobResponse) -> Awaitable[None] | None:
         try:
@@ -87,9 +85,6 @@ class Subscription:
                 awaitable = self._call(callback, job)
         finally:
             self._queue = None
-            if self._task is not None:
-                self._on_task(self._task, False)  # noqa: FBT003 - a signal with one meaning
-                self._task = None
 
     async def _await(self, awaitable: Awaitable[None]) -> None:
         try:

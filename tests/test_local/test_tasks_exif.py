@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Protocol, cast
 
 import pytest
@@ -15,6 +14,7 @@ from cl_client.local.samples import camera_exif, draw_drawing, draw_photo, draw_
 from cl_client.local.tasks import exif
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.plugins.exif import ExifOutput, ExifParams
+from support import require
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +28,7 @@ class Extract(Protocol):
 
 @pytest.fixture
 def require_exiftool() -> None:
-    if shutil.which("exiftool") is None:
-        reason = "ExifTool is not installed"
-        if os.environ.get("CL_TEST_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require("exiftool")
 
 
 @pytest.fixture
