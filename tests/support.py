@@ -10,17 +10,17 @@ import shutil
 import socket
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
+from cl_client.local.model_settings import users_models
 from cl_client.local.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cl_client.local import LocalServer
 
 SCRIPTED = "scripted"
@@ -31,11 +31,28 @@ ENDPOINTS = {SCRIPTED: f"/jobs/{SCRIPTED}"}
 def require(program: str) -> str:
     """The program's path; skips where it is missing, and fails where nothing may be skipped."""
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
-    if found is None and os.environ.get("CL_TEST_REQUIRE_ALL") == "1":
-        pytest.fail(f"{program} is not installed, and nothing may be skipped here")
     if found is None:
-        pytest.skip(f"{program} is not installed")
+        _skip(f"{program} is not installed")
     return found
+
+
+def yunet_model() -> Path:
+    """YuNet's file; skips where it is missing, and fails where nothing may be skipped.
+
+    It is the one that the environment variable ``CL_TEST_YUNET`` names, or else the one that
+    ``cl-client models pull yunet`` has fetched.
+    """
+    named = os.environ.get("CL_TEST_YUNET")
+    found = Path(named) if named else users_models().find("yunet")
+    if found is None or not found.is_file():
+        _skip("there is no YuNet model: name its file in CL_TEST_YUNET, or run cl-client models pull yunet")
+    return found
+
+
+def _skip(reason: str) -> NoReturn:
+    if os.environ.get("CL_TEST_REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason}, and nothing may be skipped here")
+    pytest.skip(reason)
 
 
 @dataclass

@@ -221,7 +221,7 @@ def test_bad_settings_fail_before_anything_starts() -> None:
 
 
 def test_unknown_tasks_are_named() -> None:
-    with pytest.raises(ValueError, match="Unknown tasks: hsah; known are exif, "):
+    with pytest.raises(ValueError, match="Unknown tasks: hsah; known are clip_embedding, "):
         LocalServer(tasks=["hash", "hsah"])
 
 

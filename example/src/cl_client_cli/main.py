@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from cl_client_cli.models import models_app
+
 app = typer.Typer(
     name="cl-client",
     help="Media compute jobs from the command line: hashes, metadata, conversions, thumbnails.",
@@ -20,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+app.add_typer(models_app, name="models")
 
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer's signature of a callback

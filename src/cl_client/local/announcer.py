@@ -10,7 +10,7 @@ from cl_client.local.store import FAILED, PROCESSING, now_ms
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cl_client.local.generations import Dialect
     from cl_client.local.store import StoredJob
@@ -35,7 +35,7 @@ class Announcer:
     Args:
         publisher: The connection.
         dialect: What the generation says, and how.
-        capabilities: The tasks of the workers.
+        capabilities: The tasks of the workers; asked for at each announcement, as models come and go.
         announce_failures: Publish an event for a failure also where the generation does not.
     """
 
@@ -43,13 +43,13 @@ class Announcer:
         self,
         publisher: Publisher,
         dialect: Dialect,
-        capabilities: Sequence[str],
+        capabilities: Callable[[], Sequence[str]],
         *,
         announce_failures: bool = False,
     ) -> None:
         self._publisher = publisher
         self._dialect = dialect
-        self._capabilities = list(capabilities)
+        self._capabilities = capabilities
         self._announces_failures = dialect.announces_failure or announce_failures
 
     def job_changed(self, job: StoredJob) -> None:
@@ -70,7 +70,7 @@ class Announcer:
         """Announce a worker, retained, so that whoever comes later knows it too."""
         announcement: JSONObject = {
             self._dialect.worker_key: worker_id,
-            "capabilities": list(self._capabilities),
+            "capabilities": list(self._capabilities()),
             "idle_count": int(idle),
             "timestamp": now_ms(),
         }

@@ -70,7 +70,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         announcer = Announcer(
             connection,
             settings.dialect,
-            tuple(settings.offered_tasks),
+            settings.available_tasks,
             announce_failures=not settings.strict_wire,
         )
         pool = _worker_pool(settings, store, announcer, folders.jobs)
@@ -118,6 +118,7 @@ def _worker_pool(
             store=store,
             announcer=announcer,
             jobs_folder=jobs_folder,
+            models=settings.models,
             poll_interval=settings.poll_interval,
         )
         for number in range(1, settings.worker_count + 1)

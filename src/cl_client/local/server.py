@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cl_client.local.assembly import Endpoints, running_server
+from cl_client.local.model_settings import users_models
 from cl_client.local.settings import DEFAULT_MAX_UPLOAD_BYTES, DEFAULT_POLL_INTERVAL, LocalServerSettings
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class LocalServer:
         extra_tasks: Tasks of one's own, by name.
         heartbeat_interval: Seconds between two announcements of a worker; None for the generation's.
         poll_interval: Seconds between two looks for work. A submitted job is looked at without delay.
+        models_dir: Where the tasks find their models, and nowhere else. None for the folder that the
+            environment variable ``CL_CLIENT_MODELS`` names, or else the user's cache folder, into which
+            ``cl-client models pull`` fetches them. A task whose model is missing is not announced.
+        models: Model files of one's own, by the names that ``cl-client models list`` shows.
 
     Raises:
         ValueError: A setting is out of its range.
@@ -78,6 +83,8 @@ class LocalServer:
         extra_tasks: Mapping[str, TaskSpec] | None = None,
         heartbeat_interval: float | None = None,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
+        models_dir: Path | None = None,
+        models: Mapping[str, Path] | None = None,
     ) -> None:
         self.settings = LocalServerSettings(
             host=host,
@@ -93,6 +100,7 @@ class LocalServer:
             extra_tasks=extra_tasks or {},
             heartbeat_interval=heartbeat_interval,
             poll_interval=poll_interval,
+            models=users_models(models_dir, models),
         )
         self._running: _ServerThread | None = None
 
@@ -113,8 +121,8 @@ class LocalServer:
 
     @property
     def task_types(self) -> tuple[str, ...]:
-        """The tasks it offers."""
-        return tuple(self.settings.offered_tasks)
+        """The tasks it announces now: those that it offers and whose models are there."""
+        return self.settings.available_tasks()
 
     @property
     def worker_count(self) -> int:

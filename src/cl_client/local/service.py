@@ -89,10 +89,9 @@ class JobService:
             form = await receiver.receive(request)
             params, priority = parse_form(form, spec)
             file_name = form.file_name or ""
-            generation_a = self.settings.generation == "A"
             paths: JSONObject = {
                 "input_path": f"{INPUT_FOLDER}/{file_name}",
-                "output_path": spec.output_path_for(file_name, params, generation_a=generation_a),
+                "output_path": spec.output_path_for(file_name, params),
             }
             await asyncio.to_thread(self._folders.admit, job_id)
             job = await self._store.add(job_id, task_type, {**paths, **params}, priority)
@@ -136,6 +135,7 @@ class JobService:
         return {"deleted_count": len(job_ids), "freed_space": sum(freed)}
 
     def capabilities(self) -> JSONObject:
-        """How many workers there are, and how many of them are idle per task."""
+        """How many workers there are, and how many of them are idle per task whose models are there."""
         idle = sum(worker.idle for worker in self._pool.workers)
-        return {"num_workers": len(self._pool.workers), "capabilities": dict.fromkeys(self.tasks, idle)}
+        tasks = self.settings.available_tasks()
+        return {"num_workers": len(self._pool.workers), "capabilities": dict.fromkeys(tasks, idle)}

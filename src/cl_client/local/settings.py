@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cl_client.local.generations import DIALECTS, Dialect, Generation
+from cl_client.local.model_settings import users_models
+from cl_client.local.model_store import MODELS, ModelStore
 from cl_client.local.tasks import TASKS, TaskSpec
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class LocalServerSettings:
     extra_tasks: Mapping[str, TaskSpec] = field(default_factory=dict[str, TaskSpec])
     heartbeat_interval: float | None = None
     poll_interval: float = DEFAULT_POLL_INTERVAL
+    models: ModelStore = field(default_factory=users_models)
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is started.
@@ -52,6 +55,16 @@ class LocalServerSettings:
         if unknown:
             known = ", ".join(sorted({**TASKS, **self.extra_tasks}))
             raise ValueError(f"Unknown tasks: {', '.join(unknown)}; known are {known}")
+        self._check_models()
+
+    def _check_models(self) -> None:
+        needed = {model for spec in self.offered_tasks.values() for model in spec.models}
+        unknown = sorted(set(self.models.overrides) - set(MODELS) - needed)
+        if unknown:
+            raise ValueError(f"Unknown models: {', '.join(unknown)}; known are {', '.join(MODELS)}")
+        unnamed = sorted(needed - set(MODELS) - set(self.models.overrides))
+        if unnamed:
+            raise ValueError(f"No address is known of the models {', '.join(unnamed)}: name their files")
 
     @property
     def dialect(self) -> Dialect:
@@ -71,7 +84,17 @@ class LocalServerSettings:
 
     @property
     def offered_tasks(self) -> dict[str, TaskSpec]:
-        """The tasks by name."""
+        """The tasks by name as the generation has them, whether their models are there or not."""
         known = {**TASKS, **self.extra_tasks}
+        if self.generation == "A":
+            known = {name: spec.for_generation_a() for name, spec in known.items()}
         chosen = self.tasks if self.tasks is not None else tuple(known)
         return {name: known[name] for name in (*chosen, *self.extra_tasks)}
+
+    def available_tasks(self) -> tuple[str, ...]:
+        """The offered tasks whose models are there now; a job for any other one fails and says what to do."""
+        return tuple(
+            name
+            for name, spec in self.offered_tasks.items()
+            if all(self.models.find(model) is not None for model in spec.models)
+        )

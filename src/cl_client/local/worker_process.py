@@ -78,6 +78,7 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
         output_file=request.output_file,
         job_folder=request.job_folder,
         report=report,
+        models=request.models,
     )
     output = function(context)
     # NaN and infinity are no JSON, and would break the answer to whoever asks for the job.

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from cl_client.local.model_store import ModelStore
 from cl_client.models import JSONObject
 
 
@@ -28,6 +29,7 @@ class TaskRequest(_Message):
     input_file: Path
     output_file: Path
     job_folder: Path
+    models: ModelStore
 
 
 class TaskProgress(_Message):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.local.announcer import Announcer
+    from cl_client.local.model_store import ModelStore
     from cl_client.local.store import JobStore, StoredJob
     from cl_client.local.tasks import TaskSpec
     from cl_client.models import JSONObject
@@ -32,6 +33,7 @@ class Worker:
         store: Where jobs are claimed and their ends are committed.
         announcer: Where its doings are published.
         jobs_folder: Holds one folder per job, named by the job's id.
+        models: Where the tasks find their models.
         poll_interval: Seconds between two looks for work that nobody announced.
     """
 
@@ -43,6 +45,7 @@ class Worker:
         store: JobStore,
         announcer: Announcer,
         jobs_folder: Path,
+        models: ModelStore,
         poll_interval: float,
     ) -> None:
         self.worker_id = worker_id
@@ -52,6 +55,7 @@ class Worker:
         self._store = store
         self._announcer = announcer
         self._jobs_folder = jobs_folder
+        self._models = models
         self._poll_interval = poll_interval
         self._process = TaskProcess()
         self._waiting = False
@@ -155,6 +159,7 @@ class Worker:
             input_file=folder / input_path,
             output_file=folder / output_path,
             job_folder=folder,
+            models=self._models,
         )
 
 

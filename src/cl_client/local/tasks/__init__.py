@@ -7,7 +7,7 @@ cost another one anything.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
@@ -25,17 +25,29 @@ class TaskSpec:
         function: ``"module:function"``, a `cl_client.local.tasks.contract.TaskFunction`.
         params: ``"module:Class"``, the subclass of `cl_client.models.TaskParams` that it takes.
         output_path: Where its result belongs.
-        output_path_a: The same for a server of generation A, where that differs.
+        function_a: The function for a server of generation A, where that differs.
+        output_path_a: The same for where its result belongs.
+        models: The models without which it cannot work, by their names in `cl_client.local.model_store`.
     """
 
     function: str
     params: str
     output_path: OutputPath
+    function_a: str | None = None
     output_path_a: OutputPath | None = None
+    models: tuple[str, ...] = ()
 
-    def output_path_for(self, file_name: str, params: JSONObject, *, generation_a: bool = False) -> str:
+    def for_generation_a(self) -> TaskSpec:
+        """The task as a server of generation A has it."""
+        return replace(
+            self,
+            function=self.function_a or self.function,
+            output_path=self.output_path_a or self.output_path,
+        )
+
+    def output_path_for(self, file_name: str, params: JSONObject) -> str:
         """Where the result of one job belongs, relative to the job's folder."""
-        path = self.output_path_a if generation_a and self.output_path_a is not None else self.output_path
+        path = self.output_path
         return path if isinstance(path, str) else path(file_name, params)
 
 
@@ -46,11 +58,42 @@ def _converted_picture(file_name: str, params: JSONObject) -> str:
 
 
 TASKS: dict[str, TaskSpec] = {
+    "clip_embedding": TaskSpec(
+        "cl_client.local.tasks.clip_embedding:run",
+        "cl_client.plugins.clip_embedding:ClipEmbeddingParams",
+        "output/clip_embedding.npy",
+        models=("mobileclip",),
+    ),
+    "dino_embedding": TaskSpec(
+        "cl_client.local.tasks.dino_embedding:run",
+        "cl_client.plugins.dino_embedding:DinoEmbeddingParams",
+        "output/dino_embedding.npy",
+        output_path_a="output/dino_embedding.nb",
+        models=("dinov2",),
+    ),
     "exif": TaskSpec(
         "cl_client.local.tasks.exif:run", "cl_client.plugins.exif:ExifParams", "output/exif_metadata.json"
     ),
+    "face_detection": TaskSpec(
+        "cl_client.local.tasks.face_detection:run",
+        "cl_client.plugins.face_detection:FaceDetectionParams",
+        "output/face_detection.json",
+        function_a="cl_client.local.tasks.face_detection:run_for_generation_a",
+    ),
+    "face_embedding": TaskSpec(
+        "cl_client.local.tasks.face_embedding:run",
+        "cl_client.plugins.face_embedding:FaceEmbeddingParams",
+        "output/face_embedding.npy",
+        output_path_a="output/face_embedding.nb",
+        models=("arcface",),
+    ),
     "hash": TaskSpec(
         "cl_client.local.tasks.file_hash:run", "cl_client.plugins.hash:HashParams", "output/hash.json"
+    ),
+    "hls_streaming": TaskSpec(
+        "cl_client.local.tasks.hls_streaming:run",
+        "cl_client.plugins.hls_streaming:HlsStreamingParams",
+        "output",
     ),
     "image_conversion": TaskSpec(
         "cl_client.local.tasks.image_conversion:run",

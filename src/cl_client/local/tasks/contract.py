@@ -7,7 +7,7 @@ know nothing of HTTP or MQTT.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from cl_client.models import JSONObject, TaskParams
@@ -15,11 +15,19 @@ from cl_client.models import JSONObject, TaskParams
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cl_client.local.model_store import ModelStore
+
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
 
 
 class TaskFailedError(Exception):
     """The task cannot be done; the message names the file and the cause, for the person who sent it."""
+
+
+def _users_models() -> ModelStore:
+    from cl_client.local.model_store import ModelStore, default_folder
+
+    return ModelStore(default_folder())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class TaskContext(Generic[ParamsT]):
         output_file: Where the result belongs; its folder exists.
         job_folder: The job's folder; nothing may be read or written outside of it.
         report: Tell progress, 0-100. Cheap: call it as often as there is news.
+        models: Where the task finds its models; the user's cache folder unless given.
     """
 
     params: ParamsT
@@ -39,6 +48,7 @@ class TaskContext(Generic[ParamsT]):
     output_file: Path
     job_folder: Path
     report: Callable[[int], None]
+    models: ModelStore = field(default_factory=_users_models)
 
 
 TaskFunction: TypeAlias = Callable[[TaskContext[ParamsT]], JSONObject]

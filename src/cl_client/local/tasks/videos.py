@@ -75,8 +75,8 @@ def stream_kind(file: Path) -> Literal["video", "audio"] | None:
 
 
 @contextmanager
-def _video_errors(file: Path) -> Generator[None]:
-    """Turn what FFmpeg and PyAV raise in the block into `TaskFailedError`."""
+def video_errors(file: Path) -> Generator[None]:
+    """Turn what FFmpeg and PyAV raise in the block, which reads ``file``, into `TaskFailedError`."""
     try:
         yield
     except MemoryError as exc:
@@ -87,6 +87,27 @@ def _video_errors(file: Path) -> Generator[None]:
         raise TaskFailedError(f"{file.name}: the video cannot be decoded ({exc})") from exc
 
 
+def decodable_video(container: InputContainer, file: Path) -> VideoStream:
+    """The first stream of moving pictures, made sure that it can be decoded, on all cores.
+
+    Raises:
+        TaskFailedError: There is none, or its coding is unknown, or its frames are too large.
+    """
+    stream = video_stream(container)
+    if stream is None:
+        raise TaskFailedError(f"{file.name}: there is no picture in it, only sound")
+    # PyAV types it as always there, but leaves it out where FFmpeg has no decoder.
+    if cast("VideoCodecContext | None", stream.codec_context) is None:
+        raise TaskFailedError(f"{file.name}: the video is coded in a way that is not known here")
+    if stream.width * stream.height > PIXEL_LIMIT:
+        raise TaskFailedError(
+            f"{file.name}: a frame of {stream.width} x {stream.height} pixels is larger than "
+            f"the limit of {PIXEL_LIMIT:,} pixels"
+        )
+    stream.thread_type = "AUTO"
+    return stream
+
+
 def representative_frame(file: Path) -> Image.Image:
     """A frame from early in the video as an RGB picture: upright, and with square pixels.
 
@@ -94,19 +115,8 @@ def representative_frame(file: Path) -> Image.Image:
         TaskFailedError: It is not a video, or no frame of it can be decoded.
     """
     require_content(file)
-    with _video_errors(file), open_container(file) as container:
-        stream = video_stream(container)
-        if stream is None:
-            raise TaskFailedError(f"{file.name}: there is no picture in it, only sound")
-        # PyAV types it as always there, but leaves it out where FFmpeg has no decoder.
-        if cast("VideoCodecContext | None", stream.codec_context) is None:
-            raise TaskFailedError(f"{file.name}: the video is coded in a way that is not known here")
-        if stream.width * stream.height > PIXEL_LIMIT:
-            raise TaskFailedError(
-                f"{file.name}: a frame of {stream.width} x {stream.height} pixels is larger than "
-                f"the limit of {PIXEL_LIMIT:,} pixels"
-            )
-        stream.thread_type = "AUTO"
+    with video_errors(file), open_container(file) as container:
+        stream = decodable_video(container, file)
         frame = _frame_near_poster_position(container, stream)
         if frame is None:
             raise TaskFailedError(f"{file.name}: the video has no frame that can be decoded")
