@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import hashlib
 import inspect
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -57,6 +60,27 @@ async def test_following(
     names = await run(block_with("watch_job"), {"client": compute_client})
     job: JobResponse = await compute_client.get_job(str(getattr(names["job"], "job_id", "")))
     assert job.status == "completed"
+
+
+async def test_results(
+    compute_client: ComputeClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from cl_client.local.samples import draw_photo
+
+    monkeypatch.chdir(tmp_path)
+    draw_photo(tmp_path / "photo.jpg", size=(64, 48))
+    names: dict[str, object] = {"client": compute_client, "asyncio": asyncio}
+    await run(block_with("hash_value"), names)
+    hash_value, path, taken_at = capsys.readouterr().out.splitlines()
+    assert hash_value == hashlib.sha512((tmp_path / "photo.jpg").read_bytes()).hexdigest()
+    assert datetime.fromisoformat(taken_at)
+    assert (tmp_path / path).is_file()
+    await run(block_with("media_thumbnail.map"), names)
+    assert capsys.readouterr().out.startswith("photo.jpg ")
+    assert (tmp_path / "thumbnails" / "thumbnail.jpg").is_file()
 
 
 def test_the_first_program(run_python: Callable[[str], str], tmp_path: Path) -> None:

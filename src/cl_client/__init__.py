@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from cl_client.auth import AuthProvider, JWTAuthProvider, NoAuthProvider
     from cl_client.compute_client import ComputeClient
+    from cl_client.concurrency import map_concurrently
     from cl_client.config import ComputeClientConfig
     from cl_client.exceptions import (
         AuthenticationError,
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
         InvalidResponseError,
         JobFailedError,
         JobFileNotFoundError,
+        JobFilesError,
         JobNotFinishedError,
         JobNotFoundError,
         JobTimeoutError,
+        MissingExtraError,
         PermissionDeniedError,
         RequestTimeoutError,
         ServerBusyError,
@@ -44,11 +47,12 @@ if TYPE_CHECKING:
         WorkerCapability,
     )
     from cl_client.mqtt_monitor import MQTTJobMonitor
-    from cl_client.transfers import FileSource
+    from cl_client.transfers import FileSource, base_name
 
 _MODULES = {
     "auth": ("AuthProvider", "JWTAuthProvider", "NoAuthProvider"),
     "compute_client": ("ComputeClient",),
+    "concurrency": ("map_concurrently",),
     "config": ("ComputeClientConfig",),
     "exceptions": (
         "AuthenticationError",
@@ -60,9 +64,11 @@ _MODULES = {
         "InvalidResponseError",
         "JobFailedError",
         "JobFileNotFoundError",
+        "JobFilesError",
         "JobNotFinishedError",
         "JobNotFoundError",
         "JobTimeoutError",
+        "MissingExtraError",
         "PermissionDeniedError",
         "RequestTimeoutError",
         "ServerBusyError",
@@ -82,7 +88,7 @@ _MODULES = {
         "WorkerCapability",
     ),
     "mqtt_monitor": ("MQTTJobMonitor",),
-    "transfers": ("FileSource",),
+    "transfers": ("FileSource", "base_name"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -105,12 +111,14 @@ __all__ = [
     "JobEvent",
     "JobFailedError",
     "JobFileNotFoundError",
+    "JobFilesError",
     "JobNotFinishedError",
     "JobNotFoundError",
     "JobResponse",
     "JobStatus",
     "JobTimeoutError",
     "MQTTJobMonitor",
+    "MissingExtraError",
     "NoAuthProvider",
     "PermissionDeniedError",
     "RequestTimeoutError",
@@ -123,6 +131,8 @@ __all__ = [
     "WorkerCapabilities",
     "WorkerCapability",
     "WorkerUnavailableError",
+    "base_name",
+    "map_concurrently",
 ]
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -23,7 +20,7 @@ from cl_client.exceptions import (
 from cl_client.models import JobResponse, ServerHealth, WorkerCapabilities
 from cl_client.plugin_clients import PluginClients
 from cl_client.runtime import Runtime
-from cl_client.transfers import MultipartUpload, base_name, save_response
+from cl_client.transfers import MultipartUpload
 from cl_client.waiting import Waiter, Watcher
 
 if TYPE_CHECKING:
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
     from cl_client.models import TaskOutput
     from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
     from cl_client.plugins.base import JobCallback, SubmitOptions
-    from cl_client.transfers import ByteProgress, FileSource
+    from cl_client.transfers import FileSource
 
 logger = logging.getLogger("cl_client")
 
@@ -100,6 +97,7 @@ class ComputeClient(PluginClients):
         if runtime is not None:
             await runtime.close()
 
+    @override
     def _open(self) -> Runtime:
         """The resources of the running loop, made on first use."""
         loop = asyncio.get_running_loop()
@@ -285,40 +283,6 @@ class ComputeClient(PluginClients):
         """End a subscription; others of the same job stay. Idempotent."""
         if self._runtime is not None:
             self._runtime.monitor.unsubscribe(subscription_id)
-
-    # Files.
-
-    async def download_job_file(
-        self,
-        job_id: str,
-        file_path: str,
-        dest: Path | str,
-        *,
-        on_progress: ByteProgress | None = None,
-    ) -> Path:
-        """Download one file of a job.
-
-        Args:
-            job_id: The job.
-            file_path: Its path below the job, for instance ``output/thumbnail.jpg``.
-            dest: The file to write, replaced if it is there, or a folder, where it keeps its own name.
-                Missing folders are made. The file appears when it is whole, or not at all.
-            on_progress: Called with the bytes done and the total, None where the server does not say it.
-
-        Returns:
-            Where the file is.
-
-        Raises:
-            JobNotFoundError: There is no such job.
-            JobFileNotFoundError: The job has no such file.
-        """
-        runtime = self._open()
-        target = Path(dest)
-        if str(dest).endswith(("/", os.sep)) or await asyncio.to_thread(target.is_dir):
-            target /= base_name(file_path)
-        path = f"{self.config.job_path(job_id)}/files/{quote(file_path)}"
-        async with runtime.http.stream(path) as response:
-            return await save_response(response, target, on_progress)
 
     # Workers and the server itself.
 

@@ -16,7 +16,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from cl_client.exceptions import ConfigurationError, UnknownTaskError
-from cl_client.plugins import PLUGINS
+from cl_client.plugins import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,8 +155,8 @@ class ComputeClientConfig(BaseSettings):
         """
         if task in self.plugin_endpoints:
             return self.plugin_endpoints[task]
-        if task not in PLUGINS:
-            raise UnknownTaskError(task, (*PLUGINS, *self.plugin_endpoints))
+        if task not in PLUGINS and task not in third_party_plugins():
+            raise UnknownTaskError(task, (*PLUGINS, *third_party_plugins(), *self.plugin_endpoints))
         return f"{self.jobs_endpoint}/{task}"
 
 

@@ -12,6 +12,7 @@ import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Self
 
     from cl_client.models import JobResponse
 
@@ -47,6 +48,14 @@ class RequestTimeoutError(ServerUnavailableError, TimeoutError):
 
 class InvalidResponseError(ComputeClientError):
     """The server's answer is not what it should be."""
+
+
+class MissingExtraError(ComputeClientError, ImportError):
+    """What was called needs an optional dependency that is not installed; the message says how to add it."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        """Name the extra of this distribution."""
+        super().__init__(f"{purpose} needs the extra {extra!r}: pip install 'cl_client[{extra}]'")
 
 
 class HTTPError(ComputeClientError, httpx.HTTPStatusError):
@@ -166,3 +175,26 @@ class WorkerUnavailableError(ComputeClientError):
         super().__init__(f"No worker serves {', '.join(sorted(missing))}; workers there serve: {there}")
         self.missing = tuple(missing)
         self.available = dict(available)
+
+
+class JobFilesError(ComputeClientError, ExceptionGroup[Exception]):
+    """Some of a job's files could not be downloaded, so none was kept; the message names each.
+
+    Also an exception group, for ``except*``.
+
+    Attributes:
+        job_id: The job.
+        failures: What went wrong, by the file's path below the job.
+    """
+
+    job_id: str
+    failures: dict[str, Exception]
+
+    @classmethod
+    def of(cls, job_id: str, failures: Mapping[str, Exception]) -> Self:
+        """Name every file and its error."""
+        causes = "; ".join(f"{path}: {error}" for path, error in failures.items())
+        group = cls(f"Files of job {job_id} could not be downloaded: {causes}", [*failures.values()])
+        group.job_id = job_id
+        group.failures = dict(failures)
+        return group

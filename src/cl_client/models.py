@@ -126,9 +126,7 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         """
         from cl_client.plugins import output_model
 
-        if not self.status.is_terminal:
-            raise JobNotFinishedError(self)
-        self.raise_for_status()
+        self.raise_unless_completed()
         model = output_model(self.task_type)
         try:
             return cast("OutputT_co", model.model_validate(self.task_output or {}))
@@ -145,6 +143,17 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         if self.status in {JobStatus.FAILED, JobStatus.DELETED}:
             raise JobFailedError(self)
         return self
+
+    def raise_unless_completed(self) -> JobResponse[OutputT_co]:
+        """Raise if the job has no result, or none yet, else return the job itself.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+        """
+        if not self.status.is_terminal:
+            raise JobNotFinishedError(self)
+        return self.raise_for_status()
 
 
 class JobEvent(ServerModel):

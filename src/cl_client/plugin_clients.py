@@ -1,16 +1,18 @@
-"""The nine plugin clients as properties, each imported and made on first access, then kept."""
+"""The plugin clients, each imported and made on first access, then kept."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast, overload
+
+from cl_client.job_files import JobFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from cl_client.models import JobResponse, TaskOutput
-    from cl_client.plugins.base import SubmitOptions
+    from cl_client.models import JobResponse, TaskOutput, TaskParams
+    from cl_client.plugins.base import BasePluginClient, SubmitOptions
     from cl_client.plugins.clip_embedding import ClipEmbeddingClient
     from cl_client.plugins.dino_embedding import DinoEmbeddingClient
     from cl_client.plugins.exif import ExifClient
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     from cl_client.plugins.media_thumbnail import MediaThumbnailClient
     from cl_client.transfers import FileSource
 
+PluginT = TypeVar("PluginT")
 
-class PluginClients(ABC):
+
+class PluginClients(JobFiles):
     """What `ComputeClient` inherits: one property per plugin, and what the plugins need of it."""
 
     @abstractmethod
@@ -36,65 +40,100 @@ class PluginClients(ABC):
     ) -> JobResponse:
         """Upload a file as a job of any task; see `ComputeClient.submit_job`."""
 
+    @overload
+    def plugin(self, plugin: str) -> BasePluginClient[TaskOutput, TaskParams]: ...
+    @overload
+    def plugin(self, plugin: Callable[[PluginClients], PluginT]) -> PluginT: ...
+    def plugin(
+        self, plugin: str | Callable[[PluginClients], PluginT]
+    ) -> BasePluginClient[TaskOutput, TaskParams] | PluginT:
+        """The client of any plugin, also of one that another package brings.
+
+        Args:
+            plugin: The plugin's task, one of this library's or one registered in the entry point group
+                ``cl_client.plugins``; or, for a typed result, the plugin's client class itself.
+
+        Returns:
+            The same object each time.
+
+        Raises:
+            UnknownTaskError: There is no such plugin.
+            ConfigurationError: The plugin of another package cannot be loaded.
+        """
+        if isinstance(plugin, str):
+            from cl_client.plugins import plugin_class
+
+            return self._made(plugin_class(plugin))
+        return self._made(plugin)
+
     @cached_property
+    def _clients(self) -> dict[object, object]:
+        return {}
+
+    def _made(self, make: Callable[[PluginClients], PluginT]) -> PluginT:
+        if make not in self._clients:
+            self._clients[make] = make(self)
+        return cast("PluginT", self._clients[make])
+
+    @property
     def clip_embedding(self) -> ClipEmbeddingClient:
         """CLIP embeddings: what a picture shows."""
         from cl_client.plugins.clip_embedding import ClipEmbeddingClient
 
-        return ClipEmbeddingClient(self)
+        return self._made(ClipEmbeddingClient)
 
-    @cached_property
+    @property
     def dino_embedding(self) -> DinoEmbeddingClient:
         """DINO embeddings: how a picture looks."""
         from cl_client.plugins.dino_embedding import DinoEmbeddingClient
 
-        return DinoEmbeddingClient(self)
+        return self._made(DinoEmbeddingClient)
 
-    @cached_property
+    @property
     def exif(self) -> ExifClient:
         """Metadata of pictures."""
         from cl_client.plugins.exif import ExifClient
 
-        return ExifClient(self)
+        return self._made(ExifClient)
 
-    @cached_property
+    @property
     def face_detection(self) -> FaceDetectionClient:
         """Where faces are."""
         from cl_client.plugins.face_detection import FaceDetectionClient
 
-        return FaceDetectionClient(self)
+        return self._made(FaceDetectionClient)
 
-    @cached_property
+    @property
     def face_embedding(self) -> FaceEmbeddingClient:
         """Whose face it is."""
         from cl_client.plugins.face_embedding import FaceEmbeddingClient
 
-        return FaceEmbeddingClient(self)
+        return self._made(FaceEmbeddingClient)
 
-    @cached_property
+    @property
     def hash(self) -> HashClient:
         """Hashes of files."""
         from cl_client.plugins.hash import HashClient
 
-        return HashClient(self)
+        return self._made(HashClient)
 
-    @cached_property
+    @property
     def hls_streaming(self) -> HlsStreamingClient:
         """Videos as HLS streams."""
         from cl_client.plugins.hls_streaming import HlsStreamingClient
 
-        return HlsStreamingClient(self)
+        return self._made(HlsStreamingClient)
 
-    @cached_property
+    @property
     def image_conversion(self) -> ImageConversionClient:
         """Pictures in other formats."""
         from cl_client.plugins.image_conversion import ImageConversionClient
 
-        return ImageConversionClient(self)
+        return self._made(ImageConversionClient)
 
-    @cached_property
+    @property
     def media_thumbnail(self) -> MediaThumbnailClient:
         """Thumbnails of pictures and videos."""
         from cl_client.plugins.media_thumbnail import MediaThumbnailClient
 
-        return MediaThumbnailClient(self)
+        return self._made(MediaThumbnailClient)

@@ -153,9 +153,7 @@ async def save_response(
     Raises:
         InvalidResponseError: The body ended before its announced length.
     """
-    announced = cast("str | None", response.headers.get("Content-Length"))
-    encoded = response.headers.get("Content-Encoding") is not None
-    total = int(announced) if announced is not None and announced.isdigit() and not encoded else None
+    total = _announced_size(response)
     await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
     partial = target.with_name(f".{base_name(target.name)[:100]}.{secrets.token_hex(4)}.part")
     file = await asyncio.to_thread(partial.open, "xb")
@@ -166,13 +164,45 @@ async def save_response(
             done += len(block)
             if on_progress is not None:
                 on_progress(done, total)
-        if total is not None and done != total:
-            raise InvalidResponseError(f"{target.name}: the server announced {total} bytes and sent {done}")
+        _check_size(target.name, total, done)
         await asyncio.to_thread(_finish, file, partial, target)
     finally:
         file.close()
         partial.unlink(missing_ok=True)
     return target
+
+
+async def read_response(response: httpx.Response, name: str, max_bytes: int) -> bytes:
+    """Read a body into memory.
+
+    Raises:
+        InvalidResponseError: It is longer than ``max_bytes``, or ended before its announced length.
+    """
+    total = _announced_size(response)
+    content = bytearray()
+    if total is None or total <= max_bytes:
+        async for block in response.aiter_bytes(CHUNK_SIZE):
+            content += block
+            if len(content) > max_bytes:
+                break
+        else:
+            _check_size(name, total, len(content))
+            return bytes(content)
+    raise InvalidResponseError(
+        f"{name}: longer than the limit of {max_bytes} bytes; raise max_bytes, or download it to a file"
+    )
+
+
+def _announced_size(response: httpx.Response) -> int | None:
+    """Bytes of the decoded body, where the server says so."""
+    announced = cast("str | None", response.headers.get("Content-Length"))
+    encoded = response.headers.get("Content-Encoding") is not None
+    return int(announced) if announced is not None and announced.isdigit() and not encoded else None
+
+
+def _check_size(name: str, announced: int | None, received: int) -> None:
+    if announced is not None and received != announced:
+        raise InvalidResponseError(f"{name}: the server announced {announced} bytes and sent {received}")
 
 
 def _finish(file: BinaryIO, partial: Path, target: Path) -> None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from PIL import Image
-from pydantic import BaseModel
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from cl_client.plugins.exif import ExifOutput
+from cl_client.plugins.hash import HashResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,11 +37,6 @@ class Outcome:
     failed: bool = False
 
 
-class _HashFile(BaseModel):
-    hash_value: str
-    algorithm: str
-
-
 def describe(job: DemoJob, result: Path) -> str:
     """Say in a few words what a downloaded result file holds.
 
@@ -53,24 +48,16 @@ def describe(job: DemoJob, result: Path) -> str:
 
 
 def _describe_hash(_job: DemoJob, result: Path) -> str:
-    content = _HashFile.model_validate_json(result.read_bytes())
+    content = HashResult.model_validate_json(result.read_bytes())
     return f"{content.algorithm} {content.hash_value[:_HASH_DIGITS]}..."
 
 
 def _describe_exif(_job: DemoJob, result: Path) -> str:
     metadata = ExifOutput.model_validate_json(result.read_bytes())
-    make = metadata.make or _raw_tag(metadata, "Make")
-    model = metadata.model or _raw_tag(metadata, "Model")
-    taken = metadata.date_time_original or _raw_tag(metadata, "DateTimeOriginal")
+    make, model = metadata.make or "", metadata.model or ""
     # Many makers repeat their name in the model's.
     camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
-    return ", ".join(filter(None, (camera, taken))) or "no camera and no date in it"
-
-
-def _raw_tag(metadata: ExifOutput, name: str) -> str:
-    """A tag by its name without the group, for servers that leave the typed fields empty."""
-    found = (value for key, value in metadata.raw_metadata.items() if key.rpartition(":")[2] == name)
-    return str(next(found, None) or "")
+    return ", ".join(filter(None, (camera, metadata.date_time_original))) or "no camera and no date in it"
 
 
 def _describe_picture(_job: DemoJob, result: Path) -> str:

@@ -1,15 +1,28 @@
-"""The nine plugins: one table that says where each lives, each imported when it is first needed."""
+"""All plugins: one table of this library's own, and those that other packages register as entry points.
+
+Each is imported when it is first needed; entry points are looked up when a task is asked for that the table
+does not have.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, cast
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from cl_client.exceptions import UnknownTaskError
+from cl_client.exceptions import ConfigurationError, UnknownTaskError
 from cl_client.models import TaskOutput
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cl_client.models import TaskParams
     from cl_client.plugins.base import BasePluginClient
+
+ENTRY_POINT_GROUP: Final = "cl_client.plugins"
+"""An entry point's name is the task, its value ``module:Class`` of a `BasePluginClient`."""
 
 
 class PluginSpec(NamedTuple):
@@ -32,20 +45,57 @@ PLUGINS: dict[str, PluginSpec] = {
 }
 
 
-def plugin_class(task_type: str) -> type[BasePluginClient[TaskOutput]]:
-    """The client class of a task, imported on demand.
+@cache
+def third_party_plugins() -> Mapping[str, EntryPoint]:
+    """The plugins of other packages by task, looked up once.
+
+    Raises:
+        ConfigurationError: Two packages register the same task.
+    """
+    found = entry_points(group=ENTRY_POINT_GROUP)
+    for task, count in Counter(point.name for point in found).items():
+        if count > 1:
+            packages = ", ".join(sorted(_package(point) for point in found if point.name == task))
+            raise ConfigurationError(f"Several packages register the plugin {task!r}: {packages}")
+    return {point.name: point for point in found}
+
+
+def plugin_class(task_type: str) -> type[BasePluginClient[TaskOutput, TaskParams]]:
+    """The client class of a task, imported on demand; this library's own ones win.
 
     Raises:
         UnknownTaskError: There is no such plugin.
+        ConfigurationError: It belongs to another package and cannot be loaded.
     """
-    try:
-        spec = PLUGINS[task_type]
-    except KeyError:
-        raise UnknownTaskError(task_type, tuple(PLUGINS)) from None
-    module = import_module(spec.module)
-    return cast("type[BasePluginClient[TaskOutput]]", getattr(module, spec.client))
+    if (spec := PLUGINS.get(task_type)) is not None:
+        loaded = cast("object", getattr(import_module(spec.module), spec.client))
+    elif (point := third_party_plugins().get(task_type)) is not None:
+        loaded = _load(point)
+    else:
+        raise UnknownTaskError(task_type, (*PLUGINS, *third_party_plugins()))
+    return cast("type[BasePluginClient[TaskOutput, TaskParams]]", loaded)
 
 
 def output_model(task_type: str) -> type[TaskOutput]:
-    """The output model of a task; the untyped base for a task that no plugin here knows."""
-    return plugin_class(task_type).output_model if task_type in PLUGINS else TaskOutput
+    """The output model of a task; the untyped base for a task that no plugin knows."""
+    known = task_type in PLUGINS or task_type in third_party_plugins()
+    return plugin_class(task_type).output_model if known else TaskOutput
+
+
+def _load(point: EntryPoint) -> type:
+    from cl_client.plugins.base import BasePluginClient
+
+    origin = f"The plugin {point.name!r} of {_package(point)} ({point.value})"
+    try:
+        loaded = cast("object", point.load())
+    except (ImportError, AttributeError) as exc:
+        raise ConfigurationError(f"{origin} cannot be loaded: {exc}") from exc
+    if not (isinstance(loaded, type) and issubclass(loaded, BasePluginClient)):
+        raise ConfigurationError(f"{origin} is not a subclass of BasePluginClient")
+    if loaded.task_type != point.name:
+        raise ConfigurationError(f"{origin} says that its task is {loaded.task_type!r}")
+    return cast("type", loaded)
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unknown package"

@@ -1,23 +1,30 @@
-"""What all plugins share: validating, submitting, and following a job."""
+"""What all plugins share: validating, submitting, following a job, and doing so for many files."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypedDict, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, TypeAlias, TypedDict, cast
 
 from pydantic import ValidationError
+from typing_extensions import TypeVar
 
-from cl_client.exceptions import InvalidParameterError
+from cl_client.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_concurrently
+from cl_client.exceptions import InvalidParameterError, InvalidResponseError
+from cl_client.job_paths import path_below_job
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from cl_client.concurrency import Inputs, Outcomes
     from cl_client.plugin_clients import PluginClients
     from cl_client.transfers import FileSource
 
 PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
+PluginParamsT = TypeVar("PluginParamsT", bound=TaskParams, default=TaskParams)
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
+SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryIO)
 
 JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] | None]
 """A plain function or a coroutine function that is given the job; runs on the client's loop."""
@@ -25,22 +32,20 @@ JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] 
 MAX_PRIORITY = 10
 
 
-class SubmitOptions(TypedDict, Generic[PluginOutputT], total=False):
-    """The options that every plugin method takes.
+class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
+    """The options of a job that is waited for in any case.
 
     Attributes:
         priority: 0-10, default 5. Stored by servers, whose queue is first come, first served.
-        wait: Return only when the job has ended, with its output. Default False.
-        timeout: Seconds to wait with ``wait=True``; None for the config's ``wait_timeout``.
+        timeout: Seconds to wait for the job's end; None for the config's ``wait_timeout``.
         on_progress: Called for each change of status or progress that is seen, in order.
         on_complete: Called exactly once, with the full job, however it ended.
-        raise_on_failure: With ``wait=True``, raise `JobFailedError` for a failed job. Default False.
+        raise_on_failure: Raise `JobFailedError` for a job that failed. Default False.
         require_worker: Raise `WorkerUnavailableError` before uploading when nobody serves the task.
         delete_on_cancel: Delete the job at the server when the wait is cancelled or times out.
     """
 
     priority: int
-    wait: bool
     timeout: float | None
     on_progress: JobCallback[PluginOutputT] | None
     on_complete: JobCallback[PluginOutputT] | None
@@ -49,11 +54,29 @@ class SubmitOptions(TypedDict, Generic[PluginOutputT], total=False):
     delete_on_cancel: bool | None
 
 
-class BasePluginClient(Generic[PluginOutputT]):
-    """A plugin's client: a subclass adds its task, its output model and its verbs."""
+class SubmitOptions(MapOptions[PluginOutputT], Generic[PluginOutputT], total=False):
+    """The options that every plugin method takes: those of `MapOptions`, and whether to wait.
+
+    Attributes:
+        wait: Return only when the job has ended, with its output. Default False. ``timeout`` and
+            ``raise_on_failure`` have a meaning only with it.
+    """
+
+    wait: bool
+
+
+class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
+    """A plugin's client: a subclass adds its task, its models and its verbs.
+
+    Attributes:
+        task_type: The task, as the server calls it.
+        output_model: What ``job.output`` is.
+        params_model: The task's parameters.
+    """
 
     task_type: ClassVar[str]
     output_model: ClassVar[type[TaskOutput]] = TaskOutput
+    params_model: ClassVar[type[TaskParams]] = TaskParams
 
     def __init__(self, client: PluginClients) -> None:
         self._client = client
@@ -88,3 +111,86 @@ class BasePluginClient(Generic[PluginOutputT]):
             cast("SubmitOptions[TaskOutput]", cast("object", options)),
         )
         return cast("JobResponse[PluginOutputT]", job)
+
+    def map(
+        self,
+        sources: Inputs[SourceT],
+        params: PluginParamsT | None = None,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        **options: Unpack[MapOptions[PluginOutputT]],
+    ) -> Outcomes[SourceT, JobResponse[PluginOutputT]]:
+        """Run the task on many files, a few at a time, and yield each with its job as soon as it has ended.
+
+            async for path, job in client.exif.map(folder.glob("*.jpg"), concurrency=8):
+                if isinstance(job, Exception): ...
+
+        One file's error takes the place of its job and ends nothing else. Memory stays flat for any number of
+        files; `cl_client.map_concurrently` says what happens when the loop is left early.
+
+        Args:
+            sources: The files, any iterable, also an endless or an asynchronous one.
+            params: The task's parameters; None for the defaults.
+            concurrency: Jobs at the same time, 1 to the config's ``pool_maxsize``.
+            **options: Common to all plugins, see `MapOptions`.
+
+        Raises:
+            InvalidParameterError: ``concurrency`` is out of its range, the task has no defaults, or
+                ``sources`` is one file. Raised at once, not in the loop.
+        """
+        chosen = self.params(self.params_model) if params is None else params
+
+        async def run(source: SourceT) -> JobResponse[PluginOutputT]:
+            return await self.submit(source, chosen, wait=True, **options)
+
+        bound = checked_concurrency(concurrency, self._client.config)
+        return map_concurrently(run, sources, concurrency=bound)
+
+    def output(self, job: JobResponse) -> PluginOutputT:
+        """The typed output of a job of this task, also of one that was taken up by its id.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            InvalidParameterError: The job is one of another task.
+            InvalidResponseError: The server's output does not have the task's shape.
+        """
+        self.check_completed(job)
+        return cast("PluginOutputT", job.output)
+
+    def output_path(self, job: JobResponse) -> str:
+        """Where the result of a job of this task is, relative to the job.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            InvalidParameterError: The job is one of another task.
+            InvalidResponseError: The server names no path, or one that is not below the job.
+        """
+        self.check_completed(job)
+        return self.checked_path(job, job.params.get("output_path"))
+
+    def check_completed(self, job: JobResponse) -> None:
+        """Check that a job is one of this task and has a result.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            InvalidParameterError: The job is one of another task.
+        """
+        if job.task_type != self.task_type:
+            raise InvalidParameterError(
+                f"Job {job.job_id} is one of {job.task_type}, not of {self.task_type}"
+            )
+        job.raise_unless_completed()
+
+    def checked_path(self, job: JobResponse, path: object) -> str:
+        """A path that the server named, absolute or not, reduced to its part below the job.
+
+        Raises:
+            InvalidResponseError: It is not text, or leads out of the job.
+        """
+        try:
+            return path_below_job(path if isinstance(path, str) else "", job.job_id)
+        except ValueError as exc:
+            raise InvalidResponseError(f"Job {job.job_id} ({job.task_type}): {exc}") from None

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.plugins.base import BasePluginClient
+from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, EmbeddingParams
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from cl_client.models import JobResponse, TaskOutput, TaskParams
     from cl_client.plugins.base import SubmitOptions
     from cl_client.transfers import FileSource
 
 
-class DinoEmbeddingParams(TaskParams):
+class DinoEmbeddingParams(EmbeddingParams):
     """Whether the vector is scaled to unit length."""
 
-    normalize: bool = True
 
-
-class DinoEmbeddingOutput(TaskOutput):
+class DinoEmbeddingOutput(EmbeddingOutput):
     """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
 
-    embedding_dim: int | None = None
-    normalized: bool | None = None
 
-
-class DinoEmbeddingClient(BasePluginClient[DinoEmbeddingOutput]):
+class DinoEmbeddingClient(EmbeddingClient[DinoEmbeddingOutput]):
     """DINO embeddings of pictures: how they look, as a vector of 384 numbers."""
 
     task_type: ClassVar[str] = "dino_embedding"
     output_model: ClassVar[type[TaskOutput]] = DinoEmbeddingOutput
+    params_model: ClassVar[type[TaskParams]] = DinoEmbeddingParams
 
     async def embed_image(
         self,

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias, cast
 
-from pydantic import BeforeValidator, Field, field_serializer
+from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
 from cl_client.models import JobResponse, JSONObject, TaskOutput, TaskParams
-from cl_client.plugins.base import BasePluginClient
+from cl_client.plugins.exif_tags import (
+    as_altitude,
+    as_datetime,
+    as_integer,
+    as_last_integer,
+    as_latitude,
+    as_longitude,
+    as_number,
+    as_orientation,
+    as_text,
+    tag_key,
+    tags_named,
+)
+from cl_client.plugins.file_result import FileResultClient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
+    from pydantic import JsonValue
     from typing_extensions import Unpack
 
     from cl_client.plugins.base import SubmitOptions
     from cl_client.transfers import FileSource
+
+    _Reader: TypeAlias = Callable[[object], str | float | None]
+    _ReaderWithRef: TypeAlias = Callable[[object, object], float | None]
 
 
 def _split_tags(tags: object) -> object:
@@ -36,8 +54,52 @@ class ExifParams(TaskParams):
         return ",".join(tags)
 
 
+_TAGS: Final[Mapping[str, tuple[_Reader, tuple[str, ...]]]] = {
+    "make": (as_text, ("Make", "AndroidMake")),
+    "model": (as_text, ("Model", "AndroidModel")),
+    "date_time_original": (as_text, ("DateTimeOriginal", "CreationDate")),
+    "create_date": (as_text, ("CreateDate", "DateTimeDigitized")),
+    "image_width": (as_integer, ("ImageSize", "ImageWidth", "ExifImageWidth")),
+    "image_height": (as_last_integer, ("ImageSize", "ImageHeight", "ExifImageHeight")),
+    "orientation": (as_orientation, ("Orientation",)),
+    "iso": (as_integer, ("ISO", "PhotographicSensitivity")),
+    "f_number": (as_number, ("FNumber", "Aperture")),
+    "exposure_time": (as_number, ("ExposureTime", "ShutterSpeed")),
+    "focal_length": (as_number, ("FocalLength",)),
+    "software": (as_text, ("Software", "CreatorTool")),
+}
+"""How each field is read, and from which tags where the server left it null, the best first."""
+_GPS_TAGS: Final[Mapping[str, tuple[_ReaderWithRef, str]]] = {
+    "gps_latitude": (as_latitude, "GPSLatitude"),
+    "gps_longitude": (as_longitude, "GPSLongitude"),
+    "gps_altitude": (as_altitude, "GPSAltitude"),
+}
+"""The same for what has its sign in a second tag, ``GPSLatitudeRef`` and so on."""
+_UNSIGNED_GROUPS: Final = frozenset({"EXIF", "GPS"})
+
+
 class ExifOutput(TaskOutput):
-    """The common fields, null where the server left them so, and everything it read in ``raw_metadata``."""
+    """The common fields, and everything that the server read in ``raw_metadata``.
+
+    What the server says stays as it is, apart from texts such as ``"1/250"`` that become numbers. What it
+    left null is filled from ``raw_metadata``, where tags stand with or without a group (``EXIF:Make``).
+
+    Attributes:
+        make: The camera's maker; ``model`` alike.
+        date_time_original: When the picture was taken, as written: ``2025:12:30 10:20:30``; see `taken_at`.
+        create_date: When it was digitised, as written; see `created_at`.
+        image_width: Pixels as stored, before ``orientation`` is applied; ``image_height`` alike.
+        orientation: EXIF's 1-8, 1 for upright.
+        iso: The sensitivity.
+        f_number: The aperture.
+        exposure_time: Seconds.
+        focal_length: Millimetres.
+        gps_latitude: Decimal degrees, south negative.
+        gps_longitude: Decimal degrees, west negative.
+        gps_altitude: Metres, negative below sea level.
+        software: What wrote the file.
+        raw_metadata: All tags that the server read.
+    """
 
     make: str | None = None
     model: str | None = None
@@ -45,23 +107,84 @@ class ExifOutput(TaskOutput):
     create_date: str | None = None
     image_width: int | None = None
     image_height: int | None = None
-    orientation: int | str | None = None
+    orientation: int | None = None
     iso: int | None = None
     f_number: float | None = None
-    exposure_time: float | str | None = None
-    focal_length: float | str | None = None
-    gps_latitude: float | str | None = None
-    gps_longitude: float | str | None = None
-    gps_altitude: float | str | None = None
+    exposure_time: float | None = None
+    focal_length: float | None = None
+    gps_latitude: float | None = None
+    gps_longitude: float | None = None
+    gps_altitude: float | None = None
     software: str | None = None
     raw_metadata: JSONObject = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        said = cast("Mapping[str, object]", data)
+        tags = said.get("raw_metadata")
+        raw = cast("Mapping[str, object]", tags if isinstance(tags, dict) else {})
+        read = {field: _read(said.get(field), field, raw) for field in _TAGS}
+        read_gps = {field: _read_gps(said.get(field), field, raw) for field in _GPS_TAGS}
+        return {**said, **read, **read_gps}
 
-class ExifClient(BasePluginClient[ExifOutput]):
+    @property
+    def taken_at(self) -> datetime | None:
+        """``date_time_original`` as a point in time, None where there is none that can be read.
+
+        Aware where the zone is known, from the text itself or from the tag ``OffsetTimeOriginal``; naive
+        otherwise: the camera's clock, wherever that was.
+        """
+        return as_datetime(self.date_time_original, self.tag("OffsetTimeOriginal"))
+
+    @property
+    def created_at(self) -> datetime | None:
+        """``create_date`` as a point in time, None where there is none that can be read.
+
+        Aware where the zone is known, from the text itself or from the tag ``OffsetTimeDigitized``; naive
+        otherwise. Videos should have UTC here, but many cameras write their own time, so it is not assumed.
+        """
+        return as_datetime(self.create_date, self.tag("OffsetTimeDigitized"))
+
+    def tag(self, name: str) -> JsonValue:
+        """A raw tag by its name, with its group (``EXIF:LensModel``) or without; None where it is missing.
+
+        Without a group the most trustworthy one counts: what ExifTool worked out, then the file's own
+        properties, then what was written into it.
+        """
+        if ":" in name:
+            return self.raw_metadata.get(name)
+        group = next((group for group, _ in tags_named(self.raw_metadata, name)), None)
+        return None if group is None else self.raw_metadata[tag_key(group, name)]
+
+
+def _read(said: object, field: str, raw: Mapping[str, object]) -> str | float | None:
+    read, names = _TAGS[field]
+    candidates = (value for name in names for _, value in tags_named(raw, name))
+    return next((value for value in map(read, (said, *candidates)) if value is not None), None)
+
+
+def _read_gps(said: object, field: str, raw: Mapping[str, object]) -> float | None:
+    read, name = _GPS_TAGS[field]
+    if (value := read(said, None)) is not None:
+        return value
+    for group, written in tags_named(raw, name):
+        ref = raw.get(tag_key(group, f"{name}Ref"))
+        if group in _UNSIGNED_GROUPS and ref is None and field != "gps_altitude":
+            continue  # it could be either hemisphere
+        if (value := read(written, ref)) is not None:
+            return value
+    return None
+
+
+class ExifClient(FileResultClient[ExifOutput, ExifParams]):
     """Read a picture's metadata."""
 
     task_type: ClassVar[str] = "exif"
     output_model: ClassVar[type[TaskOutput]] = ExifOutput
+    params_model: ClassVar[type[TaskParams]] = ExifParams
 
     async def extract(
         self,

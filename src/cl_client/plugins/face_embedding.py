@@ -4,36 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.plugins.base import BasePluginClient
+from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, EmbeddingParams
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from cl_client.models import JobResponse, TaskOutput, TaskParams
     from cl_client.plugins.base import SubmitOptions
     from cl_client.transfers import FileSource
 
 
-class FaceEmbeddingParams(TaskParams):
+class FaceEmbeddingParams(EmbeddingParams):
     """Whether the vector is scaled to unit length."""
 
-    normalize: bool = True
 
+class FaceEmbeddingOutput(EmbeddingOutput):
+    """Size, kind and quality of the embedding; the vector itself is a ``.npy`` file of the job."""
 
-class FaceEmbeddingOutput(TaskOutput):
-    """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
-
-    embedding_dim: int | None = None
-    normalized: bool | None = None
     quality_score: float | None = None
     """0-1, from the sharpness of the face; None where the server gives none."""
 
 
-class FaceEmbeddingClient(BasePluginClient[FaceEmbeddingOutput]):
+class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput]):
     """Face embeddings: whose face it is, as a vector of 512 numbers."""
 
     task_type: ClassVar[str] = "face_embedding"
     output_model: ClassVar[type[TaskOutput]] = FaceEmbeddingOutput
+    params_model: ClassVar[type[TaskParams]] = FaceEmbeddingParams
 
     async def embed_faces(
         self,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.plugins.base import BasePluginClient
+from pydantic import Field
+
+from cl_client.models import JobResponse, ServerModel, TaskOutput, TaskParams
+from cl_client.plugins.file_result import FileResultClient
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,11 +30,28 @@ class HashOutput(TaskOutput):
     media_type: str | None = None
 
 
-class HashClient(BasePluginClient[HashOutput]):
+class HashResult(ServerModel):
+    """The content of the job's file.
+
+    Attributes:
+        hash_value: Hexadecimal digits.
+        algorithm: The algorithm that was used.
+        media_type: What kind of file it was, for instance ``"image"``.
+        process_time: Seconds that the server took.
+    """
+
+    hash_value: str = Field(pattern=r"^[0-9a-fA-F]+$")
+    algorithm: str
+    media_type: str | None = None
+    process_time: float | None = None
+
+
+class HashClient(FileResultClient[HashOutput, HashParams]):
     """Compute a file's hash."""
 
     task_type: ClassVar[str] = "hash"
     output_model: ClassVar[type[TaskOutput]] = HashOutput
+    params_model: ClassVar[type[TaskParams]] = HashParams
 
     async def compute(
         self,
@@ -49,3 +68,14 @@ class HashClient(BasePluginClient[HashOutput]):
             **options: Common to all plugins, see `SubmitOptions`.
         """
         return await self.submit(image, self.params(HashParams, algorithm=algorithm), **options)
+
+    async def load(self, job: JobResponse) -> HashResult:
+        """Read the hash of a job that has completed.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            JobFileNotFoundError: The server no longer has the file.
+            InvalidResponseError: The file is not what it should be.
+        """
+        return await self.read_json(job, HashResult)

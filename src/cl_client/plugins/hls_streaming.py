@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+import posixpath
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_serializer
 
+from cl_client.exceptions import InvalidResponseError
+from cl_client.job_paths import checked_path
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.plugins.base import BasePluginClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from typing_extensions import Unpack
 
@@ -34,6 +40,9 @@ class HlsVariant(BaseModel):
 
 DEFAULT_VARIANTS = (HlsVariant(resolution=720, bitrate=3500), HlsVariant(resolution=480, bitrate=1500))
 
+_PLAYLIST_SUFFIX: Final = ".m3u8"
+_MAX_PLAYLIST_BYTES: Final = 4 * 1024**2
+"""Tens of thousands of segments."""
 _VARIANTS = TypeAdapter(tuple[HlsVariant, ...])
 
 
@@ -64,11 +73,12 @@ class HlsStreamingOutput(TaskOutput):
     include_original: bool | None = None
 
 
-class HlsStreamingClient(BasePluginClient[HlsStreamingOutput]):
+class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams]):
     """Turn videos into HLS streams."""
 
     task_type: ClassVar[str] = "hls_streaming"
     output_model: ClassVar[type[TaskOutput]] = HlsStreamingOutput
+    params_model: ClassVar[type[TaskParams]] = HlsStreamingParams
 
     async def generate_manifest(
         self,
@@ -88,3 +98,61 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput]):
         """
         params = self.params(HlsStreamingParams, variants=tuple(variants), include_original=include_original)
         return await self.submit(video, params, **options)
+
+    async def download(self, job: JobResponse, dest_dir: Path | str) -> Path:
+        """Download the whole stream of a job that has completed: all of its files, or none.
+
+        These are the master playlist, the playlists it names, the original's where one was asked for (the
+        master does not name it), and their segments.
+
+        Args:
+            job: The job.
+            dest_dir: The folder, made if it is missing; files there of the same name are replaced.
+
+        Returns:
+            Where the master playlist is; a player opens it.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            JobFilesError: Some files could not be downloaded; it names each of them.
+            JobFileNotFoundError: A playlist is missing.
+            InvalidResponseError: A playlist is none, or names something that is not below its folder.
+        """
+        master = self.master_path(job)
+        playlists = await self._named_in(job, master)
+        if self.output(job).include_original:
+            playlists.append(f"{master.removesuffix(_PLAYLIST_SUFFIX)}-orig{_PLAYLIST_SUFFIX}")
+        segments = [await self._named_in(job, playlist) for playlist in playlists]
+        files = [master, *playlists, *chain.from_iterable(segments)]
+        folder = posixpath.dirname(master)
+        placed = await self._client.download_job_files(job.job_id, files, dest_dir, relative_to=folder)
+        return placed[0]
+
+    def master_path(self, job: JobResponse) -> str:
+        """Where the master playlist of a completed job is, relative to the job."""
+        named = self.output(job).master_playlist
+        return (
+            self.checked_path(job, named) if named else f"{self.output_path(job)}/adaptive{_PLAYLIST_SUFFIX}"
+        )
+
+    async def _named_in(self, job: JobResponse, playlist: str) -> list[str]:
+        """The files that a playlist names, relative to the job, each once."""
+        content = await self._client.read_job_file(job.job_id, playlist, max_bytes=_MAX_PLAYLIST_BYTES)
+        try:
+            named = _uris(content.decode("utf-8-sig"))
+            paths = [posixpath.join(posixpath.dirname(playlist), checked_path(uri)) for uri in named]
+        except ValueError as exc:
+            raise InvalidResponseError(f"Job {job.job_id}: {playlist}: {exc}") from exc
+        return list(dict.fromkeys(paths))
+
+
+def _uris(playlist: str) -> list[str]:
+    """Every line that is neither blank nor a tag or comment (RFC 8216, 4.1)."""
+    first, *lines = (line.strip() for line in re.split(r"\r?\n", playlist))
+    if first != "#EXTM3U":
+        raise ValueError("not a playlist")
+    uris = [line for line in lines if line and not line.startswith("#")]
+    if not uris:
+        raise ValueError("the playlist names nothing")
+    return uris

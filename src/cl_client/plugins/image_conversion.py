@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.plugins.base import BasePluginClient
+from cl_client.plugins.file_result import FileResultClient
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,11 +29,12 @@ class ImageConversionOutput(TaskOutput):
     """Servers report nothing here; the result is the job's file."""
 
 
-class ImageConversionClient(BasePluginClient[ImageConversionOutput]):
+class ImageConversionClient(FileResultClient[ImageConversionOutput, ImageConversionParams]):
     """Convert pictures."""
 
     task_type: ClassVar[str] = "image_conversion"
     output_model: ClassVar[type[TaskOutput]] = ImageConversionOutput
+    params_model: ClassVar[type[TaskParams]] = ImageConversionParams
 
     async def convert(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.plugins.base import BasePluginClient
+from cl_client.plugins.file_result import FileResultClient
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,11 +33,12 @@ class MediaThumbnailOutput(TaskOutput):
     media_type: str | None = None
 
 
-class MediaThumbnailClient(BasePluginClient[MediaThumbnailOutput]):
+class MediaThumbnailClient(FileResultClient[MediaThumbnailOutput, MediaThumbnailParams]):
     """Make thumbnails."""
 
     task_type: ClassVar[str] = "media_thumbnail"
     output_model: ClassVar[type[TaskOutput]] = MediaThumbnailOutput
+    params_model: ClassVar[type[TaskParams]] = MediaThumbnailParams
 
     async def generate(
         self,

@@ -1,0 +1,98 @@
+"""Plugins whose result is one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cl_client.exceptions import InvalidResponseError, JobFileNotFoundError
+from cl_client.job_files import DEFAULT_MAX_BYTES
+from cl_client.plugins.base import BasePluginClient, PluginOutputT, PluginParamsT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from cl_client.models import JobResponse
+    from cl_client.transfers import ByteProgress
+
+ReadT = TypeVar("ReadT")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[PluginOutputT, PluginParamsT]):
+    """A plugin whose result is one file: the path that the server names, and where it really is.
+
+    Attributes:
+        result_suffixes: What to add to the named path, tried in this order until a file is there.
+    """
+
+    result_suffixes: ClassVar[tuple[str, ...]] = ("",)
+
+    async def download(
+        self, job: JobResponse, dest: Path | str, *, on_progress: ByteProgress | None = None
+    ) -> Path:
+        """Download the result of a job that has completed; it appears when it is whole, or not at all.
+
+        Args:
+            job: The job.
+            dest: The file to write, or a folder, where it keeps the server's name.
+            on_progress: Called with the bytes done and the total, None where the server does not say it.
+
+        Returns:
+            Where the file is.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            JobFileNotFoundError: The server no longer has the file.
+        """
+
+        async def download(path: str) -> Path:
+            return await self._client.download_job_file(job.job_id, path, dest, on_progress=on_progress)
+
+        return await self._first_found(job, download)
+
+    async def read(self, job: JobResponse, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+        """Read the result of a job that has completed into memory.
+
+        Args:
+            job: The job.
+            max_bytes: The most that is read, by default 64 MiB.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            JobFileNotFoundError: The server no longer has the file.
+            InvalidResponseError: The file is longer than ``max_bytes``.
+        """
+
+        async def read(path: str) -> bytes:
+            return await self._client.read_job_file(job.job_id, path, max_bytes=max_bytes)
+
+        return await self._first_found(job, read)
+
+    async def read_json(self, job: JobResponse, model: type[ModelT]) -> ModelT:
+        """Read the result of a job that has completed as a JSON document.
+
+        Raises:
+            InvalidResponseError: It is not JSON, or not of that shape; and what `read` raises.
+        """
+        content = await self.read(job)
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as exc:
+            raise InvalidResponseError(
+                f"The result of job {job.job_id} is no {model.__name__}: {exc}"
+            ) from exc
+
+    async def _first_found(self, job: JobResponse, fetch: Callable[[str], Awaitable[ReadT]]) -> ReadT:
+        path = self.output_path(job)
+        *first_tries, last_try = self.result_suffixes
+        for suffix in first_tries:
+            try:
+                return await fetch(path + suffix)
+            except JobFileNotFoundError:
+                continue
+        return await fetch(path + last_try)

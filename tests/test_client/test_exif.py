@@ -1,0 +1,272 @@
+"""EXIF as servers of every generation report it: typed fields, filled where they were left null."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cl_client.plugins.exif import ExifOutput
+from cl_client.plugins.exif_tags import as_datetime, as_integer, as_latitude, as_number
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from cl_client import JSONObject
+
+# Recorded from a server of generation A.
+RECORDED: JSONObject = {
+    "make": None,
+    "model": None,
+    "date_time_original": None,
+    "create_date": None,
+    "image_width": None,
+    "image_height": None,
+    "orientation": None,
+    "iso": None,
+    "f_number": None,
+    "exposure_time": None,
+    "focal_length": None,
+    "gps_latitude": None,
+    "gps_longitude": None,
+    "gps_altitude": None,
+    "software": None,
+    "raw_metadata": {
+        "ExifTool:ExifToolVersion": 12.57,
+        "File:ImageWidth": 1024,
+        "File:ImageHeight": 768,
+        "JFIF:XResolution": 1,
+        "EXIF:Make": "Canon",
+        "EXIF:Model": "EOS R5",
+        "EXIF:ExposureTime": 0.004,
+        "EXIF:FNumber": 2.8,
+        "EXIF:ISO": 200,
+        "EXIF:DateTimeOriginal": "2025:12:30 10:20:30",
+        "EXIF:FocalLength": 85,
+        "EXIF:GPSLatitudeRef": "N",
+        "EXIF:GPSLatitude": 12.97,
+        "EXIF:GPSLongitudeRef": "E",
+        "EXIF:GPSLongitude": 77.59,
+        "Composite:Aperture": 2.8,
+        "Composite:ImageSize": "1024 768",
+        "Composite:ShutterSpeed": 0.004,
+        "Composite:GPSLatitude": 12.97,
+        "Composite:GPSLongitude": 77.59,
+    },
+}
+
+
+def read(raw: JSONObject | None = None, **said: object) -> ExifOutput:
+    return ExifOutput.model_validate({**said, "raw_metadata": raw or {}})
+
+
+def test_what_a_server_of_generation_a_left_null() -> None:
+    output = ExifOutput.model_validate(RECORDED)
+    assert (output.make, output.model) == ("Canon", "EOS R5")
+    assert (output.image_width, output.image_height) == (1024, 768)
+    assert (output.iso, output.f_number, output.exposure_time, output.focal_length) == (200, 2.8, 0.004, 85)
+    assert (output.gps_latitude, output.gps_longitude, output.gps_altitude) == (12.97, 77.59, None)
+    assert output.date_time_original == "2025:12:30 10:20:30"
+    assert (output.create_date, output.orientation, output.software) == (None, None, None)
+    assert output.raw_metadata == RECORDED["raw_metadata"]
+
+
+def test_what_the_server_says_stays() -> None:
+    raw: JSONObject = {
+        "EXIF:Make": "other",
+        "EXIF:ISO": 1,
+        "EXIF:DateTimeOriginal": "2001:01:01 01:01:01",
+        "Composite:GPSLatitude": 1.0,
+    }
+    output = read(
+        raw, make="Canon", iso=200, date_time_original="0000:00:00 00:00:00", gps_latitude=0, new=[1]
+    )
+    assert (output.make, output.iso, output.gps_latitude) == ("Canon", 200, 0)
+    assert output.date_time_original == "0000:00:00 00:00:00"
+    assert output.model_extra == {"new": [1]}
+
+
+def test_what_the_server_says_as_text_becomes_a_number() -> None:
+    output = read(
+        model=3310,
+        exposure_time="1/250",
+        focal_length="85.0 mm (35 mm equivalent: 85.0 mm)",
+        iso="200 200",
+        orientation="Rotate 90 CW",
+        gps_latitude="48 deg 51' 29.00\" S",
+        gps_longitude="2 deg 17' 40.20\" W",
+        gps_altitude="35.5 m Below Sea Level",
+    )
+    assert (output.model, output.exposure_time, output.focal_length, output.iso) == ("3310", 0.004, 85, 200)
+    assert output.orientation == 6
+    assert output.gps_latitude == pytest.approx(-48.858056, abs=1e-6)
+    assert output.gps_longitude == pytest.approx(-2.2945, abs=1e-6)
+    assert output.gps_altitude == -35.5
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"EXIF:Make": "Canon"},
+        {"IFD0:Make": "Canon"},
+        {"Make": "Canon"},
+        {"XMP-tiff:Make": "Canon"},
+        {"QuickTime:AndroidMake": "Canon"},
+        {"IFD1:Make": "thumbnail", "MakerNotes:Make": "Canon"},
+        {"MakerNotes:Make": "other", "XMP:Make": "other", "EXIF:Make": "Canon"},
+        {"EXIF:Make": " ", "XMP:Make": "Canon"},
+        {"EXIF:Make": None, "XMP:Make": "Canon"},
+    ],
+)
+def test_groups_of_a_tag(raw: JSONObject) -> None:
+    assert read(raw).make == "Canon"
+
+
+@pytest.mark.parametrize(
+    ("raw", "size"),
+    [
+        ({"Composite:ImageSize": "4000x3000", "IFD0:ImageWidth": 160, "IFD0:ImageHeight": 120}, (4000, 3000)),
+        ({"PNG:ImageWidth": 4, "PNG:ImageHeight": 3}, (4, 3)),
+        ({"File:ImageWidth": 4, "EXIF:ImageWidth": 5, "EXIF:ExifImageHeight": 3}, (4, 3)),
+        ({"ImageWidth": "4", "ImageHeight": 3.0}, (4, 3)),
+        ({"IFD1:ImageWidth": 160, "File:ImageHeight": "none"}, (None, None)),
+    ],
+)
+def test_the_size_in_pixels(raw: JSONObject, size: tuple[int | None, int | None]) -> None:
+    assert (read(raw).image_width, read(raw).image_height) == size
+
+
+@pytest.mark.parametrize(
+    ("raw", "latitude"),
+    [
+        ({"Composite:GPSLatitude": -12.5, "EXIF:GPSLatitude": 12.5, "EXIF:GPSLatitudeRef": "S"}, -12.5),
+        ({"EXIF:GPSLatitude": 12.5, "EXIF:GPSLatitudeRef": "S"}, -12.5),
+        ({"GPS:GPSLatitude": 12.5, "GPS:GPSLatitudeRef": "South"}, -12.5),
+        ({"GPS:GPSLatitude": "12 deg 30' 0.00\"", "GPS:GPSLatitudeRef": "North"}, 12.5),
+        ({"Composite:GPSLatitude": "12 deg 30' 0.00\" S"}, -12.5),
+        ({"XMP:GPSLatitude": "12,30.0S"}, -12.5),
+        ({"GPSLatitude": [12, 30, 0], "GPSLatitudeRef": "S"}, -12.5),
+        ({"GPSLatitude": "-12.5"}, -12.5),
+        ({"EXIF:GPSLatitude": 12.5}, None),
+        ({"Composite:GPSLatitude": 90.01}, None),
+        ({"Composite:GPSLatitude": "inf"}, None),
+        ({"Composite:GPSLatitude": ""}, None),
+        ({"Composite:GPSLatitude": True}, None),
+        ({"Composite:GPSLatitude": "1 2 3 4"}, None),
+    ],
+)
+def test_latitudes(raw: JSONObject, latitude: float | None) -> None:
+    assert read(raw).gps_latitude == latitude
+
+
+@pytest.mark.parametrize(
+    ("ref", "longitude"), [("W", -151.5), ("West", -151.5), ("E", 151.5), ("East", 151.5)]
+)
+def test_longitudes(ref: str, longitude: float) -> None:
+    assert read({"EXIF:GPSLongitude": 151.5, "EXIF:GPSLongitudeRef": ref}).gps_longitude == longitude
+
+
+@pytest.mark.parametrize(
+    ("raw", "altitude"),
+    [
+        ({"Composite:GPSAltitude": -5.5, "EXIF:GPSAltitude": 5.5, "EXIF:GPSAltitudeRef": 1}, -5.5),
+        ({"EXIF:GPSAltitude": 5.5, "EXIF:GPSAltitudeRef": 1}, -5.5),
+        ({"EXIF:GPSAltitude": 5.5, "EXIF:GPSAltitudeRef": "1"}, -5.5),
+        ({"EXIF:GPSAltitude": 5.5, "EXIF:GPSAltitudeRef": 3}, -5.5),
+        ({"EXIF:GPSAltitude": 5.5, "EXIF:GPSAltitudeRef": 0}, 5.5),
+        ({"EXIF:GPSAltitude": 5.5}, 5.5),
+        ({"EXIF:GPSAltitude": "5.5 m", "EXIF:GPSAltitudeRef": "Below Sea Level"}, -5.5),
+        ({"Composite:GPSAltitude": "5.5 m Above Sea Level"}, 5.5),
+        ({"Composite:GPSAltitude": "undef"}, None),
+    ],
+)
+def test_altitudes(raw: JSONObject, altitude: float | None) -> None:
+    assert read(raw).gps_altitude == altitude
+
+
+@pytest.mark.parametrize(
+    ("value", "orientation"), [(1, 1), (8, 8), ("3", 3), ("Rotate 270 CW", 8), (0, None), (9, None)]
+)
+def test_orientations(value: int | str, orientation: int | None) -> None:
+    assert read({"EXIF:Orientation": value}).orientation == orientation
+
+
+INDIA = timezone(timedelta(hours=5, minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "when"),
+    [
+        ("2025:12:30 10:20:30", None, datetime(2025, 12, 30, 10, 20, 30)),  # noqa: DTZ001 - its zone is not known
+        ("2025:12:30 10:20:30", "+05:30", datetime(2025, 12, 30, 10, 20, 30, tzinfo=INDIA)),
+        ("2025:12:30 10:20:30", "Z", datetime(2025, 12, 30, 10, 20, 30, tzinfo=UTC)),
+        ("2025:12:30 10:20:30", "here", datetime(2025, 12, 30, 10, 20, 30)),  # noqa: DTZ001 - its zone is not known
+        ("2025:12:30 10:20:30+05:30", "Z", datetime(2025, 12, 30, 10, 20, 30, tzinfo=INDIA)),
+        ("2025:12:30 10:20:30.25Z", None, datetime(2025, 12, 30, 10, 20, 30, 250_000, tzinfo=UTC)),
+        ("2025-12-30T10:20:30 +0530", None, datetime(2025, 12, 30, 10, 20, 30, tzinfo=INDIA)),
+        ("0000:00:00 00:00:00", "Z", None),
+        ("2025:13:30 10:20:30", None, None),
+        ("2025:12:30", None, None),
+        ("yesterday", None, None),
+        (None, "Z", None),
+    ],
+)
+def test_points_in_time(text: str | None, offset: str | None, when: datetime | None) -> None:
+    raw: JSONObject = {"EXIF:OffsetTimeOriginal": offset, "EXIF:OffsetTimeDigitized": "+01:00"}
+    read_back = read(raw, date_time_original=text).taken_at
+    assert read_back == when
+    assert (read_back and read_back.utcoffset()) == (when and when.utcoffset())
+
+
+def test_the_two_times_have_offsets_of_their_own() -> None:
+    raw: JSONObject = {
+        "EXIF:DateTimeOriginal": "2025:12:30 10:20:30",
+        "EXIF:CreateDate": "2025:12:30 10:20:31",
+        "EXIF:OffsetTimeDigitized": "+05:30",
+    }
+    output = read(raw)
+    assert output.taken_at is not None
+    assert output.taken_at.tzinfo is None
+    assert output.created_at == datetime(2025, 12, 30, 10, 20, 31, tzinfo=INDIA)
+
+
+def test_a_clock_that_was_never_set_is_passed_over() -> None:
+    raw: JSONObject = {
+        "EXIF:DateTimeOriginal": "0000:00:00 00:00:00",
+        "XMP:DateTimeOriginal": "2025:12:30 10:20:30",
+    }
+    assert read(raw).date_time_original == "2025:12:30 10:20:30"
+
+
+def test_raw_tags_by_name() -> None:
+    output = read({"EXIF:LensModel": "50mm", "XMP:LensModel": "other", "Keywords": ["a", "b"]})
+    assert (output.tag("LensModel"), output.tag("XMP:LensModel")) == ("50mm", "other")
+    assert (output.tag("Keywords"), output.tag("Missing"), output.tag("EXIF:Missing")) == (
+        ["a", "b"],
+        None,
+        None,
+    )
+
+
+@given(
+    st.text() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.integers() | st.text())
+)
+def test_no_value_is_too_strange(value: JsonValue) -> None:
+    names = (
+        "Make",
+        "ISO",
+        "FNumber",
+        "Orientation",
+        "GPSLatitude",
+        "GPSLatitudeRef",
+        "GPSAltitude",
+        "ImageSize",
+    )
+    output = read(dict.fromkeys(names, value))
+    assert output.gps_latitude is None or -90 <= output.gps_latitude <= 90
+    assert as_integer(value) is None or as_number(value) is not None
+    assert as_latitude(value, value) is None or as_number(value) is not None
+    assert as_datetime(str(value), value) is None

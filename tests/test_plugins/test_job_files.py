@@ -1,0 +1,84 @@
+"""Many files of a job at once: all of them, or none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import ComputeClient, InvalidParameterError
+from written_files_task import script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+async def test_files_keep_their_folders(
+    writing_client: ComputeClient, tmp_path: Path, names_below: Callable[[Path], set[str]]
+) -> None:
+    files = {"output/a/1.txt": b"1", "output/b.txt": b"2"}
+    job = await writing_client.hash.compute(script(files), wait=True)
+    paths = await writing_client.download_job_files(job.job_id, files, tmp_path / "all")
+    assert paths == [tmp_path / "all/output/a/1.txt", tmp_path / "all/output/b.txt"]
+    paths = await writing_client.download_job_files(
+        job.job_id, (*files, "output/b.txt"), tmp_path / "below", relative_to="output", concurrency=1
+    )
+    assert names_below(tmp_path / "below") == {"a", "a/1.txt", "b.txt"}
+    assert await writing_client.download_job_files(job.job_id, [], tmp_path / "none") == []
+
+
+async def test_one_failure_removes_what_was_there_already(
+    writing_client: ComputeClient, tmp_path: Path, names_below: Callable[[Path], set[str]]
+) -> None:
+    job = await writing_client.hash.compute(script({"output/1": b"1", "output/2": b"2"}), wait=True)
+    (tmp_path / "output" / "2").mkdir(parents=True)
+    with pytest.raises(OSError, match="2"):
+        await writing_client.download_job_files(job.job_id, ["output/1", "output/2"], tmp_path)
+    assert names_below(tmp_path) == {"output", "output/2"}
+
+
+async def test_a_link_does_not_lead_files_out_of_the_folder(
+    writing_client: ComputeClient, tmp_path: Path, names_below: Callable[[Path], set[str]]
+) -> None:
+    job = await writing_client.hash.compute(script({"output/1": b"1"}), wait=True)
+    (tmp_path / "outside").mkdir()
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    try:
+        (folder / "output").symlink_to(tmp_path / "outside", target_is_directory=True)
+    except OSError as exc:
+        pytest.skip(f"no links here: {exc}")
+    with pytest.raises(InvalidParameterError, match="a link leads out of"):
+        await writing_client.download_job_files(job.job_id, ["output/1"], folder)
+    assert names_below(tmp_path / "outside") == set()
+    assert names_below(folder) == {"output"}
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/etc/passwd", "../x", "output/../../x", "output//x", "./x", "x/", "a\0"]
+)
+async def test_a_path_that_leads_out_of_the_job_is_not_asked_for(
+    path: str, tmp_path: Path, names_below: Callable[[Path], set[str]]
+) -> None:
+    async with ComputeClient("http://127.0.0.1:1", mqtt_broker="off") as client:
+        with pytest.raises(InvalidParameterError, match="not a path below a job"):
+            await client.read_job_file("j", path)
+        with pytest.raises(InvalidParameterError, match="not a path below a job"):
+            await client.download_job_file("j", path, tmp_path / "file")
+        with pytest.raises(InvalidParameterError, match="not a path below a job"):
+            await client.download_job_files("j", ["output/fine", path], tmp_path)
+    assert names_below(tmp_path) == set()
+
+
+async def test_what_cannot_be_downloaded_together(
+    tmp_path: Path, names_below: Callable[[Path], set[str]]
+) -> None:
+    async with ComputeClient("http://127.0.0.1:1", mqtt_broker="off", pool_maxsize=5, pool_size=1) as client:
+        for concurrency in (0, -1, 6):
+            with pytest.raises(InvalidParameterError, match="must be 1-5"):
+                await client.download_job_files("j", ["output/a"], tmp_path, concurrency=concurrency)
+        for relative_to in ("input", "output/a"):
+            with pytest.raises(InvalidParameterError, match=r"relative|not in the subpath"):
+                await client.download_job_files("j", ["output/a"], tmp_path, relative_to=relative_to)
+    assert names_below(tmp_path) == set()

@@ -1,0 +1,132 @@
+"""Many files through one plugin, on a server whose jobs do what their files say."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import ComputeClient, InvalidParameterError, JobFailedError, JobNotFoundError, JobResponse
+from cl_client.plugins.image_conversion import ImageConversionParams
+from cl_client.plugins.media_thumbnail import MediaThumbnailParams
+from written_files_task import script
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from cl_client import JSONObject
+    from cl_client.local import LocalServer
+    from support import ScriptedJobs
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Three that are fine, one that is missing, and one on which the task fails."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(script(output={"media_type": "image", "number": number}))
+    (folder / "bad.jpg").write_bytes(script(fail="no picture"))
+    return [*sorted(folder.iterdir()), folder / "missing.jpg"]
+
+
+def said_of(outcome: JobResponse | Exception) -> str:
+    """The outcome in a word or two."""
+    if isinstance(outcome, Exception):
+        return type(outcome).__name__
+    return outcome.error_message or str((outcome.task_output or {})["number"])
+
+
+async def test_every_file_has_its_outcome(writing_client: ComputeClient, photos: list[Path]) -> None:
+    outcomes = {path.stem: said_of(job) async for path, job in writing_client.hash.map(photos, concurrency=2)}
+    assert outcomes == {"0": "0", "1": "1", "2": "2", "bad": "no picture", "missing": "InvalidParameterError"}
+
+
+async def test_failed_jobs_as_errors(writing_client: ComputeClient, photos: list[Path]) -> None:
+    outcomes = writing_client.exif.map(photos, raise_on_failure=True, priority=9)
+    errors = {path.stem: outcome async for path, outcome in outcomes if isinstance(outcome, Exception)}
+    assert errors.keys() == {"bad", "missing"}
+    assert isinstance(errors["bad"], JobFailedError)
+
+
+async def test_parameters_and_options_reach_each_job(writing_client: ComputeClient) -> None:
+    content: JSONObject = {"number": 1}
+    told: list[JobResponse] = []
+    params = MediaThumbnailParams(width=64)
+    outcomes = writing_client.media_thumbnail.map(
+        [script(output=content)] * 3, params, priority=7, on_complete=told.append, timeout=60
+    )
+    jobs = [job async for _, job in outcomes if isinstance(job, JobResponse)]
+    assert [(job.params["width"], job.priority) for job in jobs] == [(64, 7)] * 3
+    assert {job.job_id for job in told} == {job.job_id for job in jobs}
+
+
+async def test_embedding_many_from_an_asynchronous_source(writing_client: ComputeClient) -> None:
+    async def pictures() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield script(output={"embedding_dim": number})
+
+    embedding = writing_client.clip_embedding
+    dims = [
+        embedding.output(job).embedding_dim
+        async for _, job in embedding.embed_images(pictures(), normalize=False, concurrency=3)
+        if isinstance(job, JobResponse) and job.params["normalize"] is False
+    ]
+    assert sorted(dims, key=str) == [0, 1, 2]
+
+
+async def test_conversion_needs_its_format(writing_client: ComputeClient) -> None:
+    conversion = writing_client.image_conversion
+    with pytest.raises(InvalidParameterError, match="image_conversion: format"):
+        conversion.map([b"x"])
+    outcomes = conversion.map([script()], ImageConversionParams(format="png"))
+    assert [job.status async for _, job in outcomes if isinstance(job, JobResponse)] == ["completed"]
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 8])
+def test_bounds(concurrency: int) -> None:
+    client = ComputeClient("http://127.0.0.1:1", mqtt_broker="off", pool_maxsize=7, pool_size=1)
+    with pytest.raises(InvalidParameterError, match=f"concurrency={concurrency}: must be 1-7"):
+        client.hash.map([b"x"], concurrency=concurrency)
+    with pytest.raises(InvalidParameterError, match="put it into a list"):
+        client.face_embedding.embed_images("photo.jpg", concurrency=7)
+
+
+@pytest.mark.usefixtures("no_leaked_tasks")
+async def test_leaving_an_endless_loop_deletes_what_runs(
+    local_server: Callable[..., LocalServer],
+    make_client: Callable[..., ComputeClient],
+    scripted_jobs: ScriptedJobs,
+) -> None:
+    from cl_client.models import TaskOutput, TaskParams
+    from cl_client.plugins.base import BasePluginClient
+
+    class ScriptedClient(BasePluginClient[TaskOutput, TaskParams]):
+        task_type = "scripted"
+
+    def endless() -> Iterator[bytes]:
+        return itertools.repeat(scripted_jobs.script)
+
+    seen: set[str] = set()
+    async with make_client(local_server(workers=2)) as client:
+        plugin = client.plugin(ScriptedClient)
+        outcomes = plugin.map(
+            endless(), concurrency=2, delete_on_cancel=True, on_progress=lambda job: seen.add(job.job_id)
+        )
+        async with aclosing(outcomes):
+            first = asyncio.ensure_future(anext(outcomes))
+            jobs = [await scripted_jobs.started(), await scripted_jobs.started()]
+            scripted_jobs.tell(jobs[0], "finish")
+            _, job = await first
+            assert isinstance(job, JobResponse)
+            assert job.status == "completed"
+            await scripted_jobs.started()  # the next one takes its place
+        assert (await client.get_job(job.job_id)).status == "completed"
+        for abandoned in seen - {job.job_id}:
+            with pytest.raises(JobNotFoundError):
+                await client.get_job(abandoned)
+    assert len(seen) >= 2

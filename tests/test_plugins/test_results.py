@@ -1,0 +1,136 @@
+"""What jobs leave behind, fetched with the plugins' helpers from the oldest and newest servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import (
+    InvalidParameterError,
+    InvalidResponseError,
+    JobFailedError,
+    JobFileNotFoundError,
+    JobNotFinishedError,
+    JobResponse,
+)
+from written_files_task import script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pydantic import JsonValue
+
+    from cl_client import ComputeClient, JSONObject
+
+
+async def test_a_result_is_read_and_downloaded(writing_client: ComputeClient, tmp_path: Path) -> None:
+    thumbnail = writing_client.media_thumbnail
+    job = await thumbnail.generate(script({"output/thumbnail.jpg": b"jpeg"}), wait=True)
+    assert await thumbnail.read(job) == b"jpeg"
+    assert await thumbnail.read(job, max_bytes=4) == b"jpeg"
+    with pytest.raises(
+        InvalidResponseError, match=r"output/thumbnail\.jpg: longer than the limit of 3 bytes"
+    ):
+        await thumbnail.read(job, max_bytes=3)
+    seen: list[tuple[int, int | None]] = []
+    path = await thumbnail.download(job, tmp_path, on_progress=lambda done, total: seen.append((done, total)))
+    assert (path, path.read_bytes(), seen) == (tmp_path / "thumbnail.jpg", b"jpeg", [(4, 4)])
+    path = await thumbnail.download(await writing_client.get_job(job.job_id), tmp_path / "new" / "a.jpg")
+    assert path.read_bytes() == b"jpeg"
+
+
+async def test_a_converted_picture(writing_client: ComputeClient) -> None:
+    content = script({"output/converted_file.webp": b"webp"})
+    job = await writing_client.image_conversion.convert(content, "webp", wait=True)
+    assert await writing_client.image_conversion.read(job) == b"webp"
+
+
+async def test_a_hash_is_loaded(writing_client: ComputeClient) -> None:
+    said = b"""{"hash_value": "d41d8cd9", "algorithm": "md5", "media_type": "image",
+               "process_time": 0.5, "new": 1}"""
+    job = await writing_client.hash.compute(script({"output/hash.json": said}), wait=True)
+    result = await writing_client.hash.load(job)
+    assert (result.hash_value, result.algorithm, result.media_type) == ("d41d8cd9", "md5", "image")
+    assert (result.process_time, result.model_extra) == (0.5, {"new": 1})
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"{", b'{"algorithm": "md5"}', b'{"hash_value": "no", "algorithm": "md5"}']
+)
+async def test_a_damaged_hash(writing_client: ComputeClient, said: bytes) -> None:
+    job = await writing_client.hash.compute(script({"output/hash.json": said}), wait=True)
+    with pytest.raises(InvalidResponseError, match="is no HashResult"):
+        await writing_client.hash.load(job)
+
+
+async def test_a_job_without_a_result(
+    writing_client: ComputeClient, tmp_path: Path, names_below: Callable[[Path], set[str]]
+) -> None:
+    thumbnail = writing_client.media_thumbnail
+    failed = await thumbnail.generate(script({"output/thumbnail.jpg": b"x"}, fail="no codec"), wait=True)
+    with pytest.raises(JobFailedError, match="no codec"):
+        await thumbnail.read(failed)
+    nothing = await thumbnail.generate(script(), wait=True)
+    with pytest.raises(JobFileNotFoundError):
+        await thumbnail.download(nothing, tmp_path / "a.jpg")
+    with pytest.raises(InvalidParameterError, match="is one of media_thumbnail, not of hash"):
+        await writing_client.hash.load(nothing)
+    queued = JobResponse(job_id="j", task_type="hash", status=failed.status.QUEUED, raw_status="queued")
+    with pytest.raises(JobNotFinishedError):
+        await writing_client.hash.load(queued)
+    assert names_below(tmp_path) == set()
+
+
+@pytest.mark.parametrize("path", [None, 7, "", "/etc/passwd", "output/../../x", "C:/x"])
+async def test_a_hostile_result_path(writing_client: ComputeClient, path: str | int | None) -> None:
+    job = await writing_client.hash.compute(script({"output/hash.json": b"{}"}), wait=True)
+    told = job.model_copy(update={"params": {"output_path": path}})
+    with pytest.raises(InvalidResponseError, match="is not a path below a job"):
+        await writing_client.hash.load(told)
+
+
+async def test_typed_output_of_a_job_that_was_taken_up_by_its_id(writing_client: ComputeClient) -> None:
+    job = await writing_client.hash.compute(script(output={"media_type": "video"}), wait=True)
+    assert writing_client.hash.output(await writing_client.get_job(job.job_id)).media_type == "video"
+
+
+async def test_crops_are_downloaded(
+    writing_client: ComputeClient, tmp_path: Path, names_below: Callable[[Path], set[str]]
+) -> None:
+    box: JSONObject = {"x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4}
+    faces: list[JsonValue] = [
+        {"bbox": box, "confidence": 0.9, "file_path": "faces/face_0.png"},
+        {"bbox": box, "confidence": 0.8},
+        {"bbox": box, "confidence": 0.7, "file_path": "{job_folder}/faces/face_2.png"},
+    ]
+    content = script(
+        {"faces/face_0.png": b"zero", "faces/face_2.png": b"two"}, {"faces": faces, "engine": "yunet"}
+    )
+    job = await writing_client.face_detection.detect(content, wait=True)
+    crops = await writing_client.face_detection.download_crops(job, tmp_path / "crops")
+    assert crops == [tmp_path / "crops" / "face_0.png", None, tmp_path / "crops" / "face_2.png"]
+    assert [crop.read_bytes() for crop in crops if crop is not None] == [b"zero", b"two"]
+    assert names_below(tmp_path) == {"crops", "crops/face_0.png", "crops/face_2.png"}
+    assert job.output.engine == "yunet"
+
+
+async def test_servers_that_cut_out_no_faces(writing_client: ComputeClient, tmp_path: Path) -> None:
+    face: JSONObject = {"x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4, "confidence": 0.9}
+    job = await writing_client.face_detection.detect(script(output={"faces": [face]}), wait=True)
+    assert await writing_client.face_detection.download_crops(job, tmp_path) == [None]
+
+
+@pytest.mark.parametrize(
+    "path", ["../../../etc/passwd", "/etc/passwd", "faces/../../x", "C:\\x", "faces/nul"]
+)
+async def test_a_hostile_crop(
+    writing_client: ComputeClient, tmp_path: Path, path: str, names_below: Callable[[Path], set[str]]
+) -> None:
+    box: JSONObject = {"x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4}
+    faces: list[JsonValue] = [{"bbox": box, "confidence": 0.9, "file_path": path}]
+    job = await writing_client.face_detection.detect(script(output={"faces": faces}), wait=True)
+    with pytest.raises(InvalidResponseError, match="is not a path below a job"):
+        await writing_client.face_detection.download_crops(job, tmp_path)
+    assert names_below(tmp_path) == set()
