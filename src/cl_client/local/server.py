@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -237,8 +237,15 @@ class _ServerThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._serve())
+            # Not asyncio.Runner: it starts a thread to end the executor, which Python 3.12 refuses while the
+            # interpreter of a script that never stopped its server shuts down.
+            with ThreadPoolExecutor(thread_name_prefix="cl-local-server") as threads:
+                self._loop.set_default_executor(threads)
+                try:
+                    self._loop.run_until_complete(self._serve())
+                finally:
+                    self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+                    self._loop.close()
         except BaseException as exc:
             if self._ready.done():
                 logger.exception("The local server ended by a fault of its own")
