@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
     from cl_client.exceptions import (
         AuthenticationError,
+        ClientClosedError,
         ComputeClientError,
         ConfigurationError,
         HTTPError,
@@ -56,6 +57,7 @@ _MODULES = {
     "config": ("ComputeClientConfig",),
     "exceptions": (
         "AuthenticationError",
+        "ClientClosedError",
         "ComputeClientError",
         "ConfigurationError",
         "HTTPError",
@@ -97,6 +99,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AuthProvider",
     "AuthenticationError",
+    "ClientClosedError",
     "ComputeClient",
     "ComputeClientConfig",
     "ComputeClientError",

@@ -78,7 +78,7 @@ class ComputeClient(PluginClients):
             "pool_size": pool_size,
             "pool_maxsize": pool_maxsize,
         }
-        self.config = ComputeClientConfig.create(**{**dict(config or ()), **_without_none(given)})
+        self.config = config.replace(**given) if config else ComputeClientConfig.create(**given)
         self._auth_provider = auth_provider or NoAuthProvider()
         self._runtime: Runtime | None = None
 
@@ -338,7 +338,3 @@ class ComputeClient(PluginClients):
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Call back with all present workers, by id, whenever one comes, goes, or turns busy or idle."""
         return self._open().monitor.subscribe_worker_updates(callback)
-
-
-def _without_none(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +19,7 @@ from cl_client.exceptions import ConfigurationError, UnknownTaskError
 from cl_client.plugins import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Self
 
@@ -40,6 +41,9 @@ class ComputeClientConfig(BaseSettings):
         mqtt_port: The broker's port where ``mqtt_broker`` names none.
         mqtt_username: With ``mqtt_password``, where the URL has none.
         mqtt_connect_timeout: Seconds for reaching the broker.
+        ca_file: PEM file of the authorities that HTTP and MQTT trust; None for the system's.
+        client_cert_file: PEM file with the client's own certificate, for servers that ask for one.
+        client_key_file: PEM file with its key, where the certificate's file does not hold it.
         events_topic: Where servers announce job events; one release used ``jobs/events``.
         workers_topic: The prefix of the workers' retained announcements.
         jobs_endpoint: The path below which jobs live.
@@ -68,6 +72,9 @@ class ComputeClientConfig(BaseSettings):
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
     mqtt_connect_timeout: Seconds = 5.0
+    ca_file: FilePath | None = None
+    client_cert_file: FilePath | None = None
+    client_key_file: FilePath | None = None
     events_topic: str = "inference/events"
     workers_topic: str = "inference/workers"
     jobs_endpoint: str = "/jobs"
@@ -99,8 +106,21 @@ class ComputeClientConfig(BaseSettings):
         Raises:
             ConfigurationError: A value is unusable; the message names the setting.
         """
+        return cls._validated(_given(values))
+
+    def replace(self, **values: object) -> Self:
+        """The same config with some other values; None stands for "as it is".
+
+        Raises:
+            ConfigurationError: A value is unusable; the message names the setting.
+        """
+        # Every field is passed on, None as well: otherwise the environment would fill it again.
+        return self._validated({**dict(self), **_given(values)})
+
+    @classmethod
+    def _validated(cls, values: Mapping[str, object]) -> Self:
         try:
-            return cls.model_validate({name: value for name, value in values.items() if value is not None})
+            return cls.model_validate(values)
         except ValidationError as exc:
             raise configuration_error(exc) from None
 
@@ -158,6 +178,10 @@ class ComputeClientConfig(BaseSettings):
         if task not in PLUGINS and task not in third_party_plugins():
             raise UnknownTaskError(task, (*PLUGINS, *third_party_plugins(), *self.plugin_endpoints))
         return f"{self.jobs_endpoint}/{task}"
+
+
+def _given(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def configuration_error(exc: ValidationError) -> ConfigurationError:

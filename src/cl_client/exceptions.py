@@ -38,6 +38,22 @@ class ConfigurationError(ComputeClientError, ValueError):
     """A setting is unusable; the message names it and where it came from."""
 
 
+class ClientClosedError(ComputeClientError):
+    """The client was closed while something waited for a job, or is closed already.
+
+    Attributes:
+        job_id: The job that was followed; it goes on at the server.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        """Say how to take the job up again."""
+        super().__init__(
+            f"The client is closed and no longer follows job {job_id}. "
+            "It goes on at the server: wait for it by its id with an open client."
+        )
+        self.job_id = job_id
+
+
 class ServerUnavailableError(ComputeClientError, httpx.TransportError):
     """The server cannot be reached: refused, reset, no such name, or a proxy in between failed."""
 

@@ -102,6 +102,11 @@ def retry_after(response: httpx.Response) -> float | None:
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
+def _is_about_a_job(detail: str) -> bool:
+    """Whether a 404 speaks of a job or its file: a proxy's speaks of the address, and proves nothing."""
+    return detail.endswith(" not found") or detail.startswith("File not found")
+
+
 def error_for(response: httpx.Response) -> HTTPError:
     """The error that an answer stands for."""
     status = response.status_code
@@ -109,7 +114,7 @@ def error_for(response: httpx.Response) -> HTTPError:
     message = f"{response.request.method} {response.request.url.path}: {detail} (HTTP {status})"
     if status in _BUSY:
         return ServerBusyError(message, response=response, detail=detail, retry_after=retry_after(response))
-    if status == _NOT_FOUND and "/jobs/" in response.request.url.path:
+    if status == _NOT_FOUND and "/jobs/" in response.request.url.path and _is_about_a_job(detail):
         kind = JobFileNotFoundError if detail.startswith("File not found") else JobNotFoundError
         return kind(message, response=response, detail=detail)
     fallback = ServerError if status >= _FIRST_SERVER_ERROR else InvalidRequestError

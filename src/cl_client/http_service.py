@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -15,6 +16,7 @@ from tenacity.wait import wait_random_exponential
 from cl_client.auth import ProviderAuth
 from cl_client.exceptions import InvalidResponseError, ServerBusyError, ServerError, ServerUnavailableError
 from cl_client.http_errors import error_for, translated
+from cl_client.tls import make_ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -72,6 +74,7 @@ class HTTPService:
             base_url=config.base_url,
             auth=ProviderAuth(provider),
             timeout=httpx.Timeout(config.timeout),
+            verify=_ssl_context(config),
             limits=httpx.Limits(
                 # Above the number of turns, so that a slot that is just closing holds up nobody.
                 max_connections=config.pool_maxsize + 8,
@@ -146,6 +149,13 @@ class HTTPService:
             before_sleep=_log_retry,
             reraise=True,
         )
+
+
+def _ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
+    if config.base_url.startswith("https:"):
+        return make_ssl_context(config)
+    # Never used, as redirects are not followed; loading the system's authorities would hold up the loop.
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def parse(model: type[ModelT], response: httpx.Response) -> ModelT:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cl_client.exceptions import (
     AuthenticationError,
+    ClientClosedError,
     ComputeClientError,
     InvalidRequestError,
     JobNotFoundError,
     PermissionDeniedError,
 )
 from cl_client.models import JobResponse, JobStatus
+from cl_client.read_queue import ReadQueue, ReadReason
 from cl_client.subscriptions import Subscription
 
 if TYPE_CHECKING:
@@ -37,8 +39,7 @@ _ENDED_RANK = 2
 _EARLY_JOBS = 1000
 _EARLY_EVENTS = 128
 _GROWTH = 1.6
-# Repeating these cannot help: whoever waits is told at once.
-_HOPELESS = (AuthenticationError, PermissionDeniedError, InvalidRequestError)
+_NOT_FOUND = 404
 
 
 class Listener(Protocol):
@@ -69,11 +70,11 @@ class FollowedJob:
     job: JobResponse | None = None
     rank: int = -1
     percent: int = 0
-    interval: float = 0.0
     listeners: dict[str, Listener] = field(default_factory=dict[str, Listener])
+    interval: float = 0.0
+    due: float = 0.0
+    """When the safety net reads the job; news push it back, and the timer notices when it fires."""
     timer: asyncio.TimerHandle | None = None
-    read: asyncio.Task[None] | None = None
-    read_again: bool = False
     ending: bool = False
     """An event said that it has ended; the full job is still to be read."""
     running_since: float = 0.0
@@ -100,23 +101,32 @@ class JobTracker:
         self._push_is_live = push_is_live
         self._jobs: dict[str, FollowedJob] = {}
         self._owners: dict[str, FollowedJob] = {}
+        self._running: dict[str, FollowedJob] = {}
         self._early: OrderedDict[str, list[JobEvent]] = OrderedDict()
-        self._reads = asyncio.Semaphore(config.max_concurrent_reads)
+        self._reads = ReadQueue(self._read, config.max_concurrent_reads)
         self._tasks: set[asyncio.Task[None]] = set()
         self._submitting = 0
         self._closed = False
-        self.read_count = 0
 
     @property
     def followed(self) -> int:
         """How many jobs are followed."""
         return len(self._jobs)
 
+    @property
+    def reads(self) -> Counter[ReadReason]:
+        """How many HTTP reads there were, by their reason."""
+        return self._reads.counts
+
     async def close(self) -> None:
-        """End every task and timer; nobody is told anything more."""
+        """End every task and timer. Callbacks hear nothing more; whoever waits hears that it is over."""
         self._closed = True
         for followed in list(self._jobs.values()):
+            waiting = [one for one in followed.listeners.values() if isinstance(one, ErrorListener)]
             self._forget(followed)
+            for listener in waiting:
+                listener.failed(ClientClosedError(followed.job_id))
+        await self._reads.close()
         current = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not current]
         for task in tasks:
@@ -158,7 +168,7 @@ class JobTracker:
             max_interval: The longest pause of the safety net for this job.
         """
         if self._closed:
-            raise ComputeClientError("The client is closed; make a new one to follow jobs")
+            raise ClientClosedError(job_id)
         followed = self._jobs.get(job_id)
         if followed is None:
             followed = FollowedJob(job_id, submitted.task_type if submitted else "", max_interval)
@@ -180,10 +190,10 @@ class JobTracker:
             self._merge(followed, submitted)
         for event in self._early.pop(followed.job_id, ()):
             self.on_event(event)
-        if followed.ending or (fresh and followed.job is not None):
-            self._schedule(followed)
-        else:
-            self._start_read(followed)
+        if fresh and followed.job is not None:
+            self._postpone(followed)
+        elif not followed.ending:
+            self._ask(followed, ReadReason.FIRST)
 
     def unfollow(self, subscription_id: str) -> None:
         """Remove one listener; the job's other listeners stay. Idempotent."""
@@ -218,7 +228,8 @@ class JobTracker:
         if status.is_terminal:
             if not followed.ending:
                 followed.ending = True
-                self._start_read(followed)
+                followed.interval = self._config.poll_min
+                self._ask(followed, ReadReason.ENDING)
             return
         if followed.job is None:
             # Nothing is known that could be told; the first read is on its way and brings it up to date.
@@ -226,7 +237,7 @@ class JobTracker:
         if self._advances(followed, status, event.progress):
             update = {"status": status, "raw_status": event.event_type, "progress": followed.percent}
             self._tell(followed, followed.job.model_copy(update=update))
-            self._schedule(followed)
+            self._postpone(followed)
 
     def _keep_early(self, event: JobEvent) -> None:
         events = self._early.setdefault(event.job_id, [])
@@ -237,22 +248,22 @@ class JobTracker:
 
     def on_worker_idle(self, capabilities: Collection[str], busy_since: float) -> None:
         """A worker became idle: whatever began while it was busy may have ended without an event."""
-        for followed in list(self._jobs.values()):
-            running = followed.rank == _RANK[JobStatus.PROCESSING] and followed.running_since >= busy_since
-            if running and (not followed.task_type or followed.task_type in capabilities):
+        for followed in list(self._running.values()):
+            in_time = followed.running_since >= busy_since
+            if in_time and (not followed.task_type or followed.task_type in capabilities):
                 followed.interval = self._config.poll_min
-                self._start_read(followed)
+                self._ask(followed, ReadReason.WORKER_IDLE)
 
     def reconcile(self) -> None:
         """Read every followed job: after a reconnect, or after messages were dropped."""
         for followed in list(self._jobs.values()):
-            self._start_read(followed)
+            self._ask(followed, ReadReason.RECONCILE)
 
     def on_push_lost(self) -> None:
         """Push ended: the longer intervals no longer hold."""
         for followed in list(self._jobs.values()):
             followed.interval = self._config.poll_min
-            self._schedule(followed)
+            self._postpone(followed)
 
     def _advances(self, followed: FollowedJob, status: JobStatus, percent: int) -> bool:
         """Whether this is news; takes it in if so."""
@@ -262,6 +273,7 @@ class JobTracker:
             return False
         if rank == _RANK[JobStatus.PROCESSING] and followed.rank < rank:
             followed.running_since = asyncio.get_running_loop().time()
+            self._running[followed.job_id] = followed
         followed.rank, followed.percent = rank, percent
         return True
 
@@ -283,7 +295,7 @@ class JobTracker:
 
     def _tell(self, followed: FollowedJob, job: JobResponse) -> None:
         followed.job = job
-        for subscription_id, listener in list(followed.listeners.items()):
+        for subscription_id, listener in tuple(followed.listeners.items()):
             if subscription_id in followed.listeners:
                 listener.progress(job)
 
@@ -298,61 +310,71 @@ class JobTracker:
     def _forget(self, followed: FollowedJob) -> None:
         if self._jobs.get(followed.job_id) is followed:
             del self._jobs[followed.job_id]
+            self._running.pop(followed.job_id, None)
+            self._reads.drop(followed.job_id)
         for subscription_id in followed.listeners:
             self._owners.pop(subscription_id, None)
         followed.listeners.clear()
         if followed.timer is not None:
             followed.timer.cancel()
-        if followed.read is not None and followed.read is not asyncio.current_task():
-            followed.read.cancel()
 
     # Reading.
 
-    def _schedule(self, followed: FollowedJob) -> None:
-        """The safety net: read again after a pause that grows."""
-        if followed.timer is not None:
-            followed.timer.cancel()
-        if self._closed or self._jobs.get(followed.job_id) is not followed:
+    def _is_followed(self, followed: FollowedJob) -> bool:
+        return not self._closed and self._jobs.get(followed.job_id) is followed
+
+    def _ask(self, followed: FollowedJob, reason: ReadReason) -> None:
+        if self._is_followed(followed):
+            self._reads.ask(followed.job_id, reason)
+
+    def _postpone(self, followed: FollowedJob) -> None:
+        """There was news: the safety net has to look again only after a pause.
+
+        A timer is not moved but looks at ``due`` when it fires, so that news cost the same however many jobs
+        are followed.
+        """
+        if not self._is_followed(followed):
             return
-        config = self._config
-        longest = config.poll_interval_push if self._push_is_live() else config.poll_interval
-        longest = min(longest, followed.max_interval or longest)
-        pause = min(followed.interval, longest)
-        followed.interval = min(followed.interval * _GROWTH, longest)
         loop = asyncio.get_running_loop()
-        followed.timer = loop.call_later(pause, self._start_read, followed)
+        followed.due = loop.time() + min(followed.interval, self._longest_pause(followed))
+        if followed.timer is not None:
+            if followed.timer.when() <= followed.due:
+                return
+            followed.timer.cancel()
+        followed.timer = loop.call_at(followed.due, self._on_timer, followed)
 
-    def _start_read(self, followed: FollowedJob) -> None:
-        if self._closed or self._jobs.get(followed.job_id) is not followed:
-            return
-        if followed.read is not None:
-            followed.read_again = True
-            return
-        followed.read = asyncio.ensure_future(self._read(followed))
-        self._own_task(followed.read)
+    def _longest_pause(self, followed: FollowedJob) -> float:
+        longest = self._config.poll_interval_push if self._push_is_live() else self._config.poll_interval
+        return min(longest, followed.max_interval or longest)
 
-    async def _read(self, followed: FollowedJob) -> None:
+    def _on_timer(self, followed: FollowedJob) -> None:
+        followed.timer = None
+        loop = asyncio.get_running_loop()
+        if followed.due > loop.time():
+            followed.timer = loop.call_at(followed.due, self._on_timer, followed)
+            return
+        followed.interval = min(followed.interval * _GROWTH, self._longest_pause(followed))
+        self._ask(followed, ReadReason.SAFETY_NET)
+
+    async def _read(self, job_id: str) -> None:
+        followed = self._jobs.get(job_id)
+        if followed is None:
+            return
         try:
-            async with self._reads:
-                followed.read_again = False
-                self.read_count += 1
-                job = await self._read_job(followed.job_id)
+            job = await self._read_job(job_id)
         except ComputeClientError as exc:
             self._on_read_error(followed, exc)
         else:
-            followed.troubled = False
-            self._merge(followed, job)
+            if self._is_followed(followed):
+                followed.troubled = False
+                self._merge(followed, job)
         finally:
-            followed.read = None
-        if followed.read_again:
-            self._start_read(followed)
-        else:
-            self._schedule(followed)
+            followed.ending = False
+            self._postpone(followed)
 
     def _on_read_error(self, followed: FollowedJob, error: ComputeClientError) -> None:
-        listeners = dict(followed.listeners)
-        if isinstance(error, (JobNotFoundError, *_HOPELESS)):
-            for subscription_id, listener in listeners.items():
+        if _is_final(error):
+            for subscription_id, listener in tuple(followed.listeners.items()):
                 if isinstance(listener, ErrorListener):
                     self.unfollow(subscription_id)
                     listener.failed(error)
@@ -373,3 +395,13 @@ class JobTracker:
         """Keep a task until it is done, so that `close` can end it."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_final(error: ComputeClientError) -> bool:
+    """Whether repeating the read cannot help, so that whoever waits is told at once.
+
+    A 404 that is not about the job comes from something in between, which may be gone in a moment.
+    """
+    if isinstance(error, InvalidRequestError):
+        return error.status_code != _NOT_FOUND
+    return isinstance(error, JobNotFoundError | AuthenticationError | PermissionDeniedError)

@@ -23,6 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from cl_client.exceptions import ComputeClientError
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
 
 if TYPE_CHECKING:
@@ -249,9 +250,12 @@ class MQTTConnection:
     def _connect_and_serve(self) -> _Attempt:
         """One connection from its start to its end."""
         attempt = _Attempt(deadline=time.monotonic() + self._options.connect_timeout)
-        client = self._client_for(attempt)
         try:
+            client = self._client_for(attempt)
             self._open(client)
+        except ComputeClientError as exc:
+            self._report(str(exc))
+            return attempt
         except (OSError, ValueError) as exc:
             self._report(f"cannot connect: {exc}")
             return attempt
@@ -309,7 +313,7 @@ class MQTTConnection:
         if username:
             client.username_pw_set(username, password.get_secret_value() if password else None)
         if self.address.tls:
-            client.tls_set_context(self._options.ssl_context)  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
+            client.tls_set_context(self._options.make_ssl_context())  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
         if self.address.websocket:
             client.ws_set_options(path=self.address.path)
         client.on_connect = self._on_connect
@@ -333,7 +337,7 @@ class MQTTConnection:
         if reason.is_failure:
             self._attempt.refused = reason
             if not self._attempt.refuses_protocol:
-                self._report(f"the broker refuses the connection: {reason}", logging.ERROR)
+                self._report(f"the broker refuses the connection: {reason}")
         elif self._topics:
             client.subscribe([(topic, QOS) for topic in self._topics])
         else:
@@ -349,7 +353,7 @@ class MQTTConnection:
     ) -> None:
         refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
         if refused:
-            self._report(f"the broker refuses the subscription to {', '.join(refused)}", logging.ERROR)
+            self._report(f"the broker refuses the subscription to {', '.join(refused)}")
             client.disconnect()
         else:
             self._go_live()
@@ -395,9 +399,9 @@ class MQTTConnection:
         except RuntimeError:  # the loop was closed without `close()`: there is nobody left to serve
             self._closing.set()
 
-    def _report(self, problem: str, level: int = logging.WARNING) -> None:
-        """The first failure is said aloud, its repetitions are for debugging."""
-        logger.log(level if self.problem is None else logging.DEBUG, "MQTT %s: %s", self.address, problem)
+    def _report(self, problem: str) -> None:
+        """Keep what is wrong, for whoever is told of the state; said aloud it would be said twice."""
+        logger.debug("%s: %s", self.address, problem)
         self.problem = problem
 
 

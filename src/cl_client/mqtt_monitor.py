@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import ValidationError
@@ -15,9 +14,12 @@ from cl_client.models import JobEvent, WorkerCapability
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.mqtt_connection import MQTTConnection
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState
+from cl_client.subscriptions import CallbackQueue
 from cl_client.worker_registry import WorkerRegistry
 
 if TYPE_CHECKING:
+    import ssl
+
     from cl_client.config import ComputeClientConfig
     from cl_client.job_tracker import JobTracker
     from cl_client.models import TaskOutput
@@ -29,6 +31,8 @@ logger = logging.getLogger("cl_client.mqtt")
 WorkerCallback: TypeAlias = Callable[[dict[str, WorkerCapability]], Awaitable[None] | None]
 """Given all workers that are present, by id, whenever one comes, goes, or turns busy or idle."""
 
+WorkerQueue: TypeAlias = CallbackQueue[dict[str, WorkerCapability]]
+
 _MAX_PAYLOAD = 64 * 1024
 
 
@@ -38,14 +42,20 @@ class MQTTJobMonitor:
     Args:
         config: Broker, topics and limits.
         tracker: Who is told about jobs.
+        make_ssl_context: For brokers behind TLS; called in the connection's own thread.
     """
 
-    def __init__(self, config: ComputeClientConfig, tracker: JobTracker) -> None:
+    def __init__(
+        self,
+        config: ComputeClientConfig,
+        tracker: JobTracker,
+        make_ssl_context: Callable[[], ssl.SSLContext],
+    ) -> None:
         self._config = config
         self._tracker = tracker
         self._workers = WorkerRegistry(config.worker_stale_after)
-        self._worker_callbacks: dict[str, WorkerCallback] = {}
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._worker_callbacks: dict[str, tuple[WorkerCallback, WorkerQueue]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._said_lost = False
         self.workers_changed = asyncio.Event()
         self.malformed = 0
@@ -54,13 +64,14 @@ class MQTTJobMonitor:
             self._connection = MQTTConnection(
                 BrokerAddress.parse(config.mqtt_broker, config.mqtt_port),
                 topics=(config.events_topic, f"{config.workers_topic}/+"),
-                on_messages=self._on_messages,
+                on_messages=self.dispatch,
                 on_state=self._on_state,
                 on_overflow=tracker.reconcile,
                 options=ConnectionOptions(
                     connect_timeout=config.mqtt_connect_timeout,
                     username=config.mqtt_username,
                     password=config.mqtt_password,
+                    make_ssl_context=make_ssl_context,
                 ),
             )
 
@@ -80,7 +91,8 @@ class MQTTJobMonitor:
 
     async def close(self) -> None:
         """Disconnect, and end the callbacks that still run."""
-        self._worker_callbacks.clear()
+        for subscription_id in list(self._worker_callbacks):
+            self.unsubscribe(subscription_id)
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -105,12 +117,16 @@ class MQTTJobMonitor:
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
         subscription_id = secrets.token_hex(8)
-        self._worker_callbacks[subscription_id] = callback
+        # What a slow callback is late for is overtaken by the newest: only the state of now is of interest.
+        queue: WorkerQueue = CallbackQueue("workers", self._own_task, limit=1)
+        self._worker_callbacks[subscription_id] = (callback, queue)
         return subscription_id
 
     def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription of either kind. Idempotent."""
-        self._worker_callbacks.pop(subscription_id, None)
+        _callback, queue = self._worker_callbacks.pop(subscription_id, (None, None))
+        if queue is not None:
+            queue.cancel()
         self._tracker.unfollow(subscription_id)
 
     def workers(self) -> dict[str, WorkerCapability]:
@@ -130,11 +146,14 @@ class MQTTJobMonitor:
         elif state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
             self._said_lost = True
             logger.warning(
-                "There is no MQTT push: jobs are followed over HTTP alone until the broker is there"
+                "There is no MQTT push from %s (%s): jobs are followed over HTTP alone until there is",
+                self._connection.address if self._connection else None,
+                self._connection.problem if self._connection else None,
             )
             self._tracker.on_push_lost()
 
-    def _on_messages(self, messages: list[MQTTMessage]) -> None:
+    def dispatch(self, messages: Iterable[MQTTMessage]) -> None:
+        """Take in what came from the broker; messages that are not as they should be are counted."""
         for message in messages:
             if len(message.payload) > _MAX_PAYLOAD:
                 self._refuse(message, "too large")
@@ -166,22 +185,9 @@ class MQTTJobMonitor:
                 self._tracker.on_worker_idle(worker.capabilities, busy_since)
         changed, self.workers_changed = self.workers_changed, asyncio.Event()
         changed.set()
-        for callback in list(self._worker_callbacks.values()):
-            self._call(callback)
+        for callback, queue in tuple(self._worker_callbacks.values()):
+            queue.deliver(callback, self.workers())
 
-    def _call(self, callback: WorkerCallback) -> None:
-        try:
-            result = callback(self.workers())
-        except Exception:
-            logger.exception("a callback for workers raised")
-            return
-        if inspect.isawaitable(result):
-            task = asyncio.ensure_future(self._await(result))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _await(self, awaitable: Awaitable[None]) -> None:
-        try:
-            await awaitable
-        except Exception:
-            logger.exception("a callback for workers raised")
+    def _own_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import Callable
 
     from pydantic import SecretStr
 
@@ -46,7 +47,7 @@ class ConnectionOptions:
         queue_limit: Messages that may wait for the loop; above it see `MQTTConnection`.
         username: Name of the user, where the address has none.
         password: The user's password, where the address has none.
-        ssl_context: For ``mqtts`` and ``wss``; None for the system's default.
+        make_ssl_context: For ``mqtts`` and ``wss``; called in the connection's thread, as it reads files.
     """
 
     keepalive: int = 30
@@ -58,4 +59,4 @@ class ConnectionOptions:
     queue_limit: int = 20_000
     username: str | None = None
     password: SecretStr | None = None
-    ssl_context: ssl.SSLContext | None = None
+    make_ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cl_client.http_service import HTTPService, parse
 from cl_client.job_tracker import JobTracker
 from cl_client.models import JobResponse
 from cl_client.mqtt_monitor import MQTTJobMonitor
+from cl_client.tls import make_ssl_context
 
 if TYPE_CHECKING:
     from cl_client.auth import AuthProvider
@@ -24,7 +26,7 @@ class Runtime:
         self._config = config
         self.http = HTTPService(config, auth_provider)
         self.tracker = JobTracker(self.read_job, config, lambda: self.monitor.is_connected)
-        self.monitor = MQTTJobMonitor(config, self.tracker)
+        self.monitor = MQTTJobMonitor(config, self.tracker, partial(make_ssl_context, config))
 
     def start(self) -> None:
         """Begin to connect to the broker; returns at once."""

@@ -1,4 +1,4 @@
-"""One subscription to one job: its callbacks, in order, each fault kept to itself."""
+"""Callbacks of one subscription: in order, on the loop, each fault kept to itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -14,62 +14,64 @@ if TYPE_CHECKING:
     from cl_client.models import JobResponse, TaskOutput
     from cl_client.plugins.base import JobCallback
 
-logger = logging.getLogger("cl_client.jobs")
+logger = logging.getLogger("cl_client.callbacks")
+
+NewsT = TypeVar("NewsT")
 
 
-class Subscription:
-    """Delivers a job's updates to one pair of callbacks.
+class CallbackQueue(Generic[NewsT]):
+    """Calls back with one piece of news after the other.
 
-    A plain function runs at once. Where a callback returns an awaitable, a task of this subscription awaits
-    it and what comes meanwhile queues up behind it, so that a slow callback holds up nobody else.
+    A plain function runs at once. Where a callback returns an awaitable, a task of this queue awaits it and
+    what comes meanwhile lines up behind it, so that a slow callback holds up nobody else.
+
+    Args:
+        name: Whose callbacks these are, for the log.
+        own_task: Given the task that awaits, so that whoever closes the client can end it.
+        limit: How many pieces of news may line up; the oldest give way. None for no limit.
+        job_id: For the log records; None where the news are not about a job.
     """
 
-    __slots__ = ("_active", "_on_complete", "_on_progress", "_on_task", "_queue", "job_id")
+    __slots__ = ("_active", "_job_id", "_limit", "_name", "_own_task", "_waiting")
 
     def __init__(
         self,
-        job_id: str,
-        on_progress: JobCallback[TaskOutput] | None,
-        on_complete: JobCallback[TaskOutput] | None,
-        on_task: Callable[[asyncio.Task[None]], None],
+        name: str,
+        own_task: Callable[[asyncio.Task[None]], None],
+        *,
+        limit: int | None = None,
+        job_id: str | None = None,
     ) -> None:
-        self.job_id = job_id
-        self._on_progress = on_progress
-        self._on_complete = on_complete
-        self._on_task = on_task
-        self._queue: deque[tuple[JobCallback[TaskOutput], JobResponse]] | None = None
+        self._name = name
+        self._own_task = own_task
+        self._limit = limit
+        self._job_id = job_id
+        self._waiting: deque[tuple[Callable[[NewsT], Awaitable[None] | None], NewsT]] | None = None
         self._active = True
 
-    def progress(self, job: JobResponse) -> None:
-        """Deliver a change."""
-        if self._on_progress is not None:
-            self._deliver(self._on_progress, job)
-
-    def complete(self, job: JobResponse) -> None:
-        """Deliver the end."""
-        if self._on_complete is not None:
-            self._deliver(self._on_complete, job)
+    def deliver(self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT) -> None:
+        """Call back now, or when the callbacks before it are through."""
+        if not self._active:
+            return
+        if self._waiting is not None:
+            self._waiting.append((callback, news))
+            return
+        awaitable = self._call(callback, news)
+        if awaitable is not None:
+            self._waiting = deque(maxlen=self._limit)
+            self._own_task(asyncio.ensure_future(self._drain(awaitable)))
 
     def cancel(self) -> None:
         """Deliver nothing more. A callback that is running finishes; it may be the caller."""
         self._active = False
-        self._queue = None
+        self._waiting = None
 
-    def _deliver(self, callback: JobCallback[TaskOutput], job: JobResponse) -> None:
-        if not self._active:
-            return
-        if self._queue is not None:
-            self._queue.append((callback, job))
-            return
-        awaitable = self._call(callback, job)
-        if awaitable is not None:
-            self._queue = deque()
-            self._on_task(asyncio.ensure_future(self._drain(awaitable)))
-
-    def _call(self, callback: JobCallback[TaskOutput], job: JobResponse) -> Awaitable[None] | None:
+    def _call(
+        self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT
+    ) -> Awaitable[None] | None:
         try:
-            result = callback(job)
-        except Exception as exc:  # noqa: BLE001 - logged, and nobody else's business
+            result = callback(news)
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - logged, and nobody else's business
             self._log_fault(exc)
             return None
         return result if inspect.isawaitable(result) else None
@@ -79,24 +81,57 @@ class Subscription:
             while True:
                 if awaitable is not None:
                     await self._await(awaitable)
-                if not self._queue:
+                if not self._waiting:
                     return
-                callback, job = self._queue.popleft()
-                awaitable = self._call(callback, job)
+                callback, news = self._waiting.popleft()
+                awaitable = self._call(callback, news)
         finally:
-            self._queue = None
+            self._waiting = None
 
     async def _await(self, awaitable: Awaitable[None]) -> None:
         try:
             await awaitable
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            logger.warning("job %s: a callback was cancelled", self.job_id, extra={"job_id": self.job_id})
+            self._log_fault(exc)
         except Exception as exc:  # noqa: BLE001 - logged, and nobody else's business
             self._log_fault(exc)
 
-    def _log_fault(self, fault: Exception) -> None:
-        extra = {"job_id": self.job_id}
-        logger.error("job %s: a callback raised", self.job_id, exc_info=fault, extra=extra)
+    def _log_fault(self, fault: BaseException) -> None:
+        verb = "was cancelled" if isinstance(fault, asyncio.CancelledError) else "raised"
+        extra = {"job_id": self._job_id} if self._job_id else None
+        logger.error("%s: a callback %s", self._name, verb, exc_info=fault, extra=extra)
+
+
+class Subscription:
+    """One pair of callbacks that follows a job."""
+
+    __slots__ = ("_callbacks", "_on_complete", "_on_progress")
+
+    def __init__(
+        self,
+        job_id: str,
+        on_progress: JobCallback[TaskOutput] | None,
+        on_complete: JobCallback[TaskOutput] | None,
+        own_task: Callable[[asyncio.Task[None]], None],
+    ) -> None:
+        # No limit: progress is whole percents and never goes back, so there are about a hundred at most.
+        self._callbacks: CallbackQueue[JobResponse] = CallbackQueue(f"job {job_id}", own_task, job_id=job_id)
+        self._on_progress = on_progress
+        self._on_complete = on_complete
+
+    def progress(self, job: JobResponse) -> None:
+        """Deliver a change."""
+        if self._on_progress is not None:
+            self._callbacks.deliver(self._on_progress, job)
+
+    def complete(self, job: JobResponse) -> None:
+        """Deliver the end."""
+        if self._on_complete is not None:
+            self._callbacks.deliver(self._on_complete, job)
+
+    def cancel(self) -> None:
+        """Deliver nothing more."""
+        self._callbacks.cancel()
