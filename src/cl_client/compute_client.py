@@ -24,6 +24,7 @@ from cl_client.transfers import MultipartUpload
 from cl_client.waiting import Waiter, Watcher
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
     from typing import Self
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
     from cl_client.plugins.base import JobCallback, SubmitOptions
     from cl_client.transfers import FileSource
+    from cl_client.read_queue import ReadReason
 
 logger = logging.getLogger("cl_client")
 
@@ -118,6 +120,11 @@ class ComputeClient(PluginClients):
     def mqtt_monitor(self) -> MQTTJobMonitor:
         """The MQTT side of this client; needs a running loop."""
         return self._open().monitor
+
+    @property
+    def reads(self) -> Counter[ReadReason]:
+        """How many HTTP reads of followed jobs there were, by their reason; for diagnosis and measuring."""
+        return self._open().tracker.reads
 
     # Jobs.
 

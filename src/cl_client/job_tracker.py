@@ -72,8 +72,8 @@ class FollowedJob:
     percent: int = 0
     listeners: dict[str, Listener] = field(default_factory=dict[str, Listener])
     interval: float = 0.0
-    due: float = 0.0
-    """When the safety net reads the job; news push it back, and the timer notices when it fires."""
+    heard_at: float = 0.0
+    """When there was news last. The safety net's timer is not moved by news but looks here when it fires."""
     timer: asyncio.TimerHandle | None = None
     ending: bool = False
     """An event said that it has ended; the full job is still to be read."""
@@ -88,6 +88,8 @@ class JobTracker:
         read_job: Reads a job over HTTP.
         config: Intervals and limits.
         push_is_live: Whether MQTT events arrive at present.
+
+    Needs a running loop, and belongs to it.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class JobTracker:
         self._push_is_live = push_is_live
         self._jobs: dict[str, FollowedJob] = {}
         self._owners: dict[str, FollowedJob] = {}
+        self._loop = asyncio.get_running_loop()
         self._running: dict[str, FollowedJob] = {}
         self._early: OrderedDict[str, list[JobEvent]] = OrderedDict()
         self._reads = ReadQueue(self._read, config.max_concurrent_reads)
@@ -179,7 +182,7 @@ class JobTracker:
         subscription_id = secrets.token_hex(8)
         followed.listeners[subscription_id] = listener
         self._owners[subscription_id] = followed
-        asyncio.get_running_loop().call_soon(self._begin, followed, submitted, fresh)
+        self._loop.call_soon(self._begin, followed, submitted, fresh)
         return subscription_id
 
     def _begin(self, followed: FollowedJob, submitted: JobResponse | None, fresh: bool) -> None:  # noqa: FBT001
@@ -191,7 +194,7 @@ class JobTracker:
         for event in self._early.pop(followed.job_id, ()):
             self.on_event(event)
         if fresh and followed.job is not None:
-            self._postpone(followed)
+            self._arm(followed)
         elif not followed.ending:
             self._ask(followed, ReadReason.FIRST)
 
@@ -236,8 +239,8 @@ class JobTracker:
             return
         if self._advances(followed, status, event.progress):
             update = {"status": status, "raw_status": event.event_type, "progress": followed.percent}
+            followed.heard_at = self._loop.time()
             self._tell(followed, followed.job.model_copy(update=update))
-            self._postpone(followed)
 
     def _keep_early(self, event: JobEvent) -> None:
         events = self._early.setdefault(event.job_id, [])
@@ -263,7 +266,7 @@ class JobTracker:
         """Push ended: the longer intervals no longer hold."""
         for followed in list(self._jobs.values()):
             followed.interval = self._config.poll_min
-            self._postpone(followed)
+            self._arm(followed)
 
     def _advances(self, followed: FollowedJob, status: JobStatus, percent: int) -> bool:
         """Whether this is news; takes it in if so."""
@@ -272,7 +275,7 @@ class JobTracker:
         if rank < followed.rank or (rank == followed.rank and percent == followed.percent):
             return False
         if rank == _RANK[JobStatus.PROCESSING] and followed.rank < rank:
-            followed.running_since = asyncio.get_running_loop().time()
+            followed.running_since = self._loop.time()
             self._running[followed.job_id] = followed
         followed.rank, followed.percent = rank, percent
         return True
@@ -327,32 +330,28 @@ class JobTracker:
         if self._is_followed(followed):
             self._reads.ask(followed.job_id, reason)
 
-    def _postpone(self, followed: FollowedJob) -> None:
-        """There was news: the safety net has to look again only after a pause.
-
-        A timer is not moved but looks at ``due`` when it fires, so that news cost the same however many jobs
-        are followed.
-        """
+    def _arm(self, followed: FollowedJob) -> None:
+        """Start the safety net's pause anew."""
         if not self._is_followed(followed):
             return
-        loop = asyncio.get_running_loop()
-        followed.due = loop.time() + min(followed.interval, self._longest_pause(followed))
+        followed.heard_at = self._loop.time()
         if followed.timer is not None:
-            if followed.timer.when() <= followed.due:
-                return
             followed.timer.cancel()
-        followed.timer = loop.call_at(followed.due, self._on_timer, followed)
+        followed.timer = self._loop.call_at(self._due(followed), self._on_timer, followed)
+
+    def _due(self, followed: FollowedJob) -> float:
+        return followed.heard_at + min(followed.interval, self._longest_pause(followed))
 
     def _longest_pause(self, followed: FollowedJob) -> float:
         longest = self._config.poll_interval_push if self._push_is_live() else self._config.poll_interval
         return min(longest, followed.max_interval or longest)
 
     def _on_timer(self, followed: FollowedJob) -> None:
-        followed.timer = None
-        loop = asyncio.get_running_loop()
-        if followed.due > loop.time():
-            followed.timer = loop.call_at(followed.due, self._on_timer, followed)
+        due = self._due(followed)
+        if due > self._loop.time():
+            followed.timer = self._loop.call_at(due, self._on_timer, followed)
             return
+        followed.timer = None
         followed.interval = min(followed.interval * _GROWTH, self._longest_pause(followed))
         self._ask(followed, ReadReason.SAFETY_NET)
 
@@ -370,7 +369,7 @@ class JobTracker:
                 self._merge(followed, job)
         finally:
             followed.ending = False
-            self._postpone(followed)
+            self._arm(followed)
 
     def _on_read_error(self, followed: FollowedJob, error: ComputeClientError) -> None:
         if _is_final(error):

@@ -19,7 +19,9 @@ def bind_listener(host: str, port: int, purpose: str) -> socket.socket:
         )[0]
     except OSError as exc:
         raise OSError(f"The local server's {purpose} cannot listen on {host!r}: {exc}") from exc
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named: asyncio switches Nagle's algorithm off only where it sees TCP, and with it every
+    # answer of two writes would wait some 40 ms for the peer's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # on Windows the option lets two servers share one port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

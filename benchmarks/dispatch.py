@@ -1,0 +1,119 @@
+"""Events dispatched per second, from the payload to the callback, at growing numbers of subscriptions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import statistics
+import time
+
+from figures import Figure, medians
+
+from cl_client import ComputeClientConfig, JobResponse
+from cl_client.job_tracker import JobTracker
+from cl_client.mqtt_monitor import MQTTJobMonitor
+from cl_client.mqtt_types import MQTTMessage
+from cl_client.tls import make_ssl_context
+
+_SUBSCRIPTIONS = (1, 100, 10_000, 100_000)
+_EVENTS_PER_TURN = 20_000
+_BATCH = 100
+"""Messages per wake-up of the loop, of which it takes as many as have gathered."""
+
+
+async def _no_read(job_id: str) -> JobResponse:
+    raise AssertionError(job_id)
+
+
+class _Bench:
+    """A number of followed jobs, each event being news for one of them and told to one callback."""
+
+    def __init__(self, subscriptions: int) -> None:
+        self.config = ComputeClientConfig.create(mqtt_broker="off", poll_min=3600, poll_interval=3600)
+        self.tracker = JobTracker(_no_read, self.config, lambda: False)
+        self.monitor = MQTTJobMonitor(self.config, self.tracker, lambda: make_ssl_context(self.config))
+        self.subscriptions = subscriptions
+        self.told = 0
+        self._followed: list[str] = []
+        self._round = 0
+
+    async def follow_anew(self) -> None:
+        """Subscribe to jobs of which nothing is known but that they run."""
+        for subscription_id in self._followed:
+            self.tracker.unfollow(subscription_id)
+        self._round += 1
+        self._followed = []
+        for number in range(self.subscriptions):
+            job = JobResponse.model_validate(
+                {"job_id": self._id(number), "task_type": "null", "status": "queued"}
+            )
+            subscription_id = self.tracker.subscribe(
+                job.job_id, self._on_progress, None, submitted=job, fresh=True
+            )
+            self._followed.append(subscription_id)
+        await asyncio.sleep(0)
+        # Every job runs: what is measured is the same kind of news for any number of jobs.
+        self.monitor.dispatch(self._message(number, 0) for number in range(self.subscriptions))
+        self.told = 0
+
+    def _id(self, number: int) -> str:
+        return f"{self._round:08d}-0000-4000-8000-{number:012d}"
+
+    def _message(self, number: int, percent: int) -> MQTTMessage:
+        return MQTTMessage(self.config.events_topic, _event(self._id(number), percent), retain=False)
+
+    def _on_progress(self, _job: JobResponse) -> None:
+        self.told += 1
+
+    async def turn(self, events: int) -> float:
+        """Dispatch so many events, spread over all jobs in random order; events per second."""
+        seconds, left = 0.0, events
+        order = list(range(self.subscriptions))
+        while left:
+            # Progress is whole percents, so a job is good for a hundred pieces of news.
+            await self.follow_anew()
+            random.shuffle(order)
+            numbers = ((number, percent) for percent in range(1, 101) for number in order)
+            messages = [self._message(number, percent) for number, percent in itertools.islice(numbers, left)]
+            begin = time.perf_counter()
+            for start in range(0, len(messages), _BATCH):
+                self.monitor.dispatch(messages[start : start + _BATCH])
+            seconds += time.perf_counter() - begin
+            if self.told != len(messages):
+                raise RuntimeError(f"{self.told} of {len(messages)} events were told")
+            left -= len(messages)
+        return events / seconds
+
+
+def _event(job_id: str, progress: int) -> bytes:
+    return b'{"job_id":"%s","event_type":"processing","timestamp":1770000000000,"progress":%d}' % (
+        job_id.encode(),
+        progress,
+    )
+
+
+async def _measure(turns: int) -> list[Figure]:
+    benches = [_Bench(subscriptions) for subscriptions in _SUBSCRIPTIONS]
+    rates = [[await bench.turn(_EVENTS_PER_TURN) for bench in benches] for _ in range(turns)]
+    figures = [
+        Figure(
+            f"events dispatched per second, {bench.subscriptions:,} subscriptions",
+            median,
+            "/s",
+            50_000,
+            at_least=True,
+            details={"events per turn": _EVENTS_PER_TURN, "turns": turns},
+        )
+        for bench, median in zip(benches, medians(rates), strict=True)
+    ]
+    slowdown = statistics.median(max(row) / min(row) for row in rates)
+    figures.append(Figure("fastest against slowest of these", slowdown, "x", 1.3))
+    for bench in benches:
+        await bench.tracker.close()
+    return figures
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """All figures of this file."""
+    return asyncio.run(_measure(turns=3 if quick else 9))

@@ -1,0 +1,61 @@
+"""Measures what this library promises: ``uv run python benchmarks/run.py [--quick] [--json FILE] [NAME...]``.
+
+Ends with status 1 if a target is missed. Ratios are of one run; other figures depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+from figures import print_figures
+
+if TYPE_CHECKING:
+    from figures import Figure
+
+NAMES = ("import_time", "dispatch", "memory", "round_trip", "delay")
+
+
+class _Benchmark(Protocol):
+    def measure(self, *, quick: bool) -> list[Figure]: ...
+
+
+class _Arguments(argparse.Namespace):
+    names: list[str]
+    quick: bool
+    json: Path | None
+
+
+def main() -> None:
+    """Measure, print, and say whether all targets are kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)}; all by default"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer turns: does it run, and roughly how fast")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    arguments = parser.parse_args(namespace=_Arguments())
+    unknown = sorted(set(arguments.names) - set(NAMES))
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    figures: list[Figure] = []
+    for name in arguments.names or NAMES:
+        benchmark = cast("_Benchmark", cast("object", importlib.import_module(name)))
+        figures += benchmark.measure(quick=arguments.quick)
+    print_figures(figures)
+    if arguments.json is not None:
+        machine = {"python": platform.python_version(), "system": platform.platform()}
+        result = {"machine": machine, "figures": [figure.as_json() for figure in figures]}
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    sys.exit(any(figure.kept is False for figure in figures))
+
+
+if __name__ == "__main__":
+    main()
