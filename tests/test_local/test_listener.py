@@ -7,6 +7,7 @@ import socket
 from typing import cast
 
 from cl_client.local.listener import bind_listener
+from support import port_of
 
 
 async def test_connections_do_not_wait_for_acknowledgements() -> None:
@@ -19,5 +20,5 @@ async def test_connections_do_not_wait_for_acknowledgements() -> None:
 
     listener = bind_listener("127.0.0.1", 0, "test")
     async with await asyncio.start_server(accept, sock=listener):
-        with socket.create_connection(listener.getsockname()):
+        with socket.create_connection(("127.0.0.1", port_of(listener))):
             assert await asyncio.wait_for(no_delay.get(), 10) != 0
