@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, cast
 
+import psutil
 import pytest
 
 from cl_client.local import LocalServer
@@ -17,6 +21,7 @@ from support import (
     SCRIPTED_TASK,
     Mosquitto,
     ScriptedJobs,
+    TLSFiles,
     client_of,
     free_port,
     port_of,
@@ -31,22 +36,43 @@ if TYPE_CHECKING:
     from cl_client.local.generations import Generation
 
 
-@pytest.fixture(autouse=True)
-def no_leaked_threads() -> Generator[None]:
-    """No test leaves a thread of the client behind."""
-    before = {thread.ident for thread in threading.enumerate()}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test is checked for leaks, those on a loop for tasks as well; first set up is last torn down."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            on_a_loop = inspect.iscoroutinefunction(cast("object", item.obj))
+            item.fixturenames[:0] = ["no_leaks", "no_leaked_tasks"] if on_a_loop else ["no_leaks"]
+
+
+@pytest.fixture
+def no_leaks() -> Generator[None]:
+    """No test leaves a thread of the client, an open file or socket, or an unawaited coroutine behind."""
+    threads = {thread.ident for thread in threading.enumerate()}
+    open_files = _open_files()
     yield
-    left = [t.name for t in threading.enumerate() if t.ident not in before and t.name.startswith("mqtt-")]
+    gc.collect()  # so that a "never awaited" is an error of the test that it belongs to
+    left = [t.name for t in threading.enumerate() if t.ident not in threads and t.name.startswith("mqtt-")]
     assert not left, f"threads left behind: {left}"
+    # A server that tests share closes its end of a connection a moment after the client did.
+    deadline = time.monotonic() + 10
+    while (more := _open_files() - open_files) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert not more, f"left open: {more}"
+
+
+def _open_files() -> Counter[str]:
+    """What this process has open: files by name, sockets by the number of a kind."""
+    process = psutil.Process()
+    sockets = [f"{c.type.name} {c.status}" for c in process.net_connections() if c.status != "LISTEN"]
+    return Counter([file.path for file in process.open_files()] + sockets)
 
 
 @pytest.fixture
 async def no_leaked_tasks() -> AsyncGenerator[None]:
-    """No test that asks for this leaves a task behind."""
+    """No test on a loop leaves a task behind."""
     before = asyncio.all_tasks()
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
-    gc.collect()
     assert not left, f"tasks left behind: {left}"
 
 
@@ -128,3 +154,8 @@ def password_file(tmp_path: Path) -> Path:
     path = tmp_path / "passwords"
     subprocess.run([require("mosquitto_passwd"), "-b", "-c", str(path), "me", "pw"], check=True)  # noqa: S603
     return path
+
+
+@pytest.fixture
+def tls_files(tmp_path: Path) -> TLSFiles:
+    return TLSFiles.make(tmp_path)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
+import httpx
 import pytest
+import trustme
 
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
@@ -21,6 +24,8 @@ from cl_client.local.model_settings import users_models
 from cl_client.local.tasks import TaskSpec
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from cl_client.local import LocalServer
 
 SCRIPTED = "scripted"
@@ -115,7 +120,9 @@ class Mosquitto:
         # Started by root it would change to a user who may not read the test's files.
         as_user = "user root\n" if getpass.getuser() == "root" else ""
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\n{as_user}{extra}\n")
+        self._config.write_text(
+            f"per_listener_settings true\n{as_user}listener {self.port} 127.0.0.1\n{extra}\n"
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -134,8 +141,129 @@ class Mosquitto:
                 continue
             return
 
+    def stop(self) -> None:
+        """End it as an administrator would."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
     def kill(self) -> None:
+        """End it without a chance to say good-bye."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+class HoldingProxy:
+    """Passes requests on to a local server, and keeps back the answers until told to release them."""
+
+    def __init__(self, server: LocalServer) -> None:
+        self._target = httpx.URL(server.base_url)
+        self._held = b""
+        self._more = asyncio.Event()
+        self._released = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_args: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def base_url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{port_of(self._server.sockets[0])}"
+
+    async def held_job_id(self) -> str:
+        """The id in the answer that is kept back."""
+        while (found := re.search(rb'"job_id":"([^"]+)"', self._held)) is None:
+            self._more.clear()
+            await asyncio.wait_for(self._more.wait(), 20)
+        return found.group(1).decode()
+
+    def release(self) -> None:
+        """Pass on what was kept back, and from now on everything at once."""
+        self._released.set()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, upstream_writer = await asyncio.open_connection(self._target.host, self._target.port)
+        answers: asyncio.Queue[bytes] = asyncio.Queue()
+        try:
+            await asyncio.gather(
+                _pass_on(reader, upstream_writer),
+                self._keep(upstream, answers),
+                self._give(answers, writer),
+            )
+        finally:
+            for one in (writer, upstream_writer):
+                one.close()
+                with contextlib.suppress(ConnectionError):
+                    await one.wait_closed()
+
+    async def _keep(self, reader: asyncio.StreamReader, answers: asyncio.Queue[bytes]) -> None:
+        while data := await reader.read(65536):
+            self._held += data
+            self._more.set()
+            answers.put_nowait(data)
+        answers.put_nowait(b"")
+
+    async def _give(self, answers: asyncio.Queue[bytes], writer: asyncio.StreamWriter) -> None:
+        await self._released.wait()
+        while data := await answers.get():
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+
+
+@dataclass(frozen=True)
+class TLSFiles:
+    """Certificates of an authority that only a test trusts."""
+
+    ca: Path
+    server_cert: Path
+    server_key: Path
+    client_cert: Path
+    client_key: Path
+
+    @classmethod
+    def make(cls, folder: Path, host: str = "127.0.0.1") -> TLSFiles:
+        """Write them into a folder."""
+        authority = trustme.CA()
+        files = cls(
+            *(folder / f"{name}.pem" for name in ("ca", "server", "server-key", "client", "client-key"))
+        )
+        authority.cert_pem.write_to_path(str(files.ca))
+        for name, cert, key in (
+            (host, files.server_cert, files.server_key),
+            ("client", files.client_cert, files.client_key),
+        ):
+            leaf = authority.issue_cert(name)
+            leaf.cert_chain_pems[0].write_to_path(str(cert))
+            leaf.private_key_pem.write_to_path(str(key))
+        return files
+
+    @property
+    def for_mosquitto(self) -> str:
+        """The lines that put a listener behind TLS."""
+        return f"cafile {self.ca}\ncertfile {self.server_cert}\nkeyfile {self.server_key}\n"

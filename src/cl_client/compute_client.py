@@ -13,11 +13,12 @@ from cl_client.auth import AuthProvider, NoAuthProvider
 from cl_client.config import ComputeClientConfig
 from cl_client.exceptions import (
     ComputeClientError,
+    InvalidParameterError,
     JobTimeoutError,
     ServerUnavailableError,
     WorkerUnavailableError,
 )
-from cl_client.models import JobResponse, ServerHealth, WorkerCapabilities
+from cl_client.models import JobResponse, ServerHealth
 from cl_client.plugin_clients import PluginClients
 from cl_client.runtime import Runtime
 from cl_client.transfers import MultipartUpload
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from cl_client.models import TaskOutput
+    from cl_client.models import TaskOutput, WorkerCapabilities
     from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
     from cl_client.plugins.base import JobCallback, SubmitOptions
     from cl_client.transfers import FileSource
@@ -297,9 +298,19 @@ class ComputeClient(PluginClients):
         """Service, version and guest mode of the server."""
         return await self._open().http.get("/", ServerHealth)
 
-    async def get_capabilities(self) -> WorkerCapabilities:
-        """How many workers are idle, per task type."""
-        return await self._open().http.get("/capabilities", WorkerCapabilities)
+    async def get_capabilities(self, *, cache: bool = False, ttl: float = 60.0) -> WorkerCapabilities:
+        """How many workers are idle, per task type.
+
+        Args:
+            cache: Take the last answer if it is not too old; only a new answer is asked for otherwise.
+            ttl: Seconds for which an answer may be taken again, above 0.
+
+        Raises:
+            InvalidParameterError: ``ttl`` is not above 0.
+        """
+        if ttl <= 0:
+            raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
+        return await self._open().read_capabilities(max_age=ttl if cache else 0.0)
 
     async def wait_for_workers(
         self,

@@ -92,6 +92,13 @@ class ComputeClientConfig(BaseSettings):
     require_worker: bool = False
     delete_on_cancel: bool = False
 
+    @field_validator("events_topic", "workers_topic")
+    @classmethod
+    def _check_topic(cls, topic: str) -> str:
+        if not topic or set(topic) & set("#+\0"):
+            raise ValueError("a topic is at least one character, and has no wildcard (#, +) in it")
+        return topic
+
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str) -> str:

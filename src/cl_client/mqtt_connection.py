@@ -14,6 +14,7 @@ import random
 import secrets
 import threading
 import time
+import traceback
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from paho.mqtt.properties import Properties
 
 from cl_client.exceptions import ComputeClientError
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
+from cl_client.tls import SelfClosingSSLSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -259,6 +261,18 @@ class MQTTConnection:
         except (OSError, ValueError) as exc:
             self._report(f"cannot connect: {exc}")
             return attempt
+        try:
+            self._serve(client, attempt)
+        except Exception as exc:  # noqa: BLE001 - told, and kept to this connection
+            # Of paho or of this module: a fault costs this connection, and not all that would come after it.
+            # Told as text: a record that kept the traceback would keep paho's client and its sockets open.
+            logger.error("%s: the connection is lost by a fault\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
+            self._report(f"connection lost by a fault: {exc!r}")
+            self._paho = None
+        return attempt
+
+    def _serve(self, client: paho.Client, attempt: _Attempt) -> None:
+        """Run paho's network loop until the connection ends."""
         attempt.deadline = time.monotonic() + self._options.connect_timeout
         result = MQTTErrorCode.MQTT_ERR_SUCCESS
         while result == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -277,7 +291,6 @@ class MQTTConnection:
             self._fall_back("the broker hung up on MQTT 5")
         elif attempt.live and not self._closing.is_set():
             self._report("connection lost")
-        return attempt
 
     def _open(self, client: paho.Client) -> None:
         if client.host:
@@ -313,7 +326,9 @@ class MQTTConnection:
         if username:
             client.username_pw_set(username, password.get_secret_value() if password else None)
         if self.address.tls:
-            client.tls_set_context(self._options.make_ssl_context())  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
+            context = self._options.make_ssl_context()
+            context.sslsocket_class = SelfClosingSSLSocket
+            client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
         if self.address.websocket:
             client.ws_set_options(path=self.address.path)
         client.on_connect = self._on_connect

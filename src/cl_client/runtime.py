@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cl_client.http_service import HTTPService, parse
 from cl_client.job_tracker import JobTracker
-from cl_client.models import JobResponse
+from cl_client.models import JobResponse, WorkerCapabilities
 from cl_client.mqtt_monitor import MQTTJobMonitor
 from cl_client.tls import make_ssl_context
 
@@ -25,6 +25,7 @@ class Runtime:
         self.loop = asyncio.get_running_loop()
         self._config = config
         self.http = HTTPService(config, auth_provider)
+        self._capabilities: tuple[WorkerCapabilities, float] | None = None
         self.tracker = JobTracker(self.read_job, config, lambda: self.monitor.is_connected)
         self.monitor = MQTTJobMonitor(config, self.tracker, partial(make_ssl_context, config))
 
@@ -49,6 +50,16 @@ class Runtime:
     async def read_job(self, job_id: str) -> JobResponse:
         """Read a job."""
         return await self.http.get(self._config.job_path(job_id), JobResponse)
+
+    async def read_capabilities(self, *, max_age: float) -> WorkerCapabilities:
+        """What the workers can do; an answer that is no older in seconds than that is taken again."""
+        if self._capabilities is not None:
+            capabilities, read_at = self._capabilities
+            if self.loop.time() - read_at < max_age:
+                return capabilities
+        capabilities = await self.http.get("/capabilities", WorkerCapabilities)
+        self._capabilities = (capabilities, self.loop.time())
+        return capabilities
 
     async def submit(self, endpoint: str, upload: MultipartUpload) -> JobResponse:
         """Post a job; the answer is a job without its details."""

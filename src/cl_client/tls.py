@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from cl_client.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,3 +33,17 @@ def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
                 f"in PEM format: {exc}"
             ) from exc
     return context
+
+
+class SelfClosingSSLSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails: paho leaves such a socket to the garbage collector."""
+
+    @override
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise

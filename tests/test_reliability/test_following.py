@@ -10,7 +10,6 @@ import pytest
 from cl_client import (
     ComputeClient,
     ComputeClientError,
-    JobFailedError,
     JobNotFoundError,
     JobResponse,
     JobTimeoutError,
@@ -22,7 +21,6 @@ from support import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cl_client.local import LocalServer
     from support import Mosquitto, ScriptedJobs
@@ -30,74 +28,6 @@ if TYPE_CHECKING:
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
     MakeMosquitto = Callable[..., Mosquitto]
-
-# A safety net that no test lives to see: what arrives, arrived by push.
-PUSH_ONLY = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
-pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
-
-
-class Log:
-    """What a subscriber was told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
-        self.ended: list[JobResponse] = []
-        self.done = asyncio.Event()
-
-    def progress(self, job: JobResponse) -> None:
-        self.told.append((job.status.value, job.progress))
-
-    def complete(self, job: JobResponse) -> None:
-        self.ended.append(job)
-        self.done.set()
-
-
-@pytest.mark.parametrize("generation", ["A", "B", "C"])
-@pytest.mark.parametrize("end", ["finish", "fail the disk is full"])
-async def test_a_job_by_push_alone(
-    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs, generation: str, end: str
-) -> None:
-    server, log = local_server(generation), Log()
-    async with make_client(server, **PUSH_ONLY) as client:
-        assert await client.mqtt_monitor.wait_connected(10)
-        await client.submit_job(
-            "scripted",
-            scripted_jobs.script,
-            {},
-            {"on_progress": log.progress, "on_complete": log.complete},
-        )
-        running = await scripted_jobs.started()
-        scripted_jobs.tell(running, "progress 40")
-        scripted_jobs.tell(running, end)
-        await asyncio.wait_for(log.done.wait(), 20)
-    assert len(log.ended) == 1
-    job = log.ended[0]
-    if end == "finish":
-        assert job.task_output == {"done": True}
-    else:
-        assert job.status == "failed"
-        assert "the disk is full" in (job.error_message or "")
-    assert ("processing", 0) in log.told
-    assert (("processing", 40) in log.told) is (generation != "A")
-
-
-async def test_a_job_deleted_while_it_runs(
-    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
-) -> None:
-    log = Log()
-    async with make_client(local_server(), poll_interval_push=0.1, poll_min=0.05) as client:
-        job = await client.submit_job("scripted", scripted_jobs.script, {}, {"on_complete": log.complete})
-        waiting = asyncio.create_task(client.wait_for_job(job.job_id, timeout=20))
-        await scripted_jobs.started()
-        await client.delete_job(job.job_id)
-        with pytest.raises(JobNotFoundError):
-            await waiting
-        await asyncio.wait_for(log.done.wait(), 20)
-        assert log.ended[0].status == "deleted"
-        with pytest.raises(JobFailedError, match="not found"):
-            log.ended[0].raise_for_status()
-        with pytest.raises(JobNotFoundError):
-            _ = [update async for update in client.watch_job(job.job_id)]
 
 
 async def test_without_a_broker(local_server: MakeServer, make_client: MakeClient, unused_port: int) -> None:
@@ -235,49 +165,3 @@ async def test_two_loops_at_once_are_refused(local_server: MakeServer, make_clie
     async with make_client(local_server()) as client:
         with pytest.raises(ComputeClientError, match="another event loop"):
             await asyncio.to_thread(asyncio.run, client.health())
-
-
-async def test_broker_killed_and_started_again(
-    local_server: MakeServer, make_client: MakeClient, make_mosquitto: MakeMosquitto
-) -> None:
-    broker = make_mosquitto()
-    server = local_server(mqtt_url=broker.url, workers=2)
-    ended: list[str] = []
-    all_ended = asyncio.Event()
-    total = 200
-
-    def on_complete(job: JobResponse) -> None:
-        assert job.task_output is not None
-        ended.append(job.job_id)
-        if len(ended) == total:
-            all_ended.set()
-
-    async with make_client(server) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
-        jobs = [await client.hash.compute(b"%d" % n, on_complete=on_complete) for n in range(total // 2)]
-        await asyncio.to_thread(broker.kill)
-        jobs += [await client.hash.compute(b"%d" % n, on_complete=on_complete) for n in range(total // 2)]
-        await asyncio.to_thread(broker.start)
-        await asyncio.wait_for(all_ended.wait(), 60)
-        assert await client.mqtt_monitor.wait_connected(40)
-        job = await client.hash.compute(b"after", wait=True, timeout=20)
-    assert job.status == "completed"
-    assert sorted(ended) == sorted(submitted.job_id for submitted in jobs)
-
-
-async def test_mosquitto_speaks_mqtt_5_with_password(
-    local_server: MakeServer,
-    make_client: MakeClient,
-    make_mosquitto: MakeMosquitto,
-    password_file: Path,
-) -> None:
-    broker = make_mosquitto(f"allow_anonymous false\npassword_file {password_file}")
-    server = local_server(mqtt_url=f"mqtt://me:pw@127.0.0.1:{broker.port}")
-    async with make_client(
-        server, mqtt_broker=f"mqtt://me:pw@127.0.0.1:{broker.port}", **PUSH_ONLY
-    ) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
-        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
-    async with make_client(server, mqtt_broker=f"mqtt://me:wrong@127.0.0.1:{broker.port}") as client:
-        assert not await client.mqtt_monitor.wait_connected(0.5)
-        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
 JOB = json.dumps({"job_id": "j", "task_type": "hash", "status": "queued"})
 
 

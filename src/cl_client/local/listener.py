@@ -19,8 +19,8 @@ def bind_listener(host: str, port: int, purpose: str) -> socket.socket:
         )[0]
     except OSError as exc:
         raise OSError(f"The local server's {purpose} cannot listen on {host!r}: {exc}") from exc
-    # With the protocol named: asyncio switches Nagle's algorithm off only where it sees TCP. With it on, every
-    # answer of two writes would wait some 40 ms for the peer's delayed acknowledgement.
+    # With the protocol named, as asyncio switches Nagle's algorithm off only where it sees TCP: with it on,
+    # every answer of two writes would wait some 40 ms for the peer's delayed acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # on Windows the option lets two servers share one port

@@ -1,0 +1,41 @@
+"""Somebody who follows a job, and keeps account of what it was told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cl_client import JobResponse
+
+
+class Log:
+    """What a subscriber was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.ended: list[JobResponse] = []
+        self.done = asyncio.Event()
+        self._news = asyncio.Event()
+
+    def progress(self, job: JobResponse) -> None:
+        assert not self.ended, "progress after completion"
+        self.told.append((job.status.value, job.progress))
+        self._news.set()
+
+    def complete(self, job: JobResponse) -> None:
+        self.ended.append(job)
+        self.done.set()
+
+    async def was_told(self, status: str) -> None:
+        """Wait until the job was in a status."""
+        async with asyncio.timeout(20):
+            while status not in {word for word, _ in self.told}:
+                self._news.clear()
+                await self._news.wait()
+
+    async def the_end(self) -> JobResponse:
+        """The full job, of whose end there was one word."""
+        await asyncio.wait_for(self.done.wait(), 30)
+        assert len(self.ended) == 1
+        return self.ended[0]

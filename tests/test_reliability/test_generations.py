@@ -1,0 +1,124 @@
+"""The promises on every server generation, with the embedded broker and a Mosquitto behind TLS."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from cl_client import JobNotFoundError
+from followers import Log
+from support import HoldingProxy, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cl_client import ComputeClient
+    from cl_client.local import LocalServer
+    from cl_client.models import TaskOutput
+    from cl_client.plugins.base import SubmitOptions
+    from support import Mosquitto, ScriptedJobs, TLSFiles
+
+# The slow interval is longer than any test: what arrives, arrives by push or by a worker's announcement.
+NO_SLOW_READS = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
+
+
+@dataclass
+class Place:
+    """A server, and a way to make clients of it."""
+
+    server: LocalServer
+    make_client: Callable[..., ComputeClient]
+    mqtt: dict[str, object]
+
+    def client(self, **settings: object) -> ComputeClient:
+        return self.make_client(self.server, **{**NO_SLOW_READS, **self.mqtt, **settings})
+
+
+@pytest.fixture(params=["A", "B", "C"])
+def generation(request: pytest.FixtureRequest) -> str:
+    return cast("str", request.param)
+
+
+@pytest.fixture(params=["embedded", "mosquitto"])
+def place(
+    *,
+    request: pytest.FixtureRequest,
+    generation: str,
+    local_server: Callable[..., LocalServer],
+    make_client: Callable[..., ComputeClient],
+    make_mosquitto: Callable[[str], Mosquitto],
+    password_file: Path,
+    tls_files: TLSFiles,
+) -> Place:
+    if cast("str", request.param) == "embedded":
+        return Place(local_server(generation), make_client, {})
+    port = free_port()
+    # Servers connect without TLS and without a password, as they do in the field.
+    broker = make_mosquitto(
+        f"allow_anonymous true\nlistener {port} 127.0.0.1\nallow_anonymous false\n"
+        f"password_file {password_file}\n{tls_files.for_mosquitto}"
+    )
+    mqtt: dict[str, object] = {"mqtt_broker": f"mqtts://me:pw@127.0.0.1:{port}", "ca_file": tls_files.ca}
+    return Place(local_server(generation, mqtt_url=broker.url), make_client, mqtt)
+
+
+def options(log: Log) -> SubmitOptions[TaskOutput]:
+    return {"on_progress": log.progress, "on_complete": log.complete}
+
+
+@pytest.mark.parametrize("end", ["finish", "fail the disk is full"])
+async def test_a_job_that_ends(place: Place, scripted_jobs: ScriptedJobs, generation: str, end: str) -> None:
+    log = Log()
+    async with place.client() as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        await client.submit_job("scripted", scripted_jobs.script, {}, options(log))
+        running = await scripted_jobs.started()
+        scripted_jobs.tell(running, "progress 40")
+        scripted_jobs.tell(running, end)
+        job = await log.the_end()
+    if end == "finish":
+        assert job.task_output == {"done": True}
+    else:
+        assert job.status == "failed"
+        assert "the disk is full" in (job.error_message or "")
+    assert ("processing", 0) in log.told
+    assert (("processing", 40) in log.told) is (generation != "A")
+
+
+async def test_a_job_that_ends_before_its_submit_returns(place: Place, scripted_jobs: ScriptedJobs) -> None:
+    log = Log()
+    async with (
+        HoldingProxy(place.server) as proxy,
+        place.client(base_url=proxy.base_url) as client,
+        place.client() as witness,
+    ):
+        for one in (client, witness):
+            assert await one.mqtt_monitor.wait_connected(20)
+        submitting = asyncio.create_task(
+            client.submit_job("scripted", scripted_jobs.script, {}, options(log))
+        )
+        scripted_jobs.tell(await scripted_jobs.started(), "finish")
+        job_id = await proxy.held_job_id()
+        await witness.wait_for_job(job_id, timeout=20)
+        proxy.release()
+        assert (await submitting).job_id == job_id
+        job = await log.the_end()
+    assert job.task_output == {"done": True}
+
+
+async def test_a_job_that_is_deleted_while_it_runs(place: Place, scripted_jobs: ScriptedJobs) -> None:
+    log = Log()
+    async with place.client() as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        job = await client.submit_job("scripted", scripted_jobs.script, {}, options(log))
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, timeout=30))
+        await scripted_jobs.started()
+        await log.was_told("processing")
+        await client.delete_job(job.job_id)
+        with pytest.raises(JobNotFoundError):
+            await waiting
+        assert (await log.the_end()).status == "deleted"
