@@ -37,14 +37,13 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test is checked for leaks, those on a loop for tasks as well; first set up is last torn down."""
+    """Tests on a loop are checked for tasks as well: first set up, and so last torn down."""
     for item in items:
-        if isinstance(item, pytest.Function):
-            on_a_loop = inspect.iscoroutinefunction(cast("object", item.obj))
-            item.fixturenames[:0] = ["no_leaks", "no_leaked_tasks"] if on_a_loop else ["no_leaks"]
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(cast("object", item.obj)):
+            item.fixturenames.insert(item.fixturenames.index("no_leaks") + 1, "no_leaked_tasks")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_leaks() -> Generator[None]:
     """No test leaves a thread of the client, an open file or socket, or an unawaited coroutine behind."""
     threads = {thread.ident for thread in threading.enumerate()}
