@@ -117,6 +117,8 @@ class Listener:
     def __exit__(self, *_args: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # paho closes its wake-up sockets when its client goes, which a cycle would put off.
+        self._client.on_message = self._client.on_subscribe = None
 
     def events(self, job_id: str) -> list[tuple[str, int]]:
         """What was said of a job: word and progress."""
