@@ -119,6 +119,7 @@ class Listener:
         self._client.loop_stop()
         # paho closes its wake-up sockets when its client goes, which a cycle would put off.
         self._client.on_message = self._client.on_subscribe = None
+        del self._client
 
     def events(self, job_id: str) -> list[tuple[str, int]]:
         """What was said of a job: word and progress."""
