@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from cl_client.models import TaskOutput, WorkerCapabilities
     from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
     from cl_client.plugins.base import JobCallback, SubmitOptions
-    from cl_client.transfers import FileSource
     from cl_client.read_queue import ReadReason
+    from cl_client.transfers import FileSource
 
 logger = logging.getLogger("cl_client")
 
