@@ -13,29 +13,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+import httpx
 from figures import Figure
-from null_server import ADDRESSES, Addresses
-from replay_server import EVENTS_PER_JOB, job_id_of
+from pydantic import TypeAdapter
+from replay_jobs import EVENTS_PER_JOB, job_id_of
 
-from cl_client import ComputeClient, JobResponse
-from support import Mosquitto
+from cl_client import ComputeClient, ComputeClientConfig, JobResponse
+from support import Mosquitto, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from cl_client.models import JSONObject
 
 _EVENTS_PER_SECOND = 1000
 _BROKER = "mosquitto"
+_TIMES = TypeAdapter(dict[str, int])
+_PROGRAM = str(Path(__file__).with_name("replay_jobs.py"))
 
 
 @contextmanager
 def _broker() -> Generator[str]:
-    """A Mosquitto where it is installed; otherwise nothing, for the one inside the server."""
+    """A Mosquitto, the broker of the field."""
     program = shutil.which(_BROKER, path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
     if program is None:
-        yield ""
-        return
+        raise SystemExit(f"This benchmark needs {_BROKER}: install it, or name the other benchmarks to run")
     with tempfile.TemporaryDirectory() as folder:
         broker = Mosquitto(program, Path(folder), "allow_anonymous true\nset_tcp_nodelay true")
         broker.start()
@@ -43,9 +45,26 @@ def _broker() -> Generator[str]:
         broker.kill()
 
 
-async def _follow(addresses: Addresses, jobs: int, server_stdin: IO[bytes]) -> list[float]:
-    """The delay of every job in seconds."""
-    delays: list[float] = []
+@contextmanager
+def _jobs() -> Generator[str]:
+    """Something that jobs are read from."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, _PROGRAM, "http", str(port)]) as process:  # noqa: S603 - our own
+        base_url = f"http://127.0.0.1:{port}"
+        while True:
+            try:
+                httpx.get(base_url)
+            except httpx.ConnectError:
+                time.sleep(0.05)
+            else:
+                break
+        yield base_url
+        process.kill()
+
+
+async def _follow(base_url: str, broker_url: str, jobs: int, begin: Callable[[], None]) -> dict[str, int]:
+    """When the callback of every job ran."""
+    ended: dict[str, int] = {}
     queued: set[str] = set()
     all_known, all_ended = asyncio.Event(), asyncio.Event()
 
@@ -55,40 +74,45 @@ async def _follow(addresses: Addresses, jobs: int, server_stdin: IO[bytes]) -> l
             all_known.set()
 
     def on_complete(job: JobResponse) -> None:
-        announced = int(str((job.task_output or {})["announced"]))
-        delays.append((time.monotonic_ns() - announced) / 1e9)
-        if len(delays) == jobs:
+        ended[job.job_id] = time.monotonic_ns()
+        if len(ended) == jobs:
             all_ended.set()
 
-    async with ComputeClient(addresses.base_url, mqtt_broker=addresses.mqtt_url) as client:
+    # Without the safety net, which would take a job's second read for its end.
+    config = ComputeClientConfig.create(
+        base_url=base_url, mqtt_broker=broker_url, poll_min=3600, poll_interval=3600, poll_interval_push=3600
+    )
+    async with ComputeClient(config=config) as client:
         if not await client.mqtt_monitor.wait_connected(10):
             raise RuntimeError("the broker does not answer")
         for number in range(jobs):
             client.subscribe_job_updates(job_id_of(number), on_progress, on_complete)
         await asyncio.wait_for(all_known.wait(), 120)
-        server_stdin.write(b"go\n")
-        server_stdin.flush()
+        begin()
         await asyncio.wait_for(all_ended.wait(), 120)
-    return delays
+    return ended
 
 
 def measure(*, quick: bool) -> list[Figure]:
     """All figures of this file."""
     jobs = 400 if quick else 2000
-    with _broker() as broker_url:
-        program = str(Path(__file__).with_name("replay_server.py"))
-        command = [sys.executable, program, str(jobs), str(_EVENTS_PER_SECOND), broker_url]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:  # noqa: S603 - our own
-            addresses = ADDRESSES.validate_json(cast("IO[bytes]", server.stdout).readline())
-            stdin = cast("IO[bytes]", server.stdin)
-            delays = sorted(asyncio.run(_follow(addresses, jobs, stdin)))
-            stdin.close()
-    milliseconds = [1000 * delay for delay in delays]
+    with _broker() as broker_url, _jobs() as base_url:
+        command = [sys.executable, _PROGRAM, "events", broker_url, str(jobs), str(_EVENTS_PER_SECOND)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as events:  # noqa: S603 - our own
+            stdin, stdout = cast("IO[bytes]", events.stdin), cast("IO[bytes]", events.stdout)
+
+            def begin() -> None:
+                stdin.write(b"go\n")
+                stdin.flush()
+
+            ended = asyncio.run(_follow(base_url, broker_url, jobs, begin))
+            announced = _TIMES.validate_json(stdout.readline())
+    milliseconds = [(ended[job_id] - at) / 1e6 for job_id, at in announced.items()]
     details: JSONObject = {
         "events per second": _EVENTS_PER_SECOND,
         "completions per second": _EVENTS_PER_SECOND // EVENTS_PER_JOB,
         "jobs": jobs,
-        "broker": _BROKER if broker_url else "embedded",
+        "broker": _BROKER,
     }
     percentile = statistics.quantiles(milliseconds, n=100)[-1]
     return [

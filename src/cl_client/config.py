@@ -56,7 +56,8 @@ class ComputeClientConfig(BaseSettings):
         poll_min: Seconds to the first HTTP read of a followed job that has no news.
         poll_interval: The longest pause between such reads while there is no push.
         poll_interval_push: The longest pause while MQTT is connected.
-        max_concurrent_reads: HTTP reads of followed jobs at the same time.
+        max_concurrent_reads: HTTP reads of followed jobs at the same time. With a server near by, more are
+            slower rather than faster: httpx looks at every idle connection for every request.
         worker_stale_after: Seconds after which a worker's silence means that it is gone.
         require_worker: Refuse to upload when nobody serves the task.
         delete_on_cancel: Delete the job at the server when waiting for it is cancelled or times out.
@@ -87,7 +88,7 @@ class ComputeClientConfig(BaseSettings):
     poll_min: Seconds = 0.5
     poll_interval: Seconds = 5.0
     poll_interval_push: Seconds = 30.0
-    max_concurrent_reads: int = Field(default=16, ge=1)
+    max_concurrent_reads: int = Field(default=8, ge=1)
     worker_stale_after: Seconds = 90.0
     require_worker: bool = False
     delete_on_cancel: bool = False
