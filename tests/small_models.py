@@ -74,3 +74,24 @@ def save_dino_model(path: Path) -> None:
     ]
     columns = np.array([0, 3, -1], dtype=np.int64)
     save_model(path, nodes, {"columns": columns, "weights": random_weights(3, 384)})
+
+
+def save_face_model(path: Path) -> None:
+    """(batch, 112, 112, 3) to (batch, 512): how bright the colours are in each of 16 parts."""
+    nodes = [
+        helper.make_node("Sub", ["face", "grey"], ["centred"]),
+        helper.make_node("Transpose", ["centred"], ["colours"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["colours"], ["parts"], kernel_shape=[28, 28], strides=[28, 28]),
+        helper.make_node("Flatten", ["parts"], ["row"]),
+        helper.make_node("MatMul", ["row", "weights"], ["output"]),
+    ]
+    weights = {"grey": np.array([0.5], dtype=np.float32), "weights": random_weights(48, 512)}
+    save_model(path, nodes, {**weights}, ("batch", 112, 112, 3), inputs=("face",))
+
+
+def save_small_models(folder: Path) -> dict[str, Path]:
+    """One for each model that a task cannot work without, by the names that a local server takes."""
+    saving = {"mobileclip": save_clip_model, "dinov2": save_dino_model, "arcface": save_face_model}
+    for name, save in saving.items():
+        save(folder / f"{name}.onnx")
+    return {name: folder / f"{name}.onnx" for name in saving}

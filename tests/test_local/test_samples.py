@@ -1,4 +1,4 @@
-"""The drawn samples are what their names and metadata say."""
+"""The samples are what their names and metadata say."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from cl_client.local.samples import Orientation, Rotation
 
 
-def test_one_of_each_is_drawn(tmp_path: Path) -> None:
+def test_one_of_each_is_made(tmp_path: Path) -> None:
     files = draw_samples(tmp_path / "new" / "samples")
     assert {file.name: detect_media_type(file) for file in files} == {
         "mountains.jpg": "image",
         "portrait.jpg": "image",
         "portrait.heic": "image",
+        "astronaut.jpg": "image",
         "drawing.png": "image",
         "clip.mp4": "video",
     }
-    mountains, portrait, heic, drawing, clip = files
+    mountains, portrait, heic, astronaut, drawing, clip = files
     with Image.open(mountains) as image:
         assert image.size == (1600, 1200)
     with Image.open(portrait) as image:
@@ -35,6 +36,10 @@ def test_one_of_each_is_drawn(tmp_path: Path) -> None:
     with Image.open(heic) as image:
         assert image.format == "HEIF"
         assert image.getexif()[ExifTags.Base.Make] == "Canon"
+    with Image.open(astronaut) as image:
+        assert image.size == (512, 512)
+        assert image.getexif()[ExifTags.Base.Artist] == "NASA"
+        assert ExifTags.Base.Make not in image.getexif()
     with Image.open(drawing) as image:
         assert image.getchannel("A").getextrema()[0] == 0
     with av.open(str(clip), mode="r") as container:

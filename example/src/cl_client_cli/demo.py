@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from cl_client_cli.demo_jobs import DemoPlan
     from cl_client_cli.demo_results import Outcome
 
 _DEFAULT_OUTPUT_DIR: Final = "cl-client-demo"
@@ -54,8 +55,8 @@ def run_demo(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> 
     console = make_console()
     try:
         with _output_folder(output_dir, keep=keep) as folder:
-            outcomes = run_interruptible(_demo(console, photos, folder))
-            _report(console, outcomes, folder if keep else None)
+            plan, outcomes = run_interruptible(_demo(console, photos, folder))
+            _report(console, plan, outcomes, folder if keep else None)
     except KeyboardInterrupt:
         print_error("interrupted; the local server has been stopped")
         return EXIT_INTERRUPTED
@@ -104,7 +105,7 @@ def _was_made(folder: Path) -> bool:
     return True
 
 
-async def _demo(console: Console, photos: Sequence[Path], folder: Path) -> list[Outcome]:
+async def _demo(console: Console, photos: Sequence[Path], folder: Path) -> tuple[DemoPlan, list[Outcome]]:
     """Run everything that suits the photos, or the samples, on a server of its own."""
     async with AsyncExitStack() as stack:
         with _announced(console, "Starting a local server ..."):
@@ -113,11 +114,11 @@ async def _demo(console: Console, photos: Sequence[Path], folder: Path) -> list[
             server = await stack.enter_async_context(LocalServer())
             client = await stack.enter_async_context(server.client())
             # The same photo named twice is one photo.
-            jobs = plan_jobs(tuple(dict.fromkeys(photos)), server.task_types, folder)
-            await client.wait_for_workers({job.task for job in jobs}, timeout=_WORKERS_SECONDS)
+            plan = plan_jobs(tuple(dict.fromkeys(photos)), server.task_types, folder)
+            await client.wait_for_workers({job.task for job in plan.jobs}, timeout=_WORKERS_SECONDS)
         console.print(f"Local server at {server.base_url}, events from {server.mqtt_url}", soft_wrap=True)
-        with job_display(console, len(jobs)) as display:
-            return await run_jobs(client, jobs, display)
+        with job_display(console, len(plan.jobs)) as display:
+            return plan, await run_jobs(client, plan.jobs, display)
 
 
 def _announced(console: Console, message: str) -> AbstractContextManager[object]:
@@ -125,10 +126,16 @@ def _announced(console: Console, message: str) -> AbstractContextManager[object]
     return console.status(message) if console.is_interactive else nullcontext()
 
 
-def _report(console: Console, outcomes: Sequence[Outcome], folder: Path | None) -> None:
-    """The table, and one line that sums it up."""
+def _report(console: Console, plan: DemoPlan, outcomes: Sequence[Outcome], folder: Path | None) -> None:
+    """The table, one line that sums it up, and one that says what could have been run as well."""
     console.print(results_table(outcomes))
     failed = sum(outcome.failed for outcome in outcomes)
     summary = f"{len(outcomes) - failed} of {len(outcomes)} jobs succeeded."
     where = f" The results are in {folder}" if folder is not None else ""
     console.print(Text(summary + where, style="red" if failed else ""), soft_wrap=True)
+    if plan.left_out:
+        tasks = ", ".join(plan.left_out)
+        console.print(
+            f"Left out, their models are not there yet: {tasks}. To fetch them: cl-client models pull",
+            soft_wrap=True,
+        )

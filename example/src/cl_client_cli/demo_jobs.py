@@ -1,4 +1,4 @@
-"""What the demo runs: which tasks suit a file, how each is submitted, and where its result goes."""
+"""What the demo runs: which tasks suit which file, and where their results go."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
 from cl_client import base_name
+from cl_client_cli.demo_tasks import DEMO_TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from cl_client import ComputeClient, JobResponse, TaskOutput
-    from cl_client.plugins.base import JobCallback
+    from cl_client_cli.demo_tasks import Media
 
 SAMPLES_FOLDER: Final = "samples"
-CONVERSION_FORMAT: Final = "webp"
 
-_PHOTO_TASKS: Final = ("hash", "exif", "media_thumbnail", "image_conversion")
-_VIDEO_TASKS: Final = ("hash", "media_thumbnail")
 _VIDEO_SUFFIXES: Final = frozenset(
     {".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"}
 )
@@ -41,31 +38,33 @@ class DemoJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
-    """What a job is submitted with, whatever its task.
+class DemoPlan:
+    """What is run, and what is not.
 
     Attributes:
-        client: The client.
-        photo: The file.
-        on_progress: Called for each change.
-        on_complete: Called once, at the end.
+        jobs: Every task that the server offers and that suits the file, for each of the files.
+        left_out: The tasks that would suit some of the files, if the server offered them.
     """
 
-    client: ComputeClient
-    photo: Path
-    on_progress: JobCallback[TaskOutput]
-    on_complete: JobCallback[TaskOutput]
+    jobs: tuple[DemoJob, ...]
+    left_out: tuple[str, ...]
 
 
-def plan_jobs(photos: Sequence[Path], offered: Collection[str], output_dir: Path) -> list[DemoJob]:
-    """Every task that a server offers and that suits the file, for each of the files."""
+def plan_jobs(photos: Sequence[Path], offered: Collection[str], output_dir: Path) -> DemoPlan:
+    """Find out what suits the files and can be run."""
     folders = _result_folders(photos, output_dir)
-    return [
-        DemoJob(photo, task, folders[photo])
+    suitable = [
+        DemoJob(photo, name, folders[photo])
         for photo in photos
-        for task in (_VIDEO_TASKS if photo.suffix.lower() in _VIDEO_SUFFIXES else _PHOTO_TASKS)
-        if task in offered
+        for name, task in DEMO_TASKS.items()
+        if _media(photo) in task.suits
     ]
+    left_out = dict.fromkeys(job.task for job in suitable if job.task not in offered)
+    return DemoPlan(tuple(job for job in suitable if job.task in offered), tuple(left_out))
+
+
+def _media(file: Path) -> Media:
+    return "video" if file.suffix.lower() in _VIDEO_SUFFIXES else "picture"
 
 
 def _result_folders(photos: Sequence[Path], output_dir: Path) -> dict[Path, Path]:
@@ -81,36 +80,3 @@ def _result_folders(photos: Sequence[Path], output_dir: Path) -> dict[Path, Path
         taken.add(name.casefold())
         folders[photo] = output_dir / name
     return folders
-
-
-def submit(job: DemoJob, submission: Submission) -> Awaitable[JobResponse[TaskOutput]]:
-    """Submit a job with the verb of its plugin."""
-    return _VERBS[job.task](submission)
-
-
-def _compute_hash(by: Submission) -> Awaitable[JobResponse[TaskOutput]]:
-    return by.client.hash.compute(by.photo, on_progress=by.on_progress, on_complete=by.on_complete)
-
-
-def _extract_exif(by: Submission) -> Awaitable[JobResponse[TaskOutput]]:
-    return by.client.exif.extract(by.photo, on_progress=by.on_progress, on_complete=by.on_complete)
-
-
-def _make_thumbnail(by: Submission) -> Awaitable[JobResponse[TaskOutput]]:
-    return by.client.media_thumbnail.generate(
-        by.photo, on_progress=by.on_progress, on_complete=by.on_complete
-    )
-
-
-def _convert(by: Submission) -> Awaitable[JobResponse[TaskOutput]]:
-    return by.client.image_conversion.convert(
-        by.photo, CONVERSION_FORMAT, on_progress=by.on_progress, on_complete=by.on_complete
-    )
-
-
-_VERBS: Final[Mapping[str, Callable[[Submission], Awaitable[JobResponse[TaskOutput]]]]] = {
-    "hash": _compute_hash,
-    "exif": _extract_exif,
-    "media_thumbnail": _make_thumbnail,
-    "image_conversion": _convert,
-}

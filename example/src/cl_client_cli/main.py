@@ -49,7 +49,7 @@ def demo(
     *,
     photos: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PHOTO", help="Photos or videos.", show_default="samples, drawn for you"),
+        typer.Argument(metavar="PHOTO", help="Photos or videos.", show_default="samples"),
     ] = None,
     output_dir: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""Sample media, drawn on the spot: for the demo and for tests, so that neither needs a download."""
+"""Sample media, drawn on the spot or from a wheel: for the demo and for tests, so that neither downloads."""
 
 from __future__ import annotations
 
@@ -54,24 +54,32 @@ _TONES_HZ: Final = (262, 330, 392)
 
 
 def draw_samples(folder: Path) -> list[Path]:
-    """Draw one of each: two photos, a HEIC, a drawing with transparency, and a video with sound.
+    """Make one of each: two photos, a HEIC, a face, a drawing with transparency, and a video with sound.
 
     Args:
         folder: Where to; made if it is not there. Files of the same names are overwritten.
 
     Returns:
         The files: ``mountains.jpg``, ``portrait.jpg`` (stored rotated, EXIF orientation 6),
-        ``portrait.heic``, ``drawing.png`` and ``clip.mp4``.
+        ``portrait.heic``, ``astronaut.jpg`` (a real photo), ``drawing.png`` and ``clip.mp4``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [
         folder / name
-        for name in ("mountains.jpg", "portrait.jpg", "portrait.heic", "drawing.png", "clip.mp4")
+        for name in (
+            "mountains.jpg",
+            "portrait.jpg",
+            "portrait.heic",
+            "astronaut.jpg",
+            "drawing.png",
+            "clip.mp4",
+        )
     ]
-    mountains, portrait, heic, drawing, clip = files
+    mountains, portrait, heic, astronaut, drawing, clip = files
     draw_photo(mountains)
     draw_photo(portrait, size=(900, 1200), orientation=6)
     draw_photo(heic, size=(600, 800))
+    write_astronaut(astronaut)
     draw_drawing(drawing)
     draw_video(clip)
     return files
@@ -116,6 +124,24 @@ def camera_exif(orientation: Orientation = 1) -> Image.Exif:
     place[ExifTags.GPS.GPSAltitudeRef] = b"\0"
     place[ExifTags.GPS.GPSAltitude] = IFDRational(3089)
     return exif
+
+
+def write_astronaut(path: Path) -> None:
+    """Write a photo with a face: Eileen Collins, astronaut, 512 x 512 pixels, by NASA, in the public domain.
+
+    Its EXIF says who it shows and who took it, but names no camera: the photo came without one.
+
+    Args:
+        path: Where to; the ending says the format, JPEG or any other that Pillow writes with EXIF.
+    """
+    from skimage import data  # brings SciPy, which the drawn samples do without
+
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "Eileen Collins, astronaut"
+    exif[ExifTags.Base.Artist] = "NASA"
+    exif[ExifTags.Base.Copyright] = "Public domain"
+    exif[ExifTags.Base.Orientation] = 1
+    Image.fromarray(data.astronaut()).save(path, exif=exif.tobytes(), quality=_QUALITY)
 
 
 def draw_drawing(path: Path, size: tuple[int, int] = (800, 600)) -> None:
