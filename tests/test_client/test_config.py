@@ -120,3 +120,18 @@ def test_broker_password_is_never_shown() -> None:
 def test_unusable_broker_addresses(text: str) -> None:
     with pytest.raises(ConfigurationError):
         BrokerAddress.parse(text)
+
+
+def test_a_broker_that_is_off_stays_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MQTT_BROKER_HOST", "broker")
+    for off in (None, "off", " OFF "):
+        config = ComputeClientConfig(mqtt_broker=off)
+        assert not config.mqtt_enabled
+        assert not ComputeClient("http://other:1", config=config).config.mqtt_enabled
+    assert ComputeClient(mqtt_broker="mine", config=ComputeClientConfig(mqtt_broker=None)).config.mqtt_enabled
+
+
+@pytest.mark.parametrize("topic", ["", "jobs/#", "jobs/+/events"])
+def test_topics_without_wildcards(topic: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"events_topic.*wildcard"):
+        ComputeClientConfig.create(events_topic=topic)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cl_client.config import ComputeClientConfig
-from cl_client.exceptions import ServerUnavailableError
+from cl_client.exceptions import ClientClosedError, ServerUnavailableError
+from cl_client.http_errors import error_for
 from cl_client.job_tracker import JobTracker
 from cl_client.models import JobEvent, JobResponse, JobStatus
+from cl_client.waiting import Waiter, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -271,3 +274,62 @@ async def test_following_after_close_is_refused() -> None:
     await tracker.close()
     with pytest.raises(Exception, match="closed"):
         tracker.subscribe("j", None, None)
+
+
+async def test_whoever_waits_is_told_that_the_client_was_closed() -> None:
+    tracker = tracker_of(Server(job("processing", 10)).read, IDLE_CONFIG)
+    waiter, watcher, log = Waiter(), Watcher(), Log()
+    tracker.follow("j", waiter)
+    tracker.follow("j", watcher)
+    tracker.subscribe("j", None, log.complete)
+    await tracker.close()
+    with pytest.raises(ClientClosedError, match="no longer follows job j"):
+        await waiter.ended
+    assert isinstance(await watcher.updates.get(), ClientClosedError)
+    assert not log.ended
+
+
+async def test_a_404_that_is_not_about_the_job_does_not_end_it() -> None:
+    request = httpx.Request("GET", "http://server/jobs/j")
+    of_a_proxy = error_for(httpx.Response(404, text="<html>nothing here</html>", request=request))
+    server, log, waiter = Server(of_a_proxy, of_a_proxy, job("completed", 100)), Log(), Waiter()
+    tracker = tracker_of(server.read)
+    tracker.subscribe("j", None, log.complete)
+    tracker.follow("j", waiter)
+    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    assert [ended.status for ended in log.ended] == ["completed"]
+    await tracker.close()
+
+
+async def test_a_false_word_of_its_end_is_survived_and_a_true_one_heard() -> None:
+    server, log = Server(job("processing", 10), job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_event(event("completed", 100))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not log.ended
+    tracker.on_event(event("completed", 100))
+    await asyncio.wait_for(log.done.wait(), 5)
+    await tracker.close()
+
+
+async def test_a_callback_that_is_cancelled_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+
+    def cancelled(_news: JobResponse) -> None:
+        raise asyncio.CancelledError
+
+    async def cancelled_later(_news: JobResponse) -> None:
+        raise asyncio.CancelledError
+
+    for callback in (cancelled, cancelled_later):
+        tracker.subscribe("j", callback, callback)
+    tracker.subscribe("j", log.progress, log.complete)
+    await asyncio.wait_for(log.done.wait(), 5)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert caplog.text.count("a callback was cancelled") == 2
+    await tracker.close()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cl_client import (
+    ClientClosedError,
     ComputeClient,
     ComputeClientError,
+    InvalidParameterError,
     JobNotFoundError,
     JobResponse,
     JobTimeoutError,
@@ -22,6 +25,7 @@ from support import port_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cl_client import WorkerCapability
     from cl_client.local import LocalServer
     from support import Mosquitto, ScriptedJobs
 
@@ -124,6 +128,78 @@ async def test_require_worker(local_server: MakeServer, make_client: MakeClient)
             await client.wait_for_workers(["hash", "clip_embedding"], timeout=0.2)
         assert caught.value.missing == ("clip_embedding",)
         assert (await client.hash.compute(b"x", require_worker=True, wait=True)).status == "completed"
+
+
+async def test_capabilities_from_memory(local_server: MakeServer, make_client: MakeClient) -> None:
+    async with make_client(local_server()) as client:
+        first = await client.get_capabilities()
+        assert await client.get_capabilities(cache=True) is first
+        assert await client.get_capabilities(cache=True, ttl=1e-9) is not first
+        assert await client.get_capabilities() is not first
+        with pytest.raises(InvalidParameterError, match="ttl=0"):
+            await client.get_capabilities(cache=True, ttl=0)
+
+
+async def test_a_slow_callback_for_workers_gets_the_newest_state(
+    local_server: MakeServer, make_client: MakeClient
+) -> None:
+    server = local_server(workers=2)
+    seen: list[int] = []
+    gate, gone = asyncio.Event(), asyncio.Event()
+
+    async def slow(workers: dict[str, WorkerCapability]) -> None:
+        seen.append(len(workers))
+        await gate.wait()
+        if not workers:
+            gone.set()
+
+    async with make_client(server) as client:
+        client.subscribe_worker_updates(slow)
+        quick: asyncio.Queue[int] = asyncio.Queue()
+        client.subscribe_worker_updates(lambda workers: quick.put_nowait(len(workers)))
+        async with asyncio.timeout(20):
+            while await quick.get() != 2:
+                pass
+        await asyncio.to_thread(server.stop)
+        async with asyncio.timeout(20):
+            while await quick.get() != 0:
+                pass
+        gate.set()
+        await asyncio.wait_for(gone.wait(), 20)
+    # The first state, and the one that was the newest when that call was through.
+    assert len(seen) == 2
+
+
+async def test_closing_ends_every_wait(
+    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
+) -> None:
+    client = make_client(local_server())
+    job = await client.submit_job("scripted", scripted_jobs.script, {})
+    await scripted_jobs.started()
+
+    async def watch() -> None:
+        async for _ in client.watch_job(job.job_id):
+            watching.set()
+
+    watching = asyncio.Event()
+    waits = [asyncio.create_task(client.wait_for_job(job.job_id)), asyncio.create_task(watch())]
+    await asyncio.wait_for(watching.wait(), 20)
+    await client.close()
+    for wait in waits:
+        with pytest.raises(ClientClosedError, match="wait for it by its id"):
+            await wait
+
+
+async def test_an_unreachable_broker_is_one_warning(
+    local_server: MakeServer, make_client: MakeClient, unused_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = local_server()
+    async with make_client(server, mqtt_broker=f"127.0.0.1:{unused_port}") as client:
+        for _ in range(3):
+            assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warning.startswith(f"There is no MQTT push from mqtt://127.0.0.1:{unused_port} (cannot connect: ")
+    assert warning.endswith("jobs are followed over HTTP alone until there is")
 
 
 async def test_workers_come_and_go(local_server: MakeServer, make_client: MakeClient) -> None:
