@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from cl_client.early_events import EarlyEvents
 from cl_client.exceptions import (
     AuthenticationError,
     ClientClosedError,
@@ -26,7 +26,8 @@ from cl_client.read_queue import ReadQueue, ReadReason
 from cl_client.subscriptions import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections import Counter
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from cl_client.config import ComputeClientConfig
     from cl_client.models import JobEvent, TaskOutput
@@ -36,8 +37,6 @@ logger = logging.getLogger("cl_client.jobs")
 
 _RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
 _ENDED_RANK = 2
-_EARLY_JOBS = 1000
-_EARLY_EVENTS = 128
 _GROWTH = 1.6
 _NOT_FOUND = 404
 
@@ -105,10 +104,9 @@ class JobTracker:
         self._owners: dict[str, FollowedJob] = {}
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, FollowedJob] = {}
-        self._early: OrderedDict[str, list[JobEvent]] = OrderedDict()
+        self._early = EarlyEvents()
         self._reads = ReadQueue(self._read, config.max_concurrent_reads)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._submitting = 0
         self._closed = False
 
     @property
@@ -182,16 +180,22 @@ class JobTracker:
         subscription_id = secrets.token_hex(8)
         followed.listeners[subscription_id] = listener
         self._owners[subscription_id] = followed
-        self._loop.call_soon(self._begin, followed, submitted, fresh)
+        self._loop.call_soon(self._begin, followed, submitted, fresh, self._early.take(job_id))
         return subscription_id
 
-    def _begin(self, followed: FollowedJob, submitted: JobResponse | None, fresh: bool) -> None:  # noqa: FBT001
+    def _begin(
+        self,
+        followed: FollowedJob,
+        submitted: JobResponse | None,
+        fresh: bool,  # noqa: FBT001 - call_soon passes no keywords
+        early: Sequence[JobEvent],
+    ) -> None:
         """First news for a new listener: never inside `follow`, whose caller does not have the id yet."""
         if self._jobs.get(followed.job_id) is not followed:
             return
         if submitted is not None:
             self._merge(followed, submitted)
-        for event in self._early.pop(followed.job_id, ()):
+        for event in early:
             self.on_event(event)
         if fresh and followed.job is not None:
             self._arm(followed)
@@ -215,8 +219,8 @@ class JobTracker:
         return followed.job if followed else None
 
     def submitting(self, change: int) -> None:
-        """Count the submit calls on their way: only while there are any are early events worth keeping."""
-        self._submitting += change
+        """Count the submit calls on their way, whose jobs may have events before they are followed."""
+        self._early.submitting(change)
 
     # News.
 
@@ -224,8 +228,7 @@ class JobTracker:
         """Take an MQTT event: one look-up, whatever the number of followed jobs."""
         followed = self._jobs.get(event.job_id)
         if followed is None:
-            if self._submitting:
-                self._keep_early(event)
+            self._early.keep(event)
             return
         status = JobStatus.from_wire(event.event_type)
         if status.is_terminal:
@@ -241,13 +244,6 @@ class JobTracker:
             update = {"status": status, "raw_status": event.event_type, "progress": followed.percent}
             followed.heard_at = self._loop.time()
             self._tell(followed, followed.job.model_copy(update=update))
-
-    def _keep_early(self, event: JobEvent) -> None:
-        events = self._early.setdefault(event.job_id, [])
-        if len(events) < _EARLY_EVENTS or JobStatus.from_wire(event.event_type).is_terminal:
-            events.append(event)
-        while len(self._early) > _EARLY_JOBS:
-            self._early.popitem(last=False)
 
     def on_worker_idle(self, capabilities: Collection[str], busy_since: float) -> None:
         """A worker became idle: whatever began while it was busy may have ended without an event."""

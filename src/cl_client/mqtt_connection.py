@@ -25,6 +25,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from cl_client.exceptions import ComputeClientError
+from cl_client.mqtt_inbox import Inbox, News
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
 from cl_client.tls import SelfClosingSSLSocket
 
@@ -84,7 +85,6 @@ class MQTTConnection:
         self.address = address
         self.state = ConnectionState.DISCONNECTED
         self.problem: str | None = None
-        self.dropped = 0
         self._topics = tuple(topics)
         self._on_messages = on_messages
         self._on_state = on_state
@@ -93,19 +93,20 @@ class MQTTConnection:
         # Two processes with one client id would throw each other out for ever.
         self._client_id = f"cl_client-{secrets.token_hex(8)}"
         self._protocol = MQTTProtocolVersion.MQTTv5
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        self._lock = threading.Lock()
-        self._inbox: deque[MQTTMessage | ConnectionState | int] = deque()
-        self._overflowed = False
-        self._wake_pending = False
+        self._inbox = Inbox(self._take_inbox, self._options.queue_limit)
         self._paho: paho.Client | None = None
         self._attempt = _Attempt(deadline=0.0)
         self._outbox: deque[tuple[str, bytes, bool]] = deque()
         self._unacknowledged: set[int] = set()
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
+
+    @property
+    def dropped(self) -> int:
+        """How many messages came faster than the loop could take them."""
+        return self._inbox.dropped
 
     @property
     def connected(self) -> bool:
@@ -116,7 +117,7 @@ class MQTTConnection:
         """Begin to connect; returns at once. Needs a running loop."""
         if self._thread is not None:
             return
-        self._loop = asyncio.get_running_loop()
+        self._inbox.attach(asyncio.get_running_loop())
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{self.address.host}", daemon=True)
         self._thread.start()
 
@@ -165,13 +166,9 @@ class MQTTConnection:
 
     def _take_inbox(self) -> None:
         """Hand over what has gathered; the one place where the thread's news reach the loop."""
-        with self._lock:
-            items = list(self._inbox)
-            self._inbox.clear()
-            self._wake_pending = False
-            overflowed, self._overflowed = self._overflowed, False
+        news, overflowed = self._inbox.take()
         messages: list[MQTTMessage] = []
-        for item in items:
+        for item in news:
             if isinstance(item, MQTTMessage):
                 messages.append(item)
                 continue
@@ -222,7 +219,8 @@ class MQTTConnection:
         finally:
             # paho's wake-up sockets close when the last reference to its client goes.
             self._paho = None
-            self._call_loop(self._ended.set)
+            with contextlib.suppress(RuntimeError):  # the loop was closed without `close()`
+                self._inbox.call(self._ended.set)
 
     def _keep_connected(self) -> None:
         """Connect, serve, pause, again, until closing."""
@@ -396,21 +394,9 @@ class MQTTConnection:
         self.problem = None
         self._put(ConnectionState.CONNECTED)
 
-    def _put(self, item: MQTTMessage | ConnectionState | int) -> None:
-        with self._lock:
-            if isinstance(item, MQTTMessage) and len(self._inbox) >= self._options.queue_limit:
-                self.dropped += 1
-                self._overflowed = True
-            else:
-                self._inbox.append(item)
-            wake, self._wake_pending = not self._wake_pending, True
-        if wake:
-            self._call_loop(self._take_inbox)
-
-    def _call_loop(self, function: Callable[[], None]) -> None:
+    def _put(self, news: News) -> None:
         try:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(function)
+            self._inbox.put(news)
         except RuntimeError:  # the loop was closed without `close()`: there is nobody left to serve
             self._closing.set()
 

@@ -1,0 +1,45 @@
+"""Events of jobs whose submit call has not returned yet: a fast job can be over before its id is known."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from cl_client.models import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cl_client.models import JobEvent
+
+_JOBS: Final = 1000
+_EVENTS_PER_JOB: Final = 128
+"""A job has at most one event per percent, and a few changes of status."""
+
+
+class EarlyEvents:
+    """Keeps events while submits are on their way; bounded, the oldest jobs give way."""
+
+    def __init__(self) -> None:
+        self._submitting = 0
+        self._events: OrderedDict[str, list[JobEvent]] = OrderedDict()
+
+    def submitting(self, change: int) -> None:
+        """Count the submits on their way: without any, there is nothing worth keeping."""
+        self._submitting += change
+        if not self._submitting:
+            self._events.clear()
+
+    def keep(self, event: JobEvent) -> None:
+        """Keep an event of a job that nobody follows yet."""
+        if not self._submitting:
+            return
+        events = self._events.setdefault(event.job_id, [])
+        if len(events) < _EVENTS_PER_JOB or JobStatus.from_wire(event.event_type).is_terminal:
+            events.append(event)
+        while len(self._events) > _JOBS:
+            self._events.popitem(last=False)
+
+    def take(self, job_id: str) -> Sequence[JobEvent]:
+        """The events of a job that is followed from now on."""
+        return self._events.pop(job_id, ())
