@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import secrets
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from cl_client.concurrency import checked_concurrency, map_concurrently
 from cl_client.exceptions import InvalidParameterError, JobFilesError
 from cl_client.job_paths import checked_path
+from cl_client.threads import in_thread
 from cl_client.transfers import base_name, read_response, save_response
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class JobFiles(ABC):
         """
         runtime = self._open()
         target = Path(dest)
-        if str(dest).endswith(("/", os.sep)) or await asyncio.to_thread(target.is_dir):
+        if str(dest).endswith(("/", os.sep)) or await in_thread(target.is_dir):
             target /= base_name(file_path)
         async with runtime.http.stream(self._file_address(job_id, file_path)) as response:
             return await save_response(response, target, on_progress)
@@ -135,9 +135,9 @@ class JobFiles(ABC):
                 }
             if failures:
                 raise JobFilesError.of(job_id, failures)
-            return await asyncio.to_thread(_move_all, staging, folder, tuple(targets.values()))
+            return await in_thread(_move_all, staging, folder, tuple(targets.values()))
         finally:
-            await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
+            await in_thread(shutil.rmtree, staging, ignore_errors=True)
 
     def _file_address(self, job_id: str, file_path: str) -> str:
         if {"", ".", ".."} & set(file_path.split("/")) or "\0" in file_path:

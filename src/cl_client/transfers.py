@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import mimetypes
@@ -16,6 +15,7 @@ import httpx
 from typing_extensions import override
 
 from cl_client.exceptions import InvalidParameterError, InvalidResponseError
+from cl_client.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ class MultipartUpload(httpx.AsyncByteStream):
         """Make one without blocking the loop: looking at a file can take long on a network drive."""
         if isinstance(source, bytes):
             return cls(fields, source)
-        return await asyncio.to_thread(cls, fields, source)
+        return await in_thread(cls, fields, source)
 
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -97,22 +97,19 @@ class MultipartUpload(httpx.AsyncByteStream):
     async def _file_blocks(self) -> AsyncGenerator[bytes]:
         """Exactly the announced number of bytes, or an error that says that the file changed."""
         left = self._size
-        opened_here = isinstance(self._source, Path)
-        file = await asyncio.to_thread(self._open_file)
-        try:
+        with contextlib.ExitStack() as stack:
+            file = await in_thread(self._open_file, stack)
             while left:
-                block = await asyncio.to_thread(file.read, min(CHUNK_SIZE, left))
+                block = await in_thread(file.read, min(CHUNK_SIZE, left))
                 if not block:
                     raise InvalidParameterError(f"{self.filename}: the file shrank while it was sent")
                 left -= len(block)
                 yield block
-        finally:
-            if opened_here:
-                file.close()
 
-    def _open_file(self) -> BinaryIO:
+    def _open_file(self, stack: contextlib.ExitStack) -> BinaryIO:
+        """The file at its beginning; one that is opened here is closed with the stack."""
         if isinstance(self._source, Path):
-            return self._source.open("rb")
+            return stack.enter_context(self._source.open("rb"))
         file = cast("BinaryIO", self._source)
         file.seek(self._offset)
         return file
@@ -154,22 +151,26 @@ async def save_response(
         InvalidResponseError: The body ended before its announced length.
     """
     total = _announced_size(response)
-    await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
-    partial = target.with_name(f".{base_name(target.name)[:100]}.{secrets.token_hex(4)}.part")
-    file = await asyncio.to_thread(partial.open, "xb")
     done = 0
-    try:
+    with contextlib.ExitStack() as stack:
+        file, partial = await in_thread(_open_partial, target, stack)
         async for block in response.aiter_bytes(CHUNK_SIZE):
-            await asyncio.to_thread(file.write, block)
+            await in_thread(file.write, block)
             done += len(block)
             if on_progress is not None:
                 on_progress(done, total)
         _check_size(target.name, total, done)
-        await asyncio.to_thread(_finish, file, partial, target)
-    finally:
-        file.close()
-        partial.unlink(missing_ok=True)
+        await in_thread(_finish, file, partial, target)
     return target
+
+
+def _open_partial(target: Path, stack: contextlib.ExitStack) -> tuple[BinaryIO, Path]:
+    """A new file beside the target; what is left of it goes with the stack."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{base_name(target.name)[:100]}.{secrets.token_hex(4)}.part")
+    file = partial.open("xb")
+    stack.callback(partial.unlink, missing_ok=True)
+    return stack.enter_context(file), partial
 
 
 async def read_response(response: httpx.Response, name: str, max_bytes: int) -> bytes:
