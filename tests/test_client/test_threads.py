@@ -17,17 +17,17 @@ async def test_results_and_errors_come_through() -> None:
 
 
 async def test_a_cancelled_call_ends_with_its_thread() -> None:
-    begun, gate, over = threading.Event(), threading.Event(), threading.Event()
+    begun, gate, over = asyncio.Event(), threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
 
     def work() -> None:
-        begun.set()
+        loop.call_soon_threadsafe(begun.set)
         gate.wait(20)
         over.set()
         raise OSError("nobody waits for this any more")
 
     call = asyncio.create_task(in_thread(work))
-    while not begun.is_set():
-        await asyncio.sleep(0)
+    await asyncio.wait_for(begun.wait(), 20)
     for _ in range(2):
         call.cancel()
         for _ in range(5):
