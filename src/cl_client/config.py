@@ -54,7 +54,8 @@ class ComputeClientConfig(BaseSettings):
         max_retries: How often a read or delete is tried again.
         wait_timeout: Seconds that waiting for a job may take; None for no limit.
         poll_min: Seconds to the first HTTP read of a followed job that has no news.
-        poll_interval: The longest pause between such reads while there is no push.
+        poll_interval: The longest pause between such reads while there is no push; with push, the shortest
+            for jobs that do not run yet.
         poll_interval_push: The longest pause while MQTT is connected.
         max_concurrent_reads: HTTP reads of followed jobs at the same time. With a server near by, more are
             slower rather than faster: httpx looks at every idle connection for every request.

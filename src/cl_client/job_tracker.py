@@ -243,6 +243,9 @@ class JobTracker:
         if self._advances(followed, status, event.progress):
             update = {"status": status, "raw_status": event.event_type, "progress": followed.percent}
             followed.heard_at = self._loop.time()
+            if status is not followed.job.status:
+                # The pauses of a running job are shorter, see `_due`.
+                self._arm(followed)
             self._tell(followed, followed.job.model_copy(update=update))
 
     def on_worker_idle(self, capabilities: Collection[str], busy_since: float) -> None:
@@ -336,7 +339,12 @@ class JobTracker:
         followed.timer = self._loop.call_at(self._due(followed), self._on_timer, followed)
 
     def _due(self, followed: FollowedJob) -> float:
-        return followed.heard_at + min(followed.interval, self._longest_pause(followed))
+        longest = self._longest_pause(followed)
+        pause = min(followed.interval, longest)
+        if self._push_is_live() and followed.rank < _RANK[JobStatus.PROCESSING]:
+            # Only a job that runs can end without an event; thousands that are queued need no early look.
+            pause = max(pause, min(self._config.poll_interval, longest))
+        return followed.heard_at + pause
 
     def _longest_pause(self, followed: FollowedJob) -> float:
         longest = self._config.poll_interval_push if self._push_is_live() else self._config.poll_interval
