@@ -277,3 +277,25 @@ async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_ur
     await asyncio.wait_for(told.wait(), 10)
     await monitor.close()
     await tracker.close()
+
+
+async def test_closing_does_not_wait_for_a_broker_that_acknowledges_nothing() -> None:
+    published = asyncio.Event()
+
+    async def acknowledge_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_packet(reader)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        await read_packet(reader)
+        published.set()
+        await reader.read()
+        writer.close()
+
+    broker = await asyncio.start_server(acknowledge_nothing, "127.0.0.1", 0)
+    async with broker:
+        connection = MQTTConnection(BrokerAddress.parse("127.0.0.1", port_of(broker.sockets[0])))
+        connection.start()
+        assert await connection.wait_connected(10)
+        connection.publish("a", b"never acknowledged")
+        await asyncio.wait_for(published.wait(), 10)
+        assert not await connection.flush(0.05)
+        await asyncio.wait_for(connection.close(), 10)
