@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from cl_client.local.tasks import hls_streaming
 from cl_client.local.tasks.contract import TaskContext
-from video_clips import BLUE, GREEN, RED, YELLOW
+from pictures import BLUE, GREEN, RED, YELLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cl_client.models import JSONObject
     from cl_client.plugins.hls_streaming import HlsStreamingParams
-    from video_clips import Colour
+    from pictures import Colour
 
 PAIRS = TypeAdapter(list[tuple[str, str]])
 

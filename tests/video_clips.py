@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import av
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
-from PIL import Image, ImageDraw
+from PIL import Image
+
+from pictures import corners_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 Rotation: TypeAlias = Literal[0, 90, 180, 270]
-Colour: TypeAlias = tuple[int, int, int]
 
-RED, GREEN, BLUE, YELLOW, WHITE = (220, 30, 30), (30, 200, 60), (30, 60, 220), (240, 220, 40), (255, 255, 255)
+WHITE = (255, 255, 255)
 SOUND_RATE = 44_100
 FLASH_SECONDS = 0.2
 BEEP_HZ = 1000
@@ -105,17 +106,6 @@ class Clip:
                 frame.pts = round(start * SOUND_RATE)
                 frame.planes[0].update(part.tobytes())
                 yield frame
-
-
-def corners_picture(size: tuple[int, int]) -> Image.Image:
-    """Red, green, blue, yellow: top left, top right, bottom left, bottom right."""
-    width, height = size
-    picture = Image.new("RGB", size)
-    draw = ImageDraw.Draw(picture)
-    for index, colour in enumerate((RED, GREEN, BLUE, YELLOW)):
-        x, y = index % 2 * width // 2, index // 2 * height // 2
-        draw.rectangle((x, y, x + width // 2, y + height // 2), fill=colour)
-    return picture
 
 
 def steady(seconds: float, rate: int = 25) -> list[float]:

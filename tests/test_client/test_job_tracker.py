@@ -16,6 +16,7 @@ from cl_client.http_errors import error_for
 from cl_client.job_tracker import JobTracker
 from cl_client.models import JobEvent, JobResponse, JobStatus
 from cl_client.waiting import Waiter, Watcher
+from followers import Log
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,23 +48,6 @@ class Server:
         if isinstance(state, Exception):
             raise state
         return state
-
-
-class Log:
-    """What a subscriber was told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
-        self.ended: list[JobResponse] = []
-        self.done = asyncio.Event()
-
-    def progress(self, news: JobResponse) -> None:
-        assert not self.ended, "progress after completion"
-        self.told.append((news.status.value, news.progress))
-
-    def complete(self, news: JobResponse) -> None:
-        self.ended.append(news)
-        self.done.set()
 
 
 def tracker_of(

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from cl_client.local import LocalServer
+from support import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 def descendants() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
-
-
-def port_of(listener: socket.socket) -> int:
-    return cast("tuple[str, int]", listener.getsockname())[1]
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ from PIL import Image
 
 from cl_client.local import LocalServer
 from cl_client.local.model_store import MODELS, ModelStore
-from cl_client.local.samples import camera_exif, draw_drawing, draw_photo, draw_video
+from cl_client.local.samples import camera_exif, draw_drawing, draw_photo
 from cl_client.local.tasks import clip_embedding, dino_embedding, onnx_model
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.plugins.clip_embedding import ClipEmbeddingParams
 from cl_client.plugins.dino_embedding import DinoEmbeddingParams
+from pictures import NO_PICTURES, corners_picture, write_no_picture
 from small_models import (
     SIDE,
     random_weights,
@@ -261,26 +262,10 @@ def test_a_process_loads_a_model_once(store: ModelStore) -> None:
     assert onnx_model.load(path) is onnx_model.load(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("empty.jpg", r"^empty\.jpg: the file is empty$"),
-        ("text.jpg", r"^text\.jpg: not a picture that can be read \(text\)$"),
-        ("clip.mp4", r"^clip\.mp4: not a picture that can be read \(a video\)$"),
-        ("cut.jpg", r"^cut\.jpg: the picture is truncated"),
-    ],
-)
+@pytest.mark.parametrize(("name", "message"), NO_PICTURES)
 def test_what_is_no_picture_fails(tmp_path: Path, seen: Embed, name: str, message: str) -> None:
     source = tmp_path / name
-    if name == "empty.jpg":
-        source.touch()
-    elif name == "text.jpg":
-        source.write_text("Buy milk. " * 100, encoding="utf-8")
-    elif name == "clip.mp4":
-        draw_video(source, seconds=0.2, size=(64, 48))
-    else:
-        draw_photo(source, size=(400, 300))
-        source.write_bytes(source.read_bytes()[:9000])
+    write_no_picture(source, corners_picture((400, 300)))
     with pytest.raises(TaskFailedError, match=message):
         seen(source)
     assert not list((tmp_path / "output").iterdir())

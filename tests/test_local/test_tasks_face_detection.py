@@ -16,12 +16,13 @@ from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local import LocalServer
 from cl_client.local.model_store import ModelStore
-from cl_client.local.samples import camera_exif, draw_photo, draw_video
+from cl_client.local.samples import camera_exif, draw_photo
 from cl_client.local.tasks import face_detection
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.tasks.face_alignment import cut_out
 from cl_client.local.tasks.faces import Box, DetectedFace, Landmarks, Point, read_picture
 from cl_client.plugins.face_detection import FaceDetectionOutput, FaceDetectionParams
+from pictures import NO_PICTURES, STORED_AS, write_no_picture
 from support import yunet_model
 
 if TYPE_CHECKING:
@@ -37,12 +38,6 @@ Floats = NDArray[np.float64]
 
 ENGINES = ["yunet", "lbp_cascade"]
 ENDINGS = ["png", "jpg", "webp", "heic", "tiff", "bmp", "gif"]
-STORED_AS = {
-    3: Image.Transpose.ROTATE_180,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    8: Image.Transpose.ROTATE_270,
-}
 REFERENCE_POINTS = [(38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2)]
 """Eyes, nose tip and corners of the mouth as the authors of ArcFace have them, of 112 x 112 pixels."""
 
@@ -209,7 +204,7 @@ def test_an_animations_first_frame_counts(tmp_path: Path, detect: Detect, engine
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("orientation", STORED_AS)
+@pytest.mark.parametrize("orientation", [3, 5, 6, 8])
 def test_boxes_are_those_of_the_upright_picture(
     tmp_path: Path, detect: Detect, engine: str, orientation: Orientation
 ) -> None:
@@ -366,28 +361,12 @@ def test_odd_sizes(tmp_path: Path, detect: Detect, engine: str, size: tuple[int,
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("empty.jpg", r"^empty\.jpg: the file is empty$"),
-        ("text.jpg", r"^text\.jpg: not a picture that can be read \(text\)$"),
-        ("clip.mp4", r"^clip\.mp4: not a picture that can be read \(a video\)$"),
-        ("cut.png", r"^cut\.png: the picture is truncated"),
-    ],
-)
+@pytest.mark.parametrize(("name", "message"), NO_PICTURES)
 def test_what_is_no_picture_fails(
     tmp_path: Path, detect: Detect, engine: str, name: str, message: str
 ) -> None:
     source = tmp_path / name
-    if name == "empty.jpg":
-        source.touch()
-    elif name == "text.jpg":
-        source.write_text("Buy milk. " * 100, encoding="utf-8")
-    elif name == "clip.mp4":
-        draw_video(source, seconds=0.2, size=(64, 48))
-    else:
-        astronaut().save(source)
-        source.write_bytes(source.read_bytes()[:90_000])
+    write_no_picture(source, astronaut())
     with pytest.raises(TaskFailedError, match=message):
         detect(source, engine)
     assert not list((tmp_path / "output").iterdir())

@@ -16,11 +16,12 @@ from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local import LocalServer
 from cl_client.local.model_store import MODELS, ModelStore
-from cl_client.local.samples import camera_exif, draw_photo, draw_video
+from cl_client.local.samples import camera_exif, draw_photo
 from cl_client.local.tasks import face_detection, face_embedding
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.plugins.face_detection import FaceDetectionParams
 from cl_client.plugins.face_embedding import FaceEmbeddingOutput, FaceEmbeddingParams
+from pictures import NO_PICTURES, write_no_picture
 from small_models import save_model
 from support import yunet_model
 
@@ -222,26 +223,10 @@ def test_the_quality_score_is_the_laplacians_variance(tmp_path: Path, models: Mo
     assert quality_of(Image.fromarray(noise), tmp_path, models) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("empty.jpg", r"^empty\.jpg: the file is empty$"),
-        ("text.jpg", r"^text\.jpg: not a picture that can be read \(text\)$"),
-        ("clip.mp4", r"^clip\.mp4: not a picture that can be read \(a video\)$"),
-        ("cut.png", r"^cut\.png: the picture is truncated"),
-    ],
-)
+@pytest.mark.parametrize(("name", "message"), NO_PICTURES)
 def test_what_is_no_picture_fails(tmp_path: Path, embed: Embed, name: str, message: str) -> None:
     source = tmp_path / name
-    if name == "empty.jpg":
-        source.touch()
-    elif name == "text.jpg":
-        source.write_text("Buy milk. " * 100, encoding="utf-8")
-    elif name == "clip.mp4":
-        draw_video(source, seconds=0.2, size=(64, 48))
-    else:
-        astronaut().save(source)
-        source.write_bytes(source.read_bytes()[:90_000])
+    write_no_picture(source, astronaut())
     with pytest.raises(TaskFailedError, match=message):
         embed(source)
     assert not list((tmp_path / "output").iterdir())

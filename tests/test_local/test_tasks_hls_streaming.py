@@ -15,7 +15,8 @@ from cl_client.local.samples import draw_photo
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from hls_playback import PAIRS, Playlist, Stream, assert_corners, segment_start, stream_of
-from video_clips import BLUE, GREEN, RED, SOUND_RATE, YELLOW, Clip, steady
+from pictures import BLUE, GREEN, RED, YELLOW
+from video_clips import SOUND_RATE, Clip, steady
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from cl_client.models import JobResponse
     from cl_client.plugins.hls_streaming import HlsStreamingOutput
-    from video_clips import Colour, Rotation
+    from pictures import Colour
+    from video_clips import Rotation
 
 LARGE, SMALL = HlsVariant(resolution=240, bitrate=600), HlsVariant(resolution=120, bitrate=150)
 

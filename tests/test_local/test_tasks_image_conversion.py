@@ -9,31 +9,29 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageSequence
-from pydantic import TypeAdapter
 
 from cl_client.local.samples import camera_exif, draw_photo, draw_video
 from cl_client.local.tasks import image_conversion
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.plugins.image_conversion import ImageConversionParams, ImageFormat
+from pictures import (
+    BLUE,
+    GREEN,
+    ORIENTATIONS,
+    RED,
+    STORED_AS,
+    assert_close,
+    assert_corners,
+    corners_picture,
+    pixel,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.local.samples import Orientation
 
-RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 60), (30, 60, 220), (240, 220, 40)
-ORIENTATIONS: tuple[Orientation, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff")
-STORED_AS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-_PIXEL = TypeAdapter(tuple[int, ...])
 
 
 class Convert(Protocol):
@@ -56,32 +54,6 @@ def convert(tmp_path: Path) -> Convert:
         return output
 
     return run
-
-
-def corners_picture(size: tuple[int, int] = (96, 64)) -> Image.Image:
-    """Red, green, blue, yellow: top left, top right, bottom left, bottom right."""
-    width, height = size
-    picture = Image.new("RGB", size)
-    draw = ImageDraw.Draw(picture)
-    for index, colour in enumerate((RED, GREEN, BLUE, YELLOW)):
-        x, y = index % 2 * width // 2, index // 2 * height // 2
-        draw.rectangle((x, y, x + width // 2, y + height // 2), fill=colour)
-    return picture
-
-
-def pixel(image: Image.Image, x: float, y: float, mode: str = "RGB") -> tuple[int, ...]:
-    """The pixel at these parts of width and height."""
-    at = round(x * (image.width - 1)), round(y * (image.height - 1))
-    return _PIXEL.validate_python(image.convert(mode).getpixel(at))
-
-
-def assert_close(colour: tuple[int, ...], expected: tuple[int, ...], tolerance: int = 14) -> None:
-    assert all(abs(a - b) <= tolerance for a, b in zip(colour, expected, strict=True)), (colour, expected)
-
-
-def assert_corners(image: Image.Image) -> None:
-    for index, expected in enumerate((RED, GREEN, BLUE, YELLOW)):
-        assert_close(pixel(image, 0.2 + 0.6 * (index % 2), 0.2 + 0.6 * (index // 2)), expected)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)

@@ -7,13 +7,13 @@ import wave
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import pytest
-from PIL import Image, ImageDraw
-from pydantic import TypeAdapter
+from PIL import Image
 
 from cl_client.local.samples import camera_exif, draw_photo, draw_video
 from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
+from pictures import ORIENTATIONS, PIXEL, RED, STORED_AS, assert_close, assert_corners, corners_picture, pixel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,19 +21,7 @@ if TYPE_CHECKING:
     from cl_client.local.samples import Orientation, Rotation
     from cl_client.models import JSONObject
 
-RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 60), (30, 60, 220), (240, 220, 40)
-ORIENTATIONS: tuple[Orientation, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
-STORED_AS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 Box: TypeAlias = tuple[int | None, int | None]
-_PIXEL = TypeAdapter(tuple[int, ...])
 
 
 class Thumbnail(Protocol):
@@ -79,32 +67,6 @@ def thumbnail(tmp_path: Path, task_output: JSONObject) -> Thumbnail:
         return image
 
     return run
-
-
-def corners_picture(size: tuple[int, int]) -> Image.Image:
-    """Red, green, blue, yellow: top left, top right, bottom left, bottom right."""
-    width, height = size
-    picture = Image.new("RGB", size)
-    draw = ImageDraw.Draw(picture)
-    for index, colour in enumerate((RED, GREEN, BLUE, YELLOW)):
-        x, y = index % 2 * width // 2, index // 2 * height // 2
-        draw.rectangle((x, y, x + width // 2, y + height // 2), fill=colour)
-    return picture
-
-
-def pixel(image: Image.Image, x: float, y: float) -> tuple[int, ...]:
-    """The pixel at these parts of width and height."""
-    at = round(x * (image.width - 1)), round(y * (image.height - 1))
-    return _PIXEL.validate_python(image.convert("RGB").getpixel(at))
-
-
-def assert_close(colour: tuple[int, ...], expected: tuple[int, ...], tolerance: int = 16) -> None:
-    assert all(abs(a - b) <= tolerance for a, b in zip(colour, expected, strict=True)), (colour, expected)
-
-
-def assert_corners(image: Image.Image) -> None:
-    for index, expected in enumerate((RED, GREEN, BLUE, YELLOW)):
-        assert_close(pixel(image, 0.2 + 0.6 * (index % 2), 0.2 + 0.6 * (index // 2)), expected)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -264,7 +226,7 @@ def test_the_frame_is_from_a_tenth_of_the_video(tmp_path: Path, thumbnail: Thumb
 
 def is_ball(image: Image.Image, x: int) -> bool:
     for y in range(image.height):
-        red, green, blue = _PIXEL.validate_python(image.getpixel((x, y)))
+        red, green, blue = PIXEL.validate_python(image.getpixel((x, y)))
         if red > 190 and green < 120 and blue < 110:
             return True
     return False

@@ -10,6 +10,8 @@ from typing import IO, TYPE_CHECKING, Final
 from fastapi import HTTPException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
+from cl_client.job_paths import RESERVED_WINDOWS_NAME
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -25,7 +27,6 @@ _MAX_NAME_BYTES: Final = 255
 
 # What Windows keeps for itself: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
 
 
 def safe_file_name(name: str) -> str:
@@ -38,7 +39,7 @@ def safe_file_name(name: str) -> str:
     printable = "".join(character for character in base if character.isprintable())
     # Windows drops dots and spaces at the end, and so makes another name of it.
     cleaned = _FORBIDDEN.sub("_", printable).strip().rstrip(". ")
-    if _RESERVED.match(cleaned):
+    if RESERVED_WINDOWS_NAME.match(cleaned):
         cleaned = f"_{cleaned}"
     return _shorten(cleaned) or "file"
 

@@ -25,9 +25,9 @@ class TaskFailedError(Exception):
 
 
 def _users_models() -> ModelStore:
-    from cl_client.local.model_store import ModelStore, default_folder
+    from cl_client.local.model_settings import users_models
 
-    return ModelStore(default_folder())
+    return users_models()
 
 
 @dataclass(frozen=True, slots=True)
