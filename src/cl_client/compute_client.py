@@ -157,13 +157,13 @@ class ComputeClient(PluginClients):
         runtime.tracker.submitting(1)
         try:
             job = await runtime.submit(endpoint, upload)
-            on_progress, on_complete = options.get("on_progress"), options.get("on_complete")
-            if on_progress is not None or on_complete is not None:
-                runtime.tracker.subscribe(job.job_id, on_progress, on_complete, submitted=job, fresh=fresh)
-            if options.get("wait"):
-                job = await self._wait(job.job_id, options.get("timeout"), None, options, job, fresh=fresh)
         finally:
             runtime.tracker.submitting(-1)
+        on_progress, on_complete = options.get("on_progress"), options.get("on_complete")
+        if on_progress is not None or on_complete is not None:
+            runtime.tracker.subscribe(job.job_id, on_progress, on_complete, submitted=job, fresh=fresh)
+        if options.get("wait"):
+            job = await self._wait(job.job_id, options.get("timeout"), None, options, job, fresh=fresh)
         return job.raise_for_status() if options.get("raise_on_failure") else job
 
     async def _require_worker(self, task_type: str) -> None:

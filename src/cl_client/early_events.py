@@ -26,9 +26,9 @@ class EarlyEvents:
 
     def submitting(self, change: int) -> None:
         """Count the submits on their way: without any, there is nothing worth keeping."""
-        self._submitting += change
         if not self._submitting:
-            self._events.clear()
+            self._events.clear()  # what the submits before left
+        self._submitting += change
 
     def keep(self, event: JobEvent) -> None:
         """Keep an event of a job that nobody follows yet."""
