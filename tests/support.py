@@ -37,7 +37,7 @@ def require(program: str) -> str:
     """The program's path; skips where it is missing, and fails where nothing may be skipped."""
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
     if found is None:
-        _skip(f"{program} is not installed")
+        skip(f"{program} is not installed")
     return found
 
 
@@ -50,11 +50,11 @@ def yunet_model() -> Path:
     named = os.environ.get("CL_TEST_YUNET")
     found = Path(named) if named else users_models().find("yunet")
     if found is None or not found.is_file():
-        _skip("there is no YuNet model: name its file in CL_TEST_YUNET, or run cl-client models pull yunet")
+        skip("there is no YuNet model: name its file in CL_TEST_YUNET, or run cl-client models pull yunet")
     return found
 
 
-def _skip(reason: str) -> NoReturn:
+def skip(reason: str) -> NoReturn:
     if os.environ.get("CL_TEST_REQUIRE_ALL") == "1":
         pytest.fail(f"{reason}, and nothing may be skipped here")
     pytest.skip(reason)

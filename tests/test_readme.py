@@ -83,6 +83,43 @@ async def test_results(
     assert (tmp_path / "thumbnails" / "thumbnail.jpg").is_file()
 
 
+async def test_files(
+    compute_client: ComputeClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from cl_client.local.samples import draw_photo
+
+    monkeypatch.chdir(tmp_path)
+    draw_photo(tmp_path / "photo.jpg", size=(64, 48))
+    size = (tmp_path / "photo.jpg").stat().st_size
+    names = await run(block_with("open_job_file"), {"client": compute_client})
+    assert capsys.readouterr().out.splitlines()[:2] == [f"{size} {size}"] * 2
+    assert (tmp_path / "copies" / "photo.jpg").read_bytes() == (tmp_path / "photo.jpg").read_bytes()
+    assert (tmp_path / "results" / "output" / "thumbnail.jpg").read_bytes() == names["content"]
+    names = await run(block_with("UploadStream"), {"client": compute_client})
+    assert getattr(names["job"], "status", None) == "completed"
+
+
+async def test_logging_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Addresses replaced by a local server's; no keyring, and a home of the test's own."""
+    from cl_client import ComputeClient
+    from cl_client.local import LocalServer
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    with LocalServer(workers=1, tasks=["hash"], auth=True) as server:
+        for text in ("PasswordAuthProvider", "Session.login"):
+            block = block_with(text).replace("http://localhost:8000", server.auth_url)
+            block = block.replace("http://localhost:8002", server.base_url)
+            await run(block, {"ComputeClient": ComputeClient})
+    storage, who = capsys.readouterr().out.splitlines()
+    assert (storage, who) == ("total_size=0 job_count=0", "admin healthy")
+
+
 def test_the_first_program(run_python: Callable[[str], str], tmp_path: Path) -> None:
     """Its address replaced by a local server's, since nothing listens on the default port here."""
     program = block_with("asyncio.run(main())")

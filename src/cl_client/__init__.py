@@ -9,7 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from cl_client.admin_client import AdminClient, CleanupResult, GuestMode, StorageUsage
     from cl_client.auth import AuthProvider, JWTAuthProvider, NoAuthProvider
+    from cl_client.auth_client import AuthClient
+    from cl_client.auth_models import PublicKey, Token, TokenClaims, User
     from cl_client.compute_client import ComputeClient
     from cl_client.concurrency import map_concurrently
     from cl_client.config import ComputeClientConfig
@@ -18,10 +21,13 @@ if TYPE_CHECKING:
         ClientClosedError,
         ComputeClientError,
         ConfigurationError,
+        DestinationExistsError,
+        FileWriteError,
         HTTPError,
         InvalidParameterError,
         InvalidRequestError,
         InvalidResponseError,
+        InvalidTokenError,
         JobFailedError,
         JobFileNotFoundError,
         JobFilesError,
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
         ServerError,
         ServerUnavailableError,
         UnknownTaskError,
+        UploadNotRepeatableError,
         WorkerUnavailableError,
     )
     from cl_client.models import (
@@ -48,10 +55,24 @@ if TYPE_CHECKING:
         WorkerCapability,
     )
     from cl_client.mqtt_monitor import MQTTJobMonitor
-    from cl_client.transfers import FileSource, base_name
+    from cl_client.mqtt_types import MQTTCredentials
+    from cl_client.password_auth import PasswordAuthProvider
+    from cl_client.session import Session
+    from cl_client.token_store import TokenStore
+    from cl_client.transfers import (
+        ByteProgress,
+        FileSource,
+        FilesProgress,
+        JobFileStream,
+        UploadStream,
+        base_name,
+    )
 
 _MODULES = {
+    "admin_client": ("AdminClient", "CleanupResult", "GuestMode", "StorageUsage"),
     "auth": ("AuthProvider", "JWTAuthProvider", "NoAuthProvider"),
+    "auth_client": ("AuthClient",),
+    "auth_models": ("PublicKey", "Token", "TokenClaims", "User"),
     "compute_client": ("ComputeClient",),
     "concurrency": ("map_concurrently",),
     "config": ("ComputeClientConfig",),
@@ -60,10 +81,13 @@ _MODULES = {
         "ClientClosedError",
         "ComputeClientError",
         "ConfigurationError",
+        "DestinationExistsError",
+        "FileWriteError",
         "HTTPError",
         "InvalidParameterError",
         "InvalidRequestError",
         "InvalidResponseError",
+        "InvalidTokenError",
         "JobFailedError",
         "JobFileNotFoundError",
         "JobFilesError",
@@ -77,6 +101,7 @@ _MODULES = {
         "ServerError",
         "ServerUnavailableError",
         "UnknownTaskError",
+        "UploadNotRepeatableError",
         "WorkerUnavailableError",
     ),
     "models": (
@@ -90,47 +115,79 @@ _MODULES = {
         "WorkerCapability",
     ),
     "mqtt_monitor": ("MQTTJobMonitor",),
-    "transfers": ("FileSource", "base_name"),
+    "mqtt_types": ("MQTTCredentials",),
+    "password_auth": ("PasswordAuthProvider",),
+    "session": ("Session",),
+    "token_store": ("TokenStore",),
+    "transfers": (
+        "ByteProgress",
+        "FileSource",
+        "FilesProgress",
+        "JobFileStream",
+        "UploadStream",
+        "base_name",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdminClient",
+    "AuthClient",
     "AuthProvider",
     "AuthenticationError",
+    "ByteProgress",
+    "CleanupResult",
     "ClientClosedError",
     "ComputeClient",
     "ComputeClientConfig",
     "ComputeClientError",
     "ConfigurationError",
+    "DestinationExistsError",
     "FileSource",
+    "FileWriteError",
+    "FilesProgress",
+    "GuestMode",
     "HTTPError",
     "InvalidParameterError",
     "InvalidRequestError",
     "InvalidResponseError",
+    "InvalidTokenError",
     "JSONObject",
     "JWTAuthProvider",
     "JobEvent",
     "JobFailedError",
     "JobFileNotFoundError",
+    "JobFileStream",
     "JobFilesError",
     "JobNotFinishedError",
     "JobNotFoundError",
     "JobResponse",
     "JobStatus",
     "JobTimeoutError",
+    "MQTTCredentials",
     "MQTTJobMonitor",
     "MissingExtraError",
     "NoAuthProvider",
+    "PasswordAuthProvider",
     "PermissionDeniedError",
+    "PublicKey",
     "RequestTimeoutError",
     "ServerBusyError",
     "ServerError",
     "ServerHealth",
     "ServerUnavailableError",
+    "Session",
+    "StorageUsage",
     "TaskOutput",
+    "Token",
+    "TokenClaims",
+    "TokenStore",
     "UnknownTaskError",
+    "UploadNotRepeatableError",
+    "UploadStream",
+    "User",
     "WorkerCapabilities",
     "WorkerCapability",
     "WorkerUnavailableError",

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 import httpx
 from pydantic import SecretStr
 from typing_extensions import override
 
 from cl_client.exceptions import ConfigurationError
+from cl_client.job_reads import SharedReads
+from cl_client.mqtt_types import MQTTCredentials
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
-_UNAUTHORIZED = 401
+_UNAUTHORIZED: Final = 401
 
 
 class AuthProvider(ABC):
-    """Gives the headers that prove who the client is. Can be shared between clients."""
+    """Gives the headers that prove who the client is. Can be shared between clients.
+
+    A subclass needs `get_headers` alone. While one `refresh_token` is under way, whoever else needs it waits
+    for that one.
+    """
 
     @abstractmethod
     def get_headers(self) -> dict[str, str]:
         """The headers for the next request; cheap, and without I/O."""
 
+    async def prepare(self) -> None:  # noqa: B027 - having nothing to prepare is the normal case
+        """See to it that `get_headers` has something to give; called before every request.
+
+        By default there is nothing to do.
+        """
+
     async def refresh_token(self) -> None:  # noqa: B027 - having nothing to renew is the normal case
         """Renew what `get_headers` gives, after a 401. By default there is nothing to renew."""
+
+    def mqtt_credentials(self) -> MQTTCredentials | None:
+        """What to show to the broker; cheap, and without I/O. By default nothing."""
+        return None
+
+    @cached_property
+    def renewals(self) -> Renewals:
+        """What lets one renewal serve all that wait; not made in an ``__init__`` that subclasses forget."""
+        return Renewals()
 
 
 class NoAuthProvider(AuthProvider):
@@ -41,42 +65,124 @@ class JWTAuthProvider(AuthProvider):
 
     Args:
         token: The JWT as the auth service gave it, without ``Bearer``.
+        username: Whose it is; with it, the token also is the password for MQTT.
 
     Raises:
         ConfigurationError: The token is empty or holds white space.
     """
 
-    def __init__(self, token: str) -> None:
-        if not token or any(character.isspace() for character in token):
+    def __init__(self, token: str | SecretStr, *, username: str | None = None) -> None:
+        token = secret(token)
+        if token.get_secret_value().split() != [token.get_secret_value()]:
             raise ConfigurationError(
                 "A token is one word without white space; this one is empty or holds some"
             )
-        self._token = SecretStr(token)
+        self._token = token
+        self._username = username
 
     @override
     def get_headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+        return bearer(self._token)
+
+    @override
+    def mqtt_credentials(self) -> MQTTCredentials | None:
+        return None if self._username is None else MQTTCredentials(self._username, self._token)
 
     @override
     def __repr__(self) -> str:
         return "JWTAuthProvider(token=***)"
 
 
-class ProviderAuth(httpx.Auth):
-    """An `AuthProvider` as httpx's own auth flow: a 401 refreshes once and replays the request."""
+def secret(text: str | SecretStr) -> SecretStr:
+    """A password or token as one that no repr shows."""
+    return SecretStr(text) if isinstance(text, str) else text
 
-    def __init__(self, provider: AuthProvider) -> None:
+
+def bearer(token: SecretStr) -> dict[str, str]:
+    """The header that carries a token."""
+    return {"Authorization": f"Bearer {token.get_secret_value()}"}
+
+
+class Renewals:
+    """The renewals of one provider: at most one at a time on each event loop.
+
+    Attributes:
+        count: How many have succeeded.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._running: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedReads[None]] = WeakKeyDictionary()
+
+    async def after(self, seen: int, renew: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Renew, unless that was done since ``count`` was what the caller has seen.
+
+        Args:
+            seen: The count when the refused credentials were taken.
+            renew: Renews them, or raises.
+        """
+
+        async def renew_and_say_so() -> bool:
+            await renew()
+            return True
+
+        while self.count == seen:
+            await self.attempt(renew_and_say_so)
+            # It may have been one that somebody else began, and ended without success. All who waited for it
+            # have to be told before the next one begins, or it would be joined once more.
+            await asyncio.sleep(0)
+
+    async def attempt(self, renew: Callable[[], Coroutine[None, None, bool]]) -> None:
+        """Join the renewal that is under way, or begin one; it ends with the last one who waits for it.
+
+        Args:
+            renew: Whether it has renewed the credentials.
+        """
+
+        async def counted() -> None:
+            if await renew():
+                self.count += 1
+
+        shared = self._running.setdefault(asyncio.get_running_loop(), SharedReads[None]())
+        await shared.get("", counted)
+
+
+class ProviderAuth(httpx.Auth):
+    """An `AuthProvider` as httpx's own auth flow: a 401 renews once and replays the request.
+
+    Credentials go to one server only. A request to another one goes without them, and its 401 renews nothing.
+    httpx takes the ``Authorization`` header off when it follows a redirect to another server, but no other.
+
+    Args:
+        provider: Who the client is.
+        base_url: The server.
+    """
+
+    def __init__(self, provider: AuthProvider, base_url: str) -> None:
         self._provider = provider
+        self._server = server_of(httpx.URL(base_url))
 
     @override
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        headers = self._provider.get_headers()
+        if server_of(request.url) != self._server:
+            yield request
+            return
+        provider = self._provider
+        await provider.prepare()
+        given = request.headers.copy()
+        seen, headers = provider.renewals.count, provider.get_headers()
         request.headers.update(headers)
         response = yield request
-        if response.status_code != _UNAUTHORIZED:
+        if response.status_code != _UNAUTHORIZED or server_of(response.request.url) != self._server:
             return
-        await self._provider.refresh_token()
-        renewed = self._provider.get_headers()
+        await provider.renewals.after(seen, provider.refresh_token)
+        renewed = provider.get_headers()
         if renewed != headers:
+            request.headers = given
             request.headers.update(renewed)
             yield request
+
+
+def server_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    """What has to be the same for two addresses to be of one server (RFC 6454, 4)."""
+    return url.scheme, url.host, url.port

@@ -4,39 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from cl_client.auth import AuthProvider, NoAuthProvider
 from cl_client.config import ComputeClientConfig
+from cl_client.deadlines import deadline
 from cl_client.exceptions import (
     ComputeClientError,
+    ConfigurationError,
     InvalidParameterError,
     JobTimeoutError,
     ServerUnavailableError,
     WorkerUnavailableError,
 )
+from cl_client.log import get_logger
 from cl_client.models import JobResponse, ServerHealth
 from cl_client.plugin_clients import PluginClients
-from cl_client.runtime import Runtime
-from cl_client.transfers import MultipartUpload
+from cl_client.runtime import Given, Runtime
+from cl_client.telemetry import operation
+from cl_client.transfers.multipart import MultipartUpload
 from cl_client.waiting import Waiter, Watcher
 
 if TYPE_CHECKING:
+    import ssl
     from collections import Counter
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
+    import httpx
+
+    from cl_client.admin_client import AdminClient
     from cl_client.models import TaskOutput, WorkerCapabilities
     from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
     from cl_client.plugins.base import JobCallback, SubmitOptions
     from cl_client.read_queue import ReadReason
     from cl_client.transfers import FileSource
 
-logger = logging.getLogger("cl_client")
+logger = get_logger("cl_client")
 
 _CAPABILITY_POLL = 1.0
 
@@ -49,13 +57,19 @@ class ComputeClient(PluginClients):
 
     Args:
         base_url: The service's address, for instance ``http://server:8002``.
-        timeout: Seconds for connecting, and for each single read or write of a request; not for a job.
+        timeout: Seconds for connecting, and for each single read or write of a request; not for a whole
+            request, and not for a job. The config has one for each of these.
         mqtt_broker: Host, ``host:port`` or URL (``mqtt``, ``mqtts``, ``ws``, ``wss``), or ``"off"``.
         mqtt_port: The broker's port where ``mqtt_broker`` names none.
         auth_provider: Who the client is; by default nobody, for servers in guest mode.
         config: Everything else; arguments given here win over it.
         pool_size: Idle connections that are kept.
         pool_maxsize: Requests at the same time; further ones wait their turn.
+        ssl_context: For HTTP and MQTT, in place of the one that the config describes.
+        http_client: Sends the HTTP requests in place of an own client: its TLS, proxies and pool, this
+            client's address, credentials, timeouts and retries. It is not closed. An early refusal of an
+            upload may reach it as a broken connection.
+        transport: A transport for the own HTTP client, closed with it.
 
     Raises:
         ConfigurationError: A setting is unusable.
@@ -72,7 +86,12 @@ class ComputeClient(PluginClients):
         config: ComputeClientConfig | None = None,
         pool_size: int | None = None,
         pool_maxsize: int | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        if http_client is not None and transport is not None:
+            raise ConfigurationError("Give either an http_client or a transport: a client has its own")
         given = {
             "base_url": base_url,
             "timeout": timeout,
@@ -83,6 +102,7 @@ class ComputeClient(PluginClients):
         }
         self.config = config.replace(**given) if config else ComputeClientConfig.create(**given)
         self._auth_provider = auth_provider or NoAuthProvider()
+        self._given = Given(ssl_context, http_client, transport)
         self._runtime: Runtime | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,7 +133,7 @@ class ComputeClient(PluginClients):
             runtime.detach()
             runtime = None
         if runtime is None:
-            runtime = self._runtime = Runtime(self.config, self._auth_provider)
+            runtime = self._runtime = Runtime(self.config, self._auth_provider, self._given)
             runtime.start()
         return runtime
 
@@ -148,22 +168,30 @@ class ComputeClient(PluginClients):
         endpoint = self.config.get_plugin_endpoint(task_type)
         options = options or {}
         runtime = self._open()
-        upload = await MultipartUpload.open(fields, source)
-        require_worker = options.get("require_worker")
-        if self.config.require_worker if require_worker is None else require_worker:
-            await self._require_worker(task_type)
-        # Events count as complete only if push was there before the job was.
-        fresh = runtime.monitor.is_connected
-        runtime.tracker.submitting(1)
-        try:
-            job = await runtime.submit(endpoint, upload)
-        finally:
-            runtime.tracker.submitting(-1)
+        seconds = options.get("timeout")
+        begun = runtime.loop.time()
+        with operation("submit", task=task_type) as under_way:
+            async with (
+                deadline(seconds, f"Submitting a job of {task_type}"),
+                MultipartUpload.opened(fields, source, options.get("on_upload")) as upload,
+            ):
+                require_worker = options.get("require_worker")
+                if self.config.require_worker if require_worker is None else require_worker:
+                    await self._require_worker(task_type)
+                # Events count as complete only if push was there before the job was.
+                fresh = runtime.monitor.is_connected
+                runtime.tracker.submitting(1)
+                try:
+                    job = await runtime.submit(task_type, endpoint, upload)
+                finally:
+                    runtime.tracker.submitting(-1)
+            under_way.note(job_id=job.job_id)
         on_progress, on_complete = options.get("on_progress"), options.get("on_complete")
         if on_progress is not None or on_complete is not None:
             runtime.tracker.subscribe(job.job_id, on_progress, on_complete, submitted=job, fresh=fresh)
         if options.get("wait"):
-            job = await self._wait(job.job_id, options.get("timeout"), None, options, job, fresh=fresh)
+            spent = runtime.loop.time() - begun
+            job = await self._wait(job.job_id, seconds, None, options, job, fresh=fresh, spent=spent)
         return job.raise_for_status() if options.get("raise_on_failure") else job
 
     async def _require_worker(self, task_type: str) -> None:
@@ -172,13 +200,20 @@ class ComputeClient(PluginClients):
         if task_type not in served:
             raise WorkerUnavailableError([task_type], served)
 
-    async def get_job(self, job_id: str) -> JobResponse:
-        """Read a job as it is now.
+    async def get_job(self, job_id: str, *, cache: bool = False) -> JobResponse:
+        """Read a job as it is now; calls at the same time share one request.
+
+        Args:
+            job_id: The job.
+            cache: Take a job that has already ended from memory, if this client has seen its end. It does
+                not notice that the job was deleted by somebody else.
 
         Raises:
             JobNotFoundError: There is no such job.
         """
-        return await self._open().read_job(job_id)
+        runtime = self._open()
+        known = runtime.ended_jobs.get(job_id) if cache else None
+        return known or await runtime.read_job_shared(job_id)
 
     async def delete_job(self, job_id: str) -> None:
         """Delete a job and its files, also while it runs.
@@ -186,7 +221,7 @@ class ComputeClient(PluginClients):
         Raises:
             JobNotFoundError: There is no such job.
         """
-        await self._open().http.request("DELETE", self.config.job_path(job_id))
+        await self._open().delete_job(job_id)
 
     async def wait_for_job(
         self,
@@ -223,16 +258,21 @@ class ComputeClient(PluginClients):
         submitted: JobResponse | None,
         *,
         fresh: bool = False,
+        spent: float = 0.0,
     ) -> JobResponse:
         tracker = self._open().tracker
         waiter = Waiter()
-        seconds = self.config.wait_timeout if seconds is None else seconds
+        if seconds is None:
+            seconds, spent = self.config.wait_timeout, 0.0
         subscription_id = tracker.follow(
             job_id, waiter, submitted=submitted, fresh=fresh, max_interval=poll_interval
         )
         try:
-            async with asyncio.timeout(seconds):
-                return await waiter.ended
+            with operation("wait", job_id=job_id, task=submitted and submitted.task_type) as under_way:
+                async with asyncio.timeout(None if seconds is None else seconds - spent):
+                    job = await waiter.ended
+                under_way.note(task=job.task_type, status=job.status)
+                return job
         except TimeoutError:
             raise JobTimeoutError(job_id, seconds or 0.0, tracker.last_known(job_id) or submitted) from None
         finally:
@@ -293,6 +333,13 @@ class ComputeClient(PluginClients):
             self._runtime.monitor.unsubscribe(subscription_id)
 
     # Workers and the server itself.
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        """Storage, cleanup and guest mode."""
+        from cl_client.admin_client import AdminClient
+
+        return AdminClient(lambda: self._open().http)
 
     async def health(self) -> ServerHealth:
         """Service, version and guest mode of the server."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
+import re
+from typing import TYPE_CHECKING, Annotated, cast
+from urllib.parse import quote, unquote
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
+import httpx
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,7 +17,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from cl_client.exceptions import ConfigurationError, UnknownTaskError
+from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.plugins import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
     from typing import Self
 
 MQTT_OFF = "off"
+
+_PROXY_SCHEMES = ("http://", "https://", "socks5://", "socks5h://")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110, 5.6.2."""
+_URLS_WITH_CREDENTIALS = (
+    (("base_url", "COMPUTE_SERVER_URL"), "http_username", "http_password"),
+    (("mqtt_broker", "MQTT_BROKER_HOST"), "mqtt_username", "mqtt_password"),
+)
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -36,7 +46,9 @@ class ComputeClientConfig(BaseSettings):
     argument wins over the environment, and the environment over a file (`from_file`).
 
     Attributes:
-        base_url: The compute service.
+        base_url: The compute service. A user name and a password in it become the next two settings.
+        http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
+        http_password: See ``http_username``.
         mqtt_broker: Host, ``host:port`` or URL; None or ``"off"`` for HTTP alone.
         mqtt_port: The broker's port where ``mqtt_broker`` names none.
         mqtt_username: With ``mqtt_password``, where the URL has none.
@@ -44,14 +56,32 @@ class ComputeClientConfig(BaseSettings):
         ca_file: PEM file of the authorities that HTTP and MQTT trust; None for the system's.
         client_cert_file: PEM file with the client's own certificate, for servers that ask for one.
         client_key_file: PEM file with its key, where the certificate's file does not hold it.
+        insecure_skip_verify: Take any certificate, of anybody; each use is warned of in the log. For trials
+            alone: ``ca_file`` is the way to trust a server's own certificate.
+        mqtt_use_token: Show the auth provider's user name and token to the broker, the token as the password.
+            Off by default, since the broker then could use the token.
         events_topic: Where servers announce job events; one release used ``jobs/events``.
         workers_topic: The prefix of the workers' retained announcements.
         jobs_endpoint: The path below which jobs live.
         plugin_endpoints: Paths of plugins whose endpoint is not ``<jobs_endpoint>/<task>``.
-        timeout: Seconds for connecting, and for each single read or write of a request.
+        timeout: Seconds for connecting, and for each single read or write of a request, where the next three
+            do not say otherwise. No limit of a whole request: a server that sends a byte now and then keeps
+            it going. Methods have a ``timeout`` of their own for the whole.
+        connect_timeout: Seconds for connecting; None for ``timeout``.
+        read_timeout: Seconds for each single read; None for ``timeout``.
+        write_timeout: Seconds for each single write; None for ``timeout``.
+        pool_timeout: Seconds that a request may wait for its turn; None for no limit.
         pool_size: Idle connections that are kept.
         pool_maxsize: Connections and requests at the same time; further ones wait their turn.
-        max_retries: How often a read or delete is tried again.
+        keepalive_expiry: Seconds after which an idle connection is closed. Less than the 5 of uvicorn, so
+            that a request is never sent into a connection that the server is just closing.
+        http2: Speak HTTP/2 where the server does, over TLS; needs the extra ``http2``.
+        proxy: URL of an HTTP or SOCKS proxy for HTTP; SOCKS needs the extra ``socks``.
+        trust_env: Look for proxies in the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``,
+            ``NO_PROXY``) where ``proxy`` is not set.
+        extra_headers: Sent with every HTTP request. Values are kept secret.
+        max_retries: How often a read, download or delete is tried again.
+        job_cache_size: How many ended jobs are kept in memory for ``get_job(cache=True)``.
         wait_timeout: Seconds that waiting for a job may take; None for no limit.
         poll_min: Seconds to the first HTTP read of a followed job that has no news.
         poll_interval: The longest pause between such reads while there is no push; with push, the shortest
@@ -69,6 +99,8 @@ class ComputeClientConfig(BaseSettings):
     )
 
     base_url: str = Field(default="http://localhost:8002", validation_alias="COMPUTE_SERVER_URL")
+    http_username: str | None = None
+    http_password: SecretStr | None = None
     mqtt_broker: str | None = Field(default="localhost", validation_alias="MQTT_BROKER_HOST")
     mqtt_port: int = Field(default=1883, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
     mqtt_username: str | None = None
@@ -77,14 +109,26 @@ class ComputeClientConfig(BaseSettings):
     ca_file: FilePath | None = None
     client_cert_file: FilePath | None = None
     client_key_file: FilePath | None = None
+    insecure_skip_verify: bool = False
+    mqtt_use_token: bool = False
     events_topic: str = "inference/events"
     workers_topic: str = "inference/workers"
     jobs_endpoint: str = "/jobs"
     plugin_endpoints: dict[str, str] = Field(default_factory=dict)
     timeout: Seconds = 30.0
-    pool_size: int = Field(default=20, ge=1)
+    connect_timeout: Seconds | None = None
+    read_timeout: Seconds | None = None
+    write_timeout: Seconds | None = None
+    pool_timeout: Seconds | None = None
+    pool_size: int = Field(default=20, ge=0)
     pool_maxsize: int = Field(default=100, ge=1)
+    keepalive_expiry: Seconds = 4.0
+    http2: bool = False
+    proxy: SecretStr | None = None
+    trust_env: bool = True
+    extra_headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     max_retries: int = Field(default=4, ge=0)
+    job_cache_size: int = Field(default=256, ge=0)
     wait_timeout: Seconds | None = None
     poll_min: Seconds = 0.5
     poll_interval: Seconds = 5.0
@@ -106,7 +150,38 @@ class ComputeClientConfig(BaseSettings):
     def _check_base_url(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("write it with its scheme, for instance http://server:8002")
+        if "@" in url:
+            raise ValueError("write /, @ and : in a user name or password as %2F, %40 and %3A")
         return url.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
+        if proxy is not None and not proxy.get_secret_value().startswith(_PROXY_SCHEMES):
+            raise ValueError(f"write it with its scheme, one of {', '.join(_PROXY_SCHEMES)}")
+        return proxy
+
+    @field_validator("extra_headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not value.get_secret_value().isprintable():
+                raise ValueError(f"{name!r} is no header name, or its value has a line break in it")
+        return headers
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_credentials_out(cls, values: object) -> object:
+        """Move user names and passwords out of URLs, so that no message or repr can show them."""
+        if not isinstance(values, dict):
+            return values
+        fields = dict(cast("Mapping[str, object]", values))
+        for names, username, password in _URLS_WITH_CREDENTIALS:
+            for name in names:
+                if isinstance(url := fields.get(name), str) and "@" in url:
+                    fields[name], login, secret = _without_credentials(url)
+                    fields |= {username: login, password: SecretStr(secret)}
+        return fields
 
     @classmethod
     def create(cls, **values: object) -> Self:
@@ -123,8 +198,11 @@ class ComputeClientConfig(BaseSettings):
         Raises:
             ConfigurationError: A value is unusable; the message names the setting.
         """
+        given = _given(values)
+        if "base_url" in given:  # what one server accepts is not for another
+            given = {"http_username": None, "http_password": None, **given}
         # Every field is passed on, None as well: otherwise the environment would fill it again.
-        return self._validated({**dict(self), **_given(values)})
+        return self._validated({**dict(self), **given})
 
     @classmethod
     def _validated(cls, values: Mapping[str, object]) -> Self:
@@ -168,12 +246,28 @@ class ComputeClientConfig(BaseSettings):
             raise ConfigurationError(f"{path}: {exc}") from None
 
     @property
+    def request_timeout(self) -> httpx.Timeout:
+        """The limits of connecting and of single reads and writes, as httpx wants them."""
+        return httpx.Timeout(
+            connect=self.connect_timeout or self.timeout,
+            read=self.read_timeout or self.timeout,
+            write=self.write_timeout or self.timeout,
+            pool=self.connect_timeout or self.timeout,
+        )
+
+    @property
     def mqtt_enabled(self) -> bool:
         """Whether a broker is used at all."""
         return self.mqtt_broker is not None and self.mqtt_broker.strip().lower() != MQTT_OFF
 
     def job_path(self, job_id: str) -> str:
-        """The path of one job."""
+        """The path of one job.
+
+        Raises:
+            InvalidParameterError: The id is none: it would lead to another address.
+        """
+        if job_id in {"", ".", ".."}:
+            raise InvalidParameterError(f"{job_id!r} is not the id of a job")
         return f"{self.jobs_endpoint}/{quote(job_id, safe='')}"
 
     def get_plugin_endpoint(self, task: str) -> str:
@@ -187,6 +281,15 @@ class ComputeClientConfig(BaseSettings):
         if task not in PLUGINS and task not in third_party_plugins():
             raise UnknownTaskError(task, (*PLUGINS, *third_party_plugins(), *self.plugin_endpoints))
         return f"{self.jobs_endpoint}/{task}"
+
+
+def _without_credentials(url: str) -> tuple[str, str, str]:
+    """A URL, or a host alone, without what stands before its ``@``; the user name; the password."""
+    scheme, mark, rest = url.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    login, _, host = authority.rpartition("@")
+    username, _, password = login.partition(":")
+    return f"{scheme}{mark}{host}{slash}{path}", unquote(username), unquote(password)
 
 
 def _given(values: Mapping[str, object]) -> dict[str, object]:

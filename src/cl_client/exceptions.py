@@ -6,12 +6,14 @@ cannot be had also is an `httpx.TransportError`, so that existing ``except`` cla
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from typing import Self
 
     from cl_client.models import JobResponse
@@ -23,6 +25,18 @@ class ComputeClientError(Exception):
 
 class InvalidParameterError(ComputeClientError, ValueError):
     """A parameter is out of its range, found before anything was sent."""
+
+
+class UploadNotRepeatableError(ComputeClientError):
+    """A request had to be sent again, but its file came as a stream that can be read only once."""
+
+    def __init__(self, name: str) -> None:
+        """Name the file and the remedy."""
+        super().__init__(
+            f"{name}: the request has to be sent again (a retry, or a renewed token), but the file came as a "
+            "stream that can be read once. Submit it again, and pass a function that makes the stream, a "
+            "path, or bytes"
+        )
 
 
 class UnknownTaskError(ComputeClientError, ValueError):
@@ -103,6 +117,10 @@ class JobFileNotFoundError(HTTPError):
 
 class AuthenticationError(HTTPError):
     """401: credentials are missing, wrong or expired."""
+
+
+class InvalidTokenError(ComputeClientError, ValueError):
+    """A token does not count: it is none, its time is over, or somebody else has signed it."""
 
 
 class PermissionDeniedError(HTTPError):
@@ -191,6 +209,50 @@ class WorkerUnavailableError(ComputeClientError):
         super().__init__(f"No worker serves {', '.join(sorted(missing))}; workers there serve: {there}")
         self.missing = tuple(missing)
         self.available = dict(available)
+
+
+class FileWriteError(ComputeClientError, OSError):
+    """A file cannot be written: a full disk, no permission, a name the file system does not take.
+
+    The destination holds what it held before.
+
+    Attributes:
+        path: The destination.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, path: Path, cause: Exception) -> Self:
+        """Say what the system said, and what to do about it."""
+        number = cause.errno if isinstance(cause, OSError) else None
+        reason = (cause.strerror if isinstance(cause, OSError) else None) or cause
+        remedy = _WRITE_REMEDIES.get(number, "choose another destination")
+        return cls._at(path, f"{str(path)!r} cannot be written: {reason}; {remedy}", number)
+
+    @classmethod
+    def _at(cls, path: Path, message: str, number: int | None) -> Self:
+        error = cls(message)
+        error.path = path
+        error.errno = number
+        return error
+
+
+_WRITE_REMEDIES: dict[int | None, str] = {
+    errno.ENOSPC: "free some space, or choose another disk",
+    errno.EDQUOT: "free some of your quota, or choose another disk",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+class DestinationExistsError(FileWriteError, FileExistsError):
+    """A file is there already, and was not to be replaced."""
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Name it and the remedy."""
+        message = f"{str(path)!r} is there already; overwrite=True replaces it"
+        return cls._at(path, message, errno.EEXIST)
 
 
 class JobFilesError(ComputeClientError, ExceptionGroup[Exception]):

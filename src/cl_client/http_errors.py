@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cl_client.exceptions import (
     AuthenticationError,
+    ComputeClientError,
     HTTPError,
     InvalidRequestError,
+    InvalidResponseError,
     JobFileNotFoundError,
     JobNotFoundError,
     PermissionDeniedError,
@@ -22,12 +24,15 @@ from cl_client.exceptions import (
     ServerError,
     ServerUnavailableError,
 )
+from cl_client.tls import certificate_problem
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _MAX_DETAIL = 500
 _MAX_RETRY_AFTER = 300.0
+_MAX_ERROR_BYTES = 64 * 1024
+_BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 _BY_STATUS: dict[int, type[HTTPError]] = {401: AuthenticationError, 403: PermissionDeniedError}
 _BUSY = frozenset({429, 503})
@@ -60,6 +65,8 @@ def translated(base_url: str) -> Generator[None]:
     """Turn httpx's transport failures into this library's, the most specific first."""
     try:
         yield
+    except ComputeClientError:  # some of them are httpx's too, such as that of a login on the way
+        raise
     except httpx.PoolTimeout as exc:
         raise RequestTimeoutError(f"No connection to {base_url} became free in time") from exc
     except httpx.ConnectTimeout as exc:
@@ -70,10 +77,43 @@ def translated(base_url: str) -> Generator[None]:
             f"{base_url} did not {kind} in time; raise `timeout` if it is just slow"
         ) from exc
     except httpx.ConnectError as exc:
+        if (problem := certificate_problem(exc)) is not None:
+            raise ServerUnavailableError(
+                f"{base_url} shows a certificate that is not to be trusted: {problem}. If it is the server's "
+                "own, name the authority that signed it in ca_file; else somebody is in between"
+            ) from exc
         raise ServerUnavailableError(f"Cannot connect to {base_url}: {exc}. Is the server running?") from exc
+    except httpx.TooManyRedirects as exc:
+        raise InvalidResponseError(f"{base_url} redirects in a circle; set base_url to where it is") from exc
+    except httpx.DecodingError as exc:
+        raise InvalidResponseError(f"{base_url} sent a body that cannot be decoded: {exc}") from exc
     except httpx.TransportError as exc:
         reason = str(exc) or type(exc).__name__
         raise ServerUnavailableError(f"The connection to {base_url} broke: {reason}") from exc
+
+
+async def read_error(response: httpx.Response) -> httpx.Response:
+    """The same answer with its body, as much of it as came and as an explanation may take."""
+    body = bytearray()
+    # A server that refuses an upload may hang up at once: its status still says what matters.
+    with contextlib.suppress(httpx.TransportError, httpx.DecodingError):
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _MAX_ERROR_BYTES:
+                break
+    return with_content(response, bytes(body))
+
+
+def with_content(response: httpx.Response, content: bytes) -> httpx.Response:
+    """The same answer with a body that is in memory, and decoded."""
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in _BODY_HEADERS]
+    return httpx.Response(
+        response.status_code,
+        headers=headers,
+        content=content,
+        request=response.request,
+        extensions=response.extensions,
+    )
 
 
 def detail_of(response: httpx.Response) -> str:
@@ -117,5 +157,8 @@ def error_for(response: httpx.Response) -> HTTPError:
     if status == _NOT_FOUND and "/jobs/" in response.request.url.path and _is_about_a_job(detail):
         kind = JobFileNotFoundError if detail.startswith("File not found") else JobNotFoundError
         return kind(message, response=response, detail=detail)
+    if response.has_redirect_location:
+        location = response.headers["Location"][:_MAX_DETAIL]
+        message = f"{message}: redirected to {location!r}; set base_url to where the service is"
     fallback = ServerError if status >= _FIRST_SERVER_ERROR else InvalidRequestError
     return _BY_STATUS.get(status, fallback)(message, response=response, detail=detail)

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
-import ssl
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import httpx
 from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_random_exponential
+from tenacity.wait import wait_base, wait_random_exponential
 
-from cl_client.auth import ProviderAuth
-from cl_client.exceptions import InvalidResponseError, ServerBusyError, ServerError, ServerUnavailableError
-from cl_client.http_errors import error_for, translated
-from cl_client.tls import make_ssl_context
+from cl_client import __version__
+from cl_client.auth import ProviderAuth, server_of
+from cl_client.exceptions import (
+    InvalidResponseError,
+    RequestTimeoutError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+)
+from cl_client.http_errors import error_for, read_error, translated, with_content
+from cl_client.log import get_logger
+from cl_client.telemetry import trace_headers
+from cl_client.transfers.download import read_response
+from cl_client.transport import PooledTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    import ssl
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 
     from cl_client.auth import AuthProvider
     from cl_client.config import ComputeClientConfig
 
-logger = logging.getLogger("cl_client.http")
+logger = get_logger("cl_client.http")
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_TOO_MANY_REQUESTS = 429
-_GATEWAY_ERRORS = frozenset({502, 504})
+_METHOD: Final = "cl_client.method"
+_TOO_MANY_REQUESTS: Final = 429
+_GATEWAY_ERRORS: Final = frozenset({502, 504})
+_MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 _backoff = wait_random_exponential(multiplier=0.2, max=10)
 
 
@@ -49,99 +62,121 @@ def was_not_taken(error: BaseException) -> bool:
     )
 
 
-def pause_before_retry(state: RetryCallState) -> float:
+def pause_before_retry(state: RetryCallState, backoff: wait_base = _backoff) -> float:
     """The server's own wish where it has one, else exponential backoff with jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, ServerBusyError) else None
-    return asked if asked is not None else _backoff(state)
+    return asked if asked is not None else backoff(state)
 
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    logger.info("attempt %d failed, trying again: %s", state.attempt_number, error)
+    level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
+    pause = state.next_action.sleep if state.next_action else 0.0
+    logger.log(level, "attempt %d failed, the next one is in %.1f s: %s", state.attempt_number, pause, error)
 
 
 class HTTPService:
     """Requests to the compute service; belongs to one event loop.
 
     Calls wait for their turn here and not in httpx's pool, whose slots leak when waiting calls are cancelled.
+
+    Args:
+        config: Addresses, limits, retries.
+        provider: Who the client is.
+        make_ssl_context: Makes the TLS context when it is first needed; called in a thread.
+        http_client: A client to use in place of an own one; it is not closed.
+        transport: A transport for the own client; it is closed with it.
     """
 
-    def __init__(self, config: ComputeClientConfig, provider: AuthProvider) -> None:
+    def __init__(
+        self,
+        config: ComputeClientConfig,
+        provider: AuthProvider,
+        make_ssl_context: Callable[[], ssl.SSLContext],
+        *,
+        http_client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._config = config
         self._turns = asyncio.Semaphore(config.pool_maxsize)
-        self._client = httpx.AsyncClient(
-            base_url=config.base_url,
-            auth=ProviderAuth(provider),
-            timeout=httpx.Timeout(config.timeout),
-            verify=_ssl_context(config),
-            limits=httpx.Limits(
-                # Above the number of turns, so that a slot that is just closing holds up nobody.
-                max_connections=config.pool_maxsize + 8,
-                max_keepalive_connections=config.pool_size,
-            ),
+        self._server = httpx.URL(config.base_url)
+        self._provider = provider
+        self._auth = ProviderAuth(provider, config.base_url)
+        self._owned = http_client is None
+        self._client = http_client or httpx.AsyncClient(
+            transport=transport or PooledTransport(config, make_ssl_context),
+            timeout=config.request_timeout,
+            event_hooks={"request": [self._before_sending]},
         )
-        # The URL without credentials, for messages.
-        self._shown_url = str(self._client.base_url.copy_with(username=None, password=None)).rstrip("/")
+        self._headers = _own_headers(config)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._client.aclose()
+        """Close every connection, unless the client was given."""
+        if self._owned:
+            await self._client.aclose()
 
     async def get(self, path: str, model: type[ModelT]) -> ModelT:
         """Read a JSON document into a model, with retries."""
         return parse(model, await self.request("GET", path))
 
-    async def request(self, method: str, path: str) -> httpx.Response:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         """A request that may be repeated.
 
         Raises:
             HTTPError: The server answered with an error status.
             ServerUnavailableError: It could not be reached.
+            InvalidResponseError: Its answer is longer than 64 MiB.
         """
-        async for attempt in self._retrying(can_repeat):
+        async for attempt in self.retrying(can_repeat):
             with attempt:
-                return await self._send(self._client.build_request(method, path))
-        raise AssertionError  # tenacity re-raises the last error
-
-    async def submit(
-        self, path: str, stream: httpx.AsyncByteStream, headers: dict[str, str]
-    ) -> httpx.Response:
-        """Send a body once; again only when it is certain that the server did not take it."""
-        async for attempt in self._retrying(was_not_taken):
-            with attempt:
-                request = self._client.build_request("POST", path, headers=headers)
                 return await self._send(
-                    httpx.Request(
-                        request.method,
-                        request.url,
-                        headers=request.headers,
-                        stream=stream,
-                        extensions=request.extensions,
-                    )
+                    self._request(method, path, params=params, data=form, headers=headers)
                 )
         raise AssertionError  # tenacity re-raises the last error
 
+    async def submit(
+        self, path: str, stream: httpx.AsyncByteStream, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        """Send a body once; again only when it is certain that the server did not take it."""
+        async for attempt in self.retrying(was_not_taken):
+            with attempt:
+                request = self._request("POST", path, headers=headers)
+                request.stream = stream
+                return await self._send(request)
+        raise AssertionError  # tenacity re-raises the last error
+
     @contextlib.asynccontextmanager
-    async def stream(self, path: str) -> AsyncGenerator[httpx.Response]:
-        """A successful answer whose body is still to be read."""
-        async with self._turns:
-            with translated(self._shown_url):
-                async with self._client.stream("GET", path) as response:
-                    if response.is_error:
-                        await response.aread()
-                        raise error_for(response)
-                    yield response
+    async def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, accept: Collection[int] = ()
+    ) -> AsyncGenerator[httpx.Response]:
+        """An answer whose body is still to be read, without retries.
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
-        async with self._turns:
-            with translated(self._shown_url):
-                response = await self._client.send(request)
-        if response.is_error:
-            raise error_for(response)
-        return response
+        Args:
+            path: Below the service's address.
+            headers: Of the request.
+            accept: Error statuses that are an answer, too.
 
-    def _retrying(self, repeatable: Callable[[BaseException], bool]) -> AsyncRetrying:
+        Raises:
+            HTTPError: The server answered with another error status.
+            ServerUnavailableError: It could not be reached, or the body broke off.
+        """
+        request = self._request("GET", path, headers=headers)
+        async with self._turn(), self._answer(request) as response:
+            if not response.is_success and response.status_code not in accept:
+                raise error_for(await read_error(response))
+            yield response
+
+    def retrying(self, repeatable: Callable[[BaseException], bool]) -> AsyncRetrying:
+        """The attempts at something, with pauses between them."""
         return AsyncRetrying(
             retry=retry_if_exception(repeatable),
             stop=stop_after_attempt(self._config.max_retries + 1),
@@ -150,12 +185,86 @@ class HTTPService:
             reraise=True,
         )
 
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        data: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        request = self._client.build_request(
+            method,
+            f"{self._config.base_url}{path}",
+            params=params,
+            data=data,
+            headers={**self._headers, **trace_headers(), **(headers or {})},
+            timeout=self._config.request_timeout,
+        )
+        request.extensions[_METHOD] = method
+        return request
 
-def _ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
-    if config.base_url.startswith("https:"):
-        return make_ssl_context(config)
-    # Never used, as redirects are not followed; loading the system's authorities would hold up the loop.
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    async def _before_sending(self, request: httpx.Request) -> None:
+        """Look at each request, also at those that follow a redirect, which belong to the same extensions.
+
+        httpx itself drops ``Authorization`` on the way to another server, but knows of no other secrets.
+        """
+        if server_of(request.url) != server_of(self._server):
+            secret = (*self._provider.get_headers(), *self._config.extra_headers, "Authorization", "Cookie")
+            for name in secret:
+                request.headers.pop(name, None)
+        method = cast("str", request.extensions.get(_METHOD, request.method))
+        if request.method != method:
+            raise InvalidResponseError(
+                f"{method}: redirected to {request.url.copy_with(query=None)} so that what is "
+                "sent would get lost; set base_url to where the service is"
+            )
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        async with self._turn(), self._answer(request) as response:
+            if not response.is_success:
+                raise error_for(await read_error(response))
+            content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
+        return with_content(response, content)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self._config.pool_timeout):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"No connection to {self._config.base_url} came free in {self._config.pool_timeout:g} s; "
+                f"{self._config.pool_maxsize} requests are under way; raise `pool_maxsize` or `pool_timeout`"
+            ) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
+        """An answer as soon as its head is there; it is closed with the context."""
+        with translated(self._config.base_url):
+            # A client that was given has no hook that keeps secrets from another server.
+            response = await self._client.send(
+                request, stream=True, auth=self._auth, follow_redirects=self._owned
+            )
+            try:
+                yield response
+            finally:
+                await response.aclose()
+
+
+def _own_headers(config: ComputeClientConfig) -> dict[str, str]:
+    headers = {"User-Agent": f"cl_client/{__version__}"}
+    headers |= {name: value.get_secret_value() for name, value in config.extra_headers.items()}
+    if config.http_username is not None:
+        password = config.http_password.get_secret_value() if config.http_password else ""
+        login = f"{config.http_username}:{password}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+    return headers
 
 
 def parse(model: type[ModelT], response: httpx.Response) -> ModelT:

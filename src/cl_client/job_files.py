@@ -1,9 +1,8 @@
-"""The files of jobs: read into memory, downloaded one by one, or many at once and all or nothing."""
+"""The files of jobs: in memory, as streams, downloaded one by one, or many at once and all or nothing."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 from abc import ABC, abstractmethod
@@ -12,17 +11,33 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from cl_client.concurrency import checked_concurrency, map_concurrently
-from cl_client.exceptions import InvalidParameterError, JobFilesError
+from cl_client.deadlines import deadline
+from cl_client.exceptions import FileWriteError, InvalidParameterError, JobFilesError
+from cl_client.http_service import can_repeat
 from cl_client.job_paths import checked_path
+from cl_client.telemetry import operation
 from cl_client.threads import in_thread
-from cl_client.transfers import base_name, read_response, save_response
+from cl_client.transfers.download import (
+    PLAIN,
+    RANGE_NOT_SATISFIABLE,
+    Download,
+    JobFileStream,
+    kept_in_part,
+    read_response,
+)
+from cl_client.transfers.partial_file import check_place, file_or_folder, writing
+from cl_client.transfers.progress import FilesReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+    from contextlib import AbstractAsyncContextManager
+
+    import httpx
 
     from cl_client.config import ComputeClientConfig
+    from cl_client.http_service import HTTPService
     from cl_client.runtime import Runtime
-    from cl_client.transfers import ByteProgress
+    from cl_client.transfers import ByteProgress, FilesProgress
 
 DEFAULT_MAX_BYTES: Final = 64 * 1024**2
 
@@ -43,15 +58,25 @@ class JobFiles(ABC):
         dest: Path | str,
         *,
         on_progress: ByteProgress | None = None,
+        overwrite: bool = True,
+        resume: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
     ) -> Path:
         """Download one file of a job.
+
+        It is written to a hidden neighbour (``.<name>.….part``) and renamed when it is whole, so that the
+        destination holds the whole file or what it held before. A connection that breaks is retried like any
+        read, and the download goes on where it was, if the server can do that.
 
         Args:
             job_id: The job.
             file_path: Its path below the job, for instance ``output/thumbnail.jpg``.
-            dest: The file to write, replaced if it is there, or a folder, where it keeps its own name.
-                Missing folders are made. The file appears when it is whole, or not at all.
+            dest: The file to write, or a folder, where it keeps its own name. Missing folders are made.
             on_progress: Called with the bytes done and the total, None where the server does not say it.
+            overwrite: Replace a file that is there. Default True.
+            resume: Keep what has arrived when this call fails, is cancelled or killed, and go on with what an
+                earlier one has kept for the same destination. Default False: nothing is left behind.
+            timeout: Seconds for the whole call, above 0; None for no limit.
 
         Returns:
             Where the file is.
@@ -59,17 +84,38 @@ class JobFiles(ABC):
         Raises:
             JobNotFoundError: There is no such job.
             JobFileNotFoundError: The job has no such file.
-            InvalidParameterError: ``file_path`` leads out of the job.
+            InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
+            DestinationExistsError: The file is there, and ``overwrite`` is off.
+            FileWriteError: It cannot be written there.
+            InvalidResponseError: What came is not as long as announced.
+            ServerUnavailableError: The server could not be reached, or the connection broke each time.
         """
-        runtime = self._open()
-        target = Path(dest)
-        if str(dest).endswith(("/", os.sep)) or await in_thread(target.is_dir):
-            target /= base_name(file_path)
-        async with runtime.http.stream(self._file_address(job_id, file_path)) as response:
-            return await save_response(response, target, on_progress)
+        address = self._file_address(job_id, file_path)
+        http = self._open().http
+        target = await in_thread(file_or_folder, dest, file_path)
+        await in_thread(check_place, target, overwrite=overwrite)
+        identity = f"{self.config.base_url}{address}" if resume else None
+
+        def request(headers: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
+            return http.stream(address, headers=headers, accept={RANGE_NOT_SATISFIABLE})
+
+        with operation("download", job_id=job_id) as under_way:
+            async with deadline(timeout, f"Downloading {file_path}"), kept_in_part(target, identity) as part:
+                download = Download(part, file_path, on_progress)
+                async for attempt in http.retrying(can_repeat):
+                    with attempt:
+                        await download.attempt(request)
+                under_way.transferred = part.done
+                await in_thread(part.finish, overwrite=overwrite)
+        return target
 
     async def read_job_file(
-        self, job_id: str, file_path: str, *, max_bytes: int = DEFAULT_MAX_BYTES
+        self,
+        job_id: str,
+        file_path: str,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
     ) -> bytes:
         """Read a small file of a job into memory.
 
@@ -77,15 +123,53 @@ class JobFiles(ABC):
             job_id: The job.
             file_path: Its path below the job, for instance ``output/hash.json``.
             max_bytes: The most that is read, by default 64 MiB.
+            timeout: Seconds for the whole call, above 0; None for no limit.
 
         Raises:
             JobNotFoundError: There is no such job.
             JobFileNotFoundError: The job has no such file.
             InvalidResponseError: The file is longer than ``max_bytes``, or arrived incomplete.
-            InvalidParameterError: ``file_path`` leads out of the job.
+            InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
         """
-        async with self._open().http.stream(self._file_address(job_id, file_path)) as response:
-            return await read_response(response, file_path, max_bytes)
+        address = self._file_address(job_id, file_path)
+        http = self._open().http
+        with operation("download", job_id=job_id) as under_way:
+            async with deadline(timeout, f"Reading {file_path}"):
+                content = await _whole(http, address, file_path, max_bytes)
+                under_way.transferred = len(content)
+                return content
+
+    @contextlib.asynccontextmanager
+    async def open_job_file(self, job_id: str, file_path: str) -> AsyncGenerator[JobFileStream]:
+        """A file of a job as a stream of chunks, for whoever wants to keep it nowhere or elsewhere.
+
+            async with client.open_job_file(job_id, "output/video.ts") as stream:
+                async for chunk in stream: ...
+
+        It takes one of the client's connections as long as it is open. Beginning is retried like any read; a
+        stream that breaks off is not.
+
+        Args:
+            job_id: The job.
+            file_path: Its path below the job.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+            JobFileNotFoundError: The job has no such file.
+            InvalidParameterError: ``file_path`` leads out of the job.
+            InvalidResponseError: While reading: the file ended before its announced length.
+            ServerUnavailableError: The server could not be reached, or, while reading, the connection broke.
+        """
+        address = self._file_address(job_id, file_path)
+        http = self._open().http
+        with operation("download", job_id=job_id) as under_way:
+            async with contextlib.AsyncExitStack() as stack:
+                stream = JobFileStream(file_path, await _first_answer(stack, http, address))
+                try:
+                    yield stream
+                finally:
+                    under_way.transferred = stream.received
+                    await stream.aclose()
 
     async def download_job_files(
         self,
@@ -95,11 +179,13 @@ class JobFiles(ABC):
         *,
         relative_to: str = "",
         concurrency: int | None = None,
+        on_progress: Callable[[FilesProgress], None] | None = None,
+        overwrite: bool = True,
     ) -> list[Path]:
         """Download files of a job into a folder, several at a time: all of them, or none.
 
-        Nothing appears in the folder before every file is there whole; until then they are kept in a hidden
-        folder inside it. Files that were there before are replaced.
+        Nothing appears in the folder before every file has arrived whole; until then they are kept in a
+        hidden folder inside it.
 
         Args:
             job_id: The job.
@@ -108,12 +194,17 @@ class JobFiles(ABC):
             relative_to: The folder of the job below which files keep their folders: by default the job
                 itself, so that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
             concurrency: How many at a time, 1 to the config's ``pool_maxsize``; by default 8 or that.
+            on_progress: Called with the state of the file that went on and of the whole.
+            overwrite: Replace files that are there. Default True.
 
         Returns:
             Where the files are, each once, in the order of ``files``.
 
         Raises:
-            JobFilesError: Some could not be downloaded; it names each of them, and none is kept.
+            JobFilesError: Some could not be downloaded or put into place; it names each of them. Those that
+                could not be downloaded leave the folder as it was.
+            DestinationExistsError: A file is there, and ``overwrite`` is off; nothing was downloaded.
+            FileWriteError: A folder is where a file belongs; nothing was downloaded.
             InvalidParameterError: A path leads out of the folder, or is not below ``relative_to``.
         """
         if concurrency is None:
@@ -122,10 +213,15 @@ class JobFiles(ABC):
         targets = {file: _target(file, relative_to) for file in files}
         folder = Path(dest_dir)
         staging = folder / f".{secrets.token_hex(8)}.part"
+        report = FilesReporter(on_progress, targets)
 
         async def fetch(file: str) -> Path:
-            return await self.download_job_file(job_id, file, staging / targets[file])
+            place = staging / targets[file]
+            path = await self.download_job_file(job_id, file, place, on_progress=report.of(file))
+            report.complete(file)
+            return path
 
+        await in_thread(_check_places, folder, targets.values(), overwrite=overwrite)
         try:
             async with contextlib.aclosing(
                 map_concurrently(fetch, targets, concurrency=concurrency)
@@ -133,9 +229,11 @@ class JobFiles(ABC):
                 failures = {
                     file: outcome async for file, outcome in outcomes if isinstance(outcome, Exception)
                 }
+            if not failures:
+                failures = await in_thread(_move_all, staging, folder, targets)
             if failures:
                 raise JobFilesError.of(job_id, failures)
-            return await in_thread(_move_all, staging, folder, tuple(targets.values()))
+            return [folder / target for target in targets.values()]
         finally:
             await in_thread(shutil.rmtree, staging, ignore_errors=True)
 
@@ -144,6 +242,22 @@ class JobFiles(ABC):
             # An HTTP client resolves dots, and so would ask for something that is no file of this job.
             raise InvalidParameterError(f"{file_path!r} is not a path below a job")
         return f"{self.config.job_path(job_id)}/files/{quote(file_path)}"
+
+
+async def _first_answer(stack: contextlib.AsyncExitStack, http: HTTPService, address: str) -> httpx.Response:
+    """The answer of the first attempt that has one, open until the stack is closed."""
+    async for attempt in http.retrying(can_repeat):
+        with attempt:
+            return await stack.enter_async_context(http.stream(address, headers=PLAIN))
+    raise AssertionError  # tenacity re-raises the last error
+
+
+async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int) -> bytes:
+    async for attempt in http.retrying(can_repeat):
+        with attempt:
+            async with http.stream(address, headers=PLAIN) as response:
+                return await read_response(response, file_path, max_bytes)
+    raise AssertionError  # tenacity re-raises the last error
 
 
 def _target(file: str, relative_to: str) -> PurePosixPath:
@@ -157,21 +271,31 @@ def _target(file: str, relative_to: str) -> PurePosixPath:
     return target
 
 
-def _move_all(staging: Path, folder: Path, targets: Collection[PurePosixPath]) -> list[Path]:
-    """Move files to where they belong; on a failure those already moved are removed again."""
-    root = folder.resolve()
-    for parent in {folder / target.parent for target in targets}:
-        if not parent.resolve().is_relative_to(root):
-            raise InvalidParameterError(f"{parent}: a link leads out of {folder}")
-    moved: list[Path] = []
-    try:
-        for target in targets:
-            path = folder / target
-            path.parent.mkdir(parents=True, exist_ok=True)
-            (staging / target).replace(path)
-            moved.append(path)
-    except OSError:
-        for path in moved:
-            path.unlink(missing_ok=True)
-        raise
-    return moved
+def _check_places(folder: Path, targets: Collection[PurePosixPath], *, overwrite: bool) -> None:
+    """Find out before anything is downloaded whether it could be put into place."""
+    _check_links(folder, targets)
+    for target in targets:
+        check_place(folder / target, overwrite=overwrite)
+
+
+def _check_links(folder: Path, targets: Collection[PurePosixPath]) -> None:
+    with writing(folder):
+        root = folder.resolve()
+        for parent in {folder / target.parent for target in targets}:
+            if not parent.resolve().is_relative_to(root):
+                raise InvalidParameterError(f"{parent}: a link leads out of {folder}")
+
+
+def _move_all(staging: Path, folder: Path, targets: dict[str, PurePosixPath]) -> dict[str, Exception]:
+    """Move files to where they belong, each atomically; those for which that failed, with the reason."""
+    _check_links(folder, targets.values())
+    failures: dict[str, Exception] = {}
+    for file, target in targets.items():
+        path = folder / target
+        try:
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (staging / target).replace(path)
+        except FileWriteError as exc:
+            failures[file] = exc
+    return failures

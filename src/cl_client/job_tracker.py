@@ -21,6 +21,7 @@ from cl_client.exceptions import (
     JobNotFoundError,
     PermissionDeniedError,
 )
+from cl_client.log import get_logger
 from cl_client.models import JobResponse, JobStatus
 from cl_client.read_queue import ReadQueue, ReadReason
 from cl_client.subscriptions import Subscription
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from cl_client.models import JobEvent, TaskOutput
     from cl_client.plugins.base import JobCallback
 
-logger = logging.getLogger("cl_client.jobs")
+logger = get_logger("cl_client.jobs")
 
 _RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
 _ENDED_RANK = 2

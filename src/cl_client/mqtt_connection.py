@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 import secrets
 import threading
@@ -23,11 +22,13 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from pydantic import SecretStr
 
 from cl_client.exceptions import ComputeClientError
+from cl_client.log import get_logger
 from cl_client.mqtt_inbox import Inbox, News
-from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
-from cl_client.tls import SelfClosingSSLSocket
+from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTCredentials, MQTTMessage
+from cl_client.tls import SelfClosingSSLSocket, certificate_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from cl_client.mqtt_address import BrokerAddress
 
-logger = logging.getLogger("cl_client.mqtt")
+logger = get_logger("cl_client.mqtt")
 
 QOS = 1
 
@@ -257,7 +258,9 @@ class MQTTConnection:
             self._report(str(exc))
             return attempt
         except (OSError, ValueError) as exc:
-            self._report(f"cannot connect: {exc}")
+            problem = certificate_problem(exc)
+            reason = exc if problem is None else f"the certificate is not to be trusted: {problem}"
+            self._report(f"cannot connect: {reason}")
             return attempt
         try:
             self._serve(client, attempt)
@@ -310,8 +313,19 @@ class MQTTConnection:
     def _client_for(self, attempt: _Attempt) -> paho.Client:
         """The paho client of the current protocol, kept over reconnects so that its session lives on."""
         self._attempt = attempt
-        if self._paho is not None:
-            return self._paho
+        client = self._paho or self._new_client()
+        credentials = self._credentials()
+        if credentials is not None:
+            client.username_pw_set(credentials.username, credentials.password.get_secret_value() or None)
+        self._paho = client
+        return client
+
+    def _credentials(self) -> MQTTCredentials | None:
+        if self.address.username is None:
+            return self._options.credentials()
+        return MQTTCredentials(self.address.username, self.address.password or SecretStr(""))
+
+    def _new_client(self) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
@@ -319,10 +333,6 @@ class MQTTConnection:
             transport="websockets" if self.address.websocket else "tcp",
         )
         client.connect_timeout = self._options.connect_timeout
-        username = self.address.username or self._options.username
-        password = self.address.password or self._options.password
-        if username:
-            client.username_pw_set(username, password.get_secret_value() if password else None)
         if self.address.tls:
             context = self._options.make_ssl_context()
             context.sslsocket_class = SelfClosingSSLSocket
@@ -335,7 +345,6 @@ class MQTTConnection:
         client.on_publish = self._on_publish
         # With this hook set, paho never writes to the socket on the caller's thread.
         client.on_socket_register_write = _leave_writing_to_the_thread
-        self._paho = client
         return client
 
     def _on_connect(

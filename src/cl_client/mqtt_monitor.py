@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import ValidationError
 
+from cl_client.log import get_logger
 from cl_client.models import JobEvent, WorkerCapability
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.mqtt_connection import MQTTConnection
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
     from cl_client.job_tracker import JobTracker
     from cl_client.models import TaskOutput
-    from cl_client.mqtt_types import MQTTMessage
+    from cl_client.mqtt_types import MQTTCredentials, MQTTMessage
     from cl_client.plugins.base import JobCallback
 
-logger = logging.getLogger("cl_client.mqtt")
+logger = get_logger("cl_client.mqtt")
 
 WorkerCallback: TypeAlias = Callable[[dict[str, WorkerCapability]], Awaitable[None] | None]
 """Given all workers that are present, by id, whenever one comes, goes, or turns busy or idle."""
@@ -43,6 +44,7 @@ class MQTTJobMonitor:
         config: Broker, topics and limits.
         tracker: Who is told about jobs.
         make_ssl_context: For brokers behind TLS; called in the connection's own thread.
+        credentials: For the broker, where its URL has none; called in the connection's own thread.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class MQTTJobMonitor:
         config: ComputeClientConfig,
         tracker: JobTracker,
         make_ssl_context: Callable[[], ssl.SSLContext],
+        credentials: Callable[[], MQTTCredentials | None] = lambda: None,
     ) -> None:
         self._config = config
         self._tracker = tracker
@@ -69,8 +72,7 @@ class MQTTJobMonitor:
                 on_overflow=tracker.reconcile,
                 options=ConnectionOptions(
                     connect_timeout=config.mqtt_connect_timeout,
-                    username=config.mqtt_username,
-                    password=config.mqtt_password,
+                    credentials=credentials,
                     make_ssl_context=make_ssl_context,
                 ),
             )

@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
+@dataclass(frozen=True, slots=True)
+class MQTTCredentials:
+    """What a broker is shown; the repr does not show the password.
+
+    Attributes:
+        username: The user's name.
+        password: The password, or a token that the broker takes as one.
+    """
+
+    username: str
+    password: SecretStr
+
+
 class MQTTMessage(NamedTuple):
     """A message as it came."""
 
@@ -45,8 +58,9 @@ class ConnectionOptions:
         refused_pause: The pause after the broker refused the credentials.
         session_expiry: How long an MQTT 5 broker keeps messages for a client that is away.
         queue_limit: Messages that may wait for the loop; above it see `MQTTConnection`.
-        username: Name of the user, where the address has none.
-        password: The user's password, where the address has none.
+        credentials: User name and password, where the address has none; called in the connection's thread
+            for each connection, so that a token can be a new one. May block and may raise what this
+            library raises.
         make_ssl_context: For ``mqtts`` and ``wss``; called in the connection's thread, as it reads files.
     """
 
@@ -57,6 +71,5 @@ class ConnectionOptions:
     refused_pause: float = 300.0
     session_expiry: int = 300
     queue_limit: int = 20_000
-    username: str | None = None
-    password: SecretStr | None = None
+    credentials: Callable[[], MQTTCredentials | None] = lambda: None
     make_ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context

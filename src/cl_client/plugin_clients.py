@@ -10,6 +10,7 @@ from cl_client.job_files import JobFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from cl_client.models import JobResponse, TaskOutput, TaskParams
     from cl_client.plugins.base import BasePluginClient, SubmitOptions
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from cl_client.plugins.hls_streaming import HlsStreamingClient
     from cl_client.plugins.image_conversion import ImageConversionClient
     from cl_client.plugins.media_thumbnail import MediaThumbnailClient
-    from cl_client.transfers import FileSource
+    from cl_client.transfers import FileSource, FilesProgress
 
 PluginT = TypeVar("PluginT")
 
@@ -65,6 +66,45 @@ class PluginClients(JobFiles):
 
             return self._made(plugin_class(plugin))
         return self._made(plugin)
+
+    async def download_job_outputs(
+        self,
+        job: JobResponse,
+        dest_dir: Path | str,
+        *,
+        concurrency: int | None = None,
+        on_progress: Callable[[FilesProgress], None] | None = None,
+        overwrite: bool = True,
+    ) -> list[Path]:
+        """Download everything that a completed job of its task is known to leave: all of it, or nothing.
+
+        Files keep their folders: ``output/face_detection.json``, ``faces/face_0.png``.
+
+        Args:
+            job: The job, of any task.
+            dest_dir: The folder, made if it is missing.
+            concurrency: How many at a time, 1 to the config's ``pool_maxsize``; by default 8 or that.
+            on_progress: Called with the state of the file that went on and of the whole.
+            overwrite: Replace files that are there. Default True.
+
+        Returns:
+            Where the files are, the job's result first.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            InvalidResponseError: The server names a path that leads out of the job.
+            JobFilesError: Some could not be downloaded; it names each of them.
+        """
+        files = await self.plugin(job.task_type).output_files(job)
+        return await self.download_job_files(
+            job.job_id,
+            files,
+            dest_dir,
+            concurrency=concurrency,
+            on_progress=on_progress,
+            overwrite=overwrite,
+        )
 
     @cached_property
     def _clients(self) -> dict[object, object]:

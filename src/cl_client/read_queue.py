@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cl_client.log import get_logger
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-logger = logging.getLogger("cl_client.jobs")
+logger = get_logger("cl_client.jobs")
 
 
 class ReadReason(StrEnum):

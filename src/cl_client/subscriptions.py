@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from cl_client.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from cl_client.models import JobResponse, TaskOutput
     from cl_client.plugins.base import JobCallback
 
-logger = logging.getLogger("cl_client.callbacks")
+logger = get_logger("cl_client.callbacks")
 
 NewsT = TypeVar("NewsT")
 

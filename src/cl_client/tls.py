@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from cl_client.exceptions import ConfigurationError
+from cl_client.log import get_logger
 
 if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
+
+
+logger = get_logger("cl_client.tls")
 
 
 def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
@@ -23,6 +27,13 @@ def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=config.ca_file)
     except (OSError, ValueError) as exc:
         raise ConfigurationError(f"ca_file: {config.ca_file} holds no PEM certificates: {exc}") from exc
+    if config.insecure_skip_verify:
+        logger.warning(
+            "insecure_skip_verify is on: certificates are not checked, and whoever is on the way can read "
+            "and change everything; name the server's authority in ca_file instead"
+        )
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     if config.client_cert_file is not None:
         try:
             context.load_cert_chain(config.client_cert_file, config.client_key_file)
@@ -33,6 +44,16 @@ def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
                 f"in PEM format: {exc}"
             ) from exc
     return context
+
+
+def certificate_problem(error: BaseException) -> str | None:
+    """Why a peer's certificate was refused, if that is what is behind an error."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return seen.verify_message
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 class SelfClosingSSLSocket(ssl.SSLSocket):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from cl_client.log import get_logger
+
 if TYPE_CHECKING:
     from cl_client.models import WorkerCapability
 
-logger = logging.getLogger("cl_client.workers")
+logger = get_logger("cl_client.workers")
 
 # Announcements of a worker and of the jobs that it runs travel on two connections.
 _REORDERING = 0.5

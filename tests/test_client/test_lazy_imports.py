@@ -27,6 +27,15 @@ def test_making_a_client_loads_no_plugin_and_needs_no_loop(run_python: Callable[
     assert run_python(code).splitlines() == ["[]", "1"]
 
 
+def test_providers_and_sessions_load_no_keyring_before_they_need_it(run_python: Callable[[str], str]) -> None:
+    code = (
+        "import sys; from cl_client import AuthClient, PasswordAuthProvider, Session, TokenStore; "
+        "PasswordAuthProvider('http://server', 'me', 'pw'); AuthClient('http://server'); TokenStore(); "
+        "print([m for m in ('keyring', 'jwt', 'cryptography', 'platformdirs') if m in sys.modules])"
+    )
+    assert run_python(code) == "[]"
+
+
 def test_a_plugin_is_made_once() -> None:
     client = cl_client.ComputeClient()
     for name, spec in plugins.PLUGINS.items():

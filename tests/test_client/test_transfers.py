@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, BinaryIO, cast
 
+import psutil
 import pytest
 
-from cl_client.exceptions import InvalidParameterError
-from cl_client.transfers import MultipartUpload, base_name
+from cl_client.exceptions import InvalidParameterError, UploadNotRepeatableError
+from cl_client.transfers import UploadStream, base_name
+from cl_client.transfers.multipart import MultipartUpload
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable
     from pathlib import Path
 
 
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
         ("a\nb\0.jpg", "ab.jpg"),
         ("फूल.jpg", "फूल.jpg"),
         ("x" * 300 + ".jpg", "x" * 196 + ".jpg"),
+        ("फू" * 100 + ".jpg", "फू" * 32 + "फ.jpg"),
+        ("x." + "y" * 300, "x." + "y" * 198),
     ],
 )
 def test_only_a_bare_name_goes_over_the_wire(name: str, bare: str) -> None:
@@ -38,38 +44,144 @@ async def body(upload: MultipartUpload) -> bytes:
 async def test_the_length_is_known_and_the_body_can_be_sent_again(tmp_path: Path) -> None:
     path = tmp_path / 'with "quotes".jpg'
     path.write_bytes(b"x" * 3_000_000)
-    upload = await MultipartUpload.open({"priority": "5"}, path)
-    first, second = await body(upload), await body(upload)
+    told: list[tuple[int, int | None]] = []
+    async with MultipartUpload.opened(
+        {"priority": "5"}, path, lambda done, total: told.append((done, total))
+    ) as upload:
+        first, second = await body(upload), await body(upload)
     assert first == second
     assert len(first) == int(upload.headers["Content-Length"])
     assert b'filename="with %22quotes%22.jpg"\r\nContent-Type: image/jpeg' in first
+    assert told == [(done, 3_000_000) for done in (1 << 20, 2 << 20, 3_000_000)] * 2
 
 
 async def test_an_open_file_is_read_from_where_it_stands_and_left_open() -> None:
     file = io.BytesIO(b"skipped content")
     file.seek(8)
-    upload = await MultipartUpload.open({}, file)
-    assert b"\r\n\r\ncontent\r\n" in await body(upload)
+    async with MultipartUpload.opened({}, file) as upload:
+        for _ in range(2):
+            assert b"\r\n\r\ncontent\r\n" in await body(upload)
     assert not file.closed
+
+
+async def test_a_file_opened_here_is_closed_also_when_its_sending_stops_half_way(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"x" * 3_000_000)
+    async with MultipartUpload.opened({}, path) as upload:
+        blocks = aiter(upload)
+        assert [len(await anext(blocks)) for _ in range(2)][1] == 1 << 20
+    assert str(path) not in {file.path for file in psutil.Process().open_files()}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("photo.heic", b"whatever", b"image/heic"),
+        ("photo", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(100), b"image/jpeg"),
+        ("photo.part", b"\x89PNG\r\n\x1a\n" + bytes(100), b"image/png"),
+        ("photo", b"nothing that is known", b"application/octet-stream"),
+    ],
+)
+async def test_the_type_is_told_by_the_name_or_else_by_the_content(
+    tmp_path: Path, name: str, content: bytes, kind: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    async with MultipartUpload.opened({}, path) as upload:
+        assert b"\r\nContent-Type: " + kind + b"\r\n" in await body(upload)
 
 
 async def test_unusable_files_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     empty = tmp_path / "empty.jpg"
     empty.touch()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    as_text = empty.open(encoding="utf-8")
     for source, reason in (
-        (tmp_path / "missing.jpg", "cannot be read"),
-        (str(tmp_path), "folder"),
-        (empty, "empty"),
+        (tmp_path / "missing.jpg", "cannot be read: No such file"),
+        (str(tmp_path), r"^'[^']*' is a folder"),
+        (tmp_path / ("x" * 300), "cannot be read: File name too long"),
+        (tmp_path / "nul\0", "cannot be read: embedded null"),
+        (empty, r"empty\.jpg: the file is empty"),
+        (pipe, "no regular file"),
         (b"", "empty"),
+        (cast("BinaryIO", as_text), "mode 'rb'"),
+        (cast("BinaryIO", io.StringIO("text")), "mode 'rb'"),
+        (cast("BinaryIO", 7), "no open binary file"),
+        (UploadStream(chunks(), "a.jpg"), "empty"),
+        (UploadStream(chunks(b""), "a.jpg"), "empty"),
+        (UploadStream(chunks(b"x"), "a.jpg", size=0), "empty"),
+        (UploadStream(cast("AsyncIterable[bytes]", chunks(cast("bytes", "x"))), "a.jpg"), "a chunk is str"),
     ):
         with pytest.raises(InvalidParameterError, match=reason):
-            await MultipartUpload.open({}, source)
+            async with MultipartUpload.opened({}, source):
+                pass
+    as_text.close()
 
 
-async def test_a_file_that_shrinks_is_noticed(tmp_path: Path) -> None:
+async def chunks(*parts: bytes) -> AsyncGenerator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def test_a_stream_of_unknown_length() -> None:
+    source = UploadStream(chunks(b"", b"abc", b"", b"def"), "../a.jpg")
+    async with MultipartUpload.opened({}, source) as upload:
+        assert upload.headers["Transfer-Encoding"] == "chunked"
+        assert b'filename="a.jpg"' in (sent := await body(upload))
+        assert b"\r\n\r\nabcdef\r\n" in sent
+        with pytest.raises(UploadNotRepeatableError, match="a function that makes the stream"):
+            await body(upload)
+
+
+async def test_a_stream_that_can_be_made_again() -> None:
+    source = UploadStream(lambda: chunks(b"abc", b"def"), "a.jpg", size=6)
+    async with MultipartUpload.opened({}, source) as upload:
+        first, second = await body(upload), await body(upload)
+    assert first == second
+    assert len(first) == int(upload.headers["Content-Length"])
+
+
+@pytest.mark.parametrize(("size", "reason"), [(5, "has more"), (7, "has only 6")])
+async def test_a_stream_that_is_not_as_long_as_announced(size: int, reason: str) -> None:
+    async with MultipartUpload.opened({}, UploadStream(chunks(b"abc", b"def"), "a", size)) as upload:
+        with pytest.raises(InvalidParameterError, match=reason):
+            await body(upload)
+
+
+async def test_a_pipe_is_sent_as_a_stream() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as end:
+        end.write(b"from a pipe")
+    with os.fdopen(reading, "rb") as file:
+        async with MultipartUpload.opened({}, file) as upload:
+            assert b"\r\n\r\nfrom a pipe\r\n" in await body(upload)
+
+
+@pytest.mark.parametrize("content", [b"x" * 10, b"y" * 100, b"x" * 200])
+async def test_a_file_that_changes_is_noticed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"x" * 100)
-    upload = await MultipartUpload.open({}, path)
-    path.write_bytes(b"x" * 10)
-    with pytest.raises(InvalidParameterError, match="shrank"):
-        await body(upload)
+    async with MultipartUpload.opened({}, path) as upload:
+        path.write_bytes(content)
+        os.utime(path, (1, 1))  # two writes may fall into one tick of the clock
+        with pytest.raises(InvalidParameterError, match="changed while it was sent"):
+            await body(upload)
+
+
+async def test_a_file_that_goes_away_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"x" * 100)
+    async with MultipartUpload.opened({}, path) as upload:
+        path.unlink()
+        with pytest.raises(InvalidParameterError, match="cannot be read any more"):
+            await body(upload)
+
+
+async def test_a_progress_callback_that_raises_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_done: int, _total: int | None) -> None:
+        raise RuntimeError("of the caller")
+
+    async with MultipartUpload.opened({}, b"x" * 3_000_000, fail) as upload:
+        assert len(await body(upload)) > 3_000_000
+    assert caplog.text.count("progress callback raised") == 1

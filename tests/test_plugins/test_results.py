@@ -41,6 +41,24 @@ async def test_a_result_is_read_and_downloaded(writing_client: ComputeClient, tm
     assert path.read_bytes() == b"jpeg"
 
 
+async def test_everything_a_job_leaves_is_downloaded(writing_client: ComputeClient, tmp_path: Path) -> None:
+    box: JSONObject = {"x1": 0.1, "y1": 0.1, "x2": 0.2, "y2": 0.2}
+    faces: list[JsonValue] = [
+        {"bbox": box, "confidence": 0.9, "file_path": f"faces/face_{n}.png"} for n in range(2)
+    ]
+    left = {"output/face_detection.json": b"{}", "faces/face_0.png": b"0", "faces/face_1.png": b"1"}
+    detected = await writing_client.face_detection.detect(script(left, {"faces": faces}), wait=True)
+    paths = await writing_client.download_job_outputs(detected, tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [*left]
+    oddly_named = {"output/dino_embedding.nb.npy": b"A", "output/dino_embedding.npy": b"later"}
+    embedded = await writing_client.dino_embedding.embed_image(script(oddly_named), wait=True)
+    (path,) = await writing_client.download_job_outputs(embedded, tmp_path)
+    assert path.name in {"dino_embedding.nb.npy", "dino_embedding.npy"}
+    running = await writing_client.hash.compute(script({}))
+    with pytest.raises(JobNotFinishedError):
+        await writing_client.download_job_outputs(running, tmp_path)
+
+
 async def test_a_converted_picture(writing_client: ComputeClient) -> None:
     content = script({"output/converted_file.webp": b"webp"})
     job = await writing_client.image_conversion.convert(content, "webp", wait=True)

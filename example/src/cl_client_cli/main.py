@@ -90,6 +90,30 @@ def server(
     generation: Annotated[
         Literal["A", "B", "C"], typer.Option(help="Which CL Server to behave like; C is the newest.")
     ] = "C",
+    auth: Annotated[
+        bool,
+        typer.Option(
+            "--auth",
+            help="Run an auth service, and demand tokens. Its first user is admin, with the password of the "
+            "variable CL_CLIENT_ADMIN_PASSWORD, or else admin.",
+        ),
+    ] = False,
+    auth_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The auth service's port; 0 for a free one.")
+    ] = 8000,
+    mqtt_auth: Annotated[
+        bool, typer.Option("--mqtt-auth", help="Let the server's own broker demand a user name and a token.")
+    ] = False,
+    tls_cert: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="The server's certificate, in PEM format.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="The certificate's private key, in PEM format.")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Authorities whose certificates clients must show."),
+    ] = None,
 ) -> None:
     """Run a local compute server until Ctrl-C."""
     from cl_client_cli.server import run_server
@@ -102,6 +126,12 @@ def server(
         data_dir=data_dir,
         workers=workers,
         generation=generation,
+        auth=auth,
+        auth_port=auth_port,
+        mqtt_auth=mqtt_auth,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
     )
     raise typer.Exit(code)
 

@@ -4,46 +4,36 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import parse_qsl
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
 
-from cl_client.local.forms import validation_faults
+from cl_client.local.auth.form_fields import Form, read_form
 from cl_client.local.job_folders import OutsideJobFolderError
 from cl_client.local.store import StoredJob  # noqa: TC001 - FastAPI reads the annotations
 from cl_client.models import JSONObject  # noqa: TC001 - FastAPI reads the annotations
 
 if TYPE_CHECKING:
+    from cl_client.local.auth.guard import Guard
     from cl_client.local.service import JobService
 
 _OCTET_STREAM = "application/octet-stream"
-_CLIENT_CLOSED_REQUEST = 499
-"""nginx's number for a request whose client went away; nobody is there to read it."""
 
 
-class _GuestModeForm(BaseModel):
+class _GuestModeForm(Form):
     guest_mode: bool
 
 
-def create_app(service: JobService) -> FastAPI:
-    """The application around a service."""
+def create_app(service: JobService, guard: Guard) -> FastAPI:
+    """The application around a service, open to whom the guard lets in."""
     app = FastAPI(title="Task Server", version="v1", openapi_url=None)
-    app.add_exception_handler(ClientDisconnect, _client_went_away)
     _add_status_routes(app, service)
-    _add_job_routes(app, service)
-    _add_file_route(app, service)
-    _add_admin_routes(app, service)
+    _add_job_routes(app, service, guard)
+    _add_file_route(app, service, guard)
+    _add_admin_routes(app, service, guard)
     if service.settings.dialect.guest_mode_path is not None:
-        _add_guest_mode_routes(app, service, service.settings.dialect.guest_mode_path)
+        _add_guest_mode_routes(app, service, guard, service.settings.dialect.guest_mode_path)
     return app
-
-
-async def _client_went_away(_request: Request, _exc: Exception) -> Response:
-    return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
 def _add_status_routes(app: FastAPI, service: JobService) -> None:
@@ -67,27 +57,35 @@ def _add_status_routes(app: FastAPI, service: JobService) -> None:
         return service.capabilities()
 
 
-def _add_job_routes(app: FastAPI, service: JobService) -> None:
-    @app.post("/jobs/{task_type}")
-    async def create_job(task_type: str, request: Request) -> JSONObject:
+def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
+    async def known_task(task_type: str) -> None:
         if task_type not in service.tasks:
             # Real servers have one route per task, and this path otherwise only for reading and deleting.
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, DELETE"})
+
+    users_only = [Depends(guard.job_user)]
+
+    @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only])
+    async def create_job(task_type: str, request: Request) -> JSONObject:
         job = await service.submit(task_type, request)
         return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}
 
-    @app.get("/jobs/{job_id}")
+    @app.get("/jobs/{job_id}", dependencies=users_only)
     async def get_job(job_id: str) -> StoredJob:
         return await _known_job(service, job_id)
 
-    @app.delete("/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT)
+    @app.delete("/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=users_only)
     async def delete_job(job_id: str) -> None:
         if not await service.delete(job_id):
             raise _no_such_job(job_id)
 
 
-def _add_file_route(app: FastAPI, service: JobService) -> None:
-    @app.get("/jobs/{job_id}/files/{file_path:path}", response_class=FileResponse)
+def _add_file_route(app: FastAPI, service: JobService, guard: Guard) -> None:
+    @app.get(
+        "/jobs/{job_id}/files/{file_path:path}",
+        response_class=FileResponse,
+        dependencies=[Depends(guard.job_user)],
+    )
     async def get_job_file(job_id: str, file_path: str) -> FileResponse:
         await _known_job(service, job_id)
         try:
@@ -112,27 +110,26 @@ def _no_such_job(job_id: str) -> HTTPException:
     return HTTPException(HTTPStatus.NOT_FOUND, f"Job {job_id} not found")
 
 
-def _add_admin_routes(app: FastAPI, service: JobService) -> None:
-    @app.get("/admin/jobs/storage/size")
+def _add_admin_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
+    admins_only = [Depends(guard.admin)]
+
+    @app.get("/admin/jobs/storage/size", dependencies=admins_only)
     async def storage_size() -> JSONObject:
         return await service.storage()
 
-    @app.delete("/admin/jobs/cleanup")
+    @app.delete("/admin/jobs/cleanup", dependencies=admins_only)
     async def cleanup(days: Annotated[int, Query(ge=0)] = 7) -> JSONObject:
         return await service.cleanup(days)
 
 
-def _add_guest_mode_routes(app: FastAPI, service: JobService, path: str) -> None:
-    @app.get(path)
+def _add_guest_mode_routes(app: FastAPI, service: JobService, guard: Guard, path: str) -> None:
+    @app.get(path, dependencies=[Depends(guard.admin)])
     async def read_guest_mode() -> JSONObject:
         return service.guest_mode.as_json()
 
     @app.put(f"{path}/guest-mode")
     async def write_guest_mode(request: Request) -> JSONObject:
-        fields = dict(parse_qsl((await request.body()).decode(errors="replace")))
-        try:
-            form = _GuestModeForm.model_validate(fields)
-        except ValidationError as exc:
-            raise RequestValidationError(list(validation_faults(exc))) from exc
-        service.guest_mode.set(enabled=form.guest_mode)
+        claims = await guard.admin(request)
+        form = await read_form(request, _GuestModeForm)
+        service.guest_mode.set(enabled=form.guest_mode, user_id=claims.user_id if claims else None)
         return service.guest_mode.as_json()

@@ -6,59 +6,77 @@ import asyncio
 import logging
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import uvicorn
-from typing_extensions import override
+from pydantic import SecretStr
 
 from cl_client.local.announcer import Announcer
 from cl_client.local.app import create_app
+from cl_client.local.auth.app import create_auth_app
+from cl_client.local.auth.guard import Guard
+from cl_client.local.auth.service import AuthService
+from cl_client.local.auth.tokens import Claims
 from cl_client.local.broker import EmbeddedBroker
+from cl_client.local.http_server import start_http
 from cl_client.local.job_folders import JobFolders
 from cl_client.local.listener import bind_listener, url_of
 from cl_client.local.quiet_logging import quiet_libraries
+from cl_client.local.server_tls import load_tls
 from cl_client.local.service import JobService
 from cl_client.local.store import JobStore
 from cl_client.local.workers import Worker, WorkerPool
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.mqtt_connection import MQTTConnection
+from cl_client.mqtt_types import ConnectionOptions, MQTTCredentials
+from cl_client.threads import in_thread
 
 if TYPE_CHECKING:
-    import socket
+    import ssl
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from fastapi import FastAPI
-
+    from cl_client.local.auth.tokens import TokenAuthority
+    from cl_client.local.server_tls import TLSContexts
     from cl_client.local.settings import LocalServerSettings
 
 logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 2.0
 _FLUSH_SECONDS = 5.0
-_OPEN_REQUESTS_SECONDS = 2
+_OWN_USER = "local-server"
+_OWN_TOKEN_SECONDS = 10 * 365 * 24 * 60 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Where a running server is reached."""
+class RunningAuth:
+    """A running auth service, and where it is reached."""
+
+    url: str
+    service: AuthService
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where a running server is reached, and its auth service if it has one."""
 
     base_url: str
     mqtt_url: str
+    auth: RunningAuth | None
 
 
 @asynccontextmanager
-async def running_server(settings: LocalServerSettings, data_dir: Path) -> AsyncGenerator[Endpoints]:
+async def running_server(settings: LocalServerSettings, data_dir: Path) -> AsyncGenerator[RunningServer]:
     """A server that accepts jobs while the context is open.
 
     Raises:
         OSError: A port is taken, or another server works with the data folder.
+        ConfigurationError: The files for TLS, or the data folder's key for tokens, cannot be used.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(quiet_libraries())
         listener = stack.enter_context(bind_listener(settings.host, settings.port, "HTTP server"))
-        mqtt_url = settings.mqtt_url or await _start_broker(stack, settings)
+        tls = None if settings.tls is None else await in_thread(load_tls, settings.tls)
         folders = JobFolders(data_dir)
         await asyncio.to_thread(folders.prepare)
         store = await JobStore.open(data_dir / "jobs.sqlite3")
@@ -66,7 +84,13 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         requeued = await store.requeue_interrupted()
         if requeued:
             logger.info("%d jobs were interrupted by the end of the last server; they run again", requeued)
-        connection = await _connect(stack, mqtt_url)
+        http_tls = None if tls is None else tls.http
+        auth = await _start_auth(stack, settings, data_dir, http_tls)
+        tokens = None if auth is None else auth.service.tokens
+        mqtt_url, options = settings.mqtt_url, ConnectionOptions()
+        if mqtt_url is None:
+            mqtt_url, options = await _start_broker(stack, settings, tls, tokens)
+        connection = await _connect(stack, mqtt_url, options)
         announcer = Announcer(
             connection,
             settings.dialect,
@@ -76,22 +100,56 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         pool = _worker_pool(settings, store, announcer, folders.jobs)
         pool.start()
         stack.push_async_callback(pool.stop)
-        await _start_http(stack, create_app(JobService(settings, store, folders, pool, announcer)), listener)
-        yield Endpoints(base_url=url_of("http", listener), mqtt_url=mqtt_url)
+        service = JobService(settings, store, folders, pool, announcer)
+        app = create_app(service, Guard(tokens, service.guest_mode))
+        base_url = await start_http(stack, app, listener, http_tls)
+        yield RunningServer(base_url, mqtt_url, auth)
 
 
-async def _start_broker(stack: AsyncExitStack, settings: LocalServerSettings) -> str:
-    """Start the embedded broker; its URL."""
+async def _start_auth(
+    stack: AsyncExitStack, settings: LocalServerSettings, data_dir: Path, tls: ssl.SSLContext | None
+) -> RunningAuth | None:
+    """Start the auth service, if there is to be one."""
+    if settings.auth is None:
+        return None
+    listener = stack.enter_context(bind_listener(settings.host, settings.auth.port, "auth service"))
+    service = await stack.enter_async_context(
+        AuthService.open(data_dir / "auth", settings.auth, settings.dialect.user_claim)
+    )
+    return RunningAuth(await start_http(stack, create_auth_app(service), listener, tls), service)
+
+
+async def _start_broker(
+    stack: AsyncExitStack,
+    settings: LocalServerSettings,
+    tls: TLSContexts | None,
+    tokens: TokenAuthority | None,
+) -> tuple[str, ConnectionOptions]:
+    """Start the embedded broker; its URL, and how the server itself connects to it."""
     listener = stack.enter_context(bind_listener(settings.host, settings.mqtt_port, "MQTT broker"))
-    broker = EmbeddedBroker(listener)
+    checks = tokens if settings.mqtt_auth else None
+    broker = EmbeddedBroker(
+        listener,
+        tls=None if tls is None else tls.mqtt,
+        accepts_password=None if checks is None else checks.accepts,
+    )
     await broker.start()
     stack.push_async_callback(broker.stop)
-    return url_of("mqtt", listener)
+    options = ConnectionOptions()
+    if tls is not None:
+        options = replace(options, make_ssl_context=lambda: tls.own_client)
+    if checks is not None:
+        # Good for the broker alone: it names no user, and allows nothing.
+        nobody = Claims(user_id="0", permissions=[], is_admin=False)
+        token = SecretStr(checks.issue(nobody, _OWN_TOKEN_SECONDS))
+        own = MQTTCredentials(_OWN_USER, token)
+        options = replace(options, credentials=lambda: own)
+    return url_of("mqtt" if tls is None else "mqtts", listener), options
 
 
-async def _connect(stack: AsyncExitStack, mqtt_url: str) -> MQTTConnection:
+async def _connect(stack: AsyncExitStack, mqtt_url: str, options: ConnectionOptions) -> MQTTConnection:
     """Connect to the broker. One that is not there yet is no reason to refuse jobs: messages wait for it."""
-    connection = MQTTConnection(BrokerAddress.parse(mqtt_url))
+    connection = MQTTConnection(BrokerAddress.parse(mqtt_url), options=options)
     connection.start()
     stack.push_async_callback(connection.close)
 
@@ -124,41 +182,3 @@ def _worker_pool(
         for number in range(1, settings.worker_count + 1)
     ]
     return WorkerPool(workers, heartbeat=settings.heartbeat, busy_heartbeat=not settings.strict_wire)
-
-
-class _HTTPServer(uvicorn.Server):
-    """uvicorn, with a way to wait until it accepts connections or has failed to."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.accepting = asyncio.Event()
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        finally:
-            self.accepting.set()
-
-
-async def _start_http(stack: AsyncExitStack, app: FastAPI, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS,
-    )
-    server = _HTTPServer(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-
-    async def stop() -> None:
-        server.should_exit = True
-        await serving
-
-    stack.push_async_callback(stop)
-    await server.accepting.wait()
-    if serving.done():
-        await serving

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from cl_client.local.auth.tokens import UserClaim
 
 Generation: TypeAlias = Literal["A", "B", "C"]
 
@@ -20,6 +23,7 @@ class Dialect:
         guest_mode_path: Where guest mode is read and, below it at ``/guest-mode``, set; None where there
             is no guest mode.
         late_capabilities: The first call of ``/capabilities`` after a start answers that nobody is there.
+        user_claim: The claim of a token that holds the user's id.
     """
 
     worker_key: Literal["id", "worker_id"]
@@ -28,6 +32,7 @@ class Dialect:
     heartbeat_seconds: float
     guest_mode_path: str | None
     late_capabilities: bool = False
+    user_claim: UserClaim = "id"
 
 
 DIALECTS: dict[Generation, Dialect] = {
@@ -38,6 +43,7 @@ DIALECTS: dict[Generation, Dialect] = {
         heartbeat_seconds=30.0,
         guest_mode_path=None,
         late_capabilities=True,
+        user_claim="sub",
     ),
     "B": Dialect(
         worker_key="worker_id",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import cast
+from typing import Final, cast
+
+TLS_GOODBYE_SECONDS: Final = 0.5
+"""With TLS a closed connection is open until the other end has answered; who does not look never does."""
 
 
 def bind_listener(host: str, port: int, purpose: str) -> socket.socket:

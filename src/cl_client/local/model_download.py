@@ -11,7 +11,7 @@ import httpx
 from cl_client.exceptions import ComputeClientError, InvalidResponseError
 from cl_client.local.model_settings import model_settings
 from cl_client.local.model_store import digest_of
-from cl_client.transfers import save_response
+from cl_client.transfers.download import save_response
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import shutil
-import sys
-import tempfile
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cl_client.local.assembly import Endpoints, running_server
+from pydantic import SecretStr
+
+from cl_client.exceptions import ConfigurationError
 from cl_client.local.model_settings import users_models
-from cl_client.local.settings import DEFAULT_MAX_UPLOAD_BYTES, DEFAULT_POLL_INTERVAL, LocalServerSettings
+from cl_client.local.server_thread import ServerThread
+from cl_client.local.settings import (
+    DEFAULT_ADMIN_PASSWORD,
+    DEFAULT_MAX_UPLOAD_BYTES,
+    DEFAULT_POLL_INTERVAL,
+    DEFAULT_TOKEN_LIFETIME,
+    AuthSettings,
+    LocalServerSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -26,11 +30,8 @@ if TYPE_CHECKING:
     from cl_client.compute_client import ComputeClient
     from cl_client.config import ComputeClientConfig
     from cl_client.local.generations import Generation
+    from cl_client.local.server_tls import ServerTLS
     from cl_client.local.tasks import TaskSpec
-
-logger = logging.getLogger(__name__)
-
-_ABANDONED_CHECK_SECONDS = 0.5
 
 
 class LocalServer:
@@ -62,9 +63,20 @@ class LocalServer:
             environment variable ``CL_CLIENT_MODELS`` names, or else the user's cache folder, into which
             ``cl-client models pull`` fetches them. A task whose model is missing is not announced.
         models: Model files of one's own, by the names that ``cl-client models list`` shows.
+        auth: Run an auth service, and begin with guest mode off, so that jobs need a token with the
+            permission ``ai_inference_support`` or an admin's. Otherwise everything is open to everybody.
+        auth_port: The auth service's HTTP port; 0 for a free one.
+        admin_password: The password of ``admin``, the user that an auth service begins with; None for
+            ``admin``. One that finds users in its ``data_dir`` leaves them as they are.
+        token_lifetime: Seconds that a token counts.
+        clock_offset: Seconds by which the server's clock is ahead of the machine's where it issues and checks
+            tokens; below zero for a clock that is behind.
+        tls: Speak https and mqtts with these files. It says nothing of a broker given as ``mqtt_url``.
+        mqtt_auth: Let the broker inside the process demand a user name and, as the password, a token that
+            counts. Needs ``auth``.
 
     Raises:
-        ValueError: A setting is out of its range.
+        ValueError: A setting is out of its range, or does not go with another one.
     """
 
     def __init__(
@@ -85,7 +97,22 @@ class LocalServer:
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         models_dir: Path | None = None,
         models: Mapping[str, Path] | None = None,
+        auth: bool = False,
+        auth_port: int = 0,
+        admin_password: str | SecretStr | None = None,
+        token_lifetime: float = DEFAULT_TOKEN_LIFETIME,
+        clock_offset: float = 0.0,
+        tls: ServerTLS | None = None,
+        mqtt_auth: bool = False,
     ) -> None:
+        if admin_password is None:
+            admin_password = DEFAULT_ADMIN_PASSWORD
+        auth_settings = AuthSettings(
+            port=auth_port,
+            admin_password=SecretStr(admin_password) if isinstance(admin_password, str) else admin_password,
+            token_lifetime=token_lifetime,
+            clock_offset=clock_offset,
+        )
         self.settings = LocalServerSettings(
             host=host,
             port=port,
@@ -101,18 +128,30 @@ class LocalServer:
             heartbeat_interval=heartbeat_interval,
             poll_interval=poll_interval,
             models=users_models(models_dir, models),
+            auth=auth_settings if auth else None,
+            tls=tls,
+            mqtt_auth=mqtt_auth,
         )
-        self._running: _ServerThread | None = None
+        self._running: ServerThread | None = None
 
     @property
     def base_url(self) -> str:
         """Where its HTTP interface is."""
-        return self._thread().endpoints.base_url
+        return self._thread().server.base_url
 
     @property
     def mqtt_url(self) -> str:
         """Where its broker is."""
-        return self._thread().endpoints.mqtt_url
+        return self._thread().server.mqtt_url
+
+    @property
+    def auth_url(self) -> str:
+        """Where its auth service is.
+
+        Raises:
+            RuntimeError: It has none.
+        """
+        return self._thread().auth.url
 
     @property
     def data_dir(self) -> Path:
@@ -147,15 +186,30 @@ class LocalServer:
             config=config,
         )
 
+    def issue_token(self, username: str = "admin", *, lifetime: float | None = None) -> str:
+        """A token of one of its users, without their password, for tests. Blocks for a moment.
+
+        Args:
+            username: Whose it is.
+            lifetime: Seconds that it counts, below zero for one whose time is over; None for the server's.
+
+        Raises:
+            LookupError: There is no such user.
+            RuntimeError: The server has no auth service, or does not run.
+        """
+        thread = self._thread()
+        return thread.run(thread.auth.service.issue_token(username, lifetime))
+
     def start(self) -> None:
         """Start, and return when jobs are accepted. Does nothing on a server that runs.
 
         Raises:
             OSError: A port is taken or another server works with the data folder; nothing is left behind.
+            ConfigurationError: The files for TLS, or the data folder's key for tokens, cannot be used.
         """
         if self._running is not None:
             return
-        thread = _ServerThread(self.settings)
+        thread = ServerThread(self.settings)
         thread.start()
         self._running = thread
 
@@ -182,7 +236,7 @@ class LocalServer:
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ConfigurationError):
                 await starting
             await asyncio.to_thread(self.stop)
             raise
@@ -193,73 +247,7 @@ class LocalServer:
     ) -> None:
         await asyncio.shield(asyncio.to_thread(self.stop))
 
-    def _thread(self) -> _ServerThread:
+    def _thread(self) -> ServerThread:
         if self._running is None:
             raise RuntimeError("The local server is not running: start it, or use it in a with block")
         return self._running
-
-
-class _ServerThread:
-    """One run of a server: a thread, its event loop, and its data folder."""
-
-    def __init__(self, settings: LocalServerSettings) -> None:
-        self._settings = settings
-        self._ready: Future[Endpoints] = Future()
-        # Only this loop can start processes on Windows, whatever loop the caller prefers.
-        self._loop = asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
-        self._stopping = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="cl-local-server")
-        self._temporary = settings.data_dir is None
-        # Absolute, so that the caller is free to change its working folder.
-        self.data_dir = (settings.data_dir or Path()).absolute()
-
-    @property
-    def endpoints(self) -> Endpoints:
-        """Where it is reached; known once it is started."""
-        return self._ready.result(timeout=0)
-
-    def start(self) -> None:
-        """Start, and wait until it is ready or has failed."""
-        if self._temporary:
-            self.data_dir = Path(tempfile.mkdtemp(prefix="cl-local-server-"))
-        self._thread.start()
-        try:
-            self._ready.result()
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """End it and wait until it has ended."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            # Not asyncio.Runner: it starts a thread to end the executor, which Python 3.12 refuses while the
-            # interpreter of a script that never stopped its server shuts down.
-            with ThreadPoolExecutor(thread_name_prefix="cl-local-server") as threads:
-                self._loop.set_default_executor(threads)
-                try:
-                    self._loop.run_until_complete(self._serve())
-                finally:
-                    self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-                    self._loop.close()
-        except BaseException as exc:
-            if self._ready.done():
-                logger.exception("The local server ended by a fault of its own")
-            else:
-                self._ready.set_exception(exc)
-        finally:
-            if self._temporary:
-                shutil.rmtree(self.data_dir, ignore_errors=True)
-
-    async def _serve(self) -> None:
-        async with running_server(self._settings, self.data_dir) as endpoints:
-            self._ready.set_result(endpoints)
-            # A script that ends without stopping its server must not hang on it.
-            while threading.main_thread().is_alive() and not self._stopping.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_ABANDONED_CHECK_SECONDS):
-                        await self._stopping.wait()

@@ -35,15 +35,17 @@ class GuestMode:
 
     enabled: bool = True
     updated_at: int | None = None
+    updated_by: str | None = None
 
-    def set(self, *, enabled: bool) -> None:
-        """Switch it, and note when."""
+    def set(self, *, enabled: bool, user_id: str | None) -> None:
+        """Switch it, and note when and by whom; None for a guest."""
         self.enabled = enabled
         self.updated_at = now_ms()
+        self.updated_by = user_id
 
     def as_json(self) -> JSONObject:
         """As the wire shows it."""
-        return {"guest_mode": self.enabled, "updated_at": self.updated_at, "updated_by": None}
+        return {"guest_mode": self.enabled, "updated_at": self.updated_at, "updated_by": self.updated_by}
 
 
 class JobService:
@@ -67,7 +69,7 @@ class JobService:
     ) -> None:
         self.settings = settings
         self.tasks: Mapping[str, TaskSpec] = settings.offered_tasks
-        self.guest_mode = GuestMode()
+        self.guest_mode = GuestMode(enabled=settings.auth is None)
         self._store = store
         self._folders = folders
         self._pool = pool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,8 +16,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from pydantic import SecretStr
+
+    from cl_client.local.server_tls import ServerTLS
+
 DEFAULT_MAX_UPLOAD_BYTES = 4 * 1024**3
 DEFAULT_POLL_INTERVAL = 5.0
+DEFAULT_ADMIN_PASSWORD = "admin"  # noqa: S105 - what every CL Server begins with
+DEFAULT_TOKEN_LIFETIME = 1800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """How a local server's auth service is set up; `cl_client.local.LocalServer` explains each setting."""
+
+    port: int
+    admin_password: SecretStr
+    token_lifetime: float
+    clock_offset: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before anything is started.
+
+        Raises:
+            ValueError: A setting is out of its range.
+        """
+        if not self.admin_password.get_secret_value():
+            raise ValueError("admin_password is empty; at least one character is needed")
+        if not 0 < self.token_lifetime < math.inf:
+            raise ValueError(
+                f"token_lifetime is {self.token_lifetime:g} s; it must be above 0, and have an end"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +67,9 @@ class LocalServerSettings:
     heartbeat_interval: float | None = None
     poll_interval: float = DEFAULT_POLL_INTERVAL
     models: ModelStore = field(default_factory=users_models)
+    auth: AuthSettings | None = None
+    tls: ServerTLS | None = None
+    mqtt_auth: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is started.
@@ -56,6 +89,8 @@ class LocalServerSettings:
             known = ", ".join(sorted({**TASKS, **self.extra_tasks}))
             raise ValueError(f"Unknown tasks: {', '.join(unknown)}; known are {known}")
         self._check_models()
+        if self.mqtt_auth and (self.auth is None or self.mqtt_url is not None):
+            raise ValueError("mqtt_auth needs auth=True and the server's own broker, so no mqtt_url")
 
     def _check_models(self) -> None:
         needed = {model for spec in self.offered_tasks.values() for model in spec.models}

@@ -11,6 +11,7 @@ from fastapi import HTTPException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from cl_client.job_paths import RESERVED_WINDOWS_NAME
+from cl_client.transfers.names import shortened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,17 +42,7 @@ def safe_file_name(name: str) -> str:
     cleaned = _FORBIDDEN.sub("_", printable).strip().rstrip(". ")
     if RESERVED_WINDOWS_NAME.match(cleaned):
         cleaned = f"_{cleaned}"
-    return _shorten(cleaned) or "file"
-
-
-def _shorten(name: str) -> str:
-    if len(name.encode()) <= _MAX_NAME_BYTES:
-        return name
-    stem, dot, extension = name.rpartition(".")
-    suffix = f".{extension}" if dot and stem and len(extension.encode()) < _MAX_NAME_BYTES // 2 else ""
-    room = _MAX_NAME_BYTES - len(suffix.encode())
-    kept = name.removesuffix(suffix) if suffix else name
-    return kept.encode()[:room].decode(errors="ignore").rstrip(". ") + suffix
+    return shortened(cleaned, _MAX_NAME_BYTES) or "file"
 
 
 @dataclass(slots=True)

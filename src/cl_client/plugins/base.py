@@ -13,18 +13,19 @@ from cl_client.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_
 from cl_client.exceptions import InvalidParameterError, InvalidResponseError
 from cl_client.job_paths import path_below_job
 from cl_client.models import JobResponse, TaskOutput, TaskParams
+from cl_client.transfers.sources import UploadStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from cl_client.concurrency import Inputs, Outcomes
     from cl_client.plugin_clients import PluginClients
-    from cl_client.transfers import FileSource
+    from cl_client.transfers import ByteProgress, FileSource
 
 PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
 PluginParamsT = TypeVar("PluginParamsT", bound=TaskParams, default=TaskParams)
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
-SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryIO)
+SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryIO | UploadStream)
 
 JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] | None]
 """A plain function or a coroutine function that is given the job; runs on the client's loop."""
@@ -37,7 +38,9 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
 
     Attributes:
         priority: 0-10, default 5. Stored by servers, whose queue is first come, first served.
-        timeout: Seconds to wait for the job's end; None for the config's ``wait_timeout``.
+        timeout: Seconds for the whole call, above 0: upload, retries and, with ``wait``, the job itself. None
+            for no limit of the upload, and the config's ``wait_timeout`` for the job.
+        on_upload: Called with the bytes of the file sent so far and their total, None where it is not known.
         on_progress: Called for each change of status or progress that is seen, in order.
         on_complete: Called exactly once, with the full job, however it ended.
         raise_on_failure: Raise `JobFailedError` for a job that failed. Default False.
@@ -47,6 +50,7 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
 
     priority: int
     timeout: float | None
+    on_upload: ByteProgress | None
     on_progress: JobCallback[PluginOutputT] | None
     on_complete: JobCallback[PluginOutputT] | None
     raise_on_failure: bool
@@ -169,6 +173,17 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         """
         self.check_completed(job)
         return self.checked_path(job, job.params.get("output_path"))
+
+    async def output_files(self, job: JobResponse) -> list[str]:
+        """The files that a job of this task is known to leave, relative to the job, its result first.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            InvalidParameterError: The job is one of another task.
+            InvalidResponseError: The server names a path that leads out of the job.
+        """
+        return [self.output_path(job)]
 
     def check_completed(self, job: JobResponse) -> None:
         """Check that a job is one of this task and has a result.

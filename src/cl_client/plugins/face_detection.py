@@ -6,6 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from cl_client.exceptions import InvalidResponseError
 from cl_client.models import JobResponse, ServerModel, TaskOutput, TaskParams
@@ -177,8 +178,7 @@ class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionPar
             JobFilesError: Some could not be downloaded.
             InvalidResponseError: The server names a path that leads out of the job.
         """
-        named = [face.file_path for face in self.output(job).faces]
-        crops = [None if path is None else self.checked_path(job, path) for path in named]
+        crops = self._crops(job)
         wanted = [path for path in dict.fromkeys(crops) if path is not None]
         if not wanted:
             return [None for _ in crops]
@@ -186,3 +186,13 @@ class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionPar
         files = await self._client.download_job_files(job.job_id, wanted, dest_dir, relative_to=folder)
         where = dict(zip(wanted, files, strict=True))
         return [None if path is None else where[path] for path in crops]
+
+    @override
+    async def output_files(self, job: JobResponse) -> list[str]:
+        crops = [path for path in dict.fromkeys(self._crops(job)) if path is not None]
+        return [*await super().output_files(job), *crops]
+
+    def _crops(self, job: JobResponse) -> list[str | None]:
+        """Where each face's crop is, None for a face without one."""
+        named = [face.file_path for face in self.output(job).faces]
+        return [None if path is None else self.checked_path(job, path) for path in named]

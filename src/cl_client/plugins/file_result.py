@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from typing_extensions import override
 
 from cl_client.exceptions import InvalidResponseError, JobFileNotFoundError
 from cl_client.job_files import DEFAULT_MAX_BYTES
@@ -86,6 +87,16 @@ class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[P
             raise InvalidResponseError(
                 f"The result of job {job.job_id} is no {model.__name__}: {exc}"
             ) from exc
+
+    @override
+    async def output_files(self, job: JobResponse) -> list[str]:
+        async def look(path: str) -> str:
+            async with self._client.open_job_file(job.job_id, path):
+                return path
+
+        return [
+            await self._first_found(job, look) if len(self.result_suffixes) > 1 else self.output_path(job)
+        ]
 
     async def _first_found(self, job: JobResponse, fetch: Callable[[str], Awaitable[ReadT]]) -> ReadT:
         path = self.output_path(job)

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_serializer
+from typing_extensions import override
 
 from cl_client.exceptions import InvalidResponseError
 from cl_client.job_paths import checked_path
@@ -119,15 +120,19 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
             JobFileNotFoundError: A playlist is missing.
             InvalidResponseError: A playlist is none, or names something that is not below its folder.
         """
+        files = await self.output_files(job)
+        folder = posixpath.dirname(files[0])
+        placed = await self._client.download_job_files(job.job_id, files, dest_dir, relative_to=folder)
+        return placed[0]
+
+    @override
+    async def output_files(self, job: JobResponse) -> list[str]:
         master = self.master_path(job)
         playlists = await self._named_in(job, master)
         if self.output(job).include_original:
             playlists.append(f"{master.removesuffix(_PLAYLIST_SUFFIX)}-orig{_PLAYLIST_SUFFIX}")
         segments = [await self._named_in(job, playlist) for playlist in playlists]
-        files = [master, *playlists, *chain.from_iterable(segments)]
-        folder = posixpath.dirname(master)
-        placed = await self._client.download_job_files(job.job_id, files, dest_dir, relative_to=folder)
-        return placed[0]
+        return [master, *playlists, *chain.from_iterable(segments)]
 
     def master_path(self, job: JobResponse) -> str:
         """Where the master playlist of a completed job is, relative to the job."""

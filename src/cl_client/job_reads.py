@@ -1,0 +1,83 @@
+"""Reads of jobs: one for all who ask at the same time, and none for a job that is known to have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from cl_client.models import JobResponse
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(slots=True)
+class _Flight(Generic[ResultT]):
+    task: asyncio.Task[ResultT]
+    waiting: int = 0
+
+
+class SharedReads(Generic[ResultT]):
+    """One read for all callers that ask for the same while it is under way."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight[ResultT]] = {}
+
+    async def get(self, key: str, read: Callable[[], Coroutine[None, None, ResultT]]) -> ResultT:
+        """Join the read of that key, or begin one; it ends with the last caller that waits for it."""
+        flight = self._flights.get(key)
+        if flight is None or flight.task.done():  # joining one that is over would give no turn to the loop
+            flight = self._flights[key] = _Flight(asyncio.create_task(read()))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+                flight.task.cancel()
+                await asyncio.wait([flight.task])
+
+    def is_reading(self, key: str) -> bool:
+        """Whether such a read is under way."""
+        return key in self._flights
+
+    def renew(self, key: str) -> None:
+        """Let nobody join the read that is under way: what it reads is no longer true."""
+        self._flights.pop(key, None)
+
+
+class EndedJobs:
+    """The jobs last seen ended, which no longer change.
+
+    Args:
+        limit: How many; the one that was not asked for longest goes first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._jobs: OrderedDict[str, JobResponse] = OrderedDict()
+
+    def get(self, job_id: str) -> JobResponse | None:
+        """The job, if it is known to have ended."""
+        job = self._jobs.get(job_id)
+        if job is not None:
+            self._jobs.move_to_end(job_id)
+        return job
+
+    def note(self, job: JobResponse) -> None:
+        """Keep the job if it has ended."""
+        if job.status.is_terminal:
+            self._jobs[job.job_id] = job
+            self._jobs.move_to_end(job.job_id)
+            while len(self._jobs) > self._limit:
+                self._jobs.popitem(last=False)
+
+    def forget(self, job_id: str) -> None:
+        """The job was deleted."""
+        self._jobs.pop(job_id, None)

@@ -1,0 +1,1 @@
+"""The auth service of a local server, and what its compute routes demand when it is there."""

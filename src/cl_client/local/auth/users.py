@@ -1,0 +1,159 @@
+"""The users of a local server, in SQLite."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import aiosqlite
+from pydantic import BaseModel, ConfigDict, Json, TypeAdapter
+
+from cl_client.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+# AUTOINCREMENT, so that nobody ever gets the id that stands in the tokens of a deleted user.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS users (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    username TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    is_admin INTEGER NOT NULL,
+    is_active INTEGER NOT NULL,
+    permissions TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+"""
+
+_STRINGS = TypeAdapter(list[str])
+
+
+class UsernameTakenError(Exception):
+    """There is a user of that name."""
+
+
+class User(BaseModel):
+    """A user, the fields named and ordered as on the wire; the time of creation is UTC, without a zone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    username: str
+    is_admin: bool
+    is_active: bool
+    id: int
+    created_at: datetime
+    permissions: Json[list[str]]
+
+
+class Account(User):
+    """A user, and what the password is compared with."""
+
+    password_hash: str
+
+
+class UserStore:
+    """The table of users. Every method commits before it returns; open it with `open`."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, path: Path) -> UserStore:
+        """Open the store, made if it is not there; only its owner can read the file."""
+        await in_thread(_make_private_file, path)
+        connection = await aiosqlite.connect(path, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        try:
+            await connection.execute(_SCHEMA)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._connection.close()
+
+    async def is_empty(self) -> bool:
+        """Whether there is nobody yet."""
+        return not await self.page(0, 1)
+
+    async def add(
+        self,
+        username: str,
+        password_hash: str,
+        permissions: Sequence[str],
+        *,
+        is_admin: bool,
+        is_active: bool,
+    ) -> User:
+        """Add a user.
+
+        Raises:
+            UsernameTakenError: There is one of that name.
+        """
+        created_at = datetime.now(UTC).replace(tzinfo=None).isoformat()
+        try:
+            users = await self._users(
+                "INSERT INTO users (username, password_hash, permissions, is_admin, is_active, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?) RETURNING *",
+                (username, password_hash, _dump(permissions), is_admin, is_active, created_at),
+            )
+        except sqlite3.IntegrityError:
+            raise UsernameTakenError(username) from None
+        return users[0]
+
+    async def get(self, user_id: int) -> User | None:
+        """The user of that id, None if there is none."""
+        users = await self._users("SELECT * FROM users WHERE id = ?", (user_id,))
+        return next(iter(users), None)
+
+    async def account(self, username: str) -> Account | None:
+        """The user of that name, None if there is none."""
+        rows = await self._connection.execute_fetchall("SELECT * FROM users WHERE username = ?", (username,))
+        return next((Account.model_validate(dict(row)) for row in rows), None)
+
+    async def page(self, skip: int, limit: int) -> list[User]:
+        """At most so many users, the oldest first, without the first of them."""
+        return await self._users("SELECT * FROM users ORDER BY id LIMIT ? OFFSET ?", (limit, skip))
+
+    async def update(
+        self,
+        user_id: int,
+        *,
+        password_hash: str | None = None,
+        permissions: Sequence[str] | None = None,
+        is_admin: bool | None = None,
+        is_active: bool | None = None,
+    ) -> User | None:
+        """Change what is not None; the user as it is then, None if there is none of that id."""
+        changed = None if permissions is None else _dump(permissions)
+        users = await self._users(
+            "UPDATE users SET password_hash = COALESCE(?, password_hash), "
+            "permissions = COALESCE(?, permissions), is_admin = COALESCE(?, is_admin), "
+            "is_active = COALESCE(?, is_active) WHERE id = ? RETURNING *",
+            (password_hash, changed, is_admin, is_active, user_id),
+        )
+        return next(iter(users), None)
+
+    async def delete(self, user_id: int) -> bool:
+        """Forget a user; whether there was one of that id."""
+        async with self._connection.execute("DELETE FROM users WHERE id = ?", (user_id,)) as cursor:
+            return cursor.rowcount > 0
+
+    async def _users(self, statement: str, values: tuple[str | int | None, ...]) -> list[User]:
+        rows = await self._connection.execute_fetchall(statement, values)
+        return [User.model_validate(dict(row)) for row in rows]
+
+
+def _make_private_file(path: Path) -> None:
+    """SQLite gives its side files the mode of the database, and an empty file is a database."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def _dump(permissions: Sequence[str]) -> str:
+    return _STRINGS.dump_json(list(permissions)).decode()

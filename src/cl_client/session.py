@@ -1,0 +1,287 @@
+"""`Session`: log in once, and every client of this program, and of the next one, is logged in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+from typing_extensions import override
+
+from cl_client.auth import secret
+from cl_client.auth_client import DEFAULT_AUTH_TIMEOUT, AuthClient
+from cl_client.auth_http import auth_config
+from cl_client.compute_client import ComputeClient
+from cl_client.config import ComputeClientConfig
+from cl_client.exceptions import AuthenticationError, ConfigurationError
+from cl_client.log import get_logger
+from cl_client.password_auth import DEFAULT_REFRESH_MARGIN, DEFAULT_RETRY_FOR, RenewingAuthProvider
+from cl_client.token_store import TokenStore
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pydantic import SecretStr
+
+    from cl_client.auth import AuthProvider
+    from cl_client.auth_models import Token, User
+    from cl_client.exceptions import HTTPError
+
+logger = get_logger("cl_client.auth")
+
+
+class Session:
+    """A user who is logged in; made by `login`, or by `load` in a later run of the program.
+
+        session = await Session.login("http://server:8000", "admin", password)
+        async with session.compute_client() as client: ...
+
+    All clients share one token, which is kept in the system's keyring or a private file (`TokenStore`) and
+    renewed while it counts. The password is kept in memory only, so a session that was loaded ends when its
+    token has got too old: 30 minutes after the last use, with the servers' usual lifetime of tokens.
+
+    A session holds nothing open.
+    """
+
+    def __init__(
+        self,
+        provider: _SessionProvider,
+        config: ComputeClientConfig,
+        ssl_context: ssl.SSLContext | None,
+        timeout: float,
+    ) -> None:
+        self._provider = provider
+        self._config = config
+        self._ssl_context = ssl_context
+        self._timeout = timeout
+
+    @classmethod
+    async def login(
+        cls,
+        auth_url: str,
+        username: str,
+        password: str | SecretStr,
+        *,
+        base_url: str | None = None,
+        config: ComputeClientConfig | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        timeout: float = DEFAULT_AUTH_TIMEOUT,  # noqa: ASYNC109 - of each request, also later ones
+        store: TokenStore | None = None,
+    ) -> Session:
+        """Exchange a name and a password for a token, and keep it.
+
+        Args:
+            auth_url: The auth service, for instance ``http://server:8000``.
+            username: The name to log in with.
+            password: The password.
+            base_url: The compute service, where the config does not name it.
+            config: For the compute service, and TLS and proxies for both; by default from the environment.
+            ssl_context: For both services and the broker, in place of the one that the config describes.
+            timeout: Seconds for one exchange with the auth service, above 0.
+            store: Where the token is kept; None for the user's.
+
+        Raises:
+            AuthenticationError: The auth service does not accept them.
+            ServerUnavailableError: It cannot be reached.
+            ConfigurationError: A setting is unusable, or there is no place where the token can be kept.
+            MissingExtraError: The extra ``auth`` is not installed.
+        """
+        password = secret(password)
+        config = (config or ComputeClientConfig.create()).replace(base_url=base_url)
+        store = store or TokenStore()
+        async with AuthClient(auth_url, config=config, ssl_context=ssl_context, timeout=timeout) as auth:
+            token = await auth.login(username, password)
+        await store.save(auth.auth_url, username, token, log_in=True)
+        provider = _SessionProvider(
+            auth.auth_url,
+            username,
+            token,
+            password,
+            store=store,
+            config=config,
+            ssl_context=ssl_context,
+            timeout=timeout,
+        )
+        return cls(provider, config, ssl_context, timeout)
+
+    @classmethod
+    async def load(
+        cls,
+        auth_url: str,
+        username: str | None = None,
+        *,
+        base_url: str | None = None,
+        config: ComputeClientConfig | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        timeout: float = DEFAULT_AUTH_TIMEOUT,  # noqa: ASYNC109 - of each request, also later ones
+        store: TokenStore | None = None,
+    ) -> Session:
+        """Take up a session that was kept; no server is asked.
+
+        Args:
+            auth_url: The auth service.
+            username: Whose session; None for that of the user who logged in last.
+            base_url: The compute service, where the config does not name it.
+            config: For the compute service, and TLS and proxies for both; by default from the environment.
+            ssl_context: For both services and the broker, in place of the one that the config describes.
+            timeout: Seconds for one exchange with the auth service, above 0.
+            store: Where the token is kept; None for the user's.
+
+        Raises:
+            AuthenticationError: Nobody has logged in, or has logged out again. A session that is too old
+                raises it at its first use.
+            ConfigurationError: A setting is unusable, or the store cannot be read.
+            MissingExtraError: The extra ``auth`` is not installed.
+        """
+        config = (config or ComputeClientConfig.create()).replace(base_url=base_url)
+        store = store or TokenStore()
+        auth_url = auth_config(auth_url, config, timeout).base_url
+        found = await store.load(auth_url, username)
+        if found is None:
+            raise _login_required(
+                auth_url, "nobody is logged in" if username is None else f"{username!r} is not logged in"
+            )
+        provider = _SessionProvider(
+            auth_url, *found, None, store=store, config=config, ssl_context=ssl_context, timeout=timeout
+        )
+        return cls(provider, config, ssl_context, timeout)
+
+    @property
+    def auth_url(self) -> str:
+        """The auth service."""
+        return self._provider.auth_url
+
+    @property
+    def username(self) -> str:
+        """Who is logged in."""
+        return self._provider.username
+
+    @property
+    def auth_provider(self) -> AuthProvider:
+        """What all clients of this session share; for a `ComputeClient` of one's own."""
+        return self._provider
+
+    def compute_client(
+        self, base_url: str | None = None, *, config: ComputeClientConfig | None = None
+    ) -> ComputeClient:
+        """A client that is logged in, to be closed by the caller.
+
+        Args:
+            base_url: The compute service; None for the session's.
+            config: In place of the session's.
+        """
+        return ComputeClient(
+            base_url,
+            auth_provider=self._provider,
+            config=config or self._config,
+            ssl_context=self._ssl_context,
+        )
+
+    def auth_client(self) -> AuthClient:
+        """A client of the auth service that is logged in, for instance for an administrator."""
+        return AuthClient(self.auth_url, self._provider, config=self._config, ssl_context=self._ssl_context)
+
+    async def whoami(self) -> User:
+        """Ask the auth service whose session this is.
+
+        Raises:
+            AuthenticationError: The session is too old; log in again.
+            ServerUnavailableError: The auth service cannot be reached.
+        """
+        async with self.auth_client() as auth:
+            return await auth.me()
+
+    async def logout(self) -> None:
+        """Forget the token and the password, here and in the store; no server is asked.
+
+        Clients of this session are refused from now on. Another process keeps a token that it has loaded.
+
+        Raises:
+            ConfigurationError: The token cannot be removed from the store.
+        """
+        await self._provider.forget()
+
+    @override
+    def __repr__(self) -> str:
+        return f"Session({self.auth_url!r}, {self.username!r})"
+
+
+class _SessionProvider(RenewingAuthProvider):
+    """Keeps its token in a store, and logs in anew only while it knows the password."""
+
+    def __init__(
+        self,
+        auth_url: str,
+        username: str,
+        token: Token,
+        password: SecretStr | None,
+        *,
+        store: TokenStore,
+        config: ComputeClientConfig,
+        ssl_context: ssl.SSLContext | None,
+        timeout: float,
+    ) -> None:
+        super().__init__(
+            auth_url,
+            username,
+            token,
+            config=config,
+            ssl_context=ssl_context,
+            timeout=timeout,
+            retry_for=DEFAULT_RETRY_FOR,
+            refresh_margin=DEFAULT_REFRESH_MARGIN,
+        )
+        self._password = password
+        self._store = store
+        self._forgotten = False
+
+    async def forget(self) -> None:
+        """Forget the token and the password, here and in the store."""
+        self._forgotten = True
+        self._token = None
+        self._password = None
+        await self._store.remove(self.auth_url, self.username)
+
+    @override
+    async def refresh_token(self) -> None:
+        if self._forgotten:
+            raise self._logged_out()
+        await super().refresh_token()
+
+    @override
+    async def _log_in(self, auth: AuthClient, refusal: HTTPError | None) -> Token:
+        if self._password is not None:
+            return await auth.login(self.username, self._password)
+        # Another process may have logged in, or renewed the token in time.
+        stored = await self._store.load(self.auth_url, self.username)
+        if stored is not None and stored[1] != self._token and not stored[1].is_expired:
+            return stored[1]
+        raise _login_required(self.auth_url, f"the session of {self.username!r} is too old", refusal)
+
+    @override
+    async def _keep(self, token: Token) -> None:
+        if not self._forgotten:
+            await super()._keep(token)
+            try:
+                await self._store.save(self.auth_url, self.username, token)
+            except ConfigurationError as exc:
+                logger.warning("the renewed token of %s is not kept: %s", self.username, exc)
+        if self._forgotten:  # while it was fetched, or saved
+            await self._store.remove(self.auth_url, self.username)
+            raise self._logged_out()
+
+    def _logged_out(self) -> AuthenticationError:
+        return _login_required(self.auth_url, f"{self.username!r} has logged out")
+
+    @override
+    def __repr__(self) -> str:
+        return f"<auth provider of {self.username!r} at {self.auth_url}>"
+
+
+def _login_required(auth_url: str, reason: str, refusal: HTTPError | None = None) -> AuthenticationError:
+    """An error with the auth service's answer; where it was not asked, with the one that it would give."""
+    words = f" ({refusal.detail})" if refusal else ""
+    request = httpx.Request("POST", f"{auth_url}/auth/token/refresh")
+    response = refusal.response if refusal else httpx.Response(401, request=request)
+    return AuthenticationError(
+        f"Auth service {auth_url}: {reason}{words}; log in again", response=response, detail=reason
+    )

@@ -1,0 +1,114 @@
+"""What an operator can watch: each submit, upload, wait and download as a span, in metrics, and in logs.
+
+Spans and metrics are OpenTelemetry's, there with the extra ``otel`` and an SDK that the application sets up;
+without them this costs next to nothing. Names of attributes: ``cl.job.id``, ``cl.job.status``, ``cl.task``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from cl_client.log import about_job
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from opentelemetry.metrics import Counter, Histogram
+    from opentelemetry.trace import Span, Tracer
+
+OperationName: TypeAlias = Literal["submit", "upload", "wait", "download"]
+
+_SCOPE: Final = "cl_client"
+
+
+class Operation:
+    """One operation under way.
+
+    Attributes:
+        transferred: Bytes of files that went over the wire in it.
+    """
+
+    def __init__(self, name: OperationName, span: Span | None) -> None:
+        self.name = name
+        self.transferred = 0
+        self._span = span
+        self._task: str | None = None
+
+    def note(self, *, job_id: str | None = None, task: str | None = None, status: str | None = None) -> None:
+        """Add what has become known."""
+        self._task = task or self._task
+        if self._span is not None:
+            known = {"cl.job.id": job_id, "cl.task": task, "cl.job.status": status}
+            self._span.set_attributes({key: value for key, value in known.items() if value})
+
+    @property
+    def metric_attributes(self) -> dict[str, str]:
+        """What tells one series of measurements from another; a job's id would make one for each."""
+        return {"operation": self.name} | ({"cl.task": self._task} if self._task else {})
+
+
+@contextlib.contextmanager
+def operation(
+    name: OperationName, *, job_id: str | None = None, task: str | None = None
+) -> Generator[Operation]:
+    """Log, trace and measure what runs inside as one operation."""
+    with about_job(job_id) if job_id else contextlib.nullcontext():
+        instruments = _instruments()
+        if instruments is None:
+            yield Operation(name, None)
+            return
+        with instruments.tracer.start_as_current_span(f"{_SCOPE}.{name}") as span:
+            under_way = Operation(name, span)
+            under_way.note(job_id=job_id, task=task)
+            with instruments.measured(under_way):
+                yield under_way
+
+
+def trace_headers() -> dict[str, str]:
+    """Headers that tell the server which trace a request belongs to (W3C Trace Context by default)."""
+    headers: dict[str, str] = {}
+    if _instruments() is not None:
+        from opentelemetry.propagate import inject
+
+        inject(headers)
+    return headers
+
+
+class _Instruments:
+    def __init__(self, tracer: Tracer, durations: Histogram, transferred: Counter) -> None:
+        self.tracer = tracer
+        self._durations = durations
+        self._transferred = transferred
+
+    @contextlib.contextmanager
+    def measured(self, under_way: Operation) -> Generator[None]:
+        begun = time.perf_counter()
+        error: dict[str, str] = {}
+        try:
+            yield
+        except BaseException as exc:
+            error = {"error.type": type(exc).__qualname__}
+            raise
+        finally:
+            attributes = under_way.metric_attributes
+            self._durations.record(time.perf_counter() - begun, attributes | error)
+            if under_way.transferred:
+                self._transferred.add(under_way.transferred, attributes)
+
+
+@cache
+def _instruments() -> _Instruments | None:
+    """OpenTelemetry's, which follow whatever SDK the application sets up, also later; None without it."""
+    try:
+        from opentelemetry import metrics, trace
+    except ImportError:
+        return None
+    meter = metrics.get_meter(_SCOPE)
+    return _Instruments(
+        trace.get_tracer(_SCOPE),
+        meter.create_histogram(f"{_SCOPE}.operation.duration", "s", "How long operations took"),
+        meter.create_counter(f"{_SCOPE}.transferred", "By", "Bytes of files sent and received"),
+    )

@@ -1,0 +1,57 @@
+"""The token as the password of the broker: push works with it, and goes on with the next token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import ComputeClient, ComputeClientConfig, JWTAuthProvider
+from cl_client.local import LocalServer
+from cl_client.password_auth import PasswordAuthProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[LocalServer]:
+    with LocalServer(workers=1, tasks=["hash"], auth=True, mqtt_auth=True, token_lifetime=60) as server:
+        yield server
+
+
+def config_of(server: LocalServer, **settings: object) -> ComputeClientConfig:
+    return ComputeClientConfig.create(base_url=server.base_url, mqtt_broker=server.mqtt_url, **settings)
+
+
+async def test_the_token_is_the_password(server: LocalServer) -> None:
+    provider = PasswordAuthProvider(server.auth_url, "admin", "admin")
+    config = config_of(server, mqtt_use_token=True)
+    async with ComputeClient(config=config, auth_provider=provider) as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+
+
+async def test_a_token_is_not_shown_to_a_broker_unasked(
+    server: LocalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = PasswordAuthProvider(server.auth_url, "admin", "admin")
+    async with ComputeClient(config=config_of(server), auth_provider=provider) as client:
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+        assert not client.mqtt_monitor.is_connected
+    assert "HTTP alone" in caplog.text or "Not authorized" in caplog.text
+
+
+async def test_a_provider_without_a_user_name(server: LocalServer, caplog: pytest.LogCaptureFixture) -> None:
+    provider = JWTAuthProvider(server.issue_token())
+    config = config_of(server, mqtt_use_token=True)
+    async with ComputeClient(config=config, auth_provider=provider) as client:
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+    assert "has no user name and token for the broker" in caplog.text
+
+
+async def test_a_fixed_user_name_and_a_token_as_its_password(server: LocalServer) -> None:
+    token = server.issue_token()
+    config = config_of(server, mqtt_username="admin", mqtt_password=token)
+    async with ComputeClient(config=config, auth_provider=JWTAuthProvider(token)) as client:
+        assert await client.mqtt_monitor.wait_connected(20)

@@ -1,0 +1,83 @@
+"""The transport itself: a pool that ran dry is replaced, and what is missing for HTTP/2 or SOCKS is named."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from cl_client import ComputeClient, ComputeClientConfig, MissingExtraError, ServerUnavailableError
+from cl_client.transport import PooledTransport
+from support import port_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+async def test_a_pool_that_ran_dry_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    """All its connections are taken by answers that nobody reads, as they are after slots were lost."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    config = ComputeClientConfig.create(pool_maxsize=1, connect_timeout=0.2, trust_env=False)
+    transport = PooledTransport(config, ssl.create_default_context)
+    url = f"http://127.0.0.1:{port_of(server.sockets[0])}/"
+    async with server, httpx.AsyncClient(transport=transport, timeout=config.request_timeout) as client:
+        held = [await client.send(client.build_request("GET", url), stream=True) for _ in range(9)]
+        answers = await asyncio.gather(*(client.get(url) for _ in range(3)))
+        assert {answer.text for answer in answers} == {"ok"}
+        assert [await answer.aread() for answer in held] == [b"ok"] * 9
+    assert "the connection pool ran dry" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "extra", "module"),
+    [({"http2": True}, "http2", "h2"), ({"proxy": "socks5://127.0.0.1:1"}, "socks", "socksio")],
+)
+def test_a_missing_extra_is_named(
+    settings: dict[str, object], extra: str, module: str, run_python: Callable[[str], str]
+) -> None:
+    code = f"""
+import asyncio, sys
+sys.modules[{module!r}] = None
+from cl_client import ComputeClient, ComputeClientConfig, MissingExtraError
+async def main():
+    config = ComputeClientConfig.create(mqtt_broker="off", **{settings!r})
+    async with ComputeClient(config=config) as client:
+        try:
+            await client.health()
+        except MissingExtraError as exc:
+            print(exc)
+asyncio.run(main())
+"""
+    assert f"cl_client[{extra}]" in run_python(code)
+    assert issubclass(MissingExtraError, ImportError)
+
+
+async def test_a_socks_proxy_is_asked() -> None:
+    greeting = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeting.set_result(await reader.readexactly(3))
+        writer.write(b"\x05\xff")  # none of the methods is acceptable
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    proxy = f"socks5://127.0.0.1:{port_of(server.sockets[0])}"
+    config = ComputeClientConfig.create(mqtt_broker="off", proxy=proxy, max_retries=0)
+    async with server, ComputeClient(config=config) as client:
+        with pytest.raises(ServerUnavailableError):
+            await client.health()
+    assert await greeting == b"\x05\x01\x00"  # version 5, one method, no authentication (RFC 1928)

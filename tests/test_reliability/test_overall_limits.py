@@ -1,0 +1,101 @@
+"""A method's ``timeout`` is for the whole call; jobs that have ended are served from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import (
+    ComputeClient,
+    ComputeClientConfig,
+    InvalidParameterError,
+    JobNotFoundError,
+    JobTimeoutError,
+    RequestTimeoutError,
+)
+from support import SCRIPTED, client_of, port_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from cl_client.local import LocalServer
+    from support import ScriptedJobs
+
+BUSY = b"HTTP/1.1 429 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def busy_server() -> AsyncGenerator[tuple[ComputeClient, list[bytes]]]:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(BUSY)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{port_of(server.sockets[0])}"
+    async with server, ComputeClient(url, mqtt_broker="off") as client:
+        yield client, asked
+
+
+async def test_retries_end_with_the_callers_time(caplog: pytest.LogCaptureFixture) -> None:
+    async with busy_server() as (client, asked):
+        with pytest.raises(RequestTimeoutError, match=r"Submitting a job of hash was not done within 0\.3 s"):
+            await client.hash.compute(b"x", timeout=0.3)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await client.get_job("the-job")
+    assert len(asked) == 2
+    retries = [record for record in caplog.records if "the next one is in 60.0 s" in record.getMessage()]
+    assert [getattr(record, "job_id", None) for record in retries] == ["", "the-job"]
+
+
+async def test_the_time_of_the_upload_counts(
+    local_server: Callable[..., LocalServer], scripted_jobs: ScriptedJobs
+) -> None:
+    async with client_of(local_server()) as client:
+        with pytest.raises(JobTimeoutError, match=r"did not end within 0\.5 s"):
+            await client.submit_job(SCRIPTED, scripted_jobs.script, {}, {"wait": True, "timeout": 0.5})
+        for seconds in (0, -1.0, float("nan")):
+            with pytest.raises(InvalidParameterError, match="must be above 0"):
+                await client.hash.compute(b"x", timeout=seconds)
+
+
+async def test_ended_jobs_from_memory(
+    local_server: Callable[..., LocalServer], scripted_jobs: ScriptedJobs
+) -> None:
+    server = local_server()
+    async with client_of(server) as client:
+        job = await client.submit_job(SCRIPTED, scripted_jobs.script, {})
+        running = await scripted_jobs.started()
+        assert (await client.get_job(job.job_id, cache=True)).status == "processing"
+        scripted_jobs.tell(running, "finish")
+        ended = await client.wait_for_job(job.job_id)
+        async with client_of(server) as another:
+            await another.delete_job(job.job_id)
+        assert await client.get_job(job.job_id, cache=True) == ended
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(job.job_id)
+        with pytest.raises(JobNotFoundError):
+            await client.delete_job(job.job_id)
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(job.job_id, cache=True)
+
+
+async def test_the_memory_of_ended_jobs_can_be_off(
+    local_server: Callable[..., LocalServer],
+) -> None:
+    server = local_server()
+    config = ComputeClientConfig.create(
+        base_url=server.base_url, mqtt_broker=server.mqtt_url, job_cache_size=0
+    )
+    async with ComputeClient(config=config) as client, client_of(server) as another:
+        job = await client.hash.compute(b"x", wait=True)
+        await another.delete_job(job.job_id)
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(job.job_id, cache=True)
