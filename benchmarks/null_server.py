@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
+_MAX_UPLOAD = 5 * 1024**3
+
+
 class Addresses(NamedTuple):
     """Where the server is."""
 
@@ -54,7 +57,9 @@ def serve() -> None:
 
     from cl_client.local import LocalServer
 
-    with LocalServer(workers=1, tasks=[], extra_tasks={NULL: NULL_TASK}) as server:
+    with LocalServer(
+        workers=1, tasks=[], extra_tasks={NULL: NULL_TASK}, max_upload_bytes=_MAX_UPLOAD
+    ) as server:
         print(json.dumps([server.base_url, server.mqtt_url]), flush=True)
         sys.stdin.read()
 

@@ -20,7 +20,7 @@ from figures import print_figures
 if TYPE_CHECKING:
     from figures import Figure
 
-NAMES = ("import_time", "dispatch", "memory", "round_trip", "delay")
+NAMES = ("import_time", "dispatch", "memory", "round_trip", "delay", "big_files")
 
 
 class _Benchmark(Protocol):
