@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from cl_client.local.model_store import MODELS
 from cl_client.local.samples import camera_exif, draw_photo, write_astronaut
 from cl_client.plugins.face_detection import BoundingBox, Face, FaceDetectionOutput, FaceLandmarks
-from cl_client_cli.demo_pictures import draw_faces
+from cl_client_cli.face_pictures import mark_faces
 from hls_playback import Playlist
 from small_models import save_clip_model, save_dino_model
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ESCAPE = "\x1b"
 _RESULTS_OF_A_PICTURE = {
-    "converted.webp", "exif_metadata.json", "face_detection.json", "hash.json", "thumbnail.jpg",
+    "converted.webp", "exif_metadata.json", "faces.json", "hash.json", "thumbnail.jpg",
 }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def test_faces_are_marked_on_the_upright_picture(run_cli: RunCLI, work_folder: P
 
     assert shown.returncode == 0, shown.stdout
     results = work_folder / "results" / "turned"
-    found = FaceDetectionOutput.model_validate_json((results / "face_detection.json").read_bytes())
+    found = FaceDetectionOutput.model_validate_json((results / "faces.json").read_bytes())
     assert f"1 face, confidence {found.faces[0].confidence:.2f} (lbp_cascade)" in shown.stdout
     [box] = found.pixel_boxes
     with Image.open(results / "faces.jpg") as marked:
@@ -136,7 +136,7 @@ def test_landmarks_are_marked(tmp_path: Path) -> None:
         landmarks=FaceLandmarks.model_validate(points),
     )
 
-    draw_faces((tmp_path / "photo.jpg").read_bytes(), [face], tmp_path / "faces.jpg")
+    mark_faces((tmp_path / "photo.jpg").read_bytes(), [face], tmp_path / "faces.jpg")
 
     with Image.open(tmp_path / "photo.jpg") as photo, Image.open(tmp_path / "faces.jpg") as marked:
         for x, y in (*points.values(), (0.3, 0.5), (0.5, 0.3)):

@@ -17,10 +17,8 @@ _IMPORTS_AFTER_HELP = """
 import sys
 from cl_client_cli.main import app
 
-try:
-    app(["--help"])
-except SystemExit:
-    print("loaded:", *sys.modules)
+app(["--help"], result_action="return_value")
+print("loaded:", *sys.modules)
 """
 _HEAVY = {
     "PIL",

@@ -18,14 +18,9 @@ from cl_client_cli.demo_jobs import SAMPLES_FOLDER, plan_jobs
 from cl_client_cli.demo_progress import job_display
 from cl_client_cli.demo_results import results_table
 from cl_client_cli.demo_run import run_jobs
-from cl_client_cli.terminal import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_WRONG_USE,
-    make_console,
-    print_error,
-    run_interruptible,
-)
+from cl_client_cli.exit_codes import INTERRUPTED, SOME_FAILED, WRONG_USE
+from cl_client_cli.interruption import run_interruptible
+from cl_client_cli.terminal import make_console, print_error
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -51,7 +46,7 @@ def run_demo(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> 
     problem = _wrong_use(photos, output_dir, keep=keep)
     if problem is not None:
         print_error(problem)
-        return EXIT_WRONG_USE
+        return WRONG_USE
     console = make_console()
     try:
         with _output_folder(output_dir, keep=keep) as folder:
@@ -59,11 +54,11 @@ def run_demo(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> 
             _report(console, plan, outcomes, folder if keep else None)
     except KeyboardInterrupt:
         print_error("interrupted; the local server has been stopped")
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
     except (ComputeClientError, OSError) as exc:
         print_error(str(exc))
-        return EXIT_FAILED
-    return EXIT_FAILED if any(outcome.failed for outcome in outcomes) else 0
+        return SOME_FAILED
+    return SOME_FAILED if any(outcome.failed for outcome in outcomes) else 0
 
 
 def _wrong_use(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> str | None:

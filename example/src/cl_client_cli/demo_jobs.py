@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
-from cl_client import base_name
 from cl_client_cli.demo_tasks import DEMO_TASKS
+from cl_client_cli.media_kinds import media_of
+from cl_client_cli.result_names import candidate_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from cl_client_cli.demo_tasks import Media
-
 SAMPLES_FOLDER: Final = "samples"
-
-_VIDEO_SUFFIXES: Final = frozenset(
-    {".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +51,10 @@ def plan_jobs(photos: Sequence[Path], offered: Collection[str], output_dir: Path
         DemoJob(photo, name, folders[photo])
         for photo in photos
         for name, task in DEMO_TASKS.items()
-        if _media(photo) in task.suits
+        if media_of(photo) in task.suits
     ]
     left_out = dict.fromkeys(job.task for job in suitable if job.task not in offered)
     return DemoPlan(tuple(job for job in suitable if job.task in offered), tuple(left_out))
-
-
-def _media(file: Path) -> Media:
-    return "video" if file.suffix.lower() in _VIDEO_SUFFIXES else "picture"
 
 
 def _result_folders(photos: Sequence[Path], output_dir: Path) -> dict[Path, Path]:
@@ -72,9 +62,7 @@ def _result_folders(photos: Sequence[Path], output_dir: Path) -> dict[Path, Path
     folders: dict[Path, Path] = {}
     taken = {SAMPLES_FOLDER}
     for photo in photos:
-        stem = base_name(photo.stem, fallback="photo")
-        with_suffix = f"{stem}-{photo.suffix.removeprefix('.')}" if photo.suffix else stem
-        names = chain((stem, with_suffix), (f"{with_suffix}-{number}" for number in count(2)))
+        names = candidate_names(photo, "photo")
         # Many file systems take upper and lower case for the same.
         name = next(name for name in names if name.casefold() not in taken)
         taken.add(name.casefold())

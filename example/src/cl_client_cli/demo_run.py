@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cl_client.exceptions import ComputeClientError, JobFailedError
 from cl_client_cli.demo_results import Outcome
-from cl_client_cli.demo_tasks import DEMO_TASKS, TaskRun
+from cl_client_cli.demo_tasks import keep_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ async def _run_job(client: ComputeClient, job: DemoJob, display: JobDisplay) -> 
 
     options: SubmitOptions[TaskOutput] = {"wait": True, "raise_on_failure": True, "on_progress": show}
     try:
-        words = await DEMO_TASKS[job.task].run(TaskRun(client, job.photo, job.folder, options))
+        words = await keep_result(client, job, options)
     except JobFailedError as exc:
         return Outcome(job, exc.job.error_message or "the server gave no reason", failed=True)
     except (ComputeClientError, OSError, ValueError) as exc:

@@ -1,145 +1,97 @@
-"""The commands of `cl-client`: their arguments and help texts, and nothing that costs time to import.
-
-Each command imports the module that does its work when it runs, so that ``--help`` and completion answer at
-once.
-"""
+"""The command line `cl-client`: which commands there are. Each is imported when it is used."""
 
 from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations
-from typing import Annotated, Literal
+from importlib.metadata import version
+from typing import cast
 
-import typer
+from cyclopts import App, CycloptsError, Group
 
-from cl_client_cli.models import models_app
+from cl_client_cli.exit_codes import EXIT_CODES_HELP, SOME_FAILED, WRONG_USE
+from cl_client_cli.usage import UsageError
 
-app = typer.Typer(
+_PLUGINS = "cl_client_cli.plugin_commands"
+_SERVER = "cl_client_cli.server_commands"
+
+app = App(
     name="cl-client",
-    help="Media compute jobs from the command line: hashes, metadata, conversions, thumbnails.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
+    help="Media compute jobs from the command line: hashes, metadata, faces, embeddings, thumbnails.",
+    help_epilogue=EXIT_CODES_HELP,
+    version=lambda: f"cl-client {version('cl-client-cli')}",
+    version_flags=["--version"],
 )
-app.add_typer(models_app, name="models")
 
-
-def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer's signature of a callback
-    if requested:
-        from importlib.metadata import version
-
-        typer.echo(f"cl-client {version('cl-client-cli')}")
-        raise typer.Exit
-
-
-@app.callback()
-def common(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Typer turns this into the options before the command."""
-    del version  # its callback has answered
-
-
-@app.command()
-def demo(
-    *,
-    photos: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PHOTO", help="Photos or videos.", show_default="samples"),
-    ] = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False, help="Where the results go.", show_default="a new ./cl-client-demo, -2, -3 ..."
+_COMMANDS = {
+    "Tasks": (
+        (f"{_PLUGINS}:clip_embedding", "clip-embedding", "Embed pictures with CLIP."),
+        (f"{_PLUGINS}:dino_embedding", "dino-embedding", "Embed pictures with DINOv2."),
+        (f"{_PLUGINS}:exif", "exif", "Read the metadata of pictures."),
+        (f"{_PLUGINS}:face_detection", "face-detection", "Find faces on pictures."),
+        (f"{_PLUGINS}:face_embedding", "face-embedding", "Embed pictures of faces."),
+        (f"{_PLUGINS}:hash_", "hash", "Hash files of any kind."),
+        (f"{_PLUGINS}:hls_streaming", "hls-streaming", "Turn videos into HLS streams."),
+        (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert pictures to another format."),
+        (f"{_PLUGINS}:media_thumbnail", "media-thumbnail", "Make small pictures of photos and videos."),
+        (
+            "cl_client_cli.similar_commands:similar",
+            "similar",
+            "Rank photos by how much they look like one.",
         ),
-    ] = None,
-    keep: Annotated[bool, typer.Option(help="Keep the result files, or only show what they are.")] = True,
-) -> None:
-    """Run every suitable task on photos, on a local server that lives as long as the demo.
-
-    Exits with 1 if some of the jobs failed.
-    """
-    from cl_client_cli.demo import run_demo
-
-    raise typer.Exit(run_demo(photos or [], output_dir, keep=keep))
-
-
-@app.command()
-def server(
-    *,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The HTTP port; 0 for a free one.")] = 8002,
-    mqtt_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port of the server's own broker; 0 for a free one.")
-    ] = 1883,
-    mqtt_url: Annotated[
-        str | None,
-        typer.Option(help="A running broker to use instead of an own one.", metavar="mqtt://HOST:PORT"),
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(file_okay=False, help="Where jobs are kept.", show_default="a temporary folder"),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="How many jobs run at once.", show_default="one per core")
-    ] = None,
-    generation: Annotated[
-        Literal["A", "B", "C"], typer.Option(help="Which CL Server to behave like; C is the newest.")
-    ] = "C",
-    auth: Annotated[
-        bool,
-        typer.Option(
-            "--auth",
-            help="Run an auth service, and demand tokens. Its first user is admin, with the password of the "
-            "variable CL_CLIENT_ADMIN_PASSWORD, or else admin.",
-        ),
-    ] = False,
-    auth_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The auth service's port; 0 for a free one.")
-    ] = 8000,
-    mqtt_auth: Annotated[
-        bool, typer.Option("--mqtt-auth", help="Let the server's own broker demand a user name and a token.")
-    ] = False,
-    tls_cert: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="The server's certificate, in PEM format.")
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="The certificate's private key, in PEM format.")
-    ] = None,
-    tls_client_ca: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, help="Authorities whose certificates clients must show."),
-    ] = None,
-) -> None:
-    """Run a local compute server until Ctrl-C."""
-    from cl_client_cli.server import run_server
-
-    code = run_server(
-        host=host,
-        port=port,
-        mqtt_port=mqtt_port,
-        mqtt_url=mqtt_url,
-        data_dir=data_dir,
-        workers=workers,
-        generation=generation,
-        auth=auth,
-        auth_port=auth_port,
-        mqtt_auth=mqtt_auth,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        tls_client_ca=tls_client_ca,
-    )
-    raise typer.Exit(code)
+    ),
+    "Jobs": (
+        ("cl_client_cli.batch_commands:batch_app", "batch", "Many jobs at once, that survive anything."),
+        ("cl_client_cli.jobs_commands:jobs_app", "jobs", "The jobs submitted from this machine."),
+        ("cl_client_cli.jobs_commands:download", "download", "Download the files of a job."),
+    ),
+    "Server": (
+        (f"{_SERVER}:health", "health", "Show what the server says of itself."),
+        (f"{_SERVER}:workers", "workers", "Show the workers, and what they are at."),
+        (f"{_SERVER}:admin_app", "admin", "Storage, cleanup and guest mode."),
+        (f"{_SERVER}:login", "login", "Log in, for this and later commands."),
+        (f"{_SERVER}:logout", "logout", "Forget the login."),
+        (f"{_SERVER}:whoami", "whoami", "Show who is logged in."),
+        (f"{_SERVER}:discover", "discover", "Find servers on the local network."),
+        ("cl_client_cli.local_commands:server", "server", "Run a local compute server until Ctrl-C."),
+    ),
+    "Help": (
+        ("cl_client_cli.local_commands:demo", "demo", "Try every task on a local server."),
+        (f"{_SERVER}:doctor", "doctor", "Check everything, and say what to do."),
+        ("cl_client_cli.config_commands:config_app", "config", "Show and make settings."),
+        ("cl_client_cli.models_commands:models_app", "models", "The models of the local server."),
+    ),
+}
+for position, (title, commands) in enumerate(_COMMANDS.items()):
+    section = Group(title, sort_key=position)
+    for import_path, name, summary in commands:
+        app.command(import_path, name=name, help=summary, group=section)
+app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
+    add_to_startup=True
+)
 
 
 def main() -> None:
-    """Run the command that the process's arguments name."""
+    """Run the command that the process's arguments name, and end with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         # A file may have a name that the terminal's encoding cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="cl-client")
+    try:
+        code = cast("object", app(result_action="return_value", exit_on_error=False))
+    except CycloptsError:
+        sys.exit(WRONG_USE)  # it has been said why
+    except (ValueError, OSError) as exc:
+        sys.exit(_exit_code(exc))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit_code(error: Exception) -> int:
+    """Say what was wrong before a command's real work began; an error of the program itself is raised."""
+    from cl_client.exceptions import ConfigurationError
+    from cl_client_cli.terminal import print_error
+
+    if not isinstance(error, UsageError | ConfigurationError | OSError):
+        raise error
+    print_error(str(error))
+    return SOME_FAILED if isinstance(error, OSError) else WRONG_USE

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import typer
 from pydantic import BaseModel, TypeAdapter
 from rich.filesize import decimal
 from rich.progress import (
@@ -23,14 +22,9 @@ from rich.text import Text
 from cl_client.exceptions import ComputeClientError, ConfigurationError
 from cl_client.local.model_settings import users_models
 from cl_client.local.model_store import MODELS
-from cl_client_cli.terminal import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_WRONG_USE,
-    make_console,
-    print_error,
-    run_interruptible,
-)
+from cl_client_cli.exit_codes import INTERRUPTED, SOME_FAILED, WRONG_USE
+from cl_client_cli.interruption import run_interruptible
+from cl_client_cli.terminal import make_console, print_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +55,7 @@ def list_models(folder: Path | None, *, as_json: bool) -> int:
         store = users_models(folder)
     except ConfigurationError as exc:
         print_error(str(exc))
-        return EXIT_WRONG_USE
+        return WRONG_USE
     listed = [
         _ListedModel(
             name=name,
@@ -75,7 +69,7 @@ def list_models(folder: Path | None, *, as_json: bool) -> int:
         for name, model in MODELS.items()
     ]
     if as_json:
-        typer.echo(_LISTED_MODELS.dump_json(listed, indent=2))
+        print(_LISTED_MODELS.dump_json(listed, indent=2).decode())  # noqa: T201 - a result
     else:
         make_console().print(_table(listed))
     return 0
@@ -98,19 +92,19 @@ def pull_models(names: Sequence[str], folder: Path | None) -> int:
     unknown = [name for name in names if name not in MODELS]
     if unknown:
         print_error(f"no such model: {', '.join(unknown)}; there are {', '.join(MODELS)}")
-        return EXIT_WRONG_USE
+        return WRONG_USE
     try:
         store = users_models(folder)
         failures = run_interruptible(_pull(make_console(), store, tuple(dict.fromkeys(names or MODELS))))
     except ConfigurationError as exc:
         print_error(str(exc))
-        return EXIT_WRONG_USE
+        return WRONG_USE
     except KeyboardInterrupt:
         print_error("interrupted; models that were not whole have been removed")
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
     for failure in failures:
         print_error(failure)
-    return EXIT_FAILED if failures else 0
+    return SOME_FAILED if failures else 0
 
 
 async def _pull(console: Console, store: ModelStore, names: Sequence[str]) -> list[str]:

@@ -11,13 +11,9 @@ from rich.text import Text
 
 from cl_client.exceptions import ComputeClientError
 from cl_client.local import LocalServer, ServerTLS
-from cl_client_cli.terminal import (
-    EXIT_FAILED,
-    EXIT_WRONG_USE,
-    make_console,
-    print_error,
-    run_interruptible,
-)
+from cl_client_cli.exit_codes import SOME_FAILED, WRONG_USE
+from cl_client_cli.interruption import run_interruptible
+from cl_client_cli.terminal import make_console, print_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +65,10 @@ def run_server(
         return 0
     except OSError as exc:
         print_error(str(exc))
-        return EXIT_FAILED
+        return SOME_FAILED
     except (ComputeClientError, ValueError) as exc:
         print_error(str(exc))
-        return EXIT_WRONG_USE
+        return WRONG_USE
     return 0
 
 

@@ -1,30 +1,28 @@
-"""The terminal that the commands talk to: its consoles, and the signals that end a command."""
+"""The terminal that the commands talk to: results on standard output, all else on standard error."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import os
-import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from typing import Self
 
-ResultT = TypeVar("ResultT")
+    from rich.console import RenderableType
 
-EXIT_FAILED = 1
-EXIT_WRONG_USE = 2
-EXIT_INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it."""
+    from cl_client import JSONObject
+    from cl_client_cli.options import OutputOptions
 
 _PIPED_WIDTH = 200
-_ENDING_SIGNALS = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class _EnduringConsole(Console):
@@ -36,44 +34,75 @@ class _EnduringConsole(Console):
             super().on_broken_pipe()
 
 
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where a command's words go.
+
+    Attributes:
+        out: Standard output, for results.
+        err: Standard error, for progress, hints and errors.
+        as_json: Results are JSON, one object per line.
+        quiet: Only results and errors are told.
+    """
+
+    out: Console
+    err: Console
+    as_json: bool = False
+    quiet: bool = False
+
+    @classmethod
+    def make(cls, output: OutputOptions) -> Self:
+        """The process's terminal, told of things as the options say."""
+        return cls(_console(sys.stdout), _console(sys.stderr), output.json, output.quiet)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether progress can be drawn, and is wanted."""
+        return self.err.is_interactive and not self.quiet
+
+    def result(self, *parts: RenderableType) -> None:
+        """Tell people a result."""
+        if not self.as_json:
+            for part in parts:
+                self._screen.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
+
+    def record(self, value: BaseModel | JSONObject) -> None:
+        """Tell programs a result: one JSON object on a line of its own."""
+        if self.as_json:
+            content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+            if self._screen is self.out:
+                # Straight to the file: a console would wrap, and colour.
+                self.out.file.write(line + "\n")
+                self.out.file.flush()
+            else:
+                self._screen.print(Text(line), soft_wrap=True)
+
+    @property
+    def _screen(self) -> Console:
+        """Where results go: if they share a screen with the progress, through the console that draws it."""
+        return self.err if self.is_live and self.out.is_terminal else self.out
+
+    def say(self, text: str) -> None:
+        """Tell people something beside the results: a summary, a hint."""
+        if not self.quiet:
+            self.err.print(Text(text), soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Tell people what went wrong."""
+        self.err.print(Text(f"cl-client: {text}", style="red"), soft_wrap=True)
+
+
 def make_console() -> Console:
     """A console on standard output; into a pipe it writes plain lines that are not cut to 80 columns."""
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return _EnduringConsole(width=_PIPED_WIDTH if piped else None, highlight=False)
+    return _console(sys.stdout)
 
 
 def print_error(message: str) -> None:
     """Say on standard error what went wrong, in one line."""
-    Console(stderr=True, highlight=False).print(Text(f"cl-client: {message}", style="red"), soft_wrap=True)
+    _console(sys.stderr).print(Text(f"cl-client: {message}", style="red"), soft_wrap=True)
 
 
-def run_interruptible(main: Coroutine[object, object, ResultT]) -> ResultT:
-    """Run a coroutine so that Ctrl-C and every polite request to end cancel it and let it clean up.
-
-    Raises:
-        KeyboardInterrupt: It was interrupted, and has cleaned up.
-    """
-    try:
-        return asyncio.run(_cancelled_by_signals(main))
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-
-
-async def _cancelled_by_signals(main: Coroutine[object, object, ResultT]) -> ResultT:
-    """Have the signals that would end the process on the spot cancel a coroutine, as SIGINT does anyway."""
-    loop, running = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel(_number: int, _frame: object) -> None:
-        if running is not None and not running.cancelling():
-            loop.call_soon_threadsafe(running.cancel)
-
-    numbers = [signal.Signals[name] for name in _ENDING_SIGNALS if name in signal.Signals.__members__]
-    # What the parent process chose to ignore, for instance with nohup, stays ignored.
-    changed = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
-    for number in changed:
-        signal.signal(number, cancel)
-    try:
-        return await main
-    finally:
-        for number in changed:
-            signal.signal(number, signal.SIG_DFL)
+def _console(stream: TextIO) -> Console:
+    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    return _EnduringConsole(file=stream, width=_PIPED_WIDTH if piped else None, highlight=False)

@@ -1,0 +1,225 @@
+"""The ledger: every job that was submitted from this machine, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cl_client_cli.database import open_database
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from datetime import datetime
+    from typing import Self
+
+    from cl_client import JobResponse, JSONObject
+
+DATA_DIR_VARIABLE: Final = "CL_CLIENT_DATA_DIR"
+FORGOTTEN: Final = "forgotten"
+"""The status of a job that the server no longer knows."""
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE jobs (
+    server TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    task TEXT NOT NULL,
+    source TEXT NOT NULL,
+    source_size INTEGER,
+    source_mtime_ns INTEGER,
+    params TEXT NOT NULL,
+    target TEXT,
+    status TEXT NOT NULL,
+    progress INTEGER NOT NULL,
+    error TEXT,
+    submitted_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    ended_at REAL,
+    PRIMARY KEY (server, job_id)
+);
+CREATE INDEX jobs_by_time ON jobs (submitted_at);
+CREATE INDEX jobs_by_target ON jobs (target, submitted_at)
+"""
+
+
+class LedgerEntry(BaseModel):
+    """One job.
+
+    Attributes:
+        server: The compute service's address.
+        job_id: The job.
+        task: The task.
+        source: The file that was submitted.
+        source_size: Its size in bytes at that time; None where it was no file any more.
+        source_mtime_ns: When it had last been written, alike.
+        params: The task's parameters.
+        target: Where the result goes; None for nowhere.
+        status: As last seen; ``forgotten`` where the server no longer knows the job.
+        progress: 0-100 percent.
+        error: Why the job failed.
+        submitted_at: Seconds since the epoch; the other times alike.
+        updated_at: When the job was last read.
+        ended_at: When it was first seen to have ended; None while it runs.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    server: str
+    job_id: str
+    task: str
+    source: str
+    source_size: int | None
+    source_mtime_ns: int | None
+    params: dict[str, str] = Field(default_factory=dict)
+    target: str | None
+    status: str
+    progress: int
+    error: str | None
+    submitted_at: float
+    updated_at: float
+    ended_at: float | None
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _from_json(cls, params: object) -> object:
+        return json.loads(params) if isinstance(params, str) else params
+
+
+class Ledger:
+    """The ledger, open; several processes may have it open at once.
+
+    Its methods take a fraction of a millisecond, unless another process is writing.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Self:
+        """Open the user's ledger, or the one at a path.
+
+        Raises:
+            ConfigurationError: The file cannot be used.
+        """
+        return cls(open_database(path or data_folder() / "jobs.sqlite", _SCHEMA, _VERSION))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+    def submitted(
+        self, job: JobResponse, *, server: str, source: str, params: JSONObject, target: Path | None
+    ) -> None:
+        """Write down a job that the server has taken."""
+        now = time.time()
+        try:
+            stat = Path(source).stat()
+            size, mtime_ns = stat.st_size, stat.st_mtime_ns
+        except OSError:
+            size = mtime_ns = None
+        self._connection.execute(
+            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                server,
+                job.job_id,
+                job.task_type,
+                source,
+                size,
+                mtime_ns,
+                json.dumps(params),
+                None if target is None else str(target.absolute()),
+                str(job.status),
+                job.progress,
+                job.error_message,
+                now,
+                now,
+                now if job.status.is_terminal else None,
+            ),
+        )
+
+    def updated(self, job: JobResponse, *, server: str) -> None:
+        """Write down what was read of a job; one that was submitted elsewhere is left out."""
+        now = time.time()
+        self._connection.execute(
+            "UPDATE jobs SET status = ?, progress = ?, error = ?, updated_at = ?,"
+            " ended_at = coalesce(ended_at, ?) WHERE server = ? AND job_id = ?",
+            (
+                str(job.status),
+                job.progress,
+                job.error_message,
+                now,
+                now if job.status.is_terminal else None,
+                server,
+                job.job_id,
+            ),
+        )
+
+    def forgotten(self, job_id: str, *, server: str) -> None:
+        """Write down that the server no longer knows a job."""
+        now = time.time()
+        self._connection.execute(
+            "UPDATE jobs SET status = ?, updated_at = ?, ended_at = coalesce(ended_at, ?)"
+            " WHERE server = ? AND job_id = ?",
+            (FORGOTTEN, now, now, server, job_id),
+        )
+
+    def result_of(self, target: Path) -> LedgerEntry | None:
+        """The last job whose result went to a file, as far as it succeeded."""
+        found = self._select("target = ? AND status = 'completed'", [str(target.absolute())], limit=1)
+        return found[0] if found else None
+
+    def find(self, prefix: str, *, server: str | None = None) -> list[LedgerEntry]:
+        """The jobs whose id begins so."""
+        where, values = "substr(job_id, 1, ?) = ?", [len(prefix), prefix]
+        if server is not None:
+            where, values = f"{where} AND server = ?", [*values, server]
+        return self._select(where, values)
+
+    def entries(
+        self,
+        *,
+        server: str | None = None,
+        status: str | None = None,
+        task: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[LedgerEntry]:
+        """The jobs, the latest first; None stands for all."""
+        wanted: dict[str, str | float | None] = {
+            "server = ?": server,
+            "status = ?": status,
+            "task = ?": task,
+            "submitted_at >= ?": None if since is None else since.timestamp(),
+        }
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        return self._select(" AND ".join(given) or "1", list(given.values()), limit=limit)
+
+    def prune(self, before: datetime) -> int:
+        """Remove the jobs that had ended before; how many there were."""
+        cursor = self._connection.execute("DELETE FROM jobs WHERE ended_at < ?", (before.timestamp(),))
+        return cursor.rowcount
+
+    def _select(
+        self, where: str, values: Sequence[str | float], *, limit: int | None = None
+    ) -> list[LedgerEntry]:
+        rows: list[sqlite3.Row] = self._connection.execute(
+            # The conditions are those above; what comes from outside is bound to their question marks.
+            f"SELECT * FROM jobs WHERE {where} ORDER BY submitted_at DESC, rowid DESC LIMIT ?",  # noqa: S608 - see above
+            (*values, -1 if limit is None else limit),
+        ).fetchall()
+        return [LedgerEntry.model_validate(dict(row)) for row in rows]
+
+
+def data_folder() -> Path:
+    """Where the command line keeps what it knows: the user's data folder, or CL_CLIENT_DATA_DIR."""
+    given = os.environ.get(DATA_DIR_VARIABLE)
+    return Path(given) if given else user_data_path("cl-client", appauthor=False)

@@ -1,0 +1,137 @@
+"""The options that commands share, each group of them once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path  # noqa: TC003 - read at run time, to parse arguments
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+from cyclopts.types import ExistingFile  # noqa: TC002 - read at run time, to parse arguments
+
+_CONNECTION = Group("Connection", sort_key=90)
+_OUTPUT = Group("Output", sort_key=80)
+_JOBS = Group("Jobs", sort_key=70)
+
+
+@Parameter(name="*", group=_CONNECTION)
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """Where the server is, and as whom to talk to it.
+
+    Attributes:
+        server: The compute service.
+        mqtt: The broker, ``off`` for none. By default on the server's host.
+        local: Run the command on a local server of its own.
+        config: A settings file, .toml or .yaml, in place of cl-client.toml.
+        profile: The section [profiles.NAME] of the settings file.
+        auth_url: The auth service.
+        user: Whose login is used; by default that of the last one.
+        ca_file: PEM file of the authorities to trust, in place of the system's.
+    """
+
+    server: Annotated[str | None, Parameter(alias="-s", show_default=False)] = None
+    mqtt: str | None = None
+    local: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    config: Path | None = None
+    profile: str | None = None
+    auth_url: str | None = None
+    user: str | None = None
+    ca_file: ExistingFile | None = None
+
+
+@Parameter(name="*", group=_OUTPUT)
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """How results are told.
+
+    Attributes:
+        json: One JSON object per line on standard output; all else goes to standard error.
+        quiet: No progress and no summary; errors and results only.
+        verbose: Say more on standard error; twice, everything.
+    """
+
+    json: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    quiet: Annotated[bool, Parameter(alias="-q", negative=(), show_default=False)] = False
+    verbose: Annotated[int, Parameter(alias="-v", count=True, show_default=False)] = 0
+
+
+@Parameter(name="*", group=_JOBS)
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How jobs are submitted and followed.
+
+    Attributes:
+        recursive: Look into the folders of folders too.
+        concurrency: Jobs at the same time.
+        timeout: Seconds for each job, its upload included; by default no limit.
+        priority: 0-10.
+        require_worker: Fail at once where no worker serves the task.
+        wait: Wait for the results, or print the jobs' ids and leave; jobs wait takes them up again.
+        watch: Show each change of a job as it comes.
+    """
+
+    recursive: Annotated[bool, Parameter(alias="-r", negative=(), show_default=False)] = False
+    concurrency: Annotated[int, Parameter(alias="-c")] = 8
+    timeout: float | None = None
+    priority: int = 5
+    require_worker: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    wait: Annotated[bool, Parameter(show_default=False)] = True
+    watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+
+
+@Parameter(name="*", group=_OUTPUT)
+@dataclass(frozen=True, slots=True)
+class ResultOptions:
+    """Where results go.
+
+    Attributes:
+        output: The result's file, ``-`` for standard output; for one input.
+        output_dir: The folder of the results, named like their inputs. Results that are there already are
+            not made again.
+        force: Make results again that are there already.
+    """
+
+    output: Annotated[Path | None, Parameter(alias="-o", allow_leading_hyphen=True)] = None
+    output_dir: Annotated[Path | None, Parameter(alias="-d")] = None
+    force: Annotated[bool, Parameter(alias="-f", negative=(), show_default=False)] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """All that the plugin commands have in common.
+
+    Attributes:
+        jobs: How jobs are submitted.
+        results: Where results go.
+        output: How results are told.
+        connection: Where the server is.
+    """
+
+    jobs: JobOptions = field(default_factory=JobOptions)
+    results: ResultOptions = field(default_factory=ResultOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+    connection: ConnectionOptions = field(default_factory=ConnectionOptions)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """What running a batch can be told.
+
+    Attributes:
+        report: Write a page with all results, to be opened in a browser.
+        retries: How often what fails for want of a server or a worker is tried again.
+        give_up_after: Seconds for which the server may be gone; 0 to end at once.
+        jobs: How jobs are submitted.
+        output: How results are told.
+        connection: Where the server is.
+    """
+
+    report: Path | None = None
+    retries: int = 2
+    give_up_after: float = 300.0
+    jobs: JobOptions = field(default_factory=JobOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+    connection: ConnectionOptions = field(default_factory=ConnectionOptions)

@@ -1,0 +1,214 @@
+"""The nine plugin groups, run as commands against a server that has every task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+from cl_client.local import LocalServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from subprocess import CompletedProcess
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    from cl_client import JSONObject
+
+    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+
+pytestmark = pytest.mark.usefixtures("at_server")
+
+
+def _objects(shown: CompletedProcess[str]) -> list[JSONObject]:
+    return [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
+
+
+def test_one_file_prints_its_result(run_cli: RunCLI, samples: Path) -> None:
+    shown = run_cli("hash", "compute", samples / "drawing.png", "--algorithm", "md5")
+    digest = hashlib.md5((samples / "drawing.png").read_bytes(), usedforsecurity=False).hexdigest()
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"{digest}  md5\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "suffix"),
+    [
+        (["clip-embedding", "embed"], ".clip.npy"),
+        (["dino-embedding", "embed", "--no-normalize"], ".dino.npy"),
+        (["face-embedding", "embed"], ".face.npy"),
+        (["exif", "extract", "--tag", "Make"], ".exif.json"),
+        (["face-detection", "detect", "--confidence-threshold", "0.5"], ".faces.json"),
+        (["hash", "compute"], ".hash.json"),
+        (["image-conversion", "convert", "--format", "webp", "--quality", "50"], ".webp"),
+        (
+            ["media-thumbnail", "generate", "--width", "64", "--height", "48", "--no-keep-aspect"],
+            ".thumbnail.jpg",
+        ),
+    ],
+)
+def test_every_task_keeps_its_result(
+    run_cli: RunCLI, samples: Path, work_folder: Path, command: list[str], suffix: str
+) -> None:
+    shown = run_cli(*command, samples / "astronaut.jpg", "--output-dir", "out", "--json")
+    assert shown.returncode == 0, shown.stderr
+    (told,) = _objects(shown)
+    result = work_folder / "out" / f"astronaut{suffix}"
+    assert result.stat().st_size
+    assert told["status"] == "completed"
+    assert cast("list[str]", told["files"])[0] == f"out/astronaut{suffix}"
+    if suffix.endswith(".npy"):
+        output = cast("dict[str, list[float]]", told["output"])
+        vector = cast("NDArray[np.float32]", np.load(result))
+        assert np.allclose(vector, output["embedding"])
+
+
+def test_a_video_becomes_a_stream(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    shown = run_cli("hls-streaming", "generate", samples / "clip.mp4", "--variant", "180:300")
+    assert shown.returncode == 0, shown.stderr
+    assert "1 variant" in shown.stdout
+    assert list((work_folder / "clip.hls").rglob("*.m3u8"))
+
+
+def test_faces_are_marked_on_a_copy(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    shown = run_cli("face-detection", "detect", samples / "astronaut.jpg", "--annotate", "marked.png")
+    assert shown.returncode == 0, shown.stderr
+    with Image.open(samples / "astronaut.jpg") as before, Image.open(work_folder / "marked.png") as after:
+        assert before.size == after.size
+        changed = ImageChops.difference(before.convert("RGB"), after)
+        box = changed.getbbox()
+    assert box is not None
+    assert 0 < (box[2] - box[0]) * (box[3] - box[1]) < 512 * 512 / 4
+    many = run_cli("face-detection", "detect", samples, "--annotate", "marked")
+    assert many.returncode == 1  # the HEIC picture cannot be drawn on here
+    assert (work_folder / "marked" / "astronaut.faces.jpg").exists()
+
+
+def test_results_that_are_there_are_not_made_again(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    for name in ("photo.jpg", "other/photo.jpg", "photo.png"):
+        (work_folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(
+            samples / ("drawing.png" if name.endswith("png") else "astronaut.jpg"), work_folder / name
+        )
+    command = ("media-thumbnail", "generate", ".", "-r", "-d", "out")
+    first = run_cli(*command)
+    made = sorted(str(path.relative_to(work_folder)) for path in (work_folder / "out").rglob("*.jpg"))
+    assert made == ["out/other/photo.thumbnail.jpg", "out/photo-png.thumbnail.jpg", "out/photo.thumbnail.jpg"]
+    assert "3 of 3 succeeded" in first.stderr
+    again = run_cli("media-thumbnail", "generate", "photo.jpg", "photo.png", "other", "-d", "out", "--json")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "3 already there" in again.stderr
+    other_size = run_cli("media-thumbnail", "generate", "photo.jpg", "-d", "out", "--width", "32")
+    assert "photo.jpg" in other_size.stdout  # it was made with other parameters
+    forced = run_cli("media-thumbnail", "generate", "photo.jpg", "-d", "out", "--force", "--quiet")
+    assert "photo.jpg" in forced.stdout
+    assert forced.stderr == ""
+
+
+def test_one_bad_picture_does_not_end_the_others(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    (work_folder / "bad.jpg").write_bytes(b"not a picture")
+    shown = run_cli("media-thumbnail", "generate", "bad.jpg", samples / "drawing.png", "--json")
+    assert shown.returncode == 1
+    by_name = {str(told["input"]).rpartition("/")[2]: told for told in _objects(shown)}
+    assert by_name["bad.jpg"]["status"] == "failed"
+    assert by_name["bad.jpg"]["error"]
+    assert by_name["drawing.png"]["status"] == "completed"
+    assert "bad.jpg" in shown.stderr
+    assert "1 of 2 succeeded, 1 failed" in shown.stderr
+
+
+def test_inputs_from_a_list_and_from_standard_input(
+    run_cli: RunCLI, samples: Path, work_folder: Path
+) -> None:
+    (work_folder / "list.txt").write_text(f"{samples}/*.jpg\n\n{samples / 'drawing.png'}\n")
+    listed = run_cli("hash", "compute", "@list.txt", "--json")
+    assert len(_objects(listed)) == 4
+    named = run_cli("hash", "compute", "@-", stdin=f"{samples / 'drawing.png'}\n")
+    assert named.stdout.endswith("sha512\n")
+    content = run_cli("hash", "compute", "-", "--json", stdin="some text")
+    (told,) = _objects(content)
+    assert told["input"] == "-"
+    expected = hashlib.sha512(b"some text").hexdigest()
+    assert cast("dict[str, str]", told["output"])["hash_value"] == expected
+
+
+def test_a_result_goes_where_it_is_sent(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    to_file = run_cli("hash", "compute", samples / "drawing.png", "-o", "it.json")
+    assert to_file.returncode == 0
+    to_stdout = run_cli("hash", "compute", samples / "drawing.png", "-o", "-", "--quiet")
+    kept, printed = (
+        cast("JSONObject", json.loads(text))
+        for text in ((work_folder / "it.json").read_text(), to_stdout.stdout)
+    )
+    assert kept["hash_value"] == printed["hash_value"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["hash", "compute"], "name at least one"),
+        (["hash", "compute", "nope.jpg"], "nope.jpg"),
+        (["hash", "compute", "*.nope"], "*.nope"),
+        (["hash", "compute", "@nope.txt"], "nope.txt"),
+        (["hash", "compute", "SAMPLE", "--nope"], "--nope"),
+        (["hash", "compute", "SAMPLE", "--algorithm", "sha1"], "sha1"),
+        (["hash", "compute", "SAMPLE", "--concurrency", "0"], "--concurrency 0"),
+        (["hash", "compute", "SAMPLE", "--timeout", "0"], "--timeout 0"),
+        (["hash", "compute", "SAMPLE", "--local", "--server", "http://x"], "--local and --server"),
+        (["hash", "compute", "SAMPLE", "-o", "a", "-d", "b"], "--output and --output-dir"),
+        (["hash", "compute", "SAMPLE", "SAMPLE2", "-o", "a"], "--output is for one input"),
+        (["hash", "compute", "SAMPLE", "--server", "nope"], "base_url"),
+        (["hash", "compute", "SAMPLE", "--priority", "11"], "--priority 11"),
+        (["image-conversion", "convert", "SAMPLE", "--format", "webp", "--quality", "0"], "--quality 0"),
+        (["media-thumbnail", "generate", "SAMPLE", "--width", "-1"], "--width -1"),
+        (["hls-streaming", "generate", "SAMPLE", "--variant", "720"], "--variant 720"),
+        (["face-detection", "detect", "SAMPLE", "--nms-threshold", "2"], "--nms-threshold 2"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_is_sent(
+    run_cli: RunCLI, samples: Path, arguments: list[str], words: str
+) -> None:
+    names = {"SAMPLE": str(samples / "drawing.png"), "SAMPLE2": str(samples / "astronaut.jpg")}
+    shown = run_cli(*(names.get(argument, argument) for argument in arguments))
+    assert words in " ".join(shown.stderr.split())
+    assert shown.stdout == ""
+    assert shown.returncode == 2
+
+
+def test_a_server_that_is_not_there(run_cli: RunCLI, samples: Path, unused_port: int) -> None:
+    shown = run_cli("hash", "compute", samples / "drawing.png", "-s", f"http://127.0.0.1:{unused_port}")
+    assert shown.returncode == 3
+    assert "cannot be reached" in shown.stderr
+
+
+def test_first_contact(run_cli: RunCLI, samples: Path, cli_environment: dict[str, str]) -> None:
+    for name in ("COMPUTE_SERVER_URL", "MQTT_BROKER_HOST"):
+        del cli_environment[name]
+    shown = run_cli("hash", "compute", samples / "drawing.png")
+    assert shown.returncode == 3
+    assert len(shown.stderr.splitlines()) == 2
+    assert "--local" in shown.stderr
+    local = run_cli("hash", "compute", samples / "drawing.png", "--local")
+    assert local.returncode == 0, local.stderr
+    assert local.stdout.endswith("sha512\n")
+
+
+def test_without_a_login(run_cli: RunCLI, samples: Path, cli_environment: dict[str, str]) -> None:
+    with LocalServer(auth=True, workers=1, tasks=["hash"]) as server:
+        cli_environment["COMPUTE_SERVER_URL"] = server.base_url
+        shown = run_cli("hash", "compute", samples / "drawing.png", "--mqtt", "off")
+    assert shown.returncode == 4
+    assert "cl-client login" in shown.stderr
+
+
+def test_progress_is_told_when_it_is_asked_for(run_cli: RunCLI, samples: Path) -> None:
+    shown = run_cli("exif", "extract", samples / "mountains.jpg", "--watch", "-vv")
+    assert "Canon" in shown.stdout
+    assert "exif completed 100 %" in shown.stderr or "exif processing" in shown.stderr

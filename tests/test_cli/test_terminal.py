@@ -1,0 +1,94 @@
+"""What a real terminal shows, and how a command ends that is interrupted twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals and signals")
+
+STUBBORN = """
+import asyncio
+import sys
+from cl_client_cli.interruption import run_interruptible
+
+async def stubborn():
+    try:
+        print("runs", flush=True)
+        await asyncio.Event().wait()
+    finally:
+        print("cleans up", flush=True)
+        await asyncio.Event().wait()
+
+run_interruptible(stubborn())
+"""
+
+
+def _shown_by(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Run a command in a terminal of its own, and give all that it wrote there."""
+    import pty  # not on Windows
+
+    ours, theirs = pty.openpty()
+    written = bytearray()
+    with subprocess.Popen(  # noqa: S603 - the command under test
+        [sys.executable, "-m", "cl_client_cli", *command],
+        cwd=folder,
+        env=environment | {"TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ):
+        os.close(theirs)
+        try:
+            while chunk := os.read(ours, 4096):
+                written += chunk
+        except OSError:  # how Linux says that the other end was closed
+            os.close(ours)
+    return written.decode()
+
+
+@pytest.mark.usefixtures("at_server")
+def test_results_stand_beside_the_progress(
+    samples: Path, work_folder: Path, cli_environment: dict[str, str]
+) -> None:
+    files = [str(path) for path in samples.glob("*.jpg")]
+    shown = _shown_by(["hash", "compute", *files], work_folder, cli_environment)
+    assert shown.count(": sha512 ") == len(files)
+    assert "3 of 3 succeeded" in shown
+    assert "\x1b[?25l" in shown  # a bar was drawn
+    assert "\x1b[?25h" in shown  # and the cursor is back
+    told = _shown_by(["hash", "compute", *files, "--json"], work_folder, cli_environment)
+    assert told.count('{"input"') == len(files)
+    alone = _shown_by(["download", "nope", "-q"], work_folder, cli_environment)
+    assert "404" in alone
+
+
+@pytest.mark.usefixtures("at_server")
+def test_no_colour_where_none_is_wanted(
+    samples: Path, work_folder: Path, cli_environment: dict[str, str]
+) -> None:
+    shown = _shown_by(["health"], work_folder, cli_environment | {"NO_COLOR": "1"})
+    assert "healthy" in shown
+    assert "\x1b[3" not in shown
+    bars = _shown_by(["batch", "submit", str(samples), "-t", "exif"], work_folder, cli_environment)
+    assert "6 done" in bars
+
+
+def test_a_second_interrupt_ends_at_once() -> None:
+    with subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        assert cast("str", process.stdout.readline()) == "runs\n"
+        process.send_signal(signal.SIGINT)
+        assert cast("str", process.stdout.readline()) == "cleans up\n"
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
