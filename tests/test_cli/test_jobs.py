@@ -1,0 +1,91 @@
+"""`cl-client jobs` and `cl-client download` against a server, with a ledger of their own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from subprocess import CompletedProcess
+    from typing import TypeAlias
+
+    from cl_client import JSONObject
+    from cl_client.local import LocalServer
+
+    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+
+pytestmark = pytest.mark.usefixtures("at_server")
+
+
+def _objects(shown: CompletedProcess[str]) -> list[JSONObject]:
+    return [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
+
+
+def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    submitted = run_cli("exif", "extract", samples / "mountains.jpg", "--no-wait")
+    job_id = submitted.stdout.strip()
+    waited = run_cli("jobs", "wait", job_id[:8], "--watch")
+    assert waited.stdout == f"{job_id}: exif completed\n"
+    (listed,) = _objects(run_cli("jobs", "list", "--task", "exif", "--since", "1h", "--json"))
+    assert (listed["job_id"], listed["status"], listed["progress"]) == (job_id, "completed", 100)
+    assert "mountains.jpg" in run_cli("jobs", "list").stdout
+    assert "mountains.jpg" in run_cli("jobs", "list", "--no-refresh").stdout
+    assert "no such job" in run_cli("jobs", "list", "--status", "failed").stderr
+    assert "Canon" in run_cli("jobs", "get", job_id[:8]).stdout
+    assert _objects(run_cli("jobs", "get", job_id, "--json"))[0]["status"] == "completed"
+    assert "has ended" in run_cli("jobs", "cancel", job_id).stderr
+
+    fetched = run_cli("download", job_id[:8], "-d", "files")
+    assert fetched.returncode == 0, fetched.stderr
+    assert (work_folder / "files/output/exif_metadata.json").exists()
+    assert run_cli("download", job_id, "-d", "files").returncode == 1
+    one = run_cli("download", job_id, "output/exif_metadata.json", "-d", "files", "--force", "--json")
+    assert _objects(one)[0]["path"] == "files/output/exif_metadata.json"
+
+    assert run_cli("jobs", "delete", job_id).stdout == f"{job_id}: deleted\n"
+    gone = run_cli("jobs", "get", job_id)
+    assert gone.returncode == 1
+    assert "404" in gone.stderr
+    assert run_cli("jobs", "prune", "--older-than", "1s").returncode == 0
+
+
+def test_a_job_that_failed(run_cli: RunCLI, work_folder: Path) -> None:
+    (work_folder / "bad.jpg").write_bytes(b"not a picture")
+    job_id = run_cli("media-thumbnail", "generate", "bad.jpg", "--no-wait").stdout.strip()
+    waited = run_cli("jobs", "wait", job_id)
+    assert waited.returncode == 1
+    assert "media_thumbnail failed: " in waited.stdout
+
+
+def test_what_the_server_has_forgotten(
+    run_cli: RunCLI, samples: Path, at_server: LocalServer, cli_environment: dict[str, str]
+) -> None:
+    job_id = run_cli("hash", "compute", samples / "clip.mp4", "--no-wait").stdout.strip()
+    run_cli("jobs", "wait", job_id)
+    # Deleted by another user, so that this ledger does not know of it.
+    here = cli_environment["CL_CLIENT_DATA_DIR"]
+    cli_environment["CL_CLIENT_DATA_DIR"] = f"{here}-of-another"
+    assert run_cli("jobs", "delete", job_id).returncode == 0
+    cli_environment["CL_CLIENT_DATA_DIR"] = here
+    (listed,) = _objects(run_cli("jobs", "list", "--json"))
+    assert (listed["status"], listed["server"]) == ("forgotten", at_server.base_url)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["jobs", "list", "--status", "nope"], "--status nope"),
+        (["jobs", "list", "--since", "nope"], "--since nope"),
+        (["jobs", "list", "--limit", "0"], "--limit 0"),
+        (["jobs", "prune", "--older-than", "x"], "--older-than x"),
+        (["jobs", "get"], "name at least one job"),
+    ],
+)
+def test_wrong_use(run_cli: RunCLI, arguments: list[str], words: str) -> None:
+    shown = run_cli(*arguments)
+    assert shown.returncode == 2
+    assert words in shown.stderr
