@@ -1,0 +1,176 @@
+"""The commands about a server and its users."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from zeroconf import ServiceInfo
+from zeroconf.asyncio import AsyncZeroconf
+
+from cl_client.local import LocalServer
+from cl_client_cli.discovery import SERVICE_TYPE, find_servers, read_announcement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from subprocess import CompletedProcess, Popen
+    from typing import TypeAlias
+
+    from cl_client import JSONObject
+
+    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+    StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
+
+
+def _objects(shown: CompletedProcess[str]) -> list[JSONObject]:
+    return [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("at_server")
+def test_health_and_workers(run_cli: RunCLI) -> None:
+    assert "healthy" in run_cli("health").stdout
+    assert _objects(run_cli("health", "--json"))[0]["status"] == "healthy"
+    shown = run_cli("workers", "--json")
+    (told,) = _objects(shown)
+    assert len(cast("list[object]", told["workers"])) == 2
+    assert "idle" in run_cli("workers").stdout
+    by_server = run_cli("workers", "--mqtt", "off")
+    assert "media_thumbnail" in by_server.stdout
+    assert "announced by the broker" in by_server.stderr
+    assert run_cli("workers", "--watch", "--mqtt", "off").returncode == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
+@pytest.mark.usefixtures("at_server")
+def test_workers_are_watched_until_ctrl_c(start_cli: StartCLI) -> None:
+    with start_cli("workers", "--watch", "--json") as process:
+        assert process.stdout is not None
+        while not cast("dict[str, list[object]]", json.loads(cast("str", process.stdout.readline())))[
+            "workers"
+        ]:
+            pass
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130
+
+
+def test_admin(run_cli: RunCLI, cli_environment: dict[str, str]) -> None:
+    with LocalServer(workers=1, tasks=["hash"]) as server:
+        cli_environment["COMPUTE_SERVER_URL"] = server.base_url
+        cli_environment["MQTT_BROKER_HOST"] = "off"
+        assert run_cli("admin", "storage").stdout == "0 jobs, 0 bytes\n"
+        refused = run_cli("admin", "cleanup")
+        assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+        assert run_cli("admin", "cleanup", "--days", "0", "--yes").stdout.startswith("0 jobs deleted")
+        assert "on" in run_cli("admin", "guest-mode").stdout
+
+
+@pytest.fixture
+def guarded(cli_environment: dict[str, str]) -> Iterator[LocalServer]:
+    with LocalServer(auth=True, workers=1, tasks=["hash"], admin_password="opensesame") as server:
+        cli_environment["COMPUTE_SERVER_URL"] = server.base_url
+        cli_environment["CL_CLIENT_AUTH_URL"] = server.auth_url
+        cli_environment["MQTT_BROKER_HOST"] = server.mqtt_url
+        yield server
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_login_counts_until_the_logout(run_cli: RunCLI, cli_environment: dict[str, str]) -> None:
+    assert run_cli("admin", "storage").returncode == 4
+    assert run_cli("whoami").returncode == 4
+    assert "login" in run_cli("doctor").stdout
+    wrong = run_cli("login", "admin", stdin="wrong\n")
+    assert wrong.returncode == 4
+    assert "wrong" not in wrong.stdout
+    logged_in = run_cli("login", "admin", stdin="opensesame\n")
+    assert logged_in.returncode == 0, logged_in.stderr
+    assert "opensesame" not in logged_in.stdout + logged_in.stderr
+    assert run_cli("admin", "storage").returncode == 0
+    assert "everything" in run_cli("whoami").stdout
+    assert "admin at" in run_cli("doctor").stdout
+    assert run_cli("logout").returncode == 0
+    assert run_cli("admin", "storage").returncode == 4
+    cli_environment["CL_CLIENT_PASSWORD"] = "opensesame"
+    assert _objects(run_cli("login", "--user", "admin", "--json"))[0]["username"] == "admin"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["login", "me"], "which auth service"), (["login", "--auth-url", "http://h:1"], "who?")],
+)
+def test_login_needs_to_know(run_cli: RunCLI, arguments: list[str], words: str) -> None:
+    shown = run_cli(*arguments)
+    assert (shown.returncode, words in shown.stderr) == (2, True)
+    empty = run_cli("login", "me", "--auth-url", "http://h:1")
+    assert (empty.returncode, "CL_CLIENT_PASSWORD" in empty.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("at_server")
+def test_doctor_finds_all_well(run_cli: RunCLI) -> None:
+    shown = run_cli("doctor", "--json")
+    assert shown.returncode == 0, shown.stdout
+    found = {str(it["check"]): it for it in _objects(shown)}
+    assert [found[name]["state"] for name in ("server", "broker", "workers")] == ["ok", "ok", "ok"]
+
+
+def test_doctor_works_when_nothing_does(run_cli: RunCLI, unused_port: int) -> None:
+    address = f"127.0.0.1:{unused_port}"
+    shown = run_cli("doctor", "--server", f"http://{address}", "--mqtt", f"mqtt://{address}")
+    assert shown.returncode == 3
+    assert "problem  server" in shown.stdout
+    nobody = run_cli(
+        "doctor", "--server", f"http://{address}", "--mqtt", "off", "--auth-url", f"http://{address}"
+    )
+    assert "no settings file" in nobody.stdout
+
+
+def test_announcements() -> None:
+    records = {
+        "compute_url": "http://localhost:8002",
+        "mqtt_url": "mqtt://0.0.0.0:1883",
+        "auth_url": "http://auth.example:8000",
+        "desc": "Photos",
+        "status": "unhealthy",
+        "error": "worker",
+    }
+    server = read_announcement(f"nas.{SERVICE_TYPE}", "192.168.1.5", records)
+    assert server is not None
+    assert (server.name, server.compute_url, server.mqtt_url, server.auth_url, server.error) == (
+        "nas",
+        "http://192.168.1.5:8002",
+        "mqtt://192.168.1.5:1883",
+        "http://auth.example:8000",
+        "worker",
+    )
+    by_six = read_announcement("x", "fe80::1", {"compute_url": "http://localhost:8002/api"})
+    assert by_six is not None
+    assert by_six.compute_url == "http://[fe80::1]:8002/api"
+    assert read_announcement("printer", "192.168.1.6", {"path": "/"}) is None
+
+
+async def test_a_server_is_found(run_cli: RunCLI) -> None:
+    info = ServiceInfo(
+        SERVICE_TYPE,
+        f"CL Server.{SERVICE_TYPE}",
+        addresses=[bytes((127, 0, 0, 1))],
+        port=8080,
+        properties={"compute_url": "http://localhost:8002"},
+    )
+    async with AsyncZeroconf() as network:
+        await (await network.async_register_service(info))  # pyright: ignore[reportUnknownMemberType] - Awaitable without its result
+        found = await find_servers(1.0, None)
+        if not found:
+            pytest.skip("this machine does not pass multicast on to itself")
+        shown = await asyncio.to_thread(run_cli, "discover", "--timeout", "1", "--json")
+        assert _objects(shown)[0]["compute_url"] == "http://127.0.0.1:8002"
+        table = await asyncio.to_thread(run_cli, "discover", "--timeout", "1")
+        assert "CL Server" in table.stdout
+        await (await network.async_unregister_service(info))  # pyright: ignore[reportUnknownMemberType] - alike
+    nobody = run_cli("discover", "--timeout", "0.1", "--interface", "127.0.0.1")
+    assert (nobody.returncode, "No server" in nobody.stderr) == (1, True)
+    assert run_cli("discover", "--timeout", "0").returncode == 2
