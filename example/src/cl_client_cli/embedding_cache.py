@@ -1,0 +1,76 @@
+"""Embeddings that were computed once, by the content of their files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from cl_client_cli.database import open_database
+
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+CACHE_DIR_VARIABLE: Final = "CL_CLIENT_CACHE_DIR"
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE embeddings (
+    server TEXT NOT NULL,
+    task TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    PRIMARY KEY (server, task, digest)
+) WITHOUT ROWID
+"""
+
+
+class EmbeddingCache:
+    """The user's cache, open; several processes may have it open at once.
+
+    Servers may run different models, so that embeddings of one are not compared with those of another.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls) -> Self:
+        """Open the user's cache, in the folder of CL_CLIENT_CACHE_DIR where that is set.
+
+        Raises:
+            ConfigurationError: The file cannot be used.
+        """
+        given = os.environ.get(CACHE_DIR_VARIABLE)
+        folder = Path(given) if given else user_cache_path("cl-client", appauthor=False)
+        return cls(open_database(folder / "embeddings.sqlite", _SCHEMA, _VERSION))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+    def get(self, server: str, task: str, digest: str) -> NDArray[np.float32] | None:
+        """The embedding of a file's content, if it is there."""
+        row = cast(
+            "tuple[bytes] | None",
+            self._connection.execute(
+                "SELECT vector FROM embeddings WHERE server = ? AND task = ? AND digest = ?",
+                (server, task, digest),
+            ).fetchone(),
+        )
+        return None if row is None else np.frombuffer(row[0], dtype="<f4")
+
+    def put(self, server: str, task: str, digest: str, vector: NDArray[np.float32]) -> None:
+        """Keep the embedding of a file's content."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
+            (server, task, digest, vector.astype("<f4").tobytes()),
+        )

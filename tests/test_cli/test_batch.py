@@ -1,0 +1,227 @@
+"""`cl-client batch`: once through, and through everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, cast
+
+import httpx
+import pytest
+from PIL import Image
+
+from cl_client.local import LocalServer
+from cl_client_cli.batch_manifest import FILE_NAME, BatchManifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from subprocess import CompletedProcess, Popen
+    from typing import TypeAlias
+
+    from cl_client import JSONObject
+
+    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+    StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
+
+pytestmark = pytest.mark.usefixtures("at_server")
+
+
+def _draw(folder: Path, count: int) -> None:
+    """Pictures that are all different."""
+    folder.mkdir()
+    for number in range(count):
+        Image.new("RGB", (16, 16), (number % 256, number // 256, 99)).save(folder / f"{number:03}.png")
+
+
+def _job_count(server: LocalServer) -> int:
+    usage = cast("dict[str, int]", httpx.get(f"{server.base_url}/admin/jobs/storage/size").json())
+    return usage["job_count"]
+
+
+def test_tasks_on_a_folder(run_cli: RunCLI, samples: Path, work_folder: Path, at_server: LocalServer) -> None:
+    before = _job_count(at_server)
+    command = ("batch", "submit", samples, "-t", "exif", "-t", "media-thumbnail", "-t", "face_detection")
+    params = ("--param", "media_thumbnail.width=32", "-d", "out")
+    shown = run_cli(*command, *params, "--json", "--report", "report.html")
+    assert shown.returncode == 0, shown.stderr
+    told = [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
+    assert len(told) == _job_count(at_server) - before == 17  # no faces are looked for in the video
+    assert all(it["status"] == "completed" for it in told)
+    with Image.open(work_folder / "out" / "drawing.thumbnail.jpg") as picture:
+        assert picture.width == 32
+    assert "astronaut.jpg" in (work_folder / "report.html").read_text()
+
+    again = run_cli(*command, *params)
+    assert again.returncode == 0
+    assert "0 of 17 jobs are new" in again.stderr
+    assert "17 had been done before" in again.stderr
+    (work_folder / "out" / "drawing.exif.json").unlink()
+    assert "1 done, 16 had been done before" in run_cli("batch", "resume", "out").stderr
+    assert _job_count(at_server) - before == 18
+    assert "exif" in run_cli("batch", "status", "out").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("jobs.json", '{"jobs": [{"input": "a.png", "task": "hash", "params": {"algorithm": "md5"}}]}'),
+        ("jobs.yaml", "- {input: a.png, task: hash, params: {algorithm: md5}, output: a.hash.json}\n"),
+        ("jobs.csv", "input,task,algorithm,output\na.png,hash,md5,\n"),
+    ],
+)
+def test_specifications(run_cli: RunCLI, work_folder: Path, name: str, text: str) -> None:
+    folder = work_folder / "specification"
+    _draw(folder, 1)
+    (folder / "000.png").rename(folder / "a.png")
+    (folder / name).write_text(text)
+    shown = run_cli("batch", "submit", folder / name, "-d", "out", "--quiet")
+    assert shown.returncode == 0, shown.stderr
+    result = cast("JSONObject", json.loads((work_folder / "out" / "a.hash.json").read_text()))
+    assert result["algorithm"] == "md5"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.json", "{", "cannot be read"),
+        ("a.json", "{}", "must be a list of jobs"),
+        ("a.json", "[]", "there is no job"),
+        ("a.yaml", "- {input: nope.png, task: hash}", "job 1: there is no file"),
+        ("a.yaml", "- {input: a.yaml, task: nope}", "no task 'nope'"),
+        ("a.yaml", "- {input: a.yaml}", "job 1: task"),
+        ("a.yaml", "- {input: a.yaml, task: hash, params: {algorithm: sha1}}", "--algorithm sha1"),
+        ("a.csv", "input,task\na.csv,hash\n,hash\n", "job 2: input"),
+        ("a.csv", "input,task\na.csv,image_conversion\n", "--format"),
+    ],
+)
+def test_wrong_specifications(run_cli: RunCLI, work_folder: Path, name: str, text: str, words: str) -> None:
+    (work_folder / name).write_text(text)
+    shown = run_cli("batch", "submit", name)
+    assert shown.returncode == 2
+    assert words in shown.stderr
+    assert not (work_folder / "cl-client-batch" / FILE_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["submit", "."], "name at least one task"),
+        (["submit", ".", "-t", "nope"], "--task nope"),
+        (["submit", ".", "-t", "hash", "--param", "algorithm=md5"], "--param algorithm=md5"),
+        (["submit", "a.json", "-t", "hash"], "leave out --task"),
+        (["resume", "nope"], "there is no batch"),
+        (["status", "nope"], "there is no batch"),
+    ],
+)
+def test_wrong_use(run_cli: RunCLI, work_folder: Path, arguments: list[str], words: str) -> None:
+    (work_folder / "a.json").write_text("[]")
+    shown = run_cli("batch", *arguments)
+    assert shown.returncode == 2
+    assert words in shown.stderr
+
+
+def test_the_same_content_is_sent_once(run_cli: RunCLI, work_folder: Path, at_server: LocalServer) -> None:
+    _draw(work_folder / "in", 1)
+    for name in ("b.png", "c.png"):
+        (work_folder / "in" / name).write_bytes((work_folder / "in" / "000.png").read_bytes())
+    before = _job_count(at_server)
+    shown = run_cli("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out")
+    assert "3 done, 2 of them copied" in shown.stderr
+    assert _job_count(at_server) - before == 1
+    assert len(list((work_folder / "out").glob("*.jpg"))) == 3
+
+
+def test_failures_are_grouped_and_not_repeated(
+    run_cli: RunCLI, work_folder: Path, at_server: LocalServer
+) -> None:
+    _draw(work_folder / "in", 2)
+    for number in range(7):
+        (work_folder / "in" / f"bad-{number}.png").write_bytes(f"no picture {number}".encode())
+    shown = run_cli("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out", "--report", "r.html")
+    assert shown.returncode == 1
+    assert "7 failed" in shown.stderr
+    assert "bad-0.png" in (work_folder / "r.html").read_text()
+    before = _job_count(at_server)
+    assert run_cli("batch", "resume", "out").returncode == 1
+    assert _job_count(at_server) == before
+    assert run_cli("batch", "resume", "out", "--retry-failed").returncode == 1
+    assert _job_count(at_server) == before + 7
+    status = run_cli("batch", "status", "out", "--json")
+    told = [cast("JSONObject", json.loads(line)) for line in status.stdout.splitlines()]
+    assert (told[0]["done"], told[0]["failed"], len(told)) == (2, 7, 8)
+    assert "media_thumbnail: " in run_cli("batch", "status", "out").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_interrupted_goes_on(
+    run_cli: RunCLI, start_cli: StartCLI, work_folder: Path, at_server: LocalServer, number: signal.Signals
+) -> None:
+    _draw(work_folder / "in", 120)
+    before = _job_count(at_server)
+    command = ("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out", "-c", "2", "--json")
+    with start_cli(*command) as process:
+        assert process.stdout is not None
+        for _ in range(5):
+            process.stdout.readline()
+        process.send_signal(number)
+        process.wait()
+        errors = process.stderr.read() if process.stderr else ""
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "cl-client batch resume out" in errors
+    with BatchManifest.open(work_folder / "out") as manifest:
+        unsure = sum(item.state == "submitting" for item in manifest.items())
+        left = sum(item.state != "done" for item in manifest.items())
+    assert 0 < left < 120
+    shown = run_cli("batch", "resume", "out")
+    assert shown.returncode == 0, shown.stderr
+    assert f"{left} done, {120 - left} had been done before" in shown.stderr
+    # Only what was just being answered when the process died can have been sent twice.
+    assert 120 <= _job_count(at_server) - before <= 120 + unsure
+    assert len(list((work_folder / "out").glob("*.jpg"))) == 120
+
+
+def test_two_processes_do_not_run_the_same_batch(run_cli: RunCLI, work_folder: Path) -> None:
+    _draw(work_folder / "in", 1)
+    assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out").returncode == 0
+    with BatchManifest.open(work_folder / "out") as manifest, manifest.running():
+        shown = run_cli("batch", "resume", "out")
+    assert shown.returncode == 2
+    assert "another process runs" in shown.stderr
+
+
+def test_a_server_that_goes_and_comes_back(
+    run_cli: RunCLI, start_cli: StartCLI, work_folder: Path, unused_port: int
+) -> None:
+    _draw(work_folder / "in", 30)
+    address = f"http://127.0.0.1:{unused_port}"
+    command = ("batch", "submit", "in", "-t", "hash", "-d", "out", "-s", address, "--mqtt", "off")
+    gone = run_cli(*command, "--give-up-after", "0")
+    assert gone.returncode == 3
+    assert "batch resume" in gone.stderr or "cannot be reached" in gone.stderr
+    with start_cli(*command) as process:
+        assert process.stderr is not None
+        while "does not answer" not in cast("str", process.stderr.readline()):
+            assert process.poll() is None
+        with LocalServer(port=unused_port, workers=1, tasks=["hash"]):
+            rest = process.communicate()[1]
+    assert process.returncode == 0, rest
+    assert "The server answers again" in rest
+    assert "30 done" in rest
+
+
+def test_a_job_that_the_server_forgot_is_submitted_again(
+    run_cli: RunCLI, work_folder: Path, at_server: LocalServer
+) -> None:
+    del at_server
+    _draw(work_folder / "in", 1)
+    assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out", "--no-wait").returncode == 0
+    with BatchManifest.open(work_folder / "out") as manifest:
+        (item,) = manifest.items()
+        manifest.submitted(item, "no-such-job")
+    shown = run_cli("batch", "resume", "out")
+    assert "1 done" in shown.stderr

@@ -1,0 +1,119 @@
+"""The report: what is on it, that it stands alone, and that its search works in a browser."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from cl_client_cli.report import ReportEntry, ReportResult, write_report
+from cl_client_cli.similarity import most_similar_pairs, ranked, unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from subprocess import CompletedProcess
+    from typing import TypeAlias
+
+    from cl_client import JSONObject
+
+    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+
+EXIF: JSONObject = {"make": "Canon", "exposure_time": 0.004, "gps_latitude": 1, "gps_longitude": 2}
+FACTS = ("Canon", "1/250 s", "1.0000, 2.0000")
+FACE: JSONObject = {"bbox": {"x1": 0.1, "y1": 0.2, "x2": 0.5, "y2": 0.6}, "confidence": 0.9}
+
+
+@pytest.fixture
+def report(samples: Path, tmp_path: Path) -> Path:
+    """A report on three files, of which one has failed and one is gone."""
+    vectors = [tmp_path / "0.npy", tmp_path / "1.npy"]
+    for number, file in enumerate(vectors):
+        np.save(file, np.array([1, number / 10], dtype=np.float32))
+    entries = [
+        ReportEntry(
+            samples / "astronaut.jpg",
+            {
+                "exif": ReportResult("", EXIF),
+                "face_detection": ReportResult("1 face", {"faces": [FACE]}),
+                "hash": ReportResult("", {"algorithm": "md5", "hash_value": "abc"}),
+                "clip_embedding": ReportResult("", {}, vectors[0]),
+            },
+        ),
+        ReportEntry(
+            samples / "drawing.png",
+            {
+                "clip_embedding": ReportResult("", {}, vectors[1]),
+                "media_thumbnail": ReportResult("32 x 24 pixels"),
+            },
+        ),
+        ReportEntry(tmp_path / "<gone>.jpg", {"hash": ReportResult(error='no "file" & <b>more</b>')}),
+    ]
+    path = tmp_path / "new" / "report.html"
+    write_report(path, lambda: entries, title="A <title>", made_at=datetime(2026, 11, 24, tzinfo=UTC))
+    return path
+
+
+def test_the_report_has_everything_and_needs_nothing(report: Path) -> None:
+    page = report.read_text()
+    for words in (*FACTS, "<rect", "md5", "Most similar", "99.5 % by CLIP", "Failures"):
+        assert words in page
+    assert "&lt;gone&gt;.jpg" in page
+    assert "<b>more" not in page
+    assert len(re.findall('src="data:image/webp', page)) == 4
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "http" not in re.sub("http-equiv", "", page)
+    assert "default-src 'none'" in page
+    assert [path.name for path in report.parent.iterdir()] == [report.name]
+
+
+@pytest.mark.parametrize(("query", "seen"), [("canon", 1), ("", 3), ("nothing such", 0), ("GONE file", 1)])
+def test_the_search_in_a_browser(report: Path, query: str, seen: int) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    address = f"{report.as_uri()}#q={query.replace(' ', '%20')}"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", address]
+    page = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout  # noqa: S603 - the browser
+    cards = page.split("<article")[1:]
+    assert len(cards) == 3
+    assert sum(' hidden=""' not in card.partition(">\n")[0] for card in cards) == seen
+    assert (f"{seen} of 3 files" if query else "3 files") in page
+
+
+def test_pairs_across_blocks() -> None:
+    angles = [number * 3 / 1299 for number in range(1300)]
+    rows = unit_rows([np.array([math.cos(a), math.sin(a)], dtype=np.float32) for a in angles])
+    rows[1250] = rows[3]
+    best = most_similar_pairs(rows, 2)
+    assert (best[0].first, best[0].second) == (3, 1250)
+    assert best[0].similarity == pytest.approx(1.0, abs=1e-6)
+    fifth = unit_rows([np.array([math.cos(angles[5]), math.sin(angles[5])], dtype=np.float32)]).reshape(-1)
+    assert [at for at, _ in ranked(fifth, rows)[:1]] == [5]
+    assert not most_similar_pairs(rows[:1], 5)
+
+
+@pytest.mark.usefixtures("at_server")
+def test_similar(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    (work_folder / "bad.jpg").write_bytes(b"not a picture")
+    twin = work_folder / "twin.jpg"
+    shutil.copy(samples / "astronaut.jpg", twin)
+    shown = run_cli("similar", samples / "astronaut.jpg", samples, twin, "bad.jpg", "--limit", "3")
+    assert shown.returncode == 1
+    assert "bad.jpg" in shown.stderr
+    assert "100.0%" in shown.stdout.splitlines()[3]
+    assert "twin.jpg" in shown.stdout.splitlines()[3]
+    jobs = run_cli("jobs", "list", "--task", "clip-embedding", "--json").stdout
+    again = run_cli("similar", samples / "astronaut.jpg", samples, "--json", "-v")
+    assert again.returncode == 0
+    assert '"rank":1' in again.stdout
+    # Everything had been embedded before.
+    assert run_cli("jobs", "list", "--task", "clip-embedding", "--json").stdout == jobs
+    assert run_cli("similar", samples / "astronaut.jpg", samples, "--limit", "0").returncode == 2
+    assert "nothing to compare" in run_cli("similar", twin, twin).stderr
