@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -100,6 +101,7 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path | None = None) -> Self:
@@ -126,7 +128,7 @@ class Ledger:
             size, mtime_ns = stat.st_size, stat.st_mtime_ns
         except OSError:
             size = mtime_ns = None
-        self._connection.execute(
+        self._write(
             "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 server,
@@ -149,7 +151,7 @@ class Ledger:
     def updated(self, job: JobResponse, *, server: str) -> None:
         """Write down what was read of a job; one that was submitted elsewhere is left out."""
         now = time.time()
-        self._connection.execute(
+        self._write(
             "UPDATE jobs SET status = ?, progress = ?, error = ?, updated_at = ?,"
             " ended_at = coalesce(ended_at, ?) WHERE server = ? AND job_id = ?",
             (
@@ -166,7 +168,7 @@ class Ledger:
     def forgotten(self, job_id: str, *, server: str) -> None:
         """Write down that the server no longer knows a job."""
         now = time.time()
-        self._connection.execute(
+        self._write(
             "UPDATE jobs SET status = ?, updated_at = ?, ended_at = coalesce(ended_at, ?)"
             " WHERE server = ? AND job_id = ?",
             (FORGOTTEN, now, now, server, job_id),
@@ -205,17 +207,22 @@ class Ledger:
 
     def prune(self, before: datetime) -> int:
         """Remove the jobs that had ended before; how many there were."""
-        cursor = self._connection.execute("DELETE FROM jobs WHERE ended_at < ?", (before.timestamp(),))
-        return cursor.rowcount
+        return self._write("DELETE FROM jobs WHERE ended_at < ?", (before.timestamp(),))
+
+    def _write(self, statement: str, values: Sequence[str | float | None]) -> int:
+        # Jobs that end at the same time are written down by several threads, and a connection is for one.
+        with self._lock:
+            return self._connection.execute(statement, tuple(values)).rowcount
 
     def _select(
         self, where: str, values: Sequence[str | float], *, limit: int | None = None
     ) -> list[LedgerEntry]:
-        rows: list[sqlite3.Row] = self._connection.execute(
-            # The conditions are those above; what comes from outside is bound to their question marks.
-            f"SELECT * FROM jobs WHERE {where} ORDER BY submitted_at DESC, rowid DESC LIMIT ?",  # noqa: S608 - see above
-            (*values, -1 if limit is None else limit),
-        ).fetchall()
+        # The conditions are those above; what comes from outside is bound to their question marks.
+        statement = f"SELECT * FROM jobs WHERE {where} ORDER BY submitted_at DESC, rowid DESC LIMIT ?"  # noqa: S608 - see above
+        with self._lock:
+            rows: list[sqlite3.Row] = self._connection.execute(
+                statement, (*values, -1 if limit is None else limit)
+            ).fetchall()
         return [LedgerEntry.model_validate(dict(row)) for row in rows]
 
 
