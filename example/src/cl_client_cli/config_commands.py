@@ -66,7 +66,7 @@ def init(
     Args:
         user_wide: Write it for the user, rather than into the current folder.
         force: Replace one that is there.
-        connection: What is given of this goes into the file.
+        connection: The server, broker and auth service given go into the file.
         output: How results are told.
     """
     from cl_client_cli.config_work import write_settings

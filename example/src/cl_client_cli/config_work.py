@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
+from cl_client import ComputeClientConfig
 from cl_client_cli.settings import DEFAULT, load_settings
-from cl_client_cli.settings_file import FILE_NAME, searched_files, user_file
+from cl_client_cli.settings_file import FILE_NAME, check_settings, searched_files, user_file
 from cl_client_cli.terminal import Terminal
 from cl_client_cli.usage import UsageError
 
@@ -76,12 +77,13 @@ def write_settings(
     """Write a settings file; the process's exit code."""
     terminal = Terminal.make(output)
     path = user_file() if user_wide else connection.config or Path(FILE_NAME)
-    given = {"base_url": connection.server, "mqtt_broker": connection.mqtt, "auth_url": connection.auth_url}
-    lines = {name: _line(name, value) for name, value in given.items()}
+    if path.suffix != ".toml":
+        raise UsageError(f"{path}: what is written is TOML, so name a file that ends in .toml")
+    text = _content(connection, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(_TEMPLATE.format(**lines))
+            file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} is there already; --force replaces it") from None
     terminal.record({"path": str(path)})
@@ -89,6 +91,16 @@ def write_settings(
     return 0
 
 
+def _content(connection: ConnectionOptions, path: Path) -> str:
+    """The file's text; a secret, or what the client could not use, is refused."""
+    given = {"base_url": connection.server, "mqtt_broker": connection.mqtt, "auth_url": connection.auth_url}
+    check_settings(str(path), given)
+    ComputeClientConfig.create(base_url=connection.server, mqtt_broker=connection.mqtt)
+    return _TEMPLATE.format(**{name: _line(name, value) for name, value in given.items()})
+
+
 def _line(name: str, value: str | None) -> str:
-    # What JSON writes for a text, TOML reads as the same text.
-    return f'# {name} = "{_EXAMPLES[name]}"' if value is None else f"{name} = {json.dumps(value)}"
+    # What JSON writes for a text, TOML reads as the same text; but not JSON's escapes of emoji.
+    if value is None:
+        return f'# {name} = "{_EXAMPLES[name]}"'
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
@@ -10,16 +11,24 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from cl_client import ComputeClientConfig, ConfigurationError
-from cl_client_cli.settings_file import CLIENT_SETTINGS, OWN_SETTINGS, SettingsFile, searched_files
+from cl_client_cli.settings_file import (
+    CLIENT_SETTINGS,
+    OWN_SETTINGS,
+    SettingsFile,
+    environment_variables,
+    near_matches,
+    searched_files,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic import JsonValue
 
     from cl_client_cli.options import ConnectionOptions
 
 DEFAULT: Final = "default"
 
-_PROFILE_VARIABLE: Final = "CL_CLIENT_PROFILE"
 _FLAGS: Final = {
     "base_url": "server",
     "mqtt_broker": "mqtt",
@@ -30,6 +39,14 @@ _FLAGS: Final = {
 }
 """The settings that have a flag, by its name in `ConnectionOptions`."""
 _MASK: Final = "***"
+_URL_LOGIN: Final = re.compile(r"(?<=//).*@")
+_URL_OF_LOGIN: Final = {
+    "http_username": "base_url",
+    "http_password": "base_url",
+    "mqtt_username": "mqtt_broker",
+    "mqtt_password": "mqtt_broker",
+}
+"""What the client takes out of a URL, and the setting whose URL that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,59 +99,51 @@ def load_settings(connection: ConnectionOptions) -> Settings:
     Raises:
         ConfigurationError: Something is unknown or unusable; the message says where it came from.
     """
-    files = _read_files(connection)
-    profile = _profile(connection, files)
-    given = {
-        **{name: _Given(value, origin) for file in files for name, value, origin in file.values(profile)},
-        **_from_environment(),
-        **_from_flags(connection),
-    }
-    if "base_url" in given and "mqtt_broker" not in given:
-        host = urlsplit(str(given["base_url"].value)).hostname
-        given["mqtt_broker"] = _Given(host, "the server's host")
+    paths = searched_files(connection.config)
+    # A file that was named has to be there; those that are looked for need not.
+    files = [SettingsFile(path) for path in paths if len(paths) == 1 or path.is_file()]
+    top = _collected(it for file in files for it in file.top_values())
+    strong = {**_from_environment(), **_from_flags(connection)}
+    profile = _text({**top, **strong}, "profile")
+    if profile is not None:
+        known = tuple(dict.fromkeys(name for file in files for name in file.profiles))
+        _check_profile(profile, known, ", ".join(map(str, paths)))
+        # A profile that was chosen wins over the top of every file, whichever file it stands in.
+        top |= _collected(it for file in files for it in file.profile_values(profile))
+    given = {name: it for name, it in {**top, **strong}.items() if it.value is not None}
+    if "base_url" in given:
+        host = _server_host(given["base_url"])
+        given.setdefault("mqtt_broker", _Given(host, "the server's host"))
     client = _client_config(given)
-    own = {name: given[name].value for name in OWN_SETTINGS if name in given}
-    auth_url, username = own.get("auth_url"), own.get("username")
     return Settings(
-        client,
-        None if auth_url is None else str(auth_url),
-        None if username is None else str(username),
-        profile,
-        tuple(_shown(client, given)),
+        client, _text(given, "auth_url"), _text(given, "username"), profile, tuple(_shown(client, given))
     )
 
 
-def _read_files(connection: ConnectionOptions) -> list[SettingsFile]:
-    paths = searched_files(connection.config)
-    # A file that was named has to be there; those that are looked for need not.
-    return [SettingsFile(path) for path in paths if len(paths) == 1 or path.is_file()]
+def _collected(values: Iterable[tuple[str, JsonValue, str]]) -> dict[str, _Given]:
+    return {name: _Given(value, origin) for name, value, origin in values}
 
 
-def _profile(connection: ConnectionOptions, files: list[SettingsFile]) -> str | None:
-    by_default = next((file.profile for file in reversed(files) if file.profile is not None), None)
-    profile = connection.profile or os.environ.get(_PROFILE_VARIABLE) or by_default
-    known = [name for file in files for name in file.profiles]
-    if profile is not None and profile not in known:
-        where = ", ".join(str(file.path) for file in files) or "any settings file"
-        raise ConfigurationError(
-            f"there is no profile {profile!r} in {where}; there is {', '.join(known) or 'none'}"
-        )
-    return profile
+def _text(given: Mapping[str, _Given], name: str) -> str | None:
+    value = given[name].value if name in given else None
+    return None if value is None else str(value)
 
 
-def environment_variable(name: str) -> str:
-    """The variable of a setting."""
-    field = ComputeClientConfig.model_fields.get(name)
-    alias = None if field is None else field.validation_alias
-    return alias if isinstance(alias, str) else f"CL_CLIENT_{name.upper()}"
+def _check_profile(profile: str, known: tuple[str, ...], where: str) -> None:
+    if profile not in known:
+        there_is = f"there is {', '.join(known)}" if known else "there are no profiles at all"
+        hint = near_matches(profile, known) or there_is
+        raise ConfigurationError(f"{where}: there is no profile {profile!r}; {hint}")
 
 
 def _from_environment() -> dict[str, _Given]:
-    variables = {name: environment_variable(name) for name in (*CLIENT_SETTINGS, *OWN_SETTINGS)}
+    # The client does not care about the case of a variable's name, and takes an empty one for none.
+    present = {variable.upper(): value for variable, value in os.environ.items() if value}
     return {
-        name: _Given(os.environ[variable], f"environment {variable}")
-        for name, variable in variables.items()
-        if os.environ.get(variable)
+        name: _Given(present[variable], f"environment {variable}")
+        for name in (*CLIENT_SETTINGS, *OWN_SETTINGS)
+        for variable in reversed(environment_variables(name))
+        if variable in present
     }
 
 
@@ -145,6 +154,18 @@ def _from_flags(connection: ConnectionOptions) -> dict[str, _Given]:
         for name, value in values.items()
         if value is not None
     }
+
+
+def _server_host(url: _Given) -> str:
+    try:
+        host = urlsplit(str(url.value)).hostname
+    except ValueError:  # brackets of an IPv6 address that do not match
+        host = None
+    if not host:
+        raise ConfigurationError(
+            f"base_url names no host; write it like http://server:8002 (from {url.origin})"
+        )
+    return f"[{host}]" if ":" in host else host
 
 
 def _client_config(given: Mapping[str, _Given]) -> ComputeClientConfig:
@@ -162,14 +183,24 @@ def _client_config(given: Mapping[str, _Given]) -> ComputeClientConfig:
 
 
 def _names(error: ConfigurationError, name: str) -> bool:
-    return f"{name}:" in str(error) or f"{environment_variable(name)}:" in str(error)
+    spellings = "|".join((name, *environment_variables(name)))
+    return re.search(rf"(?<!\w)(?:{spellings})(?=[.:\"])", str(error)) is not None
 
 
 def _shown(client: ComputeClientConfig, given: Mapping[str, _Given]) -> Iterator[SettingValue]:
-    for name in (*CLIENT_SETTINGS, *OWN_SETTINGS):
-        value = cast("object", getattr(client, name, given[name].value if name in given else None))
-        origin = given[name].origin if name in given else DEFAULT
-        yield SettingValue(name, _masked(value), origin)
+    for name in CLIENT_SETTINGS:
+        value = cast("object", getattr(client, name))
+        yield SettingValue(name, _masked(value), _origin(name, value, given))
+    for name in OWN_SETTINGS:
+        value = _text(given, name)
+        yield SettingValue(name, _masked(value), _origin(name, value, given))
+
+
+def _origin(name: str, value: object, given: Mapping[str, _Given]) -> str:
+    url = _URL_OF_LOGIN.get(name, "")
+    if url in given and value is not None and "@" in str(given[url].value):
+        return given[url].origin  # a login in a URL is stronger than one beside it
+    return given[name].origin if name in given else DEFAULT
 
 
 def _masked(value: object) -> str:
@@ -177,4 +208,4 @@ def _masked(value: object) -> str:
         return _MASK
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_masked(it)}" for name, it in cast("dict[str, object]", value).items())
-    return "" if value is None else str(value)
+    return "" if value is None else _URL_LOGIN.sub(f"{_MASK}@", str(value))

@@ -6,18 +6,16 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import yaml
 from platformdirs import user_config_path
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from cl_client import ComputeClientConfig, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from pydantic import JsonValue
 
 FILE_NAME: Final = "cl-client.toml"
 CONFIG_VARIABLE: Final = "CL_CLIENT_CONFIG"
@@ -25,11 +23,16 @@ CLIENT_SETTINGS: Final = tuple(ComputeClientConfig.model_fields)
 OWN_SETTINGS: Final = ("auth_url", "username", "profile")
 """What the command line has beside the settings of the client."""
 
+_T = TypeVar("_T")
+
+_KNOWN: Final = (*CLIENT_SETTINGS, *OWN_SETTINGS)
 _PROFILES: Final = "profiles"
-_SECRETS: Final = frozenset(
-    {"http_password", "mqtt_password", "extra_headers", "password", "token", "secret"}
-)
+_SECRETS: Final = frozenset({"http_password", "mqtt_password", "extra_headers"})
+_SECRET_WORDS: Final = ("password", "passwd", "passphrase", "token", "secret", "credential", "api_key")
+"""A name that is no setting and has one of these in it stands for a secret all the same."""
 _URLS: Final = frozenset({"base_url", "mqtt_broker", "auth_url", "proxy"})
+_CONTENT: Final = TypeAdapter(dict[str, JsonValue])
+_SECTIONS: Final = TypeAdapter(dict[str, dict[str, JsonValue]])
 
 
 def searched_files(given: Path | None) -> list[Path]:
@@ -46,6 +49,20 @@ def user_file() -> Path:
     return user_config_path("cl-client", appauthor=False) / FILE_NAME
 
 
+def environment_variables(name: str) -> tuple[str, ...]:
+    """The variables that a setting is taken from, the strongest first."""
+    field = ComputeClientConfig.model_fields.get(name)
+    alias = None if field is None else field.validation_alias
+    own = f"CL_CLIENT_{name.upper()}"
+    return (alias, own) if isinstance(alias, str) else (own,)
+
+
+def near_matches(name: str, known: tuple[str, ...]) -> str:
+    """A question whether one of the similar names was meant; empty if there is none."""
+    near = difflib.get_close_matches(name, known)
+    return f"did you mean {' or '.join(near)}?" if near else ""
+
+
 class SettingsFile:
     """A settings file that was read and checked.
 
@@ -58,63 +75,90 @@ class SettingsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        content = _read(path)
-        profiles = content.pop(_PROFILES, {})
-        if not isinstance(profiles, dict) or not all(isinstance(it, dict) for it in profiles.values()):
-            raise ConfigurationError(f"{path}: {_PROFILES} must be sections, [{_PROFILES}.NAME]")
+        content = _validated(_CONTENT, _read(path), f"{path}: it must hold names and values")
+        sections = content.pop(_PROFILES, None) or {}
+        rule = f"{path}: {_PROFILES} must be sections, [{_PROFILES}.NAME]"
+        self._profiles = _validated(_SECTIONS, sections, rule)
         self._top = content
-        self._profiles = cast("Mapping[str, dict[str, JsonValue]]", profiles)
-        for section in (self._top, *self._profiles.values()):
-            for name, value in section.items():
-                self._check(name, value)
-
-    @property
-    def profile(self) -> str | None:
-        """The profile that the file takes by default."""
-        name = self._top.get("profile")
-        return str(name) if name is not None else None
+        check_settings(str(path), self._top)
+        for name, section in self._profiles.items():
+            where = self._section(name)
+            check_settings(where, section)
+            if "profile" in section:
+                raise ConfigurationError(f"{where}: profile cannot be set in a profile; set it at the top")
 
     @property
     def profiles(self) -> tuple[str, ...]:
         """The names of its profiles."""
         return tuple(self._profiles)
 
-    def values(self, profile: str | None) -> Iterator[tuple[str, JsonValue, str]]:
-        """The settings, those that win last: name, value, and where that stands."""
+    def top_values(self) -> Iterator[tuple[str, JsonValue, str]]:
+        """The settings outside of profiles: name, value, and where that stands."""
         for name, value in self._top.items():
             yield name, value, str(self.path)
-        if profile is not None:
-            for name, value in self._profiles.get(profile, {}).items():
-                yield name, value, f"{self.path} [{_PROFILES}.{profile}]"
 
-    def _check(self, name: str, value: JsonValue) -> None:
-        if name in _SECRETS or (name in _URLS and isinstance(value, str) and _has_password(value)):
-            variable = f"CL_CLIENT_{name.upper()}"
-            raise ConfigurationError(
-                f"{self.path}: {name} holds a secret, and a file is no place for one. Users log in with "
-                f"cl-client login; anything else goes into the environment, here {variable}"
-            )
-        known = (*CLIENT_SETTINGS, *OWN_SETTINGS)
-        if name not in known:
-            near = difflib.get_close_matches(name, known)
-            hint = f"did you mean {' or '.join(near)}?" if near else "cl-client config show --all lists them"
-            raise ConfigurationError(f"{self.path}: there is no setting {name!r}; {hint}")
+    def profile_values(self, profile: str) -> Iterator[tuple[str, JsonValue, str]]:
+        """The settings of a profile, none if the file does not have it: name, value, where that stands."""
+        for name, value in self._profiles.get(profile, {}).items():
+            yield name, value, self._section(profile)
+
+    def _section(self, profile: str) -> str:
+        return f"{self.path} [{_PROFILES}.{profile}]"
 
 
-def _has_password(url: str) -> bool:
-    return "@" in (urlsplit(url).netloc if "://" in url else url.partition("/")[0])
+def check_settings(where: str, values: Mapping[str, JsonValue]) -> None:
+    """See that settings may stand in a file.
+
+    Raises:
+        ConfigurationError: One of them is unknown, a secret, or no text where it has to be one.
+    """
+    for name, value in values.items():
+        _refuse_secret(where, name, value)
+        if name not in _KNOWN:
+            hint = near_matches(name, _KNOWN) or "cl-client config show --all lists them"
+            raise ConfigurationError(f"{where}: there is no setting {name!r}; {hint}")
+        if name == "profile" and isinstance(value, dict):
+            raise ConfigurationError(f"{where}: profile is a name; sections are called [{_PROFILES}.NAME]")
+        if name in OWN_SETTINGS and not isinstance(value, str | None):
+            raise ConfigurationError(f"{where}: {name} must be a text, in quotation marks")
 
 
-def _read(path: Path) -> dict[str, JsonValue]:
+def _refuse_secret(where: str, name: str, value: JsonValue) -> None:
+    spelled = name.lower().replace("-", "_")
+    is_known = spelled in _KNOWN
+    by_name = spelled in _SECRETS or (not is_known and any(word in spelled for word in _SECRET_WORDS))
+    if by_name or (spelled in _URLS and isinstance(value, str) and _has_login(value)):
+        variable = environment_variables(spelled)[0] if is_known else "CL_CLIENT_PASSWORD"
+        raise ConfigurationError(
+            f"{where}: {name} holds a secret, and a file is no place for one. Users log in with "
+            f"cl-client login; anything else goes into the environment, here {variable}"
+        )
+
+
+def _has_login(url: str) -> bool:
+    """Whether there is an ``@`` before the path. Cut by hand: what is no URL may hold a secret too."""
+    return "@" in url.partition("://")[2 if "://" in url else 0].partition("/")[0]
+
+
+def _validated(adapter: TypeAdapter[_T], value: object, rule: str) -> _T:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"{rule} ({place or 'all of it'}: {first['msg']})") from None
+
+
+def _read(path: Path) -> object:
     if path.suffix not in {".toml", ".yaml", ".yml"}:
         raise ConfigurationError(f"{path}: a settings file ends in .toml, .yaml or .yml")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         loaded = cast("object", tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text))
+    except yaml.MarkedYAMLError as exc:
+        # Its own words quote the line, which may hold a secret.
+        line = "" if exc.problem_mark is None else f"line {exc.problem_mark.line + 1}: "
+        raise ConfigurationError(f"{path}: cannot be read: {line}{exc.problem}") from None
     except (OSError, ValueError, yaml.YAMLError) as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc}") from exc
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ConfigurationError(f"{path}: it must hold names and values")
-    return cast("dict[str, JsonValue]", loaded)
+    return {} if loaded is None else loaded
