@@ -51,6 +51,7 @@ CREATE INDEX items_by_content ON items (digest, task, params);
 CREATE INDEX items_by_source ON items (source, id)
 """
 _PAGE: Final = 200
+_ENDING_SECONDS: Final = 60.0
 
 
 def _from_json(value: object) -> object:
@@ -67,7 +68,7 @@ class Item(BaseModel):
         params: Its parameters, as JSON text.
         target: Where the result goes.
         digest: SHA-256 of the file's content, once it was read.
-        state: How far it is. ``submitting`` until the server has answered.
+        state: How far it is. ``submitting`` from when its file was sent until the server has answered.
         job_id: The job, once it was submitted.
         attempts: How often it was submitted.
         error: Why it failed.
@@ -124,22 +125,34 @@ class BatchManifest:
 
     @contextmanager
     def running(self) -> Generator[None]:
-        """Be the only process that runs this batch.
+        """Be the only command that runs this batch.
 
         Raises:
             UsageError: Another one does.
         """
-        lock = portalocker.Lock(self.folder / f".{FILE_NAME}.lock", mode="a", timeout=0)
         try:
-            lock.acquire()
+            with self._lock(".lock", seconds=0):
+                yield
         except portalocker.LockException:
             raise UsageError(
                 f"another process runs the batch in {str(self.folder)!r}; cl-client batch status shows it"
             ) from None
+
+    @contextmanager
+    def working(self) -> Generator[None]:
+        """Be the only process that works on this batch: one whose command was killed may still be ending.
+
+        Raises:
+            UsageError: It does not end.
+        """
         try:
-            yield
-        finally:
-            lock.release()
+            with self._lock(".working.lock", seconds=_ENDING_SECONDS):
+                yield
+        except portalocker.LockException:
+            raise UsageError(f"an earlier run of the batch in {str(self.folder)!r} does not end") from None
+
+    def _lock(self, suffix: str, *, seconds: float) -> portalocker.Lock:
+        return portalocker.Lock(self.folder / f".{FILE_NAME}{suffix}", mode="a", timeout=seconds)
 
     def facts(self) -> dict[str, str]:
         """What is known of the batch as a whole."""
@@ -168,7 +181,7 @@ class BatchManifest:
         return self._connection.total_changes - before
 
     def submitting(self, item: Item, digest: str) -> None:
-        """An item is about to be sent: from now on the server may have its job."""
+        """The server has an item's whole file: from now on it may have a job of it."""
         self._set(item, state="submitting", digest=digest, attempts=item.attempts + 1, job_id=None)
 
     def submitted(self, item: Item, job_id: str) -> None:

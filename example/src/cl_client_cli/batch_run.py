@@ -44,10 +44,19 @@ _FIRST_PAUSE: Final = 0.5
 class _Attempt:
     """An item under way, and its job as soon as there is one, which outlives any outage."""
 
+    manifest: BatchManifest
     item: Item
     request: JobRequest
     digest: str
     job_id: str | None
+
+    def sent(self) -> None:
+        self.manifest.submitting(self.item, self.digest)
+
+    def accepted(self, job: JobResponse) -> None:
+        # At once, and not in a thread: what dies before this line is submitted a second time.
+        self.manifest.submitted(self.item, job.job_id)
+        self.job_id = job.job_id
 
 
 @dataclass(slots=True)
@@ -108,7 +117,7 @@ class BatchRun:
                 self.ended["copied"] += 1
                 return self._end(item, Outcome(request, result=copied), digest)
             known = item.job_id if item.state == "submitted" and item.digest == digest else None
-            outcome = await self._to_the_end(_Attempt(item, request, digest, known))
+            outcome = await self._to_the_end(_Attempt(self.manifest, item, request, digest, known))
             return self._end(item, outcome, digest)
 
     def _end(self, item: Item, outcome: Outcome, digest: str | None) -> Outcome:
@@ -140,18 +149,11 @@ class BatchRun:
                 await self._wait_for_server(exc)
 
     async def _try(self, attempt: _Attempt) -> Outcome:
-        item, request = attempt.item, attempt.request
+        request = attempt.request
         show = partial(self.progress.update, request)
         if attempt.job_id is not None:
             return await self.engine.take_up(request, attempt.job_id, on_update=show)
-
-        def note(job: JobResponse) -> None:
-            # At once, and not in a thread: what dies before this line is submitted a second time.
-            self.manifest.submitted(item, job.job_id)
-            attempt.job_id = job.job_id
-
-        self.manifest.submitting(item, attempt.digest)
-        return await self.engine.run(request, on_submitted=note, on_update=show)
+        return await self.engine.run(request, watcher=attempt, on_update=show)
 
     async def _wait_for_server(self, gone: ServerUnavailableError) -> None:
         """Wait until the server answers again; one asks, all wait."""

@@ -19,6 +19,7 @@ from cl_client_cli.job_engine import JobEngine
 from cl_client_cli.ledger import Ledger
 from cl_client_cli.plugin_plan import check_job_options
 from cl_client_cli.progress import JobProgress
+from cl_client_cli.sheltered_process import run_sheltered
 from cl_client_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -46,10 +47,19 @@ def submit_batch(
 
 def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
     """Run what is left of the batch in a folder; the process's exit code."""
-    hint = f"To go on: cl-client batch resume {folder}"
-    with BatchManifest.open(folder) as manifest, manifest.running(), Ledger.open() as ledger:
+    with BatchManifest.open(folder) as manifest, manifest.running():
+        work = partial(_run_batch, folder, options, retry_failed=retry_failed)
+        return run_sheltered(work, resume_hint=_resume_hint(folder))
+
+
+def _resume_hint(folder: Path) -> str:
+    return f"To go on: cl-client batch resume {folder}"
+
+
+def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
+    with BatchManifest.open(folder) as manifest, manifest.working(), Ledger.open() as ledger:
         work = partial(_run, manifest=manifest, ledger=ledger, options=options, retry_failed=retry_failed)
-        return run_with_client(options.connection, options.output, work, resume_hint=hint)
+        return run_with_client(options.connection, options.output, work, resume_hint=_resume_hint(folder))
 
 
 async def _run(
@@ -148,7 +158,7 @@ def _show_status(terminal: Terminal, manifest: BatchManifest) -> None:
         terminal.result(Text(line, style="red"))
     done = sum(count for (_, state), count in counts.items() if state == "done")
     if done < counts.total():
-        terminal.say(f"{done} of {counts.total()} done. To go on: cl-client batch resume {manifest.folder}")
+        terminal.say(f"{done} of {counts.total()} done. {_resume_hint(manifest.folder)}")
 
 
 def _cell(state: str, number: int) -> Text:

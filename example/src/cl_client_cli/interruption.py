@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cl_client_cli.exit_codes import INTERRUPTED
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-_ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+ENDING_SIGNALS: Final = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if name in signal.Signals.__members__
+)
+"""The signals by which a process is asked to end, as far as the platform has them."""
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -41,13 +46,13 @@ async def _cancelled_by_signals(main: Coroutine[object, object, ResultT]) -> Res
         if running is not None:
             loop.call_soon_threadsafe(running.cancel)
 
-    with _ending_signals(cancel):
+    with ending_signals(cancel):
         return await main
 
 
 @contextmanager
-def _ending_signals(cancel: Callable[[], None]) -> Generator[None]:
-    """Call back at the first of the signals that would end the process."""
+def ending_signals(cancel: Callable[[], None]) -> Generator[None]:
+    """Call back at the first of the signals that would end the process; the second ends it at once."""
     asked = False
 
     def handle(_number: int, _frame: object) -> None:
@@ -57,9 +62,8 @@ def _ending_signals(cancel: Callable[[], None]) -> Generator[None]:
         asked = True
         cancel()
 
-    numbers = [signal.Signals[name] for name in _ENDING_SIGNALS if name in signal.Signals.__members__]
     # What the parent process chose to ignore, for instance with nohup, stays ignored.
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     changed = {number: was for number, was in before.items() if was not in {signal.SIG_IGN, None}}
     for number in changed:
         signal.signal(number, handle)
@@ -72,7 +76,12 @@ def _ending_signals(cancel: Callable[[], None]) -> Generator[None]:
 
 def _end_at_once() -> None:
     """Leave without cleaning up, but with the cursor that a live display had hidden."""
+    show_cursor()
+    os._exit(INTERRUPTED)
+
+
+def show_cursor() -> None:
+    """Show the cursor again that a live display had hidden."""
     if sys.stderr.isatty():
         sys.stderr.write(_SHOW_CURSOR)
         sys.stderr.flush()
-    os._exit(INTERRUPTED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cl_client.exceptions import (
     AuthenticationError,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cl_client import ComputeClient, JobResponse, JSONObject
+    from cl_client import ByteProgress, ComputeClient, JobResponse, JSONObject
     from cl_client.models import TaskParams
     from cl_client_cli.ledger import Ledger
     from cl_client_cli.options import JobOptions
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CONCERNS_ALL_JOBS = (ServerUnavailableError, AuthenticationError, PermissionDeniedError)
 """The server is gone, or takes nothing from this user: not the matter of one job."""
 _TRANSIENT = (ServerBusyError, ServerError, WorkerUnavailableError, TimeoutError, JobNotFoundError)
+_ANSWER_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +86,16 @@ class Outcome:
         }
 
 
+class SubmissionWatcher(Protocol):
+    """Is told, at once and in the loop, how far a submission is."""
+
+    def sent(self) -> None:
+        """The server has the whole file, and may make a job of it from now on."""
+
+    def accepted(self, job: JobResponse) -> None:
+        """The server has made a job of it."""
+
+
 class JobEngine:
     """Submits, follows, fetches, and has each step written down in the ledger.
 
@@ -100,25 +111,49 @@ class JobEngine:
         self._options = options
         self._server = client.config.base_url
 
-    async def submit(
-        self, request: JobRequest, on_submitted: Callable[[JobResponse], None] | None = None
-    ) -> JobResponse:
+    async def submit(self, request: JobRequest, watcher: SubmissionWatcher | None = None) -> JobResponse:
         """Submit a request, and write its job down.
+
+        When it is cancelled while the server has the whole file and has not answered yet, the answer is
+        waited for, a few seconds at most: a job that nobody has noted can never be found again.
 
         Raises:
             ComputeClientError: It could not be submitted.
             OSError: The file cannot be read.
         """
-        plugin = self._client.plugin(request.task)
-        job = await plugin.submit(
+        sent = asyncio.Event()
+
+        def note_upload(done: int, total: int | None) -> None:
+            if done == total and not sent.is_set():
+                sent.set()
+                if watcher is not None:
+                    watcher.sent()
+
+        submission = asyncio.create_task(self._submit(request, watcher, note_upload))
+        try:
+            return await asyncio.shield(submission)
+        except asyncio.CancelledError:
+            if sent.is_set():
+                await asyncio.wait([submission], timeout=_ANSWER_SECONDS)
+            submission.cancel()
+            await asyncio.wait([submission])
+            if not submission.cancelled():
+                submission.exception()  # taken note of: the cancellation goes before
+            raise
+
+    async def _submit(
+        self, request: JobRequest, watcher: SubmissionWatcher | None, on_upload: ByteProgress
+    ) -> JobResponse:
+        job = await self._client.plugin(request.task).submit(
             request.path,
             request.params,
             priority=self._options.priority,
             timeout=self._options.timeout,
             require_worker=self._options.require_worker,
+            on_upload=on_upload,
         )
-        if on_submitted is not None:
-            on_submitted(job)
+        if watcher is not None:
+            watcher.accepted(job)
         await asyncio.to_thread(
             self._ledger.submitted,
             job,
@@ -133,7 +168,7 @@ class JobEngine:
         self,
         request: JobRequest,
         *,
-        on_submitted: Callable[[JobResponse], None] | None = None,
+        watcher: SubmissionWatcher | None = None,
         on_update: Callable[[JobResponse], None] | None = None,
     ) -> Outcome:
         """Run a request to its end.
@@ -144,7 +179,7 @@ class JobEngine:
             PermissionDeniedError: The user may not do this.
         """
         try:
-            job = await self.submit(request, on_submitted)
+            job = await self.submit(request, watcher)
         except CONCERNS_ALL_JOBS:
             raise
         except (ComputeClientError, OSError) as exc:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from importlib.metadata import version
 from typing import cast
 
 from cyclopts import App, CycloptsError, Group
 
-from cl_client_cli.exit_codes import EXIT_CODES_HELP, SOME_FAILED, WRONG_USE
-from cl_client_cli.usage import UsageError
+from cl_client_cli.exit_codes import EXIT_CODES_HELP, WRONG_USE
+from cl_client_cli.process_start import early_exit_code, show_any_name
 
 _PLUGINS = "cl_client_cli.plugin_commands"
 _SERVER = "cl_client_cli.server_commands"
@@ -73,25 +72,11 @@ app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberT
 
 def main() -> None:
     """Run the command that the process's arguments name, and end with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file may have a name that the terminal's encoding cannot show.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    show_any_name()
     try:
         code = cast("object", app(result_action="return_value", exit_on_error=False))
     except CycloptsError:
         sys.exit(WRONG_USE)  # it has been said why
     except (ValueError, OSError) as exc:
-        sys.exit(_exit_code(exc))
+        sys.exit(early_exit_code(exc))
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _exit_code(error: Exception) -> int:
-    """Say what was wrong before a command's real work began; an error of the program itself is raised."""
-    from cl_client.exceptions import ConfigurationError
-    from cl_client_cli.terminal import print_error
-
-    if not isinstance(error, UsageError | ConfigurationError | OSError):
-        raise error
-    print_error(str(error))
-    return SOME_FAILED if isinstance(error, OSError) else WRONG_USE
