@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image, ImageOps
 from pydantic import BaseModel, ValidationError
 from rich.filesize import decimal
 
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.face_detection import BoundingBox, FaceDetectionOutput
+from cl_client_cli.report_pictures import thumbnail_uri
 from cl_client_cli.similarity import most_similar_pairs, unit_rows
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from cl_client import JSONObject
 
-_THUMBNAIL_SIDE: Final = 320
-_THUMBNAIL_QUALITY: Final = 60
 _PAIRS: Final = 12
 _LONG_EXPOSURE: Final = 0.4
 _EMBEDDINGS: Final = {"clip_embedding": "CLIP", "dino_embedding": "DINO"}
@@ -172,7 +170,7 @@ def _card(entry: ReportEntry) -> Card:
     found = entry.results.get("face_detection")
     faces = _read(FaceDetectionOutput, found) if found else None
     boxes = tuple(face.bbox for face in faces.faces) if faces else ()
-    return Card(entry.source.name, _preview(entry), boxes, tuple(facts))
+    return Card(entry.source.name, _picture(entry.source, _thumbnail(entry)), boxes, tuple(facts))
 
 
 def _file_facts(source: Path) -> Iterator[Fact]:
@@ -244,24 +242,15 @@ def _read(model: type[_ModelT], result: ReportResult) -> _ModelT | None:
         return None
 
 
-def _preview(entry: ReportEntry) -> str | None:
+def _thumbnail(entry: ReportEntry) -> Path | None:
+    result = entry.results.get("media_thumbnail")
+    return None if result is None else result.file
+
+
+def _picture(source: Path, thumbnail: Path | None) -> str | None:
     """A small picture of a file, else of its thumbnail: that of a video, or of what cannot be read here."""
-    thumbnail = entry.results.get("media_thumbnail")
-    candidates = (entry.source, thumbnail.file if thumbnail else None)
-    return next((uri for file in candidates if file is not None and (uri := _data_uri(file))), None)
-
-
-def _data_uri(file: Path) -> str | None:
-    try:
-        with Image.open(file) as picture:
-            picture.draft("RGB", (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-            small = ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
-    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-    content = BytesIO()
-    small.save(content, "WEBP", quality=_THUMBNAIL_QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+    candidates = (source, thumbnail)
+    return next((uri for file in candidates if file is not None and (uri := thumbnail_uri(file))), None)
 
 
 def _failures(entry: ReportEntry) -> Iterator[Failure]:
@@ -270,29 +259,48 @@ def _failures(entry: ReportEntry) -> Iterator[Failure]:
             yield Failure(entry.source.name, task, result.error)
 
 
-def _similar_pairs(entries: Iterable[ReportEntry], task: str) -> Iterator[SimilarPair]:
-    found = [
-        (entry, vector)
-        for entry in entries
-        if (result := entry.results.get(task)) and (vector := _vector(result)) is not None
+class _Embedded(NamedTuple):
+    """As little of an entry as the pairs need: there may be very many."""
+
+    source: Path
+    thumbnail: Path | None
+    vector: NDArray[np.float32]
+
+
+def _similar_pairs(entries: Iterable[ReportEntry], task: str) -> list[SimilarPair]:
+    """The best pairs of embeddings; those of another size, by another model, are compared with their like."""
+    by_size: defaultdict[int, list[_Embedded]] = defaultdict(list)
+    for entry in entries:
+        result = entry.results.get(task)
+        vector = None if result is None else _vector(result)
+        if vector is not None:
+            by_size[vector.size].append(_Embedded(entry.source, _thumbnail(entry), vector))
+    best = [
+        (pair, found[pair.first], found[pair.second])
+        for found in by_size.values()
+        for pair in most_similar_pairs(unit_rows([one.vector for one in found]), _PAIRS)
     ]
-    sizes = {vector.size for _, vector in found}
-    if len(found) <= 1 or len(sizes) > 1:
-        return
-    for pair in most_similar_pairs(unit_rows([vector for _, vector in found]), _PAIRS):
-        first, second = found[pair.first][0], found[pair.second][0]
-        yield SimilarPair(
+    best.sort(key=lambda match: -match[0].similarity)
+    return [
+        SimilarPair(
             pair.similarity,
             _EMBEDDINGS[task],
-            first.source.name,
-            second.source.name,
-            _preview(first),
-            _preview(second),
+            str(first.source),
+            str(second.source),
+            _picture(first.source, first.thumbnail),
+            _picture(second.source, second.thumbnail),
         )
+        for pair, first, second in best[:_PAIRS]
+    ]
 
 
 def _vector(result: ReportResult) -> NDArray[np.float32] | None:
+    """The embedding in a result's file; None for a file that has gone, or has something else in it."""
     try:
-        return None if result.file is None else cast("NDArray[np.float32]", np.load(result.file))
-    except (OSError, ValueError):
+        content = None if result.file is None else cast("object", np.load(result.file))
+    except (OSError, ValueError, EOFError, BadZipFile):
         return None
+    if not isinstance(content, np.ndarray):
+        return None
+    array = cast("NDArray[np.float32]", content)
+    return array if array.ndim == 1 and array.dtype.kind == "f" else None
