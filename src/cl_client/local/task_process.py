@@ -35,6 +35,7 @@ class TaskProcess:
         self._stderr_task: asyncio.Task[None] | None = None
         self._stderr_tail = b""
         self._killed = False
+        self._has_worked = False
 
     async def start(self) -> None:
         """Start the process if none is running; one that died while it had nothing to do is replaced."""
@@ -42,6 +43,7 @@ class TaskProcess:
             return
         await self.close()
         self._stderr_tail = b""
+        self._has_worked = False
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # the working folder is no place to import from, unless the caller does so too
@@ -70,6 +72,7 @@ class TaskProcess:
         if process is None or process.stdin is None:
             raise RuntimeError("The worker process has no stdin")
         try:
+            self._has_worked = True
             process.stdin.write(request.line())
             await process.stdin.drain()
             while True:
@@ -93,10 +96,14 @@ class TaskProcess:
                 self._process.kill()
 
     async def close(self) -> None:
-        """End the process and wait until it is gone: gently, then by force."""
+        """End the process and wait until it is gone: gently, then by force; at once if it has never worked."""
         process, self._process = self._process, None
         if process is None:
             return
+        if not self._has_worked and process.returncode is None:
+            # It may still be importing for half a second, and would only then hear that it is to end.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         if process.stdin is not None:
             process.stdin.close()
         try:
