@@ -184,6 +184,18 @@ def test_what_was_interrupted_goes_on(
     assert len(list((work_folder / "out").glob("*.jpg"))) == 120
 
 
+def test_a_reader_that_leaves_ends_nothing(start_cli: StartCLI, work_folder: Path) -> None:
+    _draw(work_folder / "in", 30)
+    with start_cli("batch", "submit", "in", "-t", "hash", "-d", "out", "--json", "-c", "2") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.wait() == 0, errors
+    assert "30 done" in errors
+
+
 def test_two_processes_do_not_run_the_same_batch(run_cli: RunCLI, work_folder: Path) -> None:
     _draw(work_folder / "in", 1)
     assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out").returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -133,12 +134,9 @@ class JobEngine:
         try:
             return await asyncio.shield(submission)
         except asyncio.CancelledError:
-            if sent.is_set():
-                await asyncio.wait([submission], timeout=_ANSWER_SECONDS)
-            submission.cancel()
-            await asyncio.wait([submission])
-            if not submission.cancelled():
-                submission.exception()  # taken note of: the cancellation goes before
+            if not sent.is_set():
+                submission.cancel()  # now: one turn of the loop later the file may be there
+            await _end_within(_ANSWER_SECONDS, submission)
             raise
 
     async def _submit(
@@ -221,6 +219,17 @@ class JobEngine:
             return await self._client.wait_for_job(job_id, timeout=self._options.timeout)
         finally:
             self._client.unsubscribe(subscription)
+
+
+async def _end_within(seconds: float, task: asyncio.Task[JobResponse]) -> None:
+    """Wait for the end of a task, through any number of cancellations; when its time is over, cancel it."""
+    cut = asyncio.get_running_loop().call_later(seconds, task.cancel)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    cut.cancel()
+    if not task.cancelled():
+        task.exception()  # taken note of: the cancellation goes before
 
 
 def failed(request: JobRequest, exc: Exception, job: JobResponse | None = None) -> Outcome:

@@ -73,8 +73,11 @@ class Terminal:
             line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
             if self._screen is self.out:
                 # Straight to the file: a console would wrap, and colour.
-                self.out.file.write(line + "\n")
-                self.out.file.flush()
+                try:
+                    self.out.file.write(line + "\n")
+                    self.out.file.flush()
+                except BrokenPipeError:
+                    self.out.on_broken_pipe()
             else:
                 self._screen.print(Text(line), soft_wrap=True)
 

@@ -96,7 +96,7 @@ class TaskProcess:
                 self._process.kill()
 
     async def close(self) -> None:
-        """End the process and wait until it is gone: gently, then by force; at once if it has never worked."""
+        """End the process and wait until it is gone: gently, then by force; one that never worked at once."""
         process, self._process = self._process, None
         if process is None:
             return
