@@ -191,7 +191,7 @@ def test_a_reader_that_leaves_ends_nothing(start_cli: StartCLI, work_folder: Pat
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        errors = process.stderr.read()
+        errors = cast("str", process.stderr.read())
     assert process.wait() == 0, errors
     assert "30 done" in errors
 
