@@ -28,7 +28,7 @@ from cl_client.local.auth.passwords import Passwords
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 JSON_OBJECT = TypeAdapter(JSONObject)
@@ -403,7 +403,9 @@ def test_no_password_and_no_token_is_written_down(tmp_path: Path, caplog: pytest
 @pytest.mark.parametrize(
     "content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
 )
-def test_a_key_file_that_holds_no_key_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_key_file_that_holds_no_key_is_named(
+    tmp_path: Path, content: bytes, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     threads = set(threading.enumerate())
     (tmp_path / "auth").mkdir()
     (tmp_path / "auth" / "signing_key.pem").write_bytes(content)
@@ -411,7 +413,7 @@ def test_a_key_file_that_holds_no_key_is_named(tmp_path: Path, content: bytes) -
         ConfigurationError, match=r"signing_key\.pem holds no private key for ES256 .* removed"
     ):
         auth_server(tmp_path).start()
-    assert set(threading.enumerate()) <= threads
+    eventually(lambda: set(threading.enumerate()) <= threads)
     assert (tmp_path / "auth" / "signing_key.pem").read_bytes() == content
 
 

@@ -101,7 +101,7 @@ async def test_a_cancelled_start_leaves_nothing(
 
 @pytest.mark.parametrize(("setting", "purpose"), [("port", "HTTP server"), ("mqtt_port", "MQTT broker")])
 def test_a_taken_port_is_named_and_nothing_is_left(
-    setting: str, purpose: str, temporary_folder: Path
+    setting: str, purpose: str, temporary_folder: Path, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
     threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -111,7 +111,7 @@ def test_a_taken_port_is_named_and_nothing_is_left(
             OSError, match=f"The local server's {purpose} cannot listen on 127.0.0.1 port {port}"
         ):
             server.start()
-    assert set(threading.enumerate()) <= threads
+    eventually(lambda: set(threading.enumerate()) <= threads)
     assert list(temporary_folder.iterdir()) == []
 
 

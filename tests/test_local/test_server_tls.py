@@ -26,6 +26,7 @@ from cl_client.models import JSONObject
 from support import TLSFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 JSON_OBJECT = TypeAdapter(JSONObject)
@@ -178,7 +179,7 @@ def _handshake(at_server: ssl.SSLContext, at_client: ssl.SSLContext) -> ssl.SSLE
     "fault", ["missing", "no certificate", "another key", "encrypted key", "no authority"]
 )
 def test_files_that_cannot_be_used_are_named_and_nothing_is_left(
-    tls_files: TLSFiles, tmp_path: Path, fault: str
+    tls_files: TLSFiles, tmp_path: Path, fault: str, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nothing")
@@ -201,7 +202,7 @@ def test_files_that_cannot_be_used_are_named_and_nothing_is_left(
     threads = set(threading.enumerate())
     with pytest.raises(ConfigurationError, match=named):
         tls_server(unusable).start()
-    assert set(threading.enumerate()) <= threads
+    eventually(lambda: set(threading.enumerate()) <= threads)
 
 
 def test_of_a_chain_the_own_connection_trusts_the_first_certificate_alone(
