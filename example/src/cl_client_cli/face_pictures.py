@@ -5,7 +5,9 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
+
+from cl_client_cli.upright_pictures import open_picture, upright_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +30,7 @@ def picture_size(file: Path) -> tuple[int, int]:
     Raises:
         OSError: It is not a picture.
     """
-    with Image.open(file) as picture:
+    with open_picture(file) as picture:
         return picture.size
 
 
@@ -43,8 +45,8 @@ def mark_faces(source: Path | bytes, faces: Sequence[Face], target: Path) -> Non
     Raises:
         OSError: It is not a picture that can be read here, or the copy cannot be written.
     """
-    with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as original:
-        marked = ImageOps.exif_transpose(original).convert("RGB")
+    with open_picture(BytesIO(source) if isinstance(source, bytes) else source) as original:
+        marked = upright_picture(original)
     draw = ImageDraw.Draw(marked)
     stroke = max(1, round(max(marked.size) * _STROKE))
     for face in faces:

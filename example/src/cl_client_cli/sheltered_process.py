@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from contextlib import suppress
 from threading import Thread, main_thread
 from typing import TYPE_CHECKING, Final
 
@@ -43,7 +44,8 @@ def run_sheltered(work: Callable[[], int], *, resume_hint: str = "") -> int:
     def ask_to_end() -> None:
         nonlocal asked
         asked = True
-        to_work.send("end")
+        with suppress(BrokenPipeError):  # the work has just ended by itself
+            to_work.send("end")
 
     with to_work, ending_signals(ask_to_end):
         process.start()
@@ -77,11 +79,13 @@ def _run(work: Callable[[], int], orders: Connection) -> None:
 
 def _obey(orders: Connection) -> None:
     """End the work when the command says so, or is gone."""
-    try:
-        orders.recv()
-    except EOFError:
-        _fall_silent()
+    _await_word(orders)
     _end_work()
+    _await_word(orders)  # the command may be killed while the work is ending
+
+
+def _await_word(orders: Connection) -> None:
+    """Wait until the command says something, or is gone."""
     try:
         orders.recv()
     except EOFError:
