@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cl_client.local import LocalServer
-from cl_client_cli.batch_manifest import FILE_NAME, BatchManifest
+from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ConfigurationError
-from cl_client_cli.options import ConnectionOptions
-from cl_client_cli.settings import load_settings
-from cl_client_cli.settings_file import FILE_NAME
+from cl_client_cli.frame.options import ConnectionOptions
+from cl_client_cli.settings.resolved import load_settings
+from cl_client_cli.settings.settings_file import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,9 @@ def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("COMPUTE_SERVER_URL", "MQTT_BROKER_HOST", "CL_CLIENT_CONFIG", "CL_CLIENT_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr("cl_client_cli.settings_file.user_file", lambda: tmp_path / "user" / FILE_NAME)
+    monkeypatch.setattr(
+        "cl_client_cli.settings.settings_file.user_file", lambda: tmp_path / "user" / FILE_NAME
+    )
     monkeypatch.chdir(tmp_path)
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from cl_client.local.model_store import MODELS
 from cl_client.local.samples import camera_exif, draw_photo, write_astronaut
 from cl_client.plugins.face_detection import BoundingBox, Face, FaceDetectionOutput, FaceLandmarks
-from cl_client_cli.face_pictures import mark_faces
+from cl_client_cli.pictures.faces import mark_faces
 from hls_playback import Playlist
 from small_models import save_clip_model, save_dino_model
 

@@ -11,9 +11,9 @@ import pytest
 
 from cl_client import ConfigurationError, JobResponse
 from cl_client_cli.database import open_database
-from cl_client_cli.ledger import FORGOTTEN, Ledger
-from cl_client_cli.relative_times import ago, parse_time
-from cl_client_cli.usage import UsageError
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
+from cl_client_cli.jobs.relative_times import ago, parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from cl_client import JobResponse
-from cl_client_cli.ledger import Ledger
+from cl_client_cli.jobs.ledger import Ledger
 
 with Ledger.open(Path(sys.argv[1])) as ledger:
     for number in range(200):

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from cl_client.plugins.face_detection import BoundingBox, Face
-from cl_client_cli.face_pictures import mark_faces, picture_size
-from cl_client_cli.report_pictures import thumbnail_uri
-from cl_client_cli.upright_pictures import open_picture, upright_picture
+from cl_client_cli.pictures.faces import mark_faces, picture_size
+from cl_client_cli.pictures.upright import open_picture, upright_picture
+from cl_client_cli.report.thumbnails import thumbnail_uri
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cl_client_cli.report import ReportEntry, ReportResult, write_report
-from cl_client_cli.similarity import most_similar_pairs, ranked, unit_rows
+from cl_client_cli.report.page import ReportEntry, ReportResult, write_report
+from cl_client_cli.similar.ranking import most_similar_pairs, ranked, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 from cl_client.local import LocalServer
-from cl_client_cli.discovery import SERVICE_TYPE, find_servers, read_announcement
+from cl_client_cli.server.announcements import SERVICE_TYPE, find_servers, read_announcement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

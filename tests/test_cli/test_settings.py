@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cl_client import ConfigurationError
-from cl_client_cli.options import ConnectionOptions
-from cl_client_cli.settings import load_settings
-from cl_client_cli.settings_file import FILE_NAME
+from cl_client_cli.frame.options import ConnectionOptions
+from cl_client_cli.settings.resolved import load_settings
+from cl_client_cli.settings.settings_file import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable

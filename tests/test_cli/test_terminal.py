@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 STUBBORN = """
 import asyncio
 import sys
-from cl_client_cli.interruption import run_interruptible
+from cl_client_cli.frame.interruption import run_interruptible
 
 async def stubborn():
     try:

@@ -8,11 +8,11 @@ from typing import cast
 
 from cyclopts import App, CycloptsError, Group
 
-from cl_client_cli.exit_codes import EXIT_CODES_HELP, WRONG_USE
-from cl_client_cli.process_start import early_exit_code, show_any_name
+from cl_client_cli.frame.exit_codes import EXIT_CODES_HELP, WRONG_USE
+from cl_client_cli.frame.process_start import early_exit_code, show_any_name
 
-_PLUGINS = "cl_client_cli.plugin_commands"
-_SERVER = "cl_client_cli.server_commands"
+_PLUGINS = "cl_client_cli.tasks.commands"
+_SERVER = "cl_client_cli.server.commands"
 
 app = App(
     name="cl-client",
@@ -34,15 +34,15 @@ _COMMANDS = {
         (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert pictures to another format."),
         (f"{_PLUGINS}:media_thumbnail", "media-thumbnail", "Make small pictures of photos and videos."),
         (
-            "cl_client_cli.similar_commands:similar",
+            "cl_client_cli.similar.commands:similar",
             "similar",
             "Rank photos by how much they look like one.",
         ),
     ),
     "Jobs": (
-        ("cl_client_cli.batch_commands:batch_app", "batch", "Many jobs at once, that survive anything."),
-        ("cl_client_cli.jobs_commands:jobs_app", "jobs", "The jobs submitted from this machine."),
-        ("cl_client_cli.jobs_commands:download", "download", "Download the files of a job."),
+        ("cl_client_cli.batch.commands:batch_app", "batch", "Many jobs at once, that survive anything."),
+        ("cl_client_cli.jobs.commands:jobs_app", "jobs", "The jobs submitted from this machine."),
+        ("cl_client_cli.jobs.commands:download", "download", "Download the files of a job."),
     ),
     "Server": (
         (f"{_SERVER}:health", "health", "Show what the server says of itself."),
@@ -52,13 +52,13 @@ _COMMANDS = {
         (f"{_SERVER}:logout", "logout", "Forget the login."),
         (f"{_SERVER}:whoami", "whoami", "Show who is logged in."),
         (f"{_SERVER}:discover", "discover", "Find servers on the local network."),
-        ("cl_client_cli.local_commands:server", "server", "Run a local compute server until Ctrl-C."),
+        ("cl_client_cli.local.commands:server", "server", "Run a local compute server until Ctrl-C."),
     ),
     "Help": (
-        ("cl_client_cli.local_commands:demo", "demo", "Try every task on a local server."),
+        ("cl_client_cli.local.commands:demo", "demo", "Try every task on a local server."),
         (f"{_SERVER}:doctor", "doctor", "Check everything, and say what to do."),
-        ("cl_client_cli.config_commands:config_app", "config", "Show and make settings."),
-        ("cl_client_cli.models_commands:models_app", "models", "The models of the local server."),
+        ("cl_client_cli.settings.commands:config_app", "config", "Show and make settings."),
+        ("cl_client_cli.local.models_commands:models_app", "models", "The models of the local server."),
     ),
 }
 for position, (title, commands) in enumerate(_COMMANDS.items()):

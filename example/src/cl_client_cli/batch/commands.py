@@ -1,0 +1,79 @@
+"""The commands `cl-client batch ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from cl_client_cli.frame.options import BatchOptions, OutputOptions
+
+batch_app = App(name="batch", help="Many jobs at once, that survive anything.")
+
+_DEFAULT_FOLDER = Path("cl-client-batch")
+_Texts = Annotated[tuple[str, ...], Parameter(negative_iterable=(), show_default=False)]
+_Folder = Annotated[Path, Parameter(alias="-d")]
+
+
+@batch_app.command
+def submit(
+    *inputs: str,
+    task: Annotated[_Texts, Parameter(alias="-t")] = (),
+    param: _Texts = (),
+    output_dir: _Folder = _DEFAULT_FOLDER,
+    options: BatchOptions | None = None,
+) -> int:
+    """Run tasks on many files, or what a specification says; go on later with whatever is left.
+
+    A specification is a list of jobs with input, task, params and output, as .json, .yaml or .csv. What was
+    done is not repeated: files count as the same if their content and the parameters are.
+
+    Example: `cl-client batch submit photos/ -r --task exif --task media-thumbnail --report report.html`
+
+    Args:
+        inputs: One specification; or files, patterns such as '*.jpg', folders, @list.txt.
+        task: A task to run on every file that suits it, as often as wanted.
+        param: A parameter, TASK.NAME=VALUE, as often as wanted.
+        output_dir: The folder of the results, and of the batch's own record.
+        options: Common to submit and resume.
+    """
+    from cl_client_cli.batch.work import submit_batch
+
+    return submit_batch(inputs, task, param, output_dir, options or BatchOptions())
+
+
+@batch_app.command
+def resume(
+    output_dir: Path = _DEFAULT_FOLDER,
+    *,
+    retry_failed: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    options: BatchOptions | None = None,
+) -> int:
+    """Go on with a batch that was interrupted, killed, or left without its server.
+
+    Example: `cl-client batch resume cl-client-batch`
+
+    Args:
+        output_dir: The folder of the results.
+        retry_failed: Try again, too, what has failed for good.
+        options: Common to submit and resume.
+    """
+    from cl_client_cli.batch.work import resume_batch
+
+    return resume_batch(output_dir, options or BatchOptions(), retry_failed=retry_failed)
+
+
+@batch_app.command
+def status(output_dir: Path = _DEFAULT_FOLDER, *, output: OutputOptions | None = None) -> int:
+    """Show how far a batch is, and what has failed and why; also while it runs.
+
+    Example: `cl-client batch status cl-client-batch --json`
+
+    Args:
+        output_dir: The folder of the results.
+        output: How results are told.
+    """
+    from cl_client_cli.batch.work import show_status
+
+    return show_status(output_dir, output or OutputOptions())

@@ -1,0 +1,92 @@
+"""What a batch is to do, read from a file: JSON, YAML or CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Final, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.tasks.table import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SPEC_SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ".csv"})
+
+_COLUMNS: Final = ("input", "task", "output")
+
+
+class JobSpec(BaseModel):
+    """One row of a specification.
+
+    Attributes:
+        input: The file; relative to the folder of the specification.
+        task: The task, ``media_thumbnail`` or ``media-thumbnail``.
+        params: Its parameters, by the names of its form fields.
+        output: Where the result goes, relative to the folder of the results; None for a name made of the
+            input's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: str = Field(min_length=1)
+    task: str
+    params: dict[str, str | int | float | bool | list[str] | None] = Field(default_factory=dict)
+    output: str | None = None
+
+
+def read_spec(path: Path) -> list[JobSpec]:
+    """Read a specification: a list of jobs, or ``jobs`` with such a list in it; or a table with a heading.
+
+    Raises:
+        UsageError: It cannot be read, or a row of it cannot be; the message names the row.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = _rows(path, text)
+    except (OSError, ValueError, yaml.YAMLError) as exc:
+        raise UsageError(f"{path}: cannot be read: {exc}") from exc
+    if not rows:
+        raise UsageError(f"{path}: there is no job in it")
+    return [_checked(path, number, row) for number, row in enumerate(rows, start=1)]
+
+
+def _rows(path: Path, text: str) -> Sequence[object]:
+    if path.suffix.lower() == ".csv":
+        return [_from_csv(row) for row in csv.DictReader(text.splitlines())]
+    content = cast("object", json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text))
+    if isinstance(content, dict):
+        content = cast("dict[str, object]", content).get("jobs")
+    if not isinstance(content, list):
+        raise UsageError(f'{path}: it must be a list of jobs, or {{"jobs": [...]}}')
+    return cast("list[object]", content)
+
+
+def _from_csv(row: dict[str, str]) -> dict[str, object]:
+    """A row whose further columns are parameters, those without a value left out."""
+    known = {name: row[name] for name in _COLUMNS if row.get(name)}
+    return {**known, "params": {name: value for name, value in row.items() if name not in _COLUMNS and value}}
+
+
+def _checked(path: Path, number: int, row: object) -> JobSpec:
+    try:
+        spec = JobSpec.model_validate(row)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(map(str, error['loc'])) or 'row'}: {error['msg']}" for error in exc.errors()
+        )
+        raise UsageError(f"{path}, job {number}: {problems}") from None
+    task = spec.task.replace("-", "_")
+    if task not in TASKS:
+        raise UsageError(
+            f"{path}, job {number}: there is no task {spec.task!r}; there are {', '.join(TASKS)}"
+        )
+    source = path.parent / spec.input
+    if not source.is_file():
+        raise UsageError(f"{path}, job {number}: there is no file {str(source)!r}")
+    return spec.model_copy(update={"task": task, "input": str(source)})

@@ -1,0 +1,165 @@
+"""The work of `cl-client batch`: submit, resume, status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from cl_client_cli.batch.manifest import BatchManifest
+from cl_client_cli.batch.plan import plan_items
+from cl_client_cli.batch.run import BatchRun
+from cl_client_cli.batch.sheltered_process import run_sheltered
+from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.plan import check_job_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cl_client_cli.frame.command_frame import CommandContext
+    from cl_client_cli.frame.options import BatchOptions, OutputOptions
+
+_NAMES_PER_REASON: Final = 5
+_STATES: Final = ("waiting", "submitting", "submitted", "done", "failed")
+
+
+def submit_batch(
+    arguments: Sequence[str], tasks: Sequence[str], params: Sequence[str], folder: Path, options: BatchOptions
+) -> int:
+    """Add items to the batch in a folder, and run it; the process's exit code."""
+    check_job_options(options.jobs)
+    items = plan_items(arguments, tasks, params, folder, recursive=options.jobs.recursive)
+    with BatchManifest.open(folder, create=True) as manifest:
+        added = manifest.add(items)
+    Terminal.make(options.output).say(f"{added} of {len(items)} jobs are new in {folder}")
+    return resume_batch(folder, options, retry_failed=False)
+
+
+def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
+    """Run what is left of the batch in a folder; the process's exit code."""
+    with BatchManifest.open(folder) as manifest, manifest.running():
+        work = partial(_run_batch, folder, options, retry_failed=retry_failed)
+        return run_sheltered(work, resume_hint=_resume_hint(folder))
+
+
+def _resume_hint(folder: Path) -> str:
+    return f"To go on: cl-client batch resume {folder}"
+
+
+def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
+    with BatchManifest.open(folder) as manifest, manifest.working(), Ledger.open() as ledger:
+        work = partial(_run, manifest=manifest, ledger=ledger, options=options, retry_failed=retry_failed)
+        return run_with_client(options.connection, options.output, work, resume_hint=_resume_hint(folder))
+
+
+async def _run(
+    context: CommandContext,
+    *,
+    manifest: BatchManifest,
+    ledger: Ledger,
+    options: BatchOptions,
+    retry_failed: bool,
+) -> int:
+    left = Counter(item.state for item in manifest.pending(retry_failed=retry_failed))
+    total = manifest.counts().total()
+    before = total - left.total()
+    progress = JobProgress(context.terminal, total, already_done=before)
+    run = BatchRun(
+        context.client,
+        JobEngine(context.client, ledger, options.jobs),
+        manifest,
+        progress,
+        context.terminal,
+        retries=options.retries,
+        give_up_after=options.give_up_after,
+    )
+    try:
+        with progress:
+            await run.run(concurrency=options.jobs.concurrency, retry_failed=retry_failed)
+    finally:
+        _say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])
+    if options.report is not None:
+        await _write_report(context.terminal, manifest, options.report)
+    return SOME_FAILED if any(state == "failed" for _, state in manifest.counts()) else 0
+
+
+def _say_summary(
+    terminal: Terminal, manifest: BatchManifest, run: BatchRun, already_done: int, *, unsure: int
+) -> None:
+    words = [f"{run.ended['done']} done"]
+    if copied := run.ended["copied"]:
+        words.append(f"{copied} of them copied from files of the same content")
+    if submitted := run.ended["submitted"]:
+        words.append(f"{submitted} submitted (cl-client batch resume {manifest.folder} fetches the results)")
+    if failures := run.ended["failed"]:
+        words.append(f"{failures} failed")
+    if already_done:
+        words.append(f"{already_done} had been done before")
+    terminal.say(f"{', '.join(words)}. The results are in {manifest.folder}")
+    if unsure:
+        terminal.say(
+            f"{unsure} were on their way when the last run was ended: where the server had taken one, "
+            "it has run it twice."
+        )
+    for line in failure_lines(manifest):
+        terminal.say(line)
+
+
+def failure_lines(manifest: BatchManifest) -> list[str]:
+    """The failures by their reasons, each with the first few names."""
+    names: dict[str, list[str]] = {}
+    for item in manifest.failures():
+        names.setdefault(f"{item.task}: {item.error}", []).append(item.source.name)
+    lines: list[str] = []
+    for reason, files in sorted(names.items(), key=lambda pair: -len(pair[1])):
+        more = f" and {len(files) - _NAMES_PER_REASON} more" if len(files) > _NAMES_PER_REASON else ""
+        lines.append(f"  {reason} ({', '.join(files[:_NAMES_PER_REASON])}{more})")
+    return lines
+
+
+async def _write_report(terminal: Terminal, manifest: BatchManifest, path: Path) -> None:
+    from cl_client_cli.batch.report import write_batch_report
+
+    await asyncio.to_thread(write_batch_report, manifest, path)
+    terminal.say(f"The report is {path}")
+
+
+def show_status(folder: Path, output: OutputOptions) -> int:
+    """Show how far the batch in a folder is; the process's exit code."""
+    with BatchManifest.open(folder) as manifest:
+        _show_status(Terminal.make(output), manifest)
+    return 0
+
+
+def _show_status(terminal: Terminal, manifest: BatchManifest) -> None:
+    counts = manifest.counts()
+    table = Table("Task", *_STATES, "all")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for task in sorted({task for task, _ in counts}):
+        numbers = {state: counts[task, state] for state in _STATES}
+        terminal.record({"task": task, **numbers})
+        cells = [_cell(state, number) for state, number in numbers.items()]
+        table.add_row(task, *cells, str(sum(numbers.values())))
+    terminal.result(table)
+    for item in manifest.failures():
+        terminal.record({"input": str(item.source), "task": item.task, "error": item.error})
+    for line in failure_lines(manifest):
+        terminal.result(Text(line, style="red"))
+    done = sum(count for (_, state), count in counts.items() if state == "done")
+    if done < counts.total():
+        terminal.say(f"{done} of {counts.total()} done. {_resume_hint(manifest.folder)}")
+
+
+def _cell(state: str, number: int) -> Text:
+    return Text(str(number or ""), style="red" if state == "failed" else "")

@@ -1,0 +1,1 @@
+"""Every task on a local server, to look at."""

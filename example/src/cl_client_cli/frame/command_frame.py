@@ -1,0 +1,203 @@
+"""What every command is run in: settings, a client, and one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rich.logging import RichHandler
+
+from cl_client.config import MQTT_OFF
+from cl_client.exceptions import (
+    AuthenticationError,
+    ComputeClientError,
+    ConfigurationError,
+    HTTPError,
+    InvalidParameterError,
+    PermissionDeniedError,
+    ServerUnavailableError,
+    UnknownTaskError,
+)
+from cl_client_cli.frame import exit_codes
+from cl_client_cli.frame.interruption import run_interruptible
+from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.settings.resolved import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from cl_client import AuthProvider, ComputeClient
+    from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+    from cl_client_cli.settings.resolved import Settings
+
+_LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+class NoServerError(ComputeClientError):
+    """No server is configured, and none answers where one would be by default."""
+
+    def __init__(self, address: str) -> None:
+        """Say what there is to do."""
+        super().__init__(
+            f"no server answers at {address}, and none is configured.\n"
+            "Add --local to run this on a server of its own, or name yours with --server http://HOST:8002"
+        )
+
+
+class _End(NamedTuple):
+    error: type[Exception]
+    code: int
+    words: str = "{}"
+
+
+_ENDS: Final = (
+    _End(NoServerError, exit_codes.SERVER_UNREACHABLE),
+    _End(ServerUnavailableError, exit_codes.SERVER_UNREACHABLE, "the server cannot be reached: {}"),
+    _End(AuthenticationError, exit_codes.NOT_ALLOWED, "{}. To log in: cl-client login --auth-url URL"),
+    _End(PermissionDeniedError, exit_codes.NOT_ALLOWED),
+    _End(UsageError, exit_codes.WRONG_USE),
+    _End(ConfigurationError, exit_codes.WRONG_USE),
+    _End(InvalidParameterError, exit_codes.WRONG_USE),
+    _End(UnknownTaskError, exit_codes.WRONG_USE),
+    _End(Exception, exit_codes.SOME_FAILED),
+)
+"""What each error that ends a command means, the most specific first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """What a command works with.
+
+    Attributes:
+        client: The client, open.
+        settings: Where everything is.
+        terminal: Where the command's words go.
+        server: The compute service's address.
+    """
+
+    client: ComputeClient
+    settings: Settings
+    terminal: Terminal
+    server: str
+
+
+def run_with_client(
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    work: Callable[[CommandContext], Awaitable[int]],
+    *,
+    resume_hint: str = "",
+) -> int:
+    """Run a command that talks to a server; the process's exit code.
+
+    Args:
+        connection: Where the server is.
+        output: How results are told.
+        work: The command.
+        resume_hint: What to say when it was interrupted, beside that it was.
+    """
+
+    async def with_client(terminal: Terminal) -> int:
+        async with AsyncExitStack() as stack:
+            return await work(await _open_context(stack, connection, terminal))
+
+    return run_guarded(output, with_client, resume_hint=resume_hint)
+
+
+def run_guarded(
+    output: OutputOptions,
+    work: Callable[[Terminal], Coroutine[object, object, int]],
+    *,
+    resume_hint: str = "",
+) -> int:
+    """Run a command, and turn whatever ends it into words and an exit code."""
+    terminal = Terminal.make(output)
+    _log_to(terminal, output.verbose)
+    try:
+        return run_interruptible(work(terminal))
+    except KeyboardInterrupt:
+        terminal.error(f"interrupted. {resume_hint}".rstrip())
+        return exit_codes.INTERRUPTED
+    except (ComputeClientError, UsageError, OSError) as exc:
+        code, words = _how_it_ends(exc)
+        terminal.error(words.format(exc))
+        return code
+
+
+def _how_it_ends(error: Exception) -> tuple[int, str]:
+    return next((end.code, end.words) for end in _ENDS if isinstance(error, end.error))
+
+
+def _log_to(terminal: Terminal, verbosity: int) -> None:
+    """Show what the library logs, through the console that also draws the progress."""
+    level = logging.ERROR if terminal.quiet else _LOG_LEVELS[min(verbosity, len(_LOG_LEVELS) - 1)]
+    handler = RichHandler(console=terminal.err, show_time=False, show_path=False, markup=False)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+    logging.getLogger("cl_client").setLevel(level)
+
+
+async def _open_context(
+    stack: AsyncExitStack, connection: ConnectionOptions, terminal: Terminal
+) -> CommandContext:
+    settings = load_settings(connection)
+    if connection.local:
+        client = await _local_client(stack, connection, terminal)
+    else:
+        client = await _remote_client(stack, settings)
+    return CommandContext(client, settings, terminal, client.config.base_url)
+
+
+async def _local_client(
+    stack: AsyncExitStack, connection: ConnectionOptions, terminal: Terminal
+) -> ComputeClient:
+    if connection.server is not None:
+        raise ConfigurationError("--local and --server contradict each other: give one of them")
+    from cl_client.local import LocalServer
+
+    if terminal.is_live:
+        with terminal.err.status("Starting a local server ..."):
+            server = await stack.enter_async_context(LocalServer())
+    else:
+        server = await stack.enter_async_context(LocalServer())
+    client = await stack.enter_async_context(server.client())
+    await client.wait_for_workers(server.task_types)
+    return client
+
+
+async def _remote_client(stack: AsyncExitStack, settings: Settings) -> ComputeClient:
+    from cl_client import ComputeClient
+
+    if settings.is_default("base_url"):
+        await _look_for_server(settings)
+    provider = await _auth_provider(settings)
+    return await stack.enter_async_context(ComputeClient(config=settings.client, auth_provider=provider))
+
+
+async def _look_for_server(settings: Settings) -> None:
+    """See whether anybody is there at all where a server would be by default."""
+    from cl_client import ComputeClient
+
+    config = settings.client.replace(max_retries=0, mqtt_broker=MQTT_OFF)
+    async with ComputeClient(config=config) as client:
+        try:
+            await client.health()
+        except ServerUnavailableError:
+            raise NoServerError(config.base_url) from None
+        except HTTPError:
+            return  # it is there; what it has against this question, the command itself will hear
+
+
+async def _auth_provider(settings: Settings) -> AuthProvider | None:
+    """The login that was kept for the auth service, if there is one."""
+    if settings.auth_url is None:
+        return None
+    from cl_client import Session
+
+    try:
+        session = await Session.load(settings.auth_url, settings.username, config=settings.client)
+    except AuthenticationError:
+        return None  # a server in guest mode takes everybody; any other says that a login is needed
+    return session.auth_provider

@@ -1,0 +1,87 @@
+"""How a command ends when it is asked to: cleanly at the first signal, on the spot at the second."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from cl_client_cli.frame.exit_codes import INTERRUPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+ResultT = TypeVar("ResultT")
+
+ENDING_SIGNALS: Final = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if name in signal.Signals.__members__
+)
+"""The signals by which a process is asked to end, as far as the platform has them."""
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+def run_interruptible(main: Coroutine[object, object, ResultT]) -> ResultT:
+    """Run a coroutine so that Ctrl-C and every polite request to end cancel it and let it clean up.
+
+    A second request ends the process at once, whatever it is at.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted, and has cleaned up.
+    """
+    try:
+        return asyncio.run(_cancelled_by_signals(main))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _cancelled_by_signals(main: Coroutine[object, object, ResultT]) -> ResultT:
+    loop, running = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        if running is not None:
+            loop.call_soon_threadsafe(running.cancel)
+
+    with ending_signals(cancel):
+        return await main
+
+
+@contextmanager
+def ending_signals(cancel: Callable[[], None]) -> Generator[None]:
+    """Call back at the first of the signals that would end the process; the second ends it at once."""
+    asked = False
+
+    def handle(_number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            _end_at_once()
+        asked = True
+        cancel()
+
+    # What the parent process chose to ignore, for instance with nohup, stays ignored.
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    changed = {number: was for number, was in before.items() if was not in {signal.SIG_IGN, None}}
+    for number in changed:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, was in changed.items():
+            signal.signal(number, was)
+
+
+def _end_at_once() -> None:
+    """Leave without cleaning up, but with the cursor that a live display had hidden."""
+    show_cursor()
+    os._exit(INTERRUPTED)
+
+
+def show_cursor() -> None:
+    """Show the cursor again that a live display had hidden."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)
+        sys.stderr.flush()

@@ -1,0 +1,111 @@
+"""The terminal that the commands talk to: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.text import Text
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from rich.console import RenderableType
+
+    from cl_client import JSONObject
+    from cl_client_cli.frame.options import OutputOptions
+
+_PIPED_WIDTH = 200
+
+
+class _EnduringConsole(Console):
+    """A console whose reader may leave: the work goes on to its end, without output."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where a command's words go.
+
+    Attributes:
+        out: Standard output, for results.
+        err: Standard error, for progress, hints and errors.
+        as_json: Results are JSON, one object per line.
+        quiet: Only results and errors are told.
+    """
+
+    out: Console
+    err: Console
+    as_json: bool = False
+    quiet: bool = False
+
+    @classmethod
+    def make(cls, output: OutputOptions) -> Self:
+        """The process's terminal, told of things as the options say."""
+        return cls(_console(sys.stdout), _console(sys.stderr), output.json, output.quiet)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether progress can be drawn, and is wanted."""
+        return self.err.is_interactive and not self.quiet
+
+    def result(self, *parts: RenderableType) -> None:
+        """Tell people a result."""
+        if not self.as_json:
+            for part in parts:
+                self._screen.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
+
+    def record(self, value: BaseModel | JSONObject) -> None:
+        """Tell programs a result: one JSON object on a line of its own."""
+        if self.as_json:
+            content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+            if self._screen is self.out:
+                # Straight to the file: a console would wrap, and colour.
+                try:
+                    self.out.file.write(line + "\n")
+                    self.out.file.flush()
+                except BrokenPipeError:
+                    self.out.on_broken_pipe()
+            else:
+                self._screen.print(Text(line), soft_wrap=True)
+
+    @property
+    def _screen(self) -> Console:
+        """Where results go: if they share a screen with the progress, through the console that draws it."""
+        return self.err if self.is_live and self.out.is_terminal else self.out
+
+    def say(self, text: str) -> None:
+        """Tell people something beside the results: a summary, a hint."""
+        if not self.quiet:
+            self.err.print(Text(text), soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Tell people what went wrong."""
+        self.err.print(Text(f"cl-client: {text}", style="red"), soft_wrap=True)
+
+
+def make_console() -> Console:
+    """A console on standard output; into a pipe it writes plain lines that are not cut to 80 columns."""
+    return _console(sys.stdout)
+
+
+def print_error(message: str) -> None:
+    """Say on standard error what went wrong, in one line."""
+    _console(sys.stderr).print(Text(f"cl-client: {message}", style="red"), soft_wrap=True)
+
+
+def _console(stream: TextIO) -> Console:
+    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    return _EnduringConsole(file=stream, width=_PIPED_WIDTH if piped else None, highlight=False)

@@ -1,0 +1,1 @@
+"""The jobs that were submitted from this machine."""

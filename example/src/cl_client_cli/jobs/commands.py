@@ -1,0 +1,174 @@
+"""The commands `cl-client jobs ...` and `cl-client download`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+
+jobs_app = App(name="jobs", help="The jobs submitted from this machine.")
+
+_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+_JOB_IDS_HELP = "Jobs by their ids; the first letters suffice where they are unique."
+_JobIds = Annotated[str, Parameter(help=_JOB_IDS_HELP)]
+
+
+@jobs_app.command(name="list")
+def list_(
+    *,
+    status: str | None = None,
+    task: str | None = None,
+    since: str | None = None,
+    limit: int = 50,
+    refresh: bool = True,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """List the jobs that were submitted from this machine to the server, the latest first.
+
+    What has not ended is asked of the server; "forgotten" is what the server no longer knows.
+
+    Example: `cl-client jobs list --status failed --since 2d`
+
+    Args:
+        status: Only queued, processing, completed, failed, deleted or forgotten ones.
+        task: Only those of this task.
+        since: Only those after this: 30m, 2h, 3d, 1w ago, or a date.
+        limit: How many at most.
+        refresh: Ask the server; without it none is needed.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.jobs.work import JobFilter, list_jobs
+
+    wanted = JobFilter(status=status, task=task, since=since, limit=limit)
+    return list_jobs(wanted, connection or ConnectionOptions(), output or OutputOptions(), refresh=refresh)
+
+
+@jobs_app.command
+def get(
+    *job_ids: _JobIds, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+) -> int:
+    """Show jobs as the server has them now.
+
+    Example: `cl-client jobs get 3f2a --json`
+
+    Args:
+        job_ids: The jobs.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.jobs.work import show_jobs
+
+    return show_jobs(job_ids, connection or ConnectionOptions(), output or OutputOptions())
+
+
+@jobs_app.command
+def wait(
+    *job_ids: _JobIds,
+    timeout: float | None = None,
+    watch: _Flag = False,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Wait until jobs have ended. Exits with 1 if one of them failed.
+
+    Example: `cl-client jobs wait 3f2a --watch`
+
+    Args:
+        job_ids: The jobs.
+        timeout: Seconds; by default no limit.
+        watch: Show each change as it comes.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.jobs.work import wait_for_jobs
+
+    return wait_for_jobs(
+        job_ids, timeout, connection or ConnectionOptions(), output or OutputOptions(), watch=watch
+    )
+
+
+@jobs_app.command
+def cancel(
+    *job_ids: _JobIds, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+) -> int:
+    """Cancel jobs that have not ended. The server has no other way than to delete them.
+
+    Example: `cl-client jobs cancel 3f2a`
+
+    Args:
+        job_ids: The jobs.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.jobs.work import delete_jobs
+
+    return delete_jobs(
+        job_ids, connection or ConnectionOptions(), output or OutputOptions(), only_running=True
+    )
+
+
+@jobs_app.command
+def delete(
+    *job_ids: _JobIds, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+) -> int:
+    """Delete jobs and their files at the server, whether they have ended or not.
+
+    Example: `cl-client jobs delete 3f2a 77c1`
+
+    Args:
+        job_ids: The jobs.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.jobs.work import delete_jobs
+
+    return delete_jobs(
+        job_ids, connection or ConnectionOptions(), output or OutputOptions(), only_running=False
+    )
+
+
+@jobs_app.command
+def prune(*, older_than: str = "30d", output: OutputOptions | None = None) -> int:
+    """Remove jobs that ended long ago from the list on this machine; the server is not asked.
+
+    Example: `cl-client jobs prune --older-than 1w`
+
+    Args:
+        older_than: 12h, 30d, 8w, or a date.
+        output: How results are told.
+    """
+    from cl_client_cli.jobs.work import prune_jobs
+
+    return prune_jobs(older_than, output or OutputOptions())
+
+
+def download(
+    job_id: str,
+    *files: str,
+    output_dir: Annotated[Path, Parameter(alias="-d")] = Path(),
+    force: Annotated[bool, Parameter(alias="-f", negative=(), show_default=False)] = False,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Download the files of a job that has completed.
+
+    Example: `cl-client download 3f2a --output-dir results/`
+
+    Args:
+        job_id: The job; the first letters of its id suffice where they are unique.
+        files: Paths below the job, for instance output/result.json; by default all that it is known to leave.
+        output_dir: Where the files go; they keep their folders.
+        force: Replace files that are there.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.jobs.download import download_files
+
+    return download_files(
+        job_id, files, output_dir, connection or ConnectionOptions(), output or OutputOptions(), force=force
+    )

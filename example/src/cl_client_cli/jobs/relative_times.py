@@ -1,0 +1,44 @@
+"""Times as people say them: ``2h`` and ``3d`` in arguments, ``3 min ago`` in tables."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cl_client_cli.frame.usage import UsageError
+
+_UNITS: Final = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_SPAN: Final = re.compile(r"(\d+)([smhdw])")
+_SPOKEN: Final = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
+
+
+def parse_time(text: str, option: str) -> datetime:
+    """A point in time: ``2h`` before now, or a date such as ``2026-11-01``.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if match := _SPAN.fullmatch(text.strip()):
+        return datetime.now(UTC) - int(match[1]) * _UNITS[match[2]]
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: write a span such as 30m, 2h, 3d or 1w, or a date such as 2026-11-01"
+        ) from None
+
+
+def ago(seconds_since_epoch: float, now: float) -> str:
+    """How long ago something was, in its largest unit."""
+    passed = max(0.0, now - seconds_since_epoch)
+    for unit, length in _SPOKEN:
+        if passed >= length:
+            return f"{passed / length:.0f} {unit} ago"
+    return "just now"

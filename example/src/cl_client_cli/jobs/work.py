@@ -1,0 +1,265 @@
+"""The work of `cl-client jobs`: the ledger, and the server's word on what is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from cl_client import JobStatus, map_concurrently
+from cl_client.exceptions import JobNotFoundError, JobTimeoutError, ServerUnavailableError
+from cl_client_cli.frame.command_frame import run_guarded, run_with_client
+from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE, SOME_FAILED
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
+from cl_client_cli.jobs.relative_times import ago, parse_time
+from cl_client_cli.settings.resolved import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from cl_client import JobResponse
+    from cl_client_cli.frame.command_frame import CommandContext
+    from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+    from cl_client_cli.frame.terminal import Terminal
+    from cl_client_cli.jobs.ledger import LedgerEntry
+
+_READS_AT_A_TIME: Final = 8
+_SHORT_ID: Final = 8
+_STYLES: Final = {"completed": "green", "failed": "red", "deleted": "dim", FORGOTTEN: "dim"}
+_ENDED: Final = frozenset({"completed", "failed", "deleted", FORGOTTEN})
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs are wanted; None stands for all."""
+
+    status: str | None = None
+    task: str | None = None
+    since: str | None = None
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        known = {*map(str, JobStatus), FORGOTTEN}
+        if self.status is not None and self.status not in known:
+            raise UsageError(f"--status {self.status}: must be one of {', '.join(sorted(known))}")
+        if self.limit < 1:
+            raise UsageError(f"--limit {self.limit}: must be at least 1")
+
+    def entries(self, ledger: Ledger, server: str) -> list[LedgerEntry]:
+        """The jobs of the ledger that are wanted."""
+        since = None if self.since is None else parse_time(self.since, "--since")
+        task = None if self.task is None else self.task.replace("-", "_")
+        return ledger.entries(server=server, status=self.status, task=task, since=since, limit=self.limit)
+
+
+def list_jobs(
+    wanted: JobFilter, connection: ConnectionOptions, output: OutputOptions, *, refresh: bool
+) -> int:
+    """List jobs; the process's exit code."""
+
+    async def from_ledger(terminal: Terminal) -> int:
+        server = load_settings(connection).client.base_url
+        with Ledger.open() as ledger:
+            _show(terminal, wanted.entries(ledger, server))
+        return 0
+
+    async def refreshed(context: CommandContext) -> int:
+        with Ledger.open() as ledger:
+            running = [it for it in ledger.entries(server=context.server) if it.status not in _ENDED]
+            await _refresh(context, ledger, running)
+            _show(context.terminal, wanted.entries(ledger, context.server))
+        return 0
+
+    async def both(context: CommandContext) -> int:
+        try:
+            return await refreshed(context)
+        except ServerUnavailableError as exc:
+            context.terminal.error(f"the server cannot be reached, this is what was known: {exc}")
+            await from_ledger(context.terminal)
+            return SERVER_UNREACHABLE
+
+    if refresh:
+        return run_with_client(connection, output, both)
+    return run_guarded(output, from_ledger)
+
+
+async def _refresh(context: CommandContext, ledger: Ledger, running: Sequence[LedgerEntry]) -> None:
+    """Ask the server about what had not ended."""
+    read = map_concurrently(
+        context.client.get_job, [it.job_id for it in running], concurrency=_READS_AT_A_TIME
+    )
+    async with aclosing(read) as outcomes:
+        async for job_id, job in outcomes:
+            if isinstance(job, JobNotFoundError):
+                ledger.forgotten(job_id, server=context.server)
+            elif isinstance(job, Exception):
+                raise job
+            else:
+                ledger.updated(job, server=context.server)
+
+
+def _show(terminal: Terminal, entries: Sequence[LedgerEntry]) -> None:
+    now = time.time()
+    table = Table("Job", "Task", "Status", "File", "When")
+    table.columns[3].overflow = "ellipsis"
+    for column in table.columns:
+        column.no_wrap = True
+    for it in entries:
+        terminal.record(it)
+        state = f"{it.status} {it.progress} %" if it.status == "processing" else it.status
+        table.add_row(
+            it.job_id[:_SHORT_ID],
+            it.task,
+            Text(state, style=_STYLES.get(it.status, "yellow")),
+            Text(it.source.rpartition("/")[2]),
+            ago(it.submitted_at, now),
+        )
+    if entries:
+        terminal.result(table)
+    else:
+        terminal.say("There is no such job. The list has what was submitted from this machine.")
+
+
+def show_jobs(job_ids: Sequence[str], connection: ConnectionOptions, output: OutputOptions) -> int:
+    """Show jobs; the process's exit code."""
+
+    async def show(context: CommandContext, job_id: str) -> bool:
+        job = await context.client.get_job(job_id)
+        context.terminal.record(job)
+        context.terminal.result(_described(job))
+        return True
+
+    return _for_each(job_ids, connection, output, show)
+
+
+def _described(job: JobResponse) -> Table:
+    table = Table.grid(padding=(0, 2))
+    facts = {
+        "job": job.job_id,
+        "task": job.task_type,
+        "status": f"{job.status}, {job.progress} %",
+        "error": job.error_message or "",
+        "parameters": ", ".join(f"{name}={value}" for name, value in job.params.items()),
+        "output": "" if job.task_output is None else str(job.task_output),
+    }
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+    return table
+
+
+def wait_for_jobs(
+    job_ids: Sequence[str],
+    timeout: float | None,
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    *,
+    watch: bool,
+) -> int:
+    """Wait for jobs; the process's exit code."""
+
+    async def wait(context: CommandContext, job_id: str) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                job = await _followed(context, job_id, watch=watch)
+        except TimeoutError:
+            raise JobTimeoutError(job_id, timeout or 0.0, None) from None
+        context.terminal.record(job)
+        words = f": {job.error_message}" if job.error_message else ""
+        context.terminal.result(f"{job.job_id}: {job.task_type} {job.status}{words}")
+        return job.status == JobStatus.COMPLETED
+
+    return _for_each(job_ids, connection, output, wait)
+
+
+async def _followed(context: CommandContext, job_id: str, *, watch: bool) -> JobResponse:
+    if not watch:
+        return await context.client.wait_for_job(job_id)
+    async with aclosing(context.client.watch_job(job_id)) as updates:
+        async for job in updates:
+            if job.status.is_terminal:
+                return job
+            context.terminal.say(f"{job_id}: {job.task_type} {job.status} {job.progress} %")
+    raise AssertionError(job_id)  # the last update is the end
+
+
+def delete_jobs(
+    job_ids: Sequence[str], connection: ConnectionOptions, output: OutputOptions, *, only_running: bool
+) -> int:
+    """Delete jobs at the server; the process's exit code."""
+
+    async def delete(context: CommandContext, job_id: str) -> bool:
+        job = await context.client.get_job(job_id)
+        if only_running and job.status.is_terminal:
+            context.terminal.error(f"{job_id}: it has ended ({job.status}); jobs delete removes it")
+            return False
+        await context.client.delete_job(job_id)
+        gone = job.model_copy(update={"status": JobStatus.DELETED})
+        context.terminal.record(gone)
+        context.terminal.result(f"{job_id}: deleted")
+        with Ledger.open() as ledger:
+            ledger.updated(gone, server=context.server)
+        return True
+
+    return _for_each(job_ids, connection, output, delete)
+
+
+def prune_jobs(older_than: str, output: OutputOptions) -> int:
+    """Remove old jobs from the ledger; the process's exit code."""
+
+    async def prune(terminal: Terminal) -> int:
+        with Ledger.open() as ledger:
+            count = ledger.prune(parse_time(older_than, "--older-than"))
+        terminal.record({"removed": count})
+        terminal.result(f"{count} removed")
+        return 0
+
+    return run_guarded(output, prune)
+
+
+def _for_each(
+    job_ids: Sequence[str],
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    act: Callable[[CommandContext, str], Awaitable[bool]],
+) -> int:
+    """Do something with each of some jobs at once, and let one's trouble not be the others'."""
+
+    async def work(context: CommandContext) -> int:
+        if not job_ids:
+            raise UsageError("name at least one job; cl-client jobs list shows them")
+        full_ids = [full_job_id(prefix, context.server) for prefix in job_ids]
+        failures = 0
+        calls = map_concurrently(partial(act, context), full_ids, concurrency=_READS_AT_A_TIME)
+        async with aclosing(calls) as outcomes:
+            async for job_id, outcome in outcomes:
+                if isinstance(outcome, JobNotFoundError | TimeoutError):
+                    context.terminal.error(f"{job_id}: {outcome}")
+                elif isinstance(outcome, Exception):
+                    raise outcome
+                failures += outcome is not True
+        return SOME_FAILED if failures else 0
+
+    return run_with_client(connection, output, work)
+
+
+def full_job_id(prefix: str, server: str) -> str:
+    """The id that a prefix stands for, as far as the ledger knows it; else the prefix itself.
+
+    Raises:
+        UsageError: It stands for several.
+    """
+    with Ledger.open() as ledger:
+        found = [it.job_id for it in ledger.find(prefix, server=server)]
+    if prefix in found or not found:
+        return prefix
+    if len(found) > 1:
+        raise UsageError(f"{prefix}: {len(found)} jobs begin so: {', '.join(found[:5])}; write more of it")
+    return found[0]

@@ -1,0 +1,1 @@
+"""Pictures as people see them, and what is drawn on them."""

@@ -1,0 +1,92 @@
+"""Pictures: how large they are, and where the faces on them are."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image, ImageDraw
+
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.pictures.upright import open_picture, upright_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cl_client.plugins.face_detection import Face, PixelBox
+
+_COLOUR: Final = (0, 230, 118)
+_STROKE: Final = 1 / 200
+"""The width of a line, in parts of the picture's longer side."""
+_QUALITY: Final = 90
+_TEXT_COLOUR: Final = (0, 40, 20)
+_SMALLEST_TEXT: Final = 10
+"""Pixels."""
+
+
+def picture_size(file: Path) -> tuple[int, int]:
+    """Width and height in pixels.
+
+    Raises:
+        OSError: It is not a picture.
+    """
+    with open_picture(file) as picture:
+        return picture.size
+
+
+def mark_faces(source: Path | bytes, faces: Sequence[Face], target: Path) -> None:
+    """Write an upright copy of a picture with each face in a box, with its landmarks and the confidence.
+
+    Args:
+        source: The picture.
+        faces: What was found on it.
+        target: The copy; its suffix says the format. It is there as a whole, or not at all.
+
+    Raises:
+        OSError: It is not a picture that can be read here, or the copy cannot be written.
+        UsageError: No picture can be written with the copy's suffix.
+    """
+    with open_picture(BytesIO(source) if isinstance(source, bytes) else source) as original:
+        marked = upright_picture(original)
+    draw = ImageDraw.Draw(marked)
+    stroke = max(1, round(max(marked.size) * _STROKE))
+    for face in faces:
+        box = face.bbox.pixel_box(*marked.size)
+        draw.rectangle(box, outline=_COLOUR, width=stroke)
+        if face.landmarks is not None:
+            at = face.landmarks.in_pixels(*marked.size)
+            for point in (at.right_eye, at.left_eye, at.nose_tip, at.mouth_right, at.mouth_left):
+                draw.circle(point, stroke, fill=_COLOUR)
+        _write_beside(draw, box, f"{face.confidence:.2f}", stroke)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        # Colour at half the resolution, JPEG's default, would smear lines as thin as these.
+        marked.save(partial, writable_format(target), quality=_QUALITY, subsampling="4:4:4")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_beside(draw: ImageDraw.ImageDraw, box: PixelBox, text: str, stroke: int) -> None:
+    """Write on a ground of the box's colour, above the box, or inside it where there is no room above."""
+    size = max(_SMALLEST_TEXT, stroke * 5)
+    height = round(size * 1.3)
+    top = box.top - height if box.top >= height else box.top
+    place = draw.textbbox((box.left + stroke, top), text, font_size=size)
+    draw.rectangle((box.left, top, place[2] + stroke, top + height), fill=_COLOUR)
+    draw.text((box.left + stroke, top), text, fill=_TEXT_COLOUR, font_size=size)
+
+
+def writable_format(target: Path) -> str:
+    """The format that the suffix of a picture to be written stands for.
+
+    Raises:
+        UsageError: It stands for none that can be written.
+    """
+    known = Image.registered_extensions()
+    name = known.get(target.suffix.lower())
+    if name is None or name not in Image.SAVE:
+        raise UsageError(f"{str(target)!r}: no picture can be written with that ending; take .jpg or .png")
+    return name

@@ -1,0 +1,1 @@
+"""Commands about a server, its workers and its users."""

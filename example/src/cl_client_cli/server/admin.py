@@ -1,0 +1,69 @@
+"""The work of `cl-client admin`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+from rich.prompt import Confirm
+
+from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.server.health import GUEST_MODE_WORDS
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from cl_client_cli.frame.command_frame import CommandContext
+    from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+
+
+def show_storage(connection: ConnectionOptions, output: OutputOptions) -> int:
+    """Show what the server keeps; the process's exit code."""
+
+    async def show(context: CommandContext) -> int:
+        usage = await context.client.admin.storage()
+        context.terminal.record(usage)
+        context.terminal.result(f"{usage.job_count} jobs, {decimal(usage.total_size)}")
+        return 0
+
+    return run_with_client(connection, output, show)
+
+
+def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *, confirmed: bool) -> int:
+    """Delete old jobs at the server; the process's exit code."""
+
+    async def delete(context: CommandContext) -> int:
+        if not confirmed and not _is_wanted(context, days):
+            context.terminal.say("Nothing was deleted.")
+            return SOME_FAILED
+        result = await context.client.admin.cleanup(days)
+        context.terminal.record(result)
+        context.terminal.result(f"{result.deleted_count} jobs deleted, {decimal(result.freed_space)} freed")
+        return 0
+
+    return run_with_client(connection, output, delete)
+
+
+def _is_wanted(context: CommandContext, days: int) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("this deletes jobs of all users, and there is no terminal to ask: add --yes")
+    which = f"the jobs older than {days} days" if days else "ALL jobs"
+    return Confirm.ask(f"Delete {which} at {context.server}?", console=context.terminal.err, default=False)
+
+
+def guest_mode(
+    switch: Literal["on", "off"] | None, connection: ConnectionOptions, output: OutputOptions
+) -> int:
+    """Show or switch the guest mode; the process's exit code."""
+
+    async def show(context: CommandContext) -> int:
+        admin = context.client.admin
+        mode = await (admin.guest_mode() if switch is None else admin.set_guest_mode(switch == "on"))
+        context.terminal.record(mode)
+        context.terminal.result(f"guest mode is {GUEST_MODE_WORDS[mode.enabled]}")
+        return 0
+
+    return run_with_client(connection, output, show)

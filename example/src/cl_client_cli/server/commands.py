@@ -1,0 +1,189 @@
+"""The commands about a server and its users: health, workers, admin, login, doctor, discover."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+
+admin_app = App(name="admin", help="Storage, cleanup and guest mode; needs an administrator's login.")
+
+_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+
+
+def health(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+    """Show what the server says of itself.
+
+    Example: `cl-client health --server http://nas:8002`
+
+    Args:
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.health import show_health
+
+    return show_health(connection or ConnectionOptions(), output or OutputOptions())
+
+
+def workers(
+    *, watch: _Flag = False, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+) -> int:
+    """Show the workers, the tasks that each serves, and whether it is busy.
+
+    Example: `cl-client workers --watch`
+
+    Args:
+        watch: Keep the table up to date until Ctrl-C; with --json, an object for each change.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.workers import show_workers, watch_workers
+
+    show = watch_workers if watch else show_workers
+    return show(connection or ConnectionOptions(), output or OutputOptions())
+
+
+@admin_app.command
+def storage(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+    """Show how many jobs the server keeps, and how large their files are.
+
+    Example: `cl-client admin storage --json`
+
+    Args:
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.admin import show_storage
+
+    return show_storage(connection or ConnectionOptions(), output or OutputOptions())
+
+
+@admin_app.command
+def cleanup(
+    *,
+    days: int = 7,
+    yes: Annotated[bool, Parameter(alias="-y", negative=(), show_default=False)] = False,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Delete the server's old jobs, of all its users, with their files.
+
+    Example: `cl-client admin cleanup --days 30`
+
+    Args:
+        days: Those older than this; 0 for all.
+        yes: Do not ask.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.admin import clean_up
+
+    return clean_up(days, connection or ConnectionOptions(), output or OutputOptions(), confirmed=yes)
+
+
+@admin_app.command
+def guest_mode(
+    switch: Literal["on", "off"] | None = None,
+    *,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Show whether the server takes everybody, or switch that.
+
+    Example: `cl-client admin guest-mode off`
+
+    Args:
+        switch: What it is to be; by default it is only shown.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.admin import guest_mode as show_or_switch
+
+    return show_or_switch(switch, connection or ConnectionOptions(), output or OutputOptions())
+
+
+def login(
+    username: str | None = None,
+    *,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Log in at the auth service; later commands with the same --auth-url are logged in then.
+
+    The password is asked for, or read from standard input, or taken from CL_CLIENT_PASSWORD. The token is
+    kept in the system's keyring, or in a file that only you can read; the password is not kept.
+
+    Example: `cl-client login admin --auth-url http://nas:8000`
+
+    Args:
+        username: Who you are; by default --user, or you are asked.
+        connection: Where the auth service is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.login import log_in
+
+    return log_in(username, connection or ConnectionOptions(), output or OutputOptions())
+
+
+def logout(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+    """Forget the login on this machine.
+
+    Example: `cl-client logout --auth-url http://nas:8000`
+
+    Args:
+        connection: Where the auth service is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.login import log_out
+
+    return log_out(connection or ConnectionOptions(), output or OutputOptions())
+
+
+def whoami(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+    """Show who is logged in, and what that user may do.
+
+    Example: `cl-client whoami --auth-url http://nas:8000`
+
+    Args:
+        connection: Where the auth service is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.login import show_user
+
+    return show_user(connection or ConnectionOptions(), output or OutputOptions())
+
+
+def doctor(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+    """Check settings, server, broker, workers and login, and say what to do about what is wrong.
+
+    Example: `cl-client doctor`
+
+    Args:
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.server.doctor import run_doctor
+
+    return run_doctor(connection or ConnectionOptions(), output or OutputOptions())
+
+
+def discover(
+    *,
+    timeout: float = 3.0,
+    interface: Annotated[str | None, Parameter(show_default=False)] = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Find the servers that announce themselves on the local network, by mDNS.
+
+    Example: `cl-client discover --timeout 5`
+
+    Args:
+        timeout: Seconds to listen.
+        interface: The IP address of the network interface to listen at; by default all.
+        output: How results are told.
+    """
+    from cl_client_cli.server.discover import run_discover
+
+    return run_discover(timeout, interface, output or OutputOptions())

@@ -1,0 +1,56 @@
+"""The work of `cl-client discover`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.server.announcements import find_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cl_client_cli.frame.options import OutputOptions
+    from cl_client_cli.frame.terminal import Terminal
+    from cl_client_cli.server.announcements import DiscoveredServer
+
+
+def run_discover(seconds: float, interface: str | None, output: OutputOptions) -> int:
+    """Show the servers that announce themselves; the process's exit code."""
+
+    async def work(terminal: Terminal) -> int:
+        if seconds <= 0:
+            raise UsageError(f"--timeout {seconds:g}: must be above 0 seconds")
+        if terminal.is_live:
+            with terminal.err.status("Listening ..."):
+                servers = await find_servers(seconds, interface)
+        else:
+            servers = await find_servers(seconds, interface)
+        for server in servers:
+            terminal.record(server)
+        if not servers:
+            terminal.say(
+                f"No server announced itself within {seconds:g} s. Older servers do not, and some networks "
+                "block it: name yours with --server http://HOST:8002"
+            )
+            return SOME_FAILED
+        terminal.result(_table(servers))
+        terminal.say(f"To use it: cl-client health --server {servers[0].compute_url}")
+        return 0
+
+    return run_guarded(output, work)
+
+
+def _table(servers: Sequence[DiscoveredServer]) -> Table:
+    table = Table("Name", "Compute", "Broker", "Auth", "State")
+    for column in table.columns:
+        column.overflow = "fold"
+    for it in servers:
+        state = Text("well", style="green") if it.error is None else Text(it.error, style="red")
+        table.add_row(Text(it.name), it.compute_url, it.mqtt_url or "", it.auth_url or "", state)
+    return table

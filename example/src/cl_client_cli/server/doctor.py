@@ -1,0 +1,204 @@
+"""`cl-client doctor`: checks what can be wrong, and says what to do. It works when nothing else does."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from cl_client import ComputeClient, ComputeClientError, Session
+from cl_client.exceptions import AuthenticationError, ServerUnavailableError
+from cl_client_cli.frame.command_frame import CommandContext, run_guarded
+from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE, SOME_FAILED
+from cl_client_cli.jobs.ledger import data_folder
+from cl_client_cli.server.health import GUEST_MODE_WORDS
+from cl_client_cli.server.workers import announced_workers
+from cl_client_cli.settings.resolved import load_settings
+from cl_client_cli.settings.settings_file import searched_files
+from cl_client_cli.tasks.table import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+    from cl_client_cli.frame.terminal import Terminal
+    from cl_client_cli.settings.resolved import Settings
+
+_LITTLE_DISK: Final = 1_000_000_000
+
+State: TypeAlias = Literal["ok", "warning", "problem"]
+_STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+class Finding(BaseModel):
+    """What one check has found.
+
+    Attributes:
+        check: What was looked at.
+        state: How it is.
+        words: What was found.
+        remedy: What to do; None where there is nothing to be done.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    check: str
+    state: State
+    words: str
+    remedy: str | None = None
+
+
+def run_doctor(connection: ConnectionOptions, output: OutputOptions) -> int:
+    """Check everything; the process's exit code."""
+
+    async def work(terminal: Terminal) -> int:
+        problems: set[str] = set()
+        table = Table.grid(padding=(0, 2))
+        async for finding in _findings(connection, terminal):
+            terminal.record(finding)
+            words = Text(finding.words, overflow="fold")
+            if finding.remedy is not None:
+                words.append(f"\n{finding.remedy}", style="bold")
+            state = Text(finding.state, style=_STYLES[finding.state])
+            table.add_row(state, Text(finding.check), words)
+            if finding.state == "problem":
+                problems.add(finding.check)
+        terminal.result(table)
+        if not problems:
+            return 0
+        return SERVER_UNREACHABLE if "server" in problems else SOME_FAILED
+
+    return run_guarded(output, work)
+
+
+async def _findings(connection: ConnectionOptions, terminal: Terminal) -> AsyncIterator[Finding]:
+    settings = load_settings(connection)
+    yield _settings_finding(connection, settings)
+    yield _disk_finding()
+    async with AsyncExitStack() as stack:
+        provider = None
+        if settings.auth_url is not None:
+            session, finding = await _login_finding(settings, settings.auth_url)
+            provider = session.auth_provider if session else None
+            yield finding
+        client = ComputeClient(config=settings.client.replace(max_retries=0), auth_provider=provider)
+        context = CommandContext(
+            await stack.enter_async_context(client), settings, terminal, settings.client.base_url
+        )
+        server = await _server_finding(context)
+        yield server
+        yield await _broker_finding(context)
+        if server.state != "problem":
+            yield await _workers_finding(context)
+    yield _local_finding()
+
+
+def _settings_finding(connection: ConnectionOptions, settings: Settings) -> Finding:
+    files = [str(path) for path in searched_files(connection.config) if path.is_file()]
+    words = f"from {', '.join(files)}" if files else "no settings file"
+    if settings.is_default("base_url"):
+        return Finding(
+            check="settings",
+            state="warning",
+            words=f"{words}; no server is configured, so {settings.client.base_url} counts",
+            remedy="cl-client discover finds servers; cl-client config init --server URL keeps one",
+        )
+    return Finding(check="settings", state="ok", words=f"{words}; the server is {settings.client.base_url}")
+
+
+def _disk_finding() -> Finding:
+    folder = data_folder()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    enough = free >= _LITTLE_DISK
+    return Finding(
+        check="disk",
+        state="ok" if enough else "warning",
+        words=f"{decimal(free)} free in {folder}",
+        remedy=None if enough else "free some space before running large batches",
+    )
+
+
+async def _login_finding(settings: Settings, auth_url: str) -> tuple[Session | None, Finding]:
+    try:
+        session = await Session.load(auth_url, settings.username, config=settings.client)
+        user = await session.whoami()
+    except AuthenticationError as exc:
+        remedy = f"cl-client login --auth-url {auth_url}"
+        return None, Finding(check="login", state="warning", words=str(exc), remedy=remedy)
+    except ComputeClientError as exc:
+        return None, Finding(check="login", state="problem", words=str(exc), remedy="check --auth-url")
+    return session, Finding(check="login", state="ok", words=f"{user.username} at {auth_url}")
+
+
+async def _server_finding(context: CommandContext) -> Finding:
+    begun = time.perf_counter()
+    try:
+        health = await context.client.health()
+    except ServerUnavailableError as exc:
+        remedy = "start it, or name it: --server http://HOST:8002; or run commands with --local"
+        return Finding(check="server", state="problem", words=str(exc), remedy=remedy)
+    except ComputeClientError as exc:
+        return Finding(check="server", state="problem", words=str(exc), remedy="is this a compute service?")
+    spent = (time.perf_counter() - begun) * 1000
+    name = f"{health.service} {health.version}".strip() or "a server"
+    guest_mode = GUEST_MODE_WORDS[health.guest_mode]
+    words = f"{name} at {context.server}, answers in {spent:.0f} ms; guest mode {guest_mode}"
+    return Finding(check="server", state="ok", words=words)
+
+
+async def _broker_finding(context: CommandContext) -> Finding:
+    config = context.client.config
+    if not config.mqtt_enabled:
+        return Finding(check="broker", state="warning", words="switched off: jobs are followed by asking")
+    broker = f"{config.mqtt_broker}"
+    if not await context.client.mqtt_monitor.wait_connected(config.mqtt_connect_timeout):
+        return Finding(
+            check="broker",
+            state="warning",
+            words=f"{broker} cannot be reached: jobs are followed by asking, which is slower",
+            remedy="name it with --mqtt mqtt://HOST:1883, or switch it off with --mqtt off",
+        )
+    workers = await announced_workers(context)
+    words = f"{broker} is connected, and tells of {len(workers)} workers"
+    if workers:
+        return Finding(check="broker", state="ok", words=words)
+    return Finding(check="broker", state="warning", words=words, remedy="is it the broker of this server?")
+
+
+async def _workers_finding(context: CommandContext) -> Finding:
+    try:
+        found = (await context.client.get_capabilities()).capabilities
+    except ComputeClientError as exc:
+        return Finding(check="workers", state="problem", words=str(exc), remedy="cl-client login, perhaps")
+    served = found or context.client.mqtt_monitor.served()
+    missing = sorted(TASKS.keys() - served.keys())
+    if not served:
+        return Finding(
+            check="workers", state="problem", words="no worker is there", remedy="start one at the server"
+        )
+    if missing:
+        return Finding(check="workers", state="warning", words=f"nobody serves {', '.join(missing)}")
+    return Finding(check="workers", state="ok", words="every task is served")
+
+
+def _local_finding() -> Finding:
+    from cl_client.local.model_settings import users_models
+    from cl_client.local.model_store import MODELS
+
+    store = users_models(None)
+    missing = [name for name in MODELS if store.find(name) is None]
+    if missing:
+        return Finding(
+            check="--local",
+            state="warning",
+            words=f"works, without the models {', '.join(missing)}",
+            remedy="cl-client models pull fetches them",
+        )
+    return Finding(check="--local", state="ok", words="works, with all models")

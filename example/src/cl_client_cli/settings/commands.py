@@ -1,0 +1,76 @@
+"""The commands `cl-client config ...`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+
+config_app = App(name="config", help="Show and make settings.")
+
+_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+
+
+@config_app.command
+def show(
+    *,
+    all: _Flag = False,  # noqa: A002 - the option's name
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Show the settings that count, and where each came from.
+
+    Flags win over the environment, and the environment over files.
+
+    Example: `cl-client config show --profile home`
+
+    Args:
+        all: Show the defaults too.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.settings.work import show_settings
+
+    return show_settings(connection or ConnectionOptions(), output or OutputOptions(), with_defaults=all)
+
+
+@config_app.command
+def path(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+    """Show the settings files that are looked for, the strongest last, and which of them are there.
+
+    Example: `cl-client config path`
+
+    Args:
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.settings.work import show_paths
+
+    return show_paths(connection or ConnectionOptions(), output or OutputOptions())
+
+
+@config_app.command
+def init(
+    *,
+    user_wide: Annotated[bool, Parameter(name="--global", negative=(), show_default=False)] = False,
+    force: Annotated[bool, Parameter(alias="-f", negative=(), show_default=False)] = False,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Write a settings file with comments that say what can be in it.
+
+    Example: `cl-client config init --server http://nas:8002`
+
+    Args:
+        user_wide: Write it for the user, rather than into the current folder.
+        force: Replace one that is there.
+        connection: The server, broker and auth service given go into the file.
+        output: How results are told.
+    """
+    from cl_client_cli.settings.work import write_settings
+
+    return write_settings(
+        connection or ConnectionOptions(), output or OutputOptions(), user_wide=user_wide, force=force
+    )

@@ -1,0 +1,211 @@
+"""The settings of a command: from files, the environment and flags, each with where it came from."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from cl_client import ComputeClientConfig, ConfigurationError
+from cl_client_cli.settings.settings_file import (
+    CLIENT_SETTINGS,
+    OWN_SETTINGS,
+    SettingsFile,
+    environment_variables,
+    near_matches,
+    searched_files,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic import JsonValue
+
+    from cl_client_cli.frame.options import ConnectionOptions
+
+DEFAULT: Final = "default"
+
+_FLAGS: Final = {
+    "base_url": "server",
+    "mqtt_broker": "mqtt",
+    "ca_file": "ca_file",
+    "auth_url": "auth_url",
+    "username": "user",
+    "profile": "profile",
+}
+"""The settings that have a flag, by its name in `ConnectionOptions`."""
+_MASK: Final = "***"
+_URL_LOGIN: Final = re.compile(r"(?<=//).*@")
+_URL_OF_LOGIN: Final = {
+    "http_username": "base_url",
+    "http_password": "base_url",
+    "mqtt_username": "mqtt_broker",
+    "mqtt_password": "mqtt_broker",
+}
+"""What the client takes out of a URL, and the setting whose URL that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValue:
+    """A setting.
+
+    Attributes:
+        name: Its name.
+        value: Its value as it may be shown: secrets are masked.
+        origin: Where the value came from.
+    """
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a command.
+
+    Attributes:
+        client: Those of the client.
+        auth_url: The auth service; None for none.
+        username: Whose login is used; None for that of the last one.
+        profile: The profile that was taken; None for none.
+        values: Every setting, to be shown.
+    """
+
+    client: ComputeClientConfig
+    auth_url: str | None
+    username: str | None
+    profile: str | None
+    values: tuple[SettingValue, ...]
+
+    def is_default(self, name: str) -> bool:
+        """Whether nobody has configured a setting."""
+        return all(it.origin == DEFAULT for it in self.values if it.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    value: object
+    origin: str
+
+
+def load_settings(connection: ConnectionOptions) -> Settings:
+    """Put the settings together.
+
+    Raises:
+        ConfigurationError: Something is unknown or unusable; the message says where it came from.
+    """
+    paths = searched_files(connection.config)
+    # A file that was named has to be there; those that are looked for need not.
+    files = [SettingsFile(path) for path in paths if len(paths) == 1 or path.is_file()]
+    top = _collected(it for file in files for it in file.top_values())
+    strong = {**_from_environment(), **_from_flags(connection)}
+    profile = _text({**top, **strong}, "profile")
+    if profile is not None:
+        known = tuple(dict.fromkeys(name for file in files for name in file.profiles))
+        _check_profile(profile, known, ", ".join(map(str, paths)))
+        # A profile that was chosen wins over the top of every file, whichever file it stands in.
+        top |= _collected(it for file in files for it in file.profile_values(profile))
+    given = {name: it for name, it in {**top, **strong}.items() if it.value is not None}
+    if "base_url" in given:
+        host = _server_host(given["base_url"])
+        given.setdefault("mqtt_broker", _Given(host, "the server's host"))
+    client = _client_config(given)
+    return Settings(
+        client, _text(given, "auth_url"), _text(given, "username"), profile, tuple(_shown(client, given))
+    )
+
+
+def _collected(values: Iterable[tuple[str, JsonValue, str]]) -> dict[str, _Given]:
+    return {name: _Given(value, origin) for name, value, origin in values}
+
+
+def _text(given: Mapping[str, _Given], name: str) -> str | None:
+    value = given[name].value if name in given else None
+    return None if value is None else str(value)
+
+
+def _check_profile(profile: str, known: tuple[str, ...], where: str) -> None:
+    if profile not in known:
+        there_is = f"there is {', '.join(known)}" if known else "there are no profiles at all"
+        hint = near_matches(profile, known) or there_is
+        raise ConfigurationError(f"{where}: there is no profile {profile!r}; {hint}")
+
+
+def _from_environment() -> dict[str, _Given]:
+    # The client does not care about the case of a variable's name, and takes an empty one for none.
+    present = {variable.upper(): value for variable, value in os.environ.items() if value}
+    return {
+        name: _Given(present[variable], f"environment {variable}")
+        for name in (*CLIENT_SETTINGS, *OWN_SETTINGS)
+        for variable in reversed(environment_variables(name))
+        if variable in present
+    }
+
+
+def _from_flags(connection: ConnectionOptions) -> dict[str, _Given]:
+    values = {name: cast("object", getattr(connection, option)) for name, option in _FLAGS.items()}
+    return {
+        name: _Given(value, f"flag --{_FLAGS[name].replace('_', '-')}")
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _server_host(url: _Given) -> str:
+    try:
+        host = urlsplit(str(url.value)).hostname
+    except ValueError:  # brackets of an IPv6 address that do not match
+        host = None
+    if not host:
+        raise ConfigurationError(
+            f"base_url names no host; write it like http://server:8002 (from {url.origin})"
+        )
+    return f"[{host}]" if ":" in host else host
+
+
+def _client_config(given: Mapping[str, _Given]) -> ComputeClientConfig:
+    """The client's own settings; it reads the environment itself, which may hold JSON."""
+    values = {
+        name: it.value
+        for name, it in given.items()
+        if name in CLIENT_SETTINGS and not it.origin.startswith("environment")
+    }
+    try:
+        return ComputeClientConfig.create(**values)
+    except ConfigurationError as exc:
+        origins = sorted({it.origin for name, it in given.items() if _names(exc, name)})
+        raise ConfigurationError(f"{exc} (from {', '.join(origins)})" if origins else str(exc)) from None
+
+
+def _names(error: ConfigurationError, name: str) -> bool:
+    spellings = "|".join((name, *environment_variables(name)))
+    return re.search(rf"(?<!\w)(?:{spellings})(?=[.:\"])", str(error)) is not None
+
+
+def _shown(client: ComputeClientConfig, given: Mapping[str, _Given]) -> Iterator[SettingValue]:
+    for name in CLIENT_SETTINGS:
+        value = cast("object", getattr(client, name))
+        yield SettingValue(name, _masked(value), _origin(name, value, given))
+    for name in OWN_SETTINGS:
+        value = _text(given, name)
+        yield SettingValue(name, _masked(value), _origin(name, value, given))
+
+
+def _origin(name: str, value: object, given: Mapping[str, _Given]) -> str:
+    url = _URL_OF_LOGIN.get(name, "")
+    if url in given and value is not None and "@" in str(given[url].value):
+        return given[url].origin  # a login in a URL is stronger than one beside it
+    return given[name].origin if name in given else DEFAULT
+
+
+def _masked(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return _MASK
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_masked(it)}" for name, it in cast("dict[str, object]", value).items())
+    return "" if value is None else _URL_LOGIN.sub(f"{_MASK}@", str(value))

@@ -1,0 +1,106 @@
+"""The work of `cl-client config`: shows settings and where they come from, and makes a settings file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from cl_client import ComputeClientConfig
+from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.settings.resolved import DEFAULT, load_settings
+from cl_client_cli.settings.settings_file import FILE_NAME, check_settings, searched_files, user_file
+
+if TYPE_CHECKING:
+    from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+
+_TEMPLATE: Final = """\
+# Settings of cl-client. Flags win over the environment, and the environment over this file.
+# "cl-client config show --all" lists all settings. No secrets here: "cl-client login" keeps them.
+
+# The compute service, the broker (by default on the same host), the auth service.
+{base_url}
+{mqtt_broker}
+{auth_url}
+
+# Seconds for connecting, and for each single read or write.
+# timeout = 30.0
+
+# The profile that counts where no --profile is given.
+# profile = "home"
+
+# [profiles.home]
+# base_url = "http://nas.local:8002"
+"""
+_EXAMPLES: Final = {
+    "base_url": "http://nas.local:8002",
+    "mqtt_broker": "mqtt://nas.local:1883",
+    "auth_url": "http://nas.local:8000",
+}
+
+
+def show_settings(connection: ConnectionOptions, output: OutputOptions, *, with_defaults: bool) -> int:
+    """Show the settings; the process's exit code."""
+    terminal = Terminal.make(output)
+    settings = load_settings(connection)
+    shown = [it for it in settings.values if with_defaults or it.origin != DEFAULT]
+    table = Table("Setting", "Value", "From")
+    for column in table.columns:
+        column.overflow = "fold"
+    for it in shown:
+        terminal.record({"name": it.name, "value": it.value, "origin": it.origin})
+        table.add_row(it.name, Text(it.value), Text(it.origin, style="dim" if it.origin == DEFAULT else ""))
+    if shown:
+        terminal.result(table)
+    else:
+        terminal.say("Everything is at its default; --all shows it. cl-client config init makes a file.")
+    return 0
+
+
+def show_paths(connection: ConnectionOptions, output: OutputOptions) -> int:
+    """Show where settings files are looked for; the process's exit code."""
+    terminal = Terminal.make(output)
+    for path in searched_files(connection.config):
+        found = path.is_file()
+        terminal.record({"path": str(path), "exists": found})
+        terminal.result(f"{path}{'' if found else '  (not there)'}")
+    return 0
+
+
+def write_settings(
+    connection: ConnectionOptions, output: OutputOptions, *, user_wide: bool, force: bool
+) -> int:
+    """Write a settings file; the process's exit code."""
+    terminal = Terminal.make(output)
+    path = user_file() if user_wide else connection.config or Path(FILE_NAME)
+    if path.suffix != ".toml":
+        raise UsageError(f"{path}: what is written is TOML, so name a file that ends in .toml")
+    text = _content(connection, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already; --force replaces it") from None
+    terminal.record({"path": str(path)})
+    terminal.result(str(path))
+    return 0
+
+
+def _content(connection: ConnectionOptions, path: Path) -> str:
+    """The file's text; a secret, or what the client could not use, is refused."""
+    given = {"base_url": connection.server, "mqtt_broker": connection.mqtt, "auth_url": connection.auth_url}
+    check_settings(str(path), given)
+    ComputeClientConfig.create(base_url=connection.server, mqtt_broker=connection.mqtt)
+    return _TEMPLATE.format(**{name: _line(name, value) for name, value in given.items()})
+
+
+def _line(name: str, value: str | None) -> str:
+    # What JSON writes for a text, TOML reads as the same text; but not JSON's escapes of emoji.
+    if value is None:
+        return f'# {name} = "{_EXAMPLES[name]}"'
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"

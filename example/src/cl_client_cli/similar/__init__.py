@@ -1,0 +1,1 @@
+"""Photos ranked by how much they look like one."""

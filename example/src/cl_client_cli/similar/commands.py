@@ -1,0 +1,41 @@
+"""The command `cl-client similar`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from cl_client_cli.frame.options import ConnectionOptions, JobOptions, OutputOptions, RunOptions
+
+
+def similar(
+    query: str,
+    *files: str,
+    by: Literal["clip", "dino"] = "clip",
+    limit: Annotated[int, Parameter(alias="-n")] = 10,
+    jobs: JobOptions | None = None,
+    connection: ConnectionOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Rank photos by how much they look like one. What was embedded once is not embedded again.
+
+    Example: `cl-client similar beach.jpg photos/ --recursive --by dino`
+
+    Args:
+        query: The photo to compare with.
+        files: Files, patterns, folders, @list.txt.
+        by: clip finds similar things, dino what looks alike.
+        limit: How many to show.
+        jobs: How jobs are submitted.
+        connection: Where the server is.
+        output: How results are told.
+    """
+    from cl_client_cli.similar.work import rank_similar
+
+    options = RunOptions(
+        jobs=jobs or JobOptions(),
+        output=output or OutputOptions(),
+        connection=connection or ConnectionOptions(),
+    )
+    return rank_similar(query, files, f"{by}_embedding", limit, options)

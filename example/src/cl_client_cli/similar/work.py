@@ -1,0 +1,129 @@
+"""The work of `cl-client similar`: embeds what is not embedded yet, and ranks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from cl_client import map_concurrently
+from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.similar.embedding_cache import EmbeddingCache
+from cl_client_cli.similar.ranking import ranked, unit_rows
+from cl_client_cli.tasks.inputs import content_digest, find_inputs
+from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
+from cl_client_cli.tasks.media_kinds import suffixes_for
+from cl_client_cli.tasks.plan import check_job_options, task_params
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cl_client_cli.frame.command_frame import CommandContext
+    from cl_client_cli.frame.options import RunOptions
+
+
+def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, options: RunOptions) -> int:
+    """Rank files by how much they look like one; the process's exit code."""
+    jobs = options.jobs
+
+    async def work(context: CommandContext) -> int:
+        check_job_options(jobs)
+        if limit < 1:
+            raise UsageError(f"--limit {limit}: must be at least 1")
+        with (
+            TemporaryDirectory(prefix="cl-client-") as temp,
+            EmbeddingCache.open() as cache,
+            Ledger.open() as ledger,
+        ):
+            suffixes = suffixes_for((task,))
+            wanted = find_inputs([query], recursive=False, suffixes=suffixes, temp_dir=Path(temp))[0]
+            files = find_inputs(arguments, recursive=jobs.recursive, suffixes=suffixes, temp_dir=Path(temp))
+            embedder = _Embedder(context, cache, JobEngine(context.client, ledger, jobs), task)
+            vectors = await embedder.embed_all(list(dict.fromkeys([wanted, *files])), jobs.concurrency)
+        if wanted not in vectors:
+            return SOME_FAILED
+        others = [path for path in files if path in vectors and path.resolve() != wanted.resolve()]
+        _show(context, wanted, others, vectors, limit)
+        return SOME_FAILED if len(vectors) < len({wanted, *files}) else 0
+
+    hint = "What was embedded is kept."
+    return run_with_client(options.connection, options.output, work, resume_hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedder:
+    context: CommandContext
+    cache: EmbeddingCache
+    engine: JobEngine
+    task: str
+
+    async def embed_all(self, paths: Sequence[Path], concurrency: int) -> dict[Path, NDArray[np.float32]]:
+        """The embeddings of files; what has none is said to have failed."""
+        vectors: dict[Path, NDArray[np.float32]] = {}
+        with JobProgress(self.context.terminal, len(paths)) as progress:
+
+            async def embed(path: Path) -> NDArray[np.float32] | str:
+                digest = await asyncio.to_thread(content_digest, path)
+                known = self.cache.get(self.context.server, self.task, digest)
+                if known is not None:
+                    progress.skip()
+                    return known
+                request = JobRequest(path, self.task, task_params(self.task, {}), None, str(path))
+                progress.start(request)
+                outcome = await self.engine.run(request)
+                progress.end(outcome)
+                vector = _vector(outcome)
+                if not isinstance(vector, str):
+                    self.cache.put(self.context.server, self.task, digest, vector)
+                return vector
+
+            async with aclosing(map_concurrently(embed, paths, concurrency=concurrency)) as outcomes:
+                async for path, vector in outcomes:
+                    if isinstance(vector, OSError | str):
+                        self.context.terminal.error(f"{path}: {vector}")
+                    elif isinstance(vector, Exception):
+                        raise vector
+                    else:
+                        vectors[path] = vector
+        return vectors
+
+
+def _vector(outcome: Outcome) -> NDArray[np.float32] | str:
+    if outcome.result is None:
+        return outcome.error or "there is no result"
+    numbers = cast("list[float]", outcome.result.data["embedding"])
+    return np.array(numbers, dtype=np.float32)
+
+
+def _show(
+    context: CommandContext,
+    query: Path,
+    others: Sequence[Path],
+    vectors: dict[Path, NDArray[np.float32]],
+    limit: int,
+) -> None:
+    if not others:
+        context.terminal.say("There is nothing to compare with.")
+        return
+    rows = unit_rows([vectors[path] for path in (query, *others)])
+    ranking = ranked(cast("NDArray[np.float32]", rows[0]), rows[1:])
+    table = Table("Rank", "Similarity", "File")
+    table.columns[2].overflow = "fold"
+    for rank, (at, similarity) in enumerate(ranking[:limit], start=1):
+        path = str(others[at])
+        context.terminal.record({"rank": rank, "similarity": similarity, "path": path})
+        table.add_row(str(rank), f"{similarity:.1%}", Text(path))
+    context.terminal.result(table)

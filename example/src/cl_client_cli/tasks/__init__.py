@@ -1,0 +1,1 @@
+"""The nine tasks on any number of files."""

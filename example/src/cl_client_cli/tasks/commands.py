@@ -1,0 +1,220 @@
+"""The nine plugin groups: each has the parameters of its plugin, and all have the options of `RunOptions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - read at run time, to parse arguments
+from pathlib import Path  # noqa: TC003 - read at run time, to parse arguments
+from typing import Annotated
+
+from cyclopts import App, Group, Parameter
+
+from cl_client.plugins.hash import HashAlgorithm  # noqa: TC001 - read at run time, to parse arguments
+from cl_client.plugins.image_conversion import ImageFormat  # noqa: TC001 - read at run time, alike
+from cl_client_cli.frame.options import RunOptions
+
+_TASK = Group("Task", sort_key=10)
+_FILES_HELP = "Files, patterns such as '*.jpg', folders, @list.txt, or - for standard input."
+
+
+def _no_unknown_option(_type: object, files: tuple[str, ...]) -> None:
+    """A lone ``-`` is an input, so Cyclopts takes whatever begins with one."""
+    for name in files:
+        if name.startswith("-") and name != "-":
+            raise ValueError(f'Unknown option: "{name}". A file of that name is written ./{name}.')
+
+
+_Files = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_unknown_option, help=_FILES_HELP)]
+_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+
+
+def _group(name: str, summary: str) -> App:
+    return App(
+        name=name, help=summary, default_parameter=Parameter(negative_iterable=()), group_parameters=_TASK
+    )
+
+
+clip_embedding = _group("clip-embedding", "Embed pictures with CLIP.")
+dino_embedding = _group("dino-embedding", "Embed pictures with DINOv2.")
+exif = _group("exif", "Read the metadata of pictures.")
+face_detection = _group("face-detection", "Find faces on pictures.")
+face_embedding = _group("face-embedding", "Embed pictures of faces.")
+hash_ = _group("hash", "Hash files of any kind.")
+hls_streaming = _group("hls-streaming", "Turn videos into HLS streams.")
+image_conversion = _group("image-conversion", "Convert pictures to another format.")
+media_thumbnail = _group("media-thumbnail", "Make small pictures of photos and videos.")
+
+
+@clip_embedding.command(name="embed")
+def embed_clip(*files: _Files, normalize: bool = True, options: RunOptions | None = None) -> int:
+    """Turn pictures into vectors of 512 numbers that are close for pictures of similar things.
+
+    Example: `cl-client clip-embedding embed *.jpg --output-dir embeddings/`
+
+    Args:
+        files: The pictures.
+        normalize: Scale the vectors to unit length.
+        options: Common to all plugins.
+    """
+    return _run("clip_embedding", files, {"normalize": normalize}, options)
+
+
+@dino_embedding.command(name="embed")
+def embed_dino(*files: _Files, normalize: bool = True, options: RunOptions | None = None) -> int:
+    """Turn pictures into vectors of 384 numbers that are close for pictures that look alike.
+
+    Example: `cl-client dino-embedding embed photos/ --recursive --output-dir embeddings/`
+
+    Args:
+        files: The pictures.
+        normalize: Scale the vectors to unit length.
+        options: Common to all plugins.
+    """
+    return _run("dino_embedding", files, {"normalize": normalize}, options)
+
+
+@face_embedding.command(name="embed")
+def embed_faces(*files: _Files, normalize: bool = True, options: RunOptions | None = None) -> int:
+    """Turn pictures of one face each into vectors of 512 numbers that are close for the same person.
+
+    Example: `cl-client face-embedding embed faces/*.png --output-dir embeddings/`
+
+    Args:
+        files: The pictures, each of one face, as face-detection cuts them out.
+        normalize: Scale the vectors to unit length.
+        options: Common to all plugins.
+    """
+    return _run("face_embedding", files, {"normalize": normalize}, options)
+
+
+@exif.command
+def extract(
+    *files: _Files,
+    tag: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    options: RunOptions | None = None,
+) -> int:
+    """Read the camera, the date, the place and all other metadata of pictures.
+
+    Example: `cl-client exif extract photo.jpg --tag Make --tag Model --json`
+
+    Args:
+        files: The pictures.
+        tag: A tag to read, as often as wanted; by default all.
+        options: Common to all plugins.
+    """
+    return _run("exif", files, {"tags": tag}, options)
+
+
+@face_detection.command
+def detect(
+    *files: _Files,
+    confidence_threshold: float = 0.7,
+    nms_threshold: float = 0.4,
+    annotate: Path | None = None,
+    options: RunOptions | None = None,
+) -> int:
+    """Find the faces on pictures.
+
+    Example: `cl-client face-detection detect party.jpg --annotate marked.jpg`
+
+    Args:
+        files: The pictures.
+        confidence_threshold: 0 to 1, how sure the detector must be.
+        nms_threshold: 0 to 1, how much two boxes may overlap before the weaker one is dropped.
+        annotate: Write a copy of the picture with the faces marked; for many pictures, the folder of them.
+        options: Common to all plugins.
+    """
+    from cl_client_cli.tasks.face_detection import run_face_detection
+
+    values = {"confidence_threshold": confidence_threshold, "nms_threshold": nms_threshold}
+    return run_face_detection(files, values, options or RunOptions(), annotate)
+
+
+@hash_.command
+def compute(*files: _Files, algorithm: HashAlgorithm = "sha512", options: RunOptions | None = None) -> int:
+    """Compute the hashes of files of any kind.
+
+    Example: `cl-client hash compute photo.jpg --algorithm md5`
+
+    Args:
+        files: The files.
+        algorithm: Which hash.
+        options: Common to all plugins.
+    """
+    return _run("hash", files, {"algorithm": algorithm}, options)
+
+
+@hls_streaming.command(name="generate")
+def generate_stream(
+    *files: _Files,
+    variant: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    include_original: _Flag = False,
+    options: RunOptions | None = None,
+) -> int:
+    """Turn videos into streams for the browser: playlists and segments in a folder each.
+
+    Example: `cl-client hls-streaming generate film.mp4 --variant 720:3500 --variant 480:1500`
+
+    Args:
+        files: The videos.
+        variant: HEIGHT:KBITS of a quality, as often as wanted; by default 720:3500 and 480:1500.
+        include_original: Add the video in its own quality.
+        options: Common to all plugins.
+    """
+    from cl_client_cli.tasks.hls_variants import parse_variants
+
+    variants = {"variants": parse_variants(variant)} if variant else {}
+    return _run("hls_streaming", files, {**variants, "include_original": include_original}, options)
+
+
+@image_conversion.command
+def convert(
+    *files: _Files,
+    format: ImageFormat,  # noqa: A002 - the option's name
+    quality: int | None = None,
+    options: RunOptions | None = None,
+) -> int:
+    """Convert pictures to another format; they go into the current folder, or where --output-dir says.
+
+    Example: `cl-client image-conversion convert photo.heic --format jpg --quality 90`
+
+    Args:
+        files: The pictures.
+        format: The format.
+        quality: 1 to 100 for formats that have one; by default the server's, 85.
+        options: Common to all plugins.
+    """
+    return _run("image_conversion", files, {"format": format, "quality": quality}, options)
+
+
+@media_thumbnail.command
+def generate(
+    *files: _Files,
+    width: int | None = None,
+    height: int | None = None,
+    keep_aspect: bool = True,
+    options: RunOptions | None = None,
+) -> int:
+    """Make small JPEGs of pictures and videos; they go into the current folder, or where --output-dir says.
+
+    Example: `cl-client media-thumbnail generate photos/ --width 320 --output-dir thumbnails/`
+
+    Args:
+        files: The pictures and videos.
+        width: Pixels; by default it follows from the height, or is the server's.
+        height: Pixels; by default it follows from the width, or is the server's.
+        keep_aspect: Fit into width and height, rather than fill them exactly.
+        options: Common to all plugins.
+    """
+    values = {"width": width, "height": height, "maintain_aspect_ratio": keep_aspect}
+    return _run("media_thumbnail", files, values, options)
+
+
+def _run(
+    task: str,
+    files: tuple[str, ...],
+    values: Mapping[str, object],
+    options: RunOptions | None,
+) -> int:
+    from cl_client_cli.tasks.run import run_plugin
+
+    return run_plugin(task, files, values, options or RunOptions())

@@ -1,0 +1,39 @@
+"""`cl-client face-detection detect`: the faces, and copies of the pictures on which they are marked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cl_client.plugins.face_detection import FaceDetectionOutput
+from cl_client_cli.pictures.faces import mark_faces
+from cl_client_cli.tasks.run import run_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from cl_client_cli.frame.options import RunOptions
+    from cl_client_cli.tasks.job_engine import Outcome
+
+
+def run_face_detection(
+    files: Sequence[str], values: Mapping[str, object], options: RunOptions, annotate: Path | None
+) -> int:
+    """Run face detection on files; the process's exit code.
+
+    Args:
+        files: The command's arguments.
+        values: The task's parameters.
+        options: The options that the commands share.
+        annotate: Where the marked picture goes, or the folder of them; None for none.
+    """
+    return run_plugin("face_detection", files, values, options, annotate=annotate, after=_mark)
+
+
+async def _mark(outcome: Outcome) -> None:
+    request, result = outcome.request, outcome.result
+    if request.annotated is None or result is None:
+        return
+    found = FaceDetectionOutput.model_validate(result.data)
+    await asyncio.to_thread(mark_faces, request.path, found.faces, request.annotated)

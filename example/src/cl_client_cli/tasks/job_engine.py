@@ -1,0 +1,241 @@
+"""Runs one job from its file to its kept result; plugin commands and batches are made of this."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from cl_client.exceptions import (
+    AuthenticationError,
+    ComputeClientError,
+    JobFailedError,
+    JobNotFoundError,
+    PermissionDeniedError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+    WorkerUnavailableError,
+)
+from cl_client_cli.tasks.table import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cl_client import ByteProgress, ComputeClient, JobResponse, JSONObject
+    from cl_client.models import TaskParams
+    from cl_client_cli.frame.options import JobOptions
+    from cl_client_cli.jobs.ledger import Ledger
+    from cl_client_cli.tasks.table import TaskResult
+
+CONCERNS_ALL_JOBS = (ServerUnavailableError, AuthenticationError, PermissionDeniedError)
+"""The server is gone, or takes nothing from this user: not the matter of one job."""
+_TRANSIENT = (ServerBusyError, ServerError, WorkerUnavailableError, TimeoutError, JobNotFoundError)
+_ANSWER_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobRequest:
+    """A task to be run on a file.
+
+    Attributes:
+        path: The file.
+        task: The task.
+        params: Its parameters.
+        target: Where the result is kept; None for nowhere.
+        name: What the file is called for people.
+        annotated: Where a copy of the picture goes on which the faces are marked; None for nowhere.
+    """
+
+    path: Path
+    task: str
+    params: TaskParams
+    target: Path | None
+    name: str
+    annotated: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended.
+
+    Attributes:
+        request: The request.
+        job: The job; None where it did not come to one.
+        result: What came out; None for a failure, or where nobody waited.
+        error: Why there is no result.
+        transient: Whether the same request may well succeed at another time.
+    """
+
+    request: JobRequest
+    job: JobResponse | None = None
+    result: TaskResult | None = None
+    error: str | None = None
+    transient: bool = False
+
+    def as_json(self) -> JSONObject:
+        """The outcome for programs, on one line."""
+        request, job, result = self.request, self.job, self.result
+        return {
+            "input": request.name,
+            "task": request.task,
+            "job_id": job.job_id if job else None,
+            "status": "failed" if self.error else str(job.status) if job else None,
+            "output": result.data if result else None,
+            "files": [str(file) for file in result.files] if result else [],
+            "error": self.error,
+        }
+
+
+class SubmissionWatcher(Protocol):
+    """Is told, at once and in the loop, how far a submission is."""
+
+    def sent(self) -> None:
+        """The server has the whole file, and may make a job of it from now on."""
+
+    def accepted(self, job: JobResponse) -> None:
+        """The server has made a job of it."""
+
+
+class JobEngine:
+    """Submits, follows, fetches, and has each step written down in the ledger.
+
+    Args:
+        client: The client.
+        ledger: Where jobs are written down.
+        options: How they are submitted.
+    """
+
+    def __init__(self, client: ComputeClient, ledger: Ledger, options: JobOptions) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._options = options
+        self._server = client.config.base_url
+
+    async def submit(self, request: JobRequest, watcher: SubmissionWatcher | None = None) -> JobResponse:
+        """Submit a request, and write its job down.
+
+        When it is cancelled while the server has the whole file and has not answered yet, the answer is
+        waited for, a few seconds at most: a job that nobody has noted can never be found again.
+
+        Raises:
+            ComputeClientError: It could not be submitted.
+            OSError: The file cannot be read.
+        """
+        sent = asyncio.Event()
+
+        def note_upload(done: int, total: int | None) -> None:
+            if done == total and not sent.is_set():
+                sent.set()
+                if watcher is not None:
+                    watcher.sent()
+
+        submission = asyncio.create_task(self._submit(request, watcher, note_upload))
+        try:
+            return await asyncio.shield(submission)
+        except asyncio.CancelledError:
+            if not sent.is_set():
+                submission.cancel()  # now: one turn of the loop later the file may be there
+            await _end_within(_ANSWER_SECONDS, submission)
+            raise
+
+    async def _submit(
+        self, request: JobRequest, watcher: SubmissionWatcher | None, on_upload: ByteProgress
+    ) -> JobResponse:
+        job = await self._client.plugin(request.task).submit(
+            request.path,
+            request.params,
+            priority=self._options.priority,
+            timeout=self._options.timeout,
+            require_worker=self._options.require_worker,
+            on_upload=on_upload,
+        )
+        if watcher is not None:
+            watcher.accepted(job)
+        await asyncio.to_thread(
+            self._ledger.submitted,
+            job,
+            server=self._server,
+            source=str(request.path.absolute()),
+            params={**request.params.form_fields()},
+            target=request.target,
+        )
+        return job
+
+    async def run(
+        self,
+        request: JobRequest,
+        *,
+        watcher: SubmissionWatcher | None = None,
+        on_update: Callable[[JobResponse], None] | None = None,
+    ) -> Outcome:
+        """Run a request to its end.
+
+        Raises:
+            ServerUnavailableError: The server is gone.
+            AuthenticationError: A login is needed.
+            PermissionDeniedError: The user may not do this.
+        """
+        try:
+            job = await self.submit(request, watcher)
+        except CONCERNS_ALL_JOBS:
+            raise
+        except (ComputeClientError, OSError) as exc:
+            return failed(request, exc)
+        if not self._options.wait:
+            return Outcome(request, job)
+        return await self.take_up(request, job.job_id, on_update=on_update)
+
+    async def take_up(
+        self, request: JobRequest, job_id: str, *, on_update: Callable[[JobResponse], None] | None = None
+    ) -> Outcome:
+        """Follow a job that was submitted, also by another process, and fetch its result.
+
+        Raises:
+            JobNotFoundError: The server has forgotten the job.
+            ServerUnavailableError: The server is gone.
+            AuthenticationError: A login is needed.
+            PermissionDeniedError: The user may not do this.
+        """
+        job: JobResponse | None = None
+        try:
+            job = await self._wait(job_id, on_update)
+            await asyncio.to_thread(self._ledger.updated, job, server=self._server)
+            job.raise_for_status()
+            if request.target is not None:
+                await asyncio.to_thread(request.target.parent.mkdir, parents=True, exist_ok=True)
+            result = await TASKS[request.task].fetch(self._client, job, request.target)
+        except (JobNotFoundError, *CONCERNS_ALL_JOBS):
+            raise
+        except (ComputeClientError, OSError, ValueError) as exc:
+            return failed(request, exc, job)
+        return Outcome(request, job, result)
+
+    async def _wait(self, job_id: str, on_update: Callable[[JobResponse], None] | None) -> JobResponse:
+        if on_update is None:
+            return await self._client.wait_for_job(job_id, timeout=self._options.timeout)
+        subscription = self._client.subscribe_job_updates(job_id, on_progress=on_update)
+        try:
+            return await self._client.wait_for_job(job_id, timeout=self._options.timeout)
+        finally:
+            self._client.unsubscribe(subscription)
+
+
+async def _end_within(seconds: float, task: asyncio.Task[JobResponse]) -> None:
+    """Wait for the end of a task, through any number of cancellations; when its time is over, cancel it."""
+    cut = asyncio.get_running_loop().call_later(seconds, task.cancel)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    cut.cancel()
+    if not task.cancelled():
+        task.exception()  # taken note of: the cancellation goes before
+
+
+def failed(request: JobRequest, exc: Exception, job: JobResponse | None = None) -> Outcome:
+    """The outcome of a request that met an error."""
+    if isinstance(exc, JobFailedError):
+        return Outcome(request, exc.job, error=exc.job.error_message or "the server gave no reason")
+    return Outcome(request, job, error=str(exc), transient=isinstance(exc, _TRANSIENT))

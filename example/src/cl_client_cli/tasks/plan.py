@@ -1,0 +1,164 @@
+"""What a plugin command is to run: found out, and checked, before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from cl_client.plugins import plugin_class
+from cl_client.plugins.base import MAX_PRIORITY
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.tasks.inputs import STANDARD_INPUT, find_inputs
+from cl_client_cli.tasks.job_engine import JobRequest
+from cl_client_cli.tasks.media_kinds import suffixes_for
+from cl_client_cli.tasks.result_names import ResultNames, is_up_to_date
+from cl_client_cli.tasks.table import TASKS, result_suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from cl_client.models import TaskParams
+    from cl_client_cli.frame.options import JobOptions, RunOptions
+    from cl_client_cli.jobs.ledger import Ledger
+
+_MAX_CONCURRENCY: Final = 64
+_ANNOTATED_SUFFIX: Final = ".faces.jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """What is to be run.
+
+    Attributes:
+        requests: The requests.
+        skipped: How many results are there already.
+        to_stdout: Whether the one result's file is to be written to standard output.
+    """
+
+    requests: tuple[JobRequest, ...]
+    skipped: int = 0
+    to_stdout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Makes the plan of a command.
+
+    Attributes:
+        task: The task.
+        options: The options that the plugin commands share.
+        temp_dir: For what comes from standard input, or goes to standard output.
+        ledger: Knows what the results that are there were made of.
+        annotate: Where a picture with its faces marked goes, or the folder of these; None for none.
+    """
+
+    task: str
+    options: RunOptions
+    temp_dir: Path
+    ledger: Ledger
+    annotate: Path | None = None
+
+    def plan(self, files: Sequence[str], values: Mapping[str, object]) -> JobPlan:
+        """Find the inputs, and a place for the result of each that has none yet.
+
+        Raises:
+            UsageError: An argument or an option cannot be.
+        """
+        check_job_options(self.options.jobs)
+        params = task_params(self.task, values)
+        inputs = find_inputs(
+            files,
+            recursive=self.options.jobs.recursive,
+            suffixes=suffixes_for((self.task,)),
+            temp_dir=self.temp_dir,
+        )
+        target_of = self._targets(inputs, result_suffix(self.task, params))
+        annotated_at = self._annotated(inputs)
+        wanted = [
+            JobRequest(path, self.task, params, target_of(path), self._name(path), annotated_at(path))
+            for path in inputs
+        ]
+        requests = [request for request in wanted if not self._is_there(request)]
+        return JobPlan(tuple(requests), len(wanted) - len(requests), self._to_stdout)
+
+    @property
+    def _to_stdout(self) -> bool:
+        return str(self.options.results.output) == STANDARD_INPUT
+
+    def _name(self, path: Path) -> str:
+        return STANDARD_INPUT if path.parent == self.temp_dir else str(path)
+
+    def _is_there(self, request: JobRequest) -> bool:
+        results, target, annotated = self.options.results, request.target, request.annotated
+        # A file that was named with --output is meant to be written.
+        if target is None or results.force or results.output is not None or not self.options.jobs.wait:
+            return False
+        if annotated is not None and not annotated.exists():
+            return False
+        return is_up_to_date(target, request.path, request.params.form_fields(), self.ledger)
+
+    def _targets(self, inputs: Sequence[Path], suffix: str) -> Callable[[Path], Path | None]:
+        """What gives each input its result's place."""
+        output, output_dir = self.options.results.output, self.options.results.output_dir
+        if output is not None and output_dir is not None:
+            raise UsageError("--output and --output-dir contradict each other: give one of them")
+        if output is not None:
+            if len(inputs) > 1:
+                raise UsageError(f"--output is for one input, and here are {len(inputs)}: use --output-dir")
+            place = self.temp_dir / f"result{suffix}" if self._to_stdout else output
+            return lambda _: place
+        if output_dir is None and not TASKS[self.task].is_file:
+            return lambda _: None
+        return ResultNames(output_dir or Path(), inputs, suffix).target
+
+    def _annotated(self, inputs: Sequence[Path]) -> Callable[[Path], Path | None]:
+        """What gives each input the place of its copy with the faces marked."""
+        annotate = self.annotate
+        if annotate is None:
+            return lambda _: None
+        if annotate.is_dir() or not annotate.suffix:
+            return ResultNames(annotate, inputs, _ANNOTATED_SUFFIX).target
+        if len(inputs) > 1:
+            raise UsageError(
+                f"--annotate {annotate} is one picture, and here are {len(inputs)} inputs: name a folder"
+            )
+        from cl_client_cli.pictures.faces import writable_format
+
+        writable_format(annotate)
+        return lambda _: annotate
+
+
+def check_job_options(jobs: JobOptions) -> None:
+    """Check what Cyclopts takes for any number.
+
+    Raises:
+        UsageError: One is out of its range.
+    """
+    if not 1 <= jobs.concurrency <= _MAX_CONCURRENCY:
+        raise UsageError(f"--concurrency {jobs.concurrency}: must be 1 to {_MAX_CONCURRENCY}")
+    if not 0 <= jobs.priority <= MAX_PRIORITY:
+        raise UsageError(f"--priority {jobs.priority}: must be 0 to {MAX_PRIORITY}")
+    if jobs.timeout is not None and jobs.timeout <= 0:
+        raise UsageError(f"--timeout {jobs.timeout:g}: must be above 0 seconds")
+
+
+def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
+    """A task's parameters from the values of options.
+
+    Raises:
+        UsageError: One is out of its range; named as the option.
+    """
+    try:
+        return plugin_class(task).params_model.model_validate(dict(values))
+    except ValidationError as exc:
+        raise UsageError("; ".join(_explained(error) for error in exc.errors(include_url=False))) from None
+
+
+def _explained(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"][:1])).replace("_", "-")
+    return f"--{field} {error['input']}: {error['msg']}"

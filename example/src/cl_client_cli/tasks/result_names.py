@@ -1,0 +1,82 @@
+"""Where results go: names made from the inputs', each once, and never over something else's result."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cl_client import base_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cl_client_cli.jobs.ledger import Ledger
+
+
+def common_folder(inputs: Sequence[Path]) -> Path:
+    """The deepest folder that all inputs are in; what is below it is kept in the results' folder."""
+    folders = {path.absolute().parent for path in inputs}
+    first, *others = folders
+    return next(
+        folder
+        for folder in (first, *first.parents)
+        if all(other.is_relative_to(folder) for other in others) or folder == Path(folder.anchor)
+    )
+
+
+def candidate_names(source: Path, fallback: str) -> Iterator[str]:
+    """Names for what is made of a file, without end: ``photo``, ``photo-png``, ``photo-png-2`` ..."""
+    stem = base_name(source.stem, fallback=fallback)
+    with_suffix = f"{stem}-{source.suffix.removeprefix('.')}" if source.suffix else stem
+    yield from (stem, with_suffix)
+    yield from (f"{with_suffix}-{number}" for number in count(2))
+
+
+class ResultNames:
+    """Gives each input's result a place of its own.
+
+    Args:
+        folder: Where results go.
+        inputs: All inputs. Those of different folders keep their folders.
+        suffix: What a result's name has in place of its input's suffix.
+    """
+
+    def __init__(self, folder: Path, inputs: Sequence[Path], suffix: str) -> None:
+        self._folder = folder
+        self._common = common_folder(inputs)
+        self._suffix = suffix
+        self._taken: set[str] = set()
+
+    def target(self, source: Path) -> Path:
+        """The result's place; two inputs never get the same, ``photo`` and ``photo-png`` instead.
+
+        Inputs get theirs in order, so that the same inputs get the same names next time.
+        """
+        below = _below(source.absolute(), self._common)
+        names = candidate_names(source, "result")
+        targets = (self._folder / below / f"{name}{self._suffix}" for name in names)
+        # Many file systems take upper and lower case for the same.
+        target = next(path for path in targets if str(path).casefold() not in self._taken)
+        self._taken.add(str(target).casefold())
+        return target
+
+
+def _below(source: Path, folder: Path) -> Path:
+    parent = source.parent
+    return parent.relative_to(folder) if parent.is_relative_to(folder) else Path()
+
+
+def is_up_to_date(target: Path, source: Path, params: dict[str, str], ledger: Ledger) -> bool:
+    """Whether a result is there that was made of this very file with these parameters.
+
+    A result that the ledger does not know is left alone, whatever it is: it may be precious.
+    """
+    if not target.exists():
+        return False
+    entry = ledger.result_of(target)
+    if entry is None:
+        return True
+    now = source.stat()
+    made_of = (Path(entry.source), entry.source_size, entry.source_mtime_ns, dict(entry.params))
+    return made_of == (source.absolute(), now.st_size, now.st_mtime_ns, params)

@@ -1,0 +1,153 @@
+"""The work of the plugin commands: one task on any number of files."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from cl_client import map_concurrently
+from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.tasks.job_engine import CONCERNS_ALL_JOBS, JobEngine, JobRequest, Outcome
+from cl_client_cli.tasks.plan import JobPlan, Planner
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from cl_client import JobResponse
+    from cl_client_cli.frame.command_frame import CommandContext
+    from cl_client_cli.frame.options import JobOptions, RunOptions
+
+
+def run_plugin(
+    task: str,
+    files: Sequence[str],
+    values: Mapping[str, object],
+    options: RunOptions,
+    *,
+    annotate: Path | None = None,
+    after: Callable[[Outcome], Awaitable[None]] | None = None,
+) -> int:
+    """Run a task on files; the process's exit code.
+
+    Args:
+        task: The task.
+        files: The command's arguments; see `find_inputs`.
+        values: The task's parameters.
+        options: The options that the commands share.
+        annotate: See `Planner`.
+        after: What is done with each job that succeeded.
+
+    Raises:
+        UsageError: An argument or an option cannot be.
+        ConfigurationError: The ledger cannot be used.
+    """
+    with TemporaryDirectory(prefix="cl-client-") as temp, Ledger.open() as ledger:
+        planner = Planner(task, options, Path(temp), ledger, annotate)
+        plan = planner.plan(files, values)
+        if not plan.requests:
+            Terminal.make(options.output).say(_summary(Counter(), plan.skipped))
+            return 0
+        work = partial(_run, plan=plan, options=options, ledger=ledger, after=after)
+        return run_with_client(
+            options.connection, options.output, work, resume_hint="The same command goes on with the rest."
+        )
+
+
+async def _run(
+    context: CommandContext,
+    *,
+    plan: JobPlan,
+    options: RunOptions,
+    ledger: Ledger,
+    after: Callable[[Outcome], Awaitable[None]] | None,
+) -> int:
+    engine = JobEngine(context.client, ledger, options.jobs)
+    counts: Counter[bool] = Counter()
+    with JobProgress(context.terminal, len(plan.requests)) as progress:
+
+        async def run(request: JobRequest) -> Outcome:
+            progress.start(request)
+            outcome = await engine.run(
+                request, on_update=partial(_updated, context.terminal, progress, options.jobs, request)
+            )
+            if after is not None and outcome.result is not None:
+                await after(outcome)
+            progress.end(outcome)
+            return outcome
+
+        outcomes = map_concurrently(run, plan.requests, concurrency=options.jobs.concurrency)
+        async with aclosing(outcomes):
+            async for request, outcome in outcomes:
+                told = _as_outcome(request, outcome)
+                counts[told.error is None] += 1
+                _tell(context.terminal, told, plan)
+    if len(plan.requests) + plan.skipped > 1:
+        context.terminal.say(_summary(counts, plan.skipped))
+    return SOME_FAILED if counts[False] else 0
+
+
+def _as_outcome(request: JobRequest, outcome: Outcome | Exception) -> Outcome:
+    if isinstance(outcome, CONCERNS_ALL_JOBS):
+        raise outcome
+    if isinstance(outcome, OSError):
+        return Outcome(request, error=str(outcome))
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _updated(
+    terminal: Terminal, progress: JobProgress, jobs: JobOptions, request: JobRequest, job: JobResponse
+) -> None:
+    progress.update(request, job)
+    if jobs.watch:
+        terminal.err.print(
+            Text(f"{request.name}: {request.task} {job.status} {job.progress} %"), soft_wrap=True
+        )
+
+
+def _tell(terminal: Terminal, outcome: Outcome, plan: JobPlan) -> None:
+    terminal.record(outcome.as_json())
+    name = outcome.request.name
+    if outcome.error is not None:
+        job = f" (job {outcome.job.job_id})" if outcome.job else ""
+        terminal.error(f"{name}: {outcome.request.task} failed: {outcome.error}{job}")
+    elif outcome.result is None:
+        terminal.result(outcome.job.job_id if outcome.job else "")
+    elif plan.to_stdout:
+        with outcome.result.files[0].open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+    else:
+        _tell_result(terminal, outcome, alone=len(plan.requests) + plan.skipped == 1)
+
+
+def _tell_result(terminal: Terminal, outcome: Outcome, *, alone: bool) -> None:
+    result = outcome.result
+    if result is None:
+        return
+    kept = f" -> {result.files[0]}" if result.files else ""
+    if alone and result.text is not None and not kept:
+        terminal.result(result.text)
+    else:
+        terminal.result(f"{outcome.request.name}: {result.summary}{kept}")
+
+
+def _summary(counts: Counter[bool], skipped: int) -> str:
+    words = [f"{counts[True]} of {counts.total()} succeeded"] if counts else []
+    if counts[False]:
+        words.append(f"{counts[False]} failed")
+    if skipped:
+        words.append(f"{skipped} already there (--force makes them again)")
+    return ", ".join(words)

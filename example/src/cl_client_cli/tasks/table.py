@@ -1,0 +1,231 @@
+"""The nine tasks, as the command line has them: their names, and what of their results is kept and told."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+
+from rich.filesize import decimal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    from cl_client import ComputeClient, JobResponse, JSONObject
+    from cl_client.models import TaskParams
+    from cl_client.plugins.base import PluginOutputT, PluginParamsT
+    from cl_client.plugins.embedding import EmbeddingClient, EmbeddingT
+    from cl_client.plugins.exif import ExifOutput
+    from cl_client.plugins.face_detection import FaceDetectionOutput
+    from cl_client.plugins.file_result import FileResultClient
+
+Media: TypeAlias = Literal["picture", "video"]
+
+_HASH_DIGITS: Final = 16
+_UNIT_TOLERANCE: Final = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What came out of a job.
+
+    Attributes:
+        summary: In a few words.
+        data: For programs.
+        files: Where what was kept is, the result itself first.
+        text: What one reads who runs the task on a single file, where that is more than the summary.
+    """
+
+    summary: str
+    data: JSONObject
+    files: tuple[Path, ...] = ()
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """How the command line uses a task.
+
+    Attributes:
+        task: The task, as the server calls it.
+        fetch: Reads the result, and keeps it at a path where one is given.
+        suffix: What a result's name has in place of its input's suffix.
+        suits: What kinds of files it is for; None for all files.
+        is_file: Whether the result is a file to be kept, rather than something to be read.
+    """
+
+    task: str
+    fetch: Callable[[ComputeClient, JobResponse, Path | None], Awaitable[TaskResult]]
+    suffix: str
+    suits: tuple[Media, ...] | None = ("picture",)
+    is_file: bool = False
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """A number and its noun, ``no faces``, ``1 face``, ``2 faces``."""
+    return f"{count or 'no'} {singular if count == 1 else plural or f'{singular}s'}"
+
+
+async def _hash(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    result = await client.hash.load(job)
+    return TaskResult(
+        f"{result.algorithm} {result.hash_value[:_HASH_DIGITS]}...",
+        _as_json(result),
+        await _kept(client.hash, job, target),
+        f"{result.hash_value}  {result.algorithm}",
+    )
+
+
+async def _exif(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    metadata = client.exif.output(job)
+    return TaskResult(
+        _camera_and_date(metadata),
+        _as_json(metadata),
+        await _kept(client.exif, job, target),
+        _listed(metadata),
+    )
+
+
+def _camera_and_date(metadata: ExifOutput) -> str:
+    make, model = metadata.make or "", metadata.model or ""
+    # Many makers repeat their name in the model's.
+    camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
+    taken = ", ".join(filter(None, (camera, metadata.date_time_original)))
+    return taken or str(metadata.tag("ImageDescription") or "no camera and no date in it")
+
+
+def _listed(metadata: ExifOutput) -> str:
+    """One line for each fact: the common ones, then all tags as the server read them."""
+    facts = cast("Mapping[str, object]", metadata.model_dump(exclude={"raw_metadata"}, exclude_none=True))
+    named = [(name.replace("_", " "), value) for name, value in facts.items()]
+    rows = [*named, *sorted(metadata.raw_metadata.items())]
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows) or "no metadata in it"
+
+
+async def _media_thumbnail(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    return await _picture_result(client.media_thumbnail, job, target)
+
+
+async def _image_conversion(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    return await _picture_result(client.image_conversion, job, target)
+
+
+async def _picture_result(
+    plugin: FileResultClient[PluginOutputT, PluginParamsT], job: JobResponse, target: Path | None
+) -> TaskResult:
+    from cl_client_cli.pictures.faces import picture_size
+
+    files = await _kept(plugin, job, target)
+    if not files:
+        return TaskResult("done", {})
+    width, height = await asyncio.to_thread(picture_size, files[0])
+    size = files[0].stat().st_size
+    facts: JSONObject = {"width": width, "height": height, "bytes": size}
+    return TaskResult(f"{width} x {height} pixels, {decimal(size)}", facts, files)
+
+
+async def _face_detection(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    plugin = client.face_detection
+    found = plugin.output(job)
+    files = await _kept(plugin, job, target)
+    if target is not None and found.faces:
+        crops = await plugin.download_crops(job, target.with_suffix(""))
+        files += tuple(crop for crop in crops if crop is not None)
+    return TaskResult(_faces_in_words(found), _as_json(found), files)
+
+
+def _faces_in_words(found: FaceDetectionOutput) -> str:
+    words = counted(len(found.faces), "face")
+    if found.faces:
+        confidences = [f"{face.confidence:.2f}" for face in found.faces]
+        low, high = min(confidences), max(confidences)
+        words += f", confidence {low}" if low == high else f", confidence {low} to {high}"
+    return words if found.engine is None else f"{words} ({found.engine})"
+
+
+async def _hls_streaming(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    output = client.hls_streaming.output(job)
+    files: tuple[Path, ...] = ()
+    variants, segments = output.variants_generated or 0, output.total_segments or 0
+    words = f"{counted(variants, 'variant')}, {counted(segments, 'segment')}"
+    if target is not None:
+        # What an earlier stream has more of would stay beside the new one.
+        await asyncio.to_thread(shutil.rmtree, target, ignore_errors=True)
+        files = (await client.hls_streaming.download(job, target),)
+        words += f", {await asyncio.to_thread(_playing_time, files[0]):.1f} s"
+    return TaskResult(words, _as_json(output), files)
+
+
+def _playing_time(master: Path) -> float:
+    """Open a stream as a player would, and see how many seconds it has."""
+    import av
+
+    with av.open(str(master)) as stream:
+        return (stream.duration or 0) / av.time_base
+
+
+async def _clip_embedding(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    return await _embedding(client.clip_embedding, job, target)
+
+
+async def _dino_embedding(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    return await _embedding(client.dino_embedding, job, target)
+
+
+async def _face_embedding(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+    return await _embedding(client.face_embedding, job, target)
+
+
+async def _embedding(
+    plugin: EmbeddingClient[EmbeddingT], job: JobResponse, target: Path | None
+) -> TaskResult:
+    import numpy as np
+
+    vector = await plugin.load(job)
+    length = float(np.linalg.norm(vector))
+    scale = "unit length" if abs(length - 1) < _UNIT_TOLERANCE else f"length {length:.3g}"
+    numbers = cast("list[float]", vector.tolist())
+    return TaskResult(
+        f"{vector.size} numbers, {scale}",
+        {**_as_json(plugin.output(job)), "embedding": [*numbers]},
+        await _kept(plugin, job, target),
+        None if target else " ".join(f"{number:.6f}" for number in numbers),
+    )
+
+
+async def _kept(
+    plugin: FileResultClient[PluginOutputT, PluginParamsT], job: JobResponse, target: Path | None
+) -> tuple[Path, ...]:
+    """Keep the result's file, if it is wanted."""
+    return () if target is None else (await plugin.download(job, target),)
+
+
+def _as_json(model: BaseModel) -> JSONObject:
+    return cast("JSONObject", model.model_dump(mode="json"))
+
+
+TASKS: Final[Mapping[str, TaskKind]] = {
+    kind.task: kind
+    for kind in (
+        TaskKind("hash", _hash, ".hash.json", suits=None),
+        TaskKind("exif", _exif, ".exif.json", suits=("picture", "video")),
+        TaskKind("media_thumbnail", _media_thumbnail, ".thumbnail.jpg", ("picture", "video"), is_file=True),
+        TaskKind("image_conversion", _image_conversion, "", is_file=True),
+        TaskKind("face_detection", _face_detection, ".faces.json"),
+        TaskKind("clip_embedding", _clip_embedding, ".clip.npy"),
+        TaskKind("dino_embedding", _dino_embedding, ".dino.npy"),
+        TaskKind("face_embedding", _face_embedding, ".face.npy"),
+        TaskKind("hls_streaming", _hls_streaming, ".hls", ("video",), is_file=True),
+    )
+}
+"""Every task of this library's plugins; a conversion's suffix is that of its format."""
+
+
+def result_suffix(task: str, params: TaskParams) -> str:
+    """What a result's name has in place of its input's suffix."""
+    return TASKS[task].suffix or f".{params.form_fields()['format']}"
