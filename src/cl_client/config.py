@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 from urllib.parse import quote, unquote
 
 import httpx
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -22,11 +24,11 @@ from cl_client.plugins import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from typing import Self
 
 MQTT_OFF = "off"
 
+_PATHS = ("ca_file", "client_cert_file", "client_key_file")
 _PROXY_SCHEMES = ("http://", "https://", "socks5://", "socks5h://")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110, 5.6.2."""
@@ -34,6 +36,8 @@ _URLS_WITH_CREDENTIALS = (
     (("base_url", "COMPUTE_SERVER_URL"), "http_username", "http_password"),
     (("mqtt_broker", "MQTT_BROKER_HOST"), "mqtt_username", "mqtt_password"),
 )
+
+_ValueT = TypeVar("_ValueT")
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -215,6 +219,8 @@ class ComputeClientConfig(BaseSettings):
     def from_file(cls, path: Path) -> ComputeClientConfig:
         """Read a ``.toml``, ``.yaml`` or ``.yml`` file; the environment wins over it.
 
+        Relative paths in it (``ca_file`` and so on) count from the file's folder.
+
         Raises:
             ConfigurationError: The file is missing or not readable, or a value in it is unusable.
         """
@@ -235,8 +241,9 @@ class ComputeClientConfig(BaseSettings):
                 file_secret_settings: PydanticBaseSettingsSource,
             ) -> tuple[PydanticBaseSettingsSource, ...]:
                 del dotenv_settings, file_secret_settings
-                source = TomlConfigSettingsSource if path.suffix == ".toml" else YamlConfigSettingsSource
-                return init_settings, env_settings, source(settings_cls, path)
+                reader = TomlConfigSettingsSource if path.suffix == ".toml" else YamlConfigSettingsSource
+                values = anchor_paths(reader(settings_cls, path)(), path.parent)
+                return init_settings, env_settings, InitSettingsSource(settings_cls, values)
 
         try:
             return FileConfig()
@@ -290,6 +297,16 @@ def _without_credentials(url: str) -> tuple[str, str, str]:
     login, _, host = authority.rpartition("@")
     username, _, password = login.partition(":")
     return f"{scheme}{mark}{host}{slash}{path}", unquote(username), unquote(password)
+
+
+def anchor_paths(values: Mapping[str, _ValueT], folder: Path) -> dict[str, _ValueT | str]:
+    """Settings from a file, in which relative paths count from the file's folder, and ``~`` is the user's."""
+    paths = {
+        name: str(folder / Path(value).expanduser())
+        for name in _PATHS
+        if isinstance(value := values.get(name), str)
+    }
+    return {**values, **paths}
 
 
 def _given(values: Mapping[str, object]) -> dict[str, object]:

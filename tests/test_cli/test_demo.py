@@ -66,9 +66,8 @@ def test_samples_run_through_and_leave_their_results(
     shown = run_cli("demo")
 
     assert shown.returncode == 0, shown.stderr
-    assert not shown.stderr
-    assert _ESCAPE not in shown.stdout
-    *_, summary, left_out = shown.stdout.splitlines()
+    assert _ESCAPE not in shown.stdout + shown.stderr
+    *_, summary, left_out = shown.stderr.splitlines()
     assert summary == "28 of 28 jobs succeeded. The results are in cl-client-demo"
     assert left_out.endswith(
         "clip_embedding, dino_embedding, face_embedding. To fetch them: cl-client models pull"
@@ -136,7 +135,7 @@ def test_landmarks_are_marked(tmp_path: Path) -> None:
         landmarks=FaceLandmarks.model_validate(points),
     )
 
-    mark_faces((tmp_path / "photo.jpg").read_bytes(), [face], tmp_path / "faces.jpg")
+    mark_faces(tmp_path / "photo.jpg", [face], tmp_path / "faces.jpg")
 
     with Image.open(tmp_path / "photo.jpg") as photo, Image.open(tmp_path / "faces.jpg") as marked:
         for x, y in (*points.values(), (0.3, 0.5), (0.5, 0.3)):
@@ -158,7 +157,7 @@ def test_tasks_whose_models_are_there_run_too(
         loaded = cast("object", np.load(work_folder / "results" / "photo" / f"{task}.npy"))
         assert np.shape(np.asarray(loaded)) == (size,)
         assert f"{size} numbers, unit length" in shown.stdout
-    assert "not there yet: face_embedding." in shown.stdout.splitlines()[-1]
+    assert "not there yet: face_embedding." in shown.stderr.splitlines()[-1]
 
 
 def test_bad_photos_are_rows_that_name_the_cause(run_cli: RunCLI, work_folder: Path) -> None:
@@ -250,15 +249,15 @@ def test_an_interrupted_demo_leaves_nothing_behind(
 ) -> None:
     photos = [str(_photo(work_folder / f"{number}.jpg", (2000, 1500))) for number in range(12)]
     with start_cli("demo", *photos) as process:
-        assert process.stdout is not None
-        first_lines = [process.stdout.readline(), process.stdout.readline()]
+        assert process.stderr is not None
+        first_lines = [process.stderr.readline(), process.stderr.readline()]
         process.send_signal(signal.SIGINT)
         # The workers have these pipes too: that they end shows that no worker is left.
-        rest, errors = process.communicate()
+        errors = process.communicate()[1]
 
     assert "Local server at" in first_lines[0]
     assert "[1/60]" in first_lines[1]
-    assert "[60/60]" not in rest
+    assert "[60/60]" not in errors
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ class ListedModel(BaseModel):
     file_name: str
     sha256: str | None
     path: Path | None
-
-
-LISTED_MODELS = TypeAdapter(list[ListedModel])
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -70,7 +67,8 @@ def models_folder(mirror: Path, tmp_path: Path, cli_environment: dict[str, str])
 def listed(run_cli: RunCLI, *options: str) -> dict[str, ListedModel]:
     shown = run_cli("models", "list", "--json", *options)
     assert shown.returncode == 0, shown.stderr
-    return {model.name: model for model in LISTED_MODELS.validate_json(shown.stdout)}
+    models = [ListedModel.model_validate_json(line) for line in shown.stdout.splitlines()]
+    return {model.name: model for model in models}
 
 
 def test_all_models_are_listed_and_none_is_there_yet(run_cli: RunCLI) -> None:

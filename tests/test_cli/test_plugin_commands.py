@@ -49,7 +49,7 @@ def test_one_file_prints_its_result(run_cli: RunCLI, samples: Path) -> None:
         (["hash", "compute"], ".hash.json"),
         (["image-conversion", "convert", "--format", "webp", "--quality", "50"], ".webp"),
         (
-            ["media-thumbnail", "generate", "--width", "64", "--height", "48", "--no-keep-aspect"],
+            ["media-thumbnail", "generate", "--width", "64", "--height", "48", "--no-maintain-aspect-ratio"],
             ".thumbnail.jpg",
         ),
     ],
@@ -71,7 +71,7 @@ def test_every_task_keeps_its_result(
 
 
 def test_a_video_becomes_a_stream(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
-    shown = run_cli("hls-streaming", "generate", samples / "clip.mp4", "--variant", "180:300")
+    shown = run_cli("hls-streaming", "generate-manifest", samples / "clip.mp4", "--variant", "180:300")
     assert shown.returncode == 0, shown.stderr
     assert "1 variant" in shown.stdout
     assert list((work_folder / "clip.hls").rglob("*.m3u8"))
@@ -171,7 +171,7 @@ def test_a_result_goes_where_it_is_sent(run_cli: RunCLI, samples: Path, work_fol
         (["hash", "compute", "SAMPLE", "--priority", "11"], "--priority 11"),
         (["image-conversion", "convert", "SAMPLE", "--format", "webp", "--quality", "0"], "--quality 0"),
         (["media-thumbnail", "generate", "SAMPLE", "--width", "-1"], "--width -1"),
-        (["hls-streaming", "generate", "SAMPLE", "--variant", "720"], "--variant 720"),
+        (["hls-streaming", "generate-manifest", "SAMPLE", "--variant", "720"], "--variant 720"),
         (["face-detection", "detect", "SAMPLE", "--nms-threshold", "2"], "--nms-threshold 2"),
         (["face-detection", "detect", "SAMPLE", "--annotate", "a.txt"], "'a.txt': no picture can be"),
         (["face-detection", "detect", "SAMPLE", "SAMPLE2", "--annotate", "a.jpg"], "name a folder"),

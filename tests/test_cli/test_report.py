@@ -6,13 +6,15 @@ import math
 import re
 import shutil
 import subprocess
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from cl_client_cli.report.page import ReportEntry, ReportResult, write_report
+from cl_client_cli.report.entries import ReportEntry, ReportResult
+from cl_client_cli.report.page import Report, write_report
 from cl_client_cli.similar.ranking import most_similar_pairs, ranked, unit_rows
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ def report(samples: Path, tmp_path: Path) -> Path:
         ReportEntry(tmp_path / "<gone>.jpg", {"hash": ReportResult(error='no "file" & <b>more</b>')}),
     ]
     path = tmp_path / "new" / "report.html"
-    write_report(path, lambda: entries, title="A <title>", made_at=datetime(2026, 11, 24, tzinfo=UTC))
+    made_at, done = datetime(2026, 11, 24, tzinfo=UTC), Counter[str]()
+    write_report(path, Report("A <title>", made_at, 3, lambda: entries), lambda: done.update(["card"]))
+    assert done["card"] == 3
     return path
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import sys
@@ -23,16 +24,12 @@ if TYPE_CHECKING:
     StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
 
 
-def _read_description(process: Popen[str]) -> dict[str, str]:
-    """What the server says of itself, up to the line that says that it is up."""
+def _addresses(process: Popen[str]) -> dict[str, str]:
+    """Where the server is, which it says when it is up."""
     assert process.stdout is not None
-    lines: list[str] = []
-    while not lines or not lines[-1].startswith("Ctrl-C"):
-        line = cast("str", process.stdout.readline())
-        assert line, "the server ended before it was up"
-        lines.append(line)
-    words = [line.split(maxsplit=1) for line in lines[:-1]]
-    return {pair[0]: pair[1].strip() for pair in words if len(pair) == 2}  # a long value goes on below
+    line = cast("str", process.stdout.readline())
+    assert line, "the server ended before it was up"
+    return cast("dict[str, str]", json.loads(line))
 
 
 def _is_open(url: str) -> bool:
@@ -46,24 +43,44 @@ def _is_open(url: str) -> bool:
 async def test_server_serves_until_it_is_told_to_stop(
     start_cli: StartCLI, temp_folder: Path, number: signal.Signals
 ) -> None:
-    with start_cli("server", "--port", "0", "--mqtt-port", "0", "--workers", "1") as process:
-        said = _read_description(process)
-        async with ComputeClient(said["HTTP"], mqtt_broker=said["MQTT"]) as client:
+    with start_cli("server", "--port", "0", "--mqtt-port", "0", "--workers", "1", "--json") as process:
+        said = _addresses(process)
+        async with ComputeClient(said["base_url"], mqtt_broker=said["mqtt_url"]) as client:
             assert (await client.health()).status == "healthy"
             job = await client.hash.compute(b"some bytes", wait=True, timeout=60)
             assert job.status == "completed"
-        assert _is_open(said["MQTT"])
+        assert _is_open(said["mqtt_url"])
         process.send_signal(number)
         rest, errors = process.communicate()
 
-    assert said["Workers"] == "1"
-    assert {"exif", "hash", "image_conversion", "media_thumbnail"} <= set(said["Tasks"].split(", "))
+    assert said["workers"] == 1
+    assert {"exif", "hash", "image_conversion", "media_thumbnail"} <= set(said["tasks"])
     assert process.returncode == 0
-    assert "has stopped" in rest
-    assert not errors
-    assert not _is_open(said["HTTP"])
-    assert not _is_open(said["MQTT"])
+    assert errors.splitlines() == ["Ctrl-C stops it.", "The server has stopped."]
+    assert not rest
+    assert not _is_open(said["base_url"])
+    assert not _is_open(said["mqtt_url"])
     assert not list(temp_folder.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
+def test_what_the_server_says_of_itself(start_cli: StartCLI) -> None:
+    with start_cli("server", "--port", "0", "--mqtt-port", "0", "--workers", "1", "--auth") as process:
+        assert process.stderr is not None
+        assert cast("str", process.stderr.readline()) == "Ctrl-C stops it.\n"
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[0]
+    for name in (
+        "HTTP",
+        "Auth",
+        "MQTT",
+        "Workers    1",
+        "Tasks",
+        "Data",
+        "(temporary)",
+        "PasswordAuthProvider",
+    ):
+        assert name in said
 
 
 def test_a_taken_port_is_named(run_cli: RunCLI) -> None:
@@ -88,21 +105,21 @@ def test_an_unusable_broker_url_is_wrong_use(run_cli: RunCLI) -> None:
 async def test_a_server_behind_tls_that_asks_for_tokens(start_cli: StartCLI, tls_files: TLSFiles) -> None:
     files = ("--tls-cert", str(tls_files.server_cert), "--tls-key", str(tls_files.server_key))
     ports = ("--port", "0", "--auth-port", "0", "--mqtt-port", "0", "--workers", "1")
-    with start_cli("server", *ports, "--auth", "--mqtt-auth", *files) as process:
-        said = _read_description(process)
+    with start_cli("server", *ports, "--auth", "--mqtt-auth", "--json", *files) as process:
+        said = _addresses(process)
         config = ComputeClientConfig.create(
-            base_url=said["HTTP"], mqtt_broker=said["MQTT"], ca_file=tls_files.ca, mqtt_use_token=True
+            base_url=said["base_url"], mqtt_broker=said["mqtt_url"], ca_file=tls_files.ca, mqtt_use_token=True
         )
         async with ComputeClient(config=config) as nobody:
             with pytest.raises(AuthenticationError, match="Authentication required"):
                 await nobody.get_job("j")
-        provider = PasswordAuthProvider(said["Auth"], "admin", "admin", config=config)
+        provider = PasswordAuthProvider(said["auth_url"], "admin", "admin", config=config)
         async with ComputeClient(config=config, auth_provider=provider) as client:
             assert await client.mqtt_monitor.wait_connected(20)
             assert (await client.hash.compute(b"x", wait=True, timeout=60)).status == "completed"
         process.send_signal(signal.SIGINT)
         process.communicate()
-    assert {urlsplit(said[name]).scheme for name in ("HTTP", "Auth")} == {"https"}
+    assert {urlsplit(said[name]).scheme for name in ("base_url", "auth_url")} == {"https"}
     assert process.returncode == 0
 
 

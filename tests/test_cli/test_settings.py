@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be(name: str) -> None:
 
 def test_the_commands(run_cli: RunCLI, work_folder: Path, cli_environment: dict[str, str]) -> None:
     made = run_cli("config", "init", "--server", "http://nas:8002")
-    assert made.stdout == f"{FILE_NAME}\n"
+    assert made.stdout == f"{work_folder / FILE_NAME}\n"
     again = run_cli("config", "init")
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
     assert run_cli("config", "init", "--force", "--server", "http://nas:8002").returncode == 0

@@ -77,3 +77,21 @@ def status(output_dir: Path = _DEFAULT_FOLDER, *, output: OutputOptions | None =
     from cl_client_cli.batch.work import show_status
 
     return show_status(output_dir, output or OutputOptions())
+
+
+@batch_app.command
+def report(
+    output_dir: Path = _DEFAULT_FOLDER, page: Path | None = None, *, output: OutputOptions | None = None
+) -> int:
+    """Write a page with all that a batch has done so far, to be opened in a browser; no server is needed.
+
+    Example: `cl-client batch report cl-client-batch report.html`
+
+    Args:
+        output_dir: The folder of the results.
+        page: The page's file; by default report.html in that folder.
+        output: How results are told.
+    """
+    from cl_client_cli.batch.work import report_batch
+
+    return report_batch(output_dir, page, output or OutputOptions())

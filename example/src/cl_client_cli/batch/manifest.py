@@ -188,6 +188,12 @@ class BatchManifest:
         """The server has taken an item."""
         self._set(item, state="submitted", job_id=job_id)
 
+    def take_back_submitted(self) -> int:
+        """Let what was submitted, and has not ended, be submitted again; how many items that were."""
+        return self._connection.execute(
+            "UPDATE items SET state = 'waiting', job_id = NULL WHERE state IN ('submitting', 'submitted')"
+        ).rowcount
+
     def ended(self, item: Item, outcome: Outcome, digest: str | None) -> None:
         """An item has come to its end."""
         result = outcome.result
@@ -230,6 +236,13 @@ class BatchManifest:
         for row in cast("Iterator[sqlite3.Row]", rows):
             source = cast("str", row["source"])
             yield Path(source), self._select("source = ?", (source,), "id")
+
+    def source_count(self) -> int:
+        """How many files there are."""
+        row = cast(
+            "tuple[int]", self._connection.execute("SELECT count(DISTINCT source) FROM items").fetchone()
+        )
+        return row[0]
 
     def counts(self) -> Counter[tuple[str, State]]:
         """How many items there are of each task in each state."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cl_client_cli.report.page import ReportEntry, ReportResult, write_report
+from cl_client_cli.frame.progress import count_progress
+from cl_client_cli.report.entries import ReportEntry, ReportResult
+from cl_client_cli.report.page import Report, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cl_client_cli.batch.manifest import BatchManifest, Item
+    from cl_client_cli.frame.terminal import Terminal
 
 
-def write_batch_report(manifest: BatchManifest, path: Path) -> None:
-    """Write the page with everything that a batch has done.
+async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: Path) -> None:
+    """Write the page with everything that a batch has done; a cancellation ends the writing.
 
     Raises:
         OSError: It cannot be written.
@@ -27,7 +32,22 @@ def write_batch_report(manifest: BatchManifest, path: Path) -> None:
             yield ReportEntry(source, results)
 
     title = manifest.folder.resolve().name
-    write_report(path, entries, title=title, made_at=datetime.now().astimezone())
+    report = Report(title, datetime.now().astimezone(), manifest.source_count(), entries)
+    unwanted = threading.Event()
+    with count_progress(terminal) as progress:
+        bar = progress.add_task("Writing the report", total=report.count)
+
+        def on_card() -> None:
+            if unwanted.is_set():
+                raise InterruptedError("nobody waits for the report any more")
+            progress.advance(bar)
+
+        try:
+            await asyncio.to_thread(write_report, page, report, on_card)
+        except asyncio.CancelledError:
+            unwanted.set()
+            raise
+    terminal.say(f"The report is {page}")
 
 
 def _result(item: Item) -> ReportResult:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import shlex
 from collections import Counter
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
@@ -13,22 +15,25 @@ from rich.text import Text
 from cl_client_cli.batch.manifest import BatchManifest
 from cl_client_cli.batch.plan import plan_items
 from cl_client_cli.batch.run import BatchRun
+from cl_client_cli.batch.server import batch_connection, batch_server, settle_at_server
 from cl_client_cli.batch.sheltered_process import run_sheltered
-from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.command_frame import run_guarded, run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.plan import check_job_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import BatchOptions, OutputOptions
 
+_DEFAULT_PAGE: Final = "report.html"
+_PAGE: Final = "report"
 _NAMES_PER_REASON: Final = 5
 _STATES: Final = ("waiting", "submitting", "submitted", "done", "failed")
 
@@ -53,13 +58,25 @@ def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> 
 
 
 def _resume_hint(folder: Path) -> str:
-    return f"To go on: cl-client batch resume {folder}"
+    return f"To go on: {_resume_command(folder)}"
+
+
+def _resume_command(folder: Path) -> str:
+    return f"cl-client batch resume {shlex.quote(str(folder))}"
 
 
 def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
     with BatchManifest.open(folder) as manifest, manifest.working(), Ledger.open() as ledger:
-        work = partial(_run, manifest=manifest, ledger=ledger, options=options, retry_failed=retry_failed)
-        return run_with_client(options.connection, options.output, work, resume_hint=_resume_hint(folder))
+        connection = batch_connection(manifest, options.connection)
+        work = partial(
+            _run,
+            manifest=manifest,
+            ledger=ledger,
+            options=replace(options, connection=connection),
+            retry_failed=retry_failed,
+        )
+        hint = _resume_hint(folder)
+        return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
 
 
 async def _run(
@@ -70,6 +87,8 @@ async def _run(
     options: BatchOptions,
     retry_failed: bool,
 ) -> int:
+    settle_at_server(manifest, options.connection, context)
+    page = _planned_page(manifest, options.report)
     left = Counter(item.state for item in manifest.pending(retry_failed=retry_failed))
     total = manifest.counts().total()
     before = total - left.total()
@@ -88,8 +107,10 @@ async def _run(
             await run.run(concurrency=options.jobs.concurrency, retry_failed=retry_failed)
     finally:
         _say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])
-    if options.report is not None:
-        await _write_report(context.terminal, manifest, options.report)
+    if page is not None:
+        from cl_client_cli.batch.report import write_batch_report
+
+        await write_batch_report(context.terminal, manifest, page)
     return SOME_FAILED if any(state == "failed" for _, state in manifest.counts()) else 0
 
 
@@ -100,7 +121,7 @@ def _say_summary(
     if copied := run.ended["copied"]:
         words.append(f"{copied} of them copied from files of the same content")
     if submitted := run.ended["submitted"]:
-        words.append(f"{submitted} submitted (cl-client batch resume {manifest.folder} fetches the results)")
+        words.append(f"{submitted} submitted ({_resume_command(manifest.folder)} fetches the results)")
     if failures := run.ended["failed"]:
         words.append(f"{failures} failed")
     if already_done:
@@ -127,11 +148,30 @@ def failure_lines(manifest: BatchManifest) -> list[str]:
     return lines
 
 
-async def _write_report(terminal: Terminal, manifest: BatchManifest, path: Path) -> None:
-    from cl_client_cli.batch.report import write_batch_report
+def _planned_page(manifest: BatchManifest, given: Path | None) -> Path | None:
+    """Where the batch's report goes, as this run or an earlier one was told; None for nowhere."""
+    if given is None:
+        kept = manifest.facts().get(_PAGE)
+        return None if kept is None else Path(kept)
+    if given.is_dir():
+        raise UsageError(f"--report {given}: this is a folder; name a file, such as {given / _DEFAULT_PAGE}")
+    manifest.set_fact(_PAGE, str(given.absolute()))
+    return given
 
-    await asyncio.to_thread(write_batch_report, manifest, path)
-    terminal.say(f"The report is {path}")
+
+def report_batch(folder: Path, page: Path | None, output: OutputOptions) -> int:
+    """Write the report of the batch in a folder; the process's exit code."""
+
+    async def work(terminal: Terminal) -> int:
+        from cl_client_cli.batch.report import write_batch_report
+
+        path = page or folder / _DEFAULT_PAGE
+        with BatchManifest.open(folder) as manifest:
+            await write_batch_report(terminal, manifest, path)
+        terminal.record({"report": str(path)})
+        return 0
+
+    return run_guarded(output, work)
 
 
 def show_status(folder: Path, output: OutputOptions) -> int:
@@ -143,6 +183,8 @@ def show_status(folder: Path, output: OutputOptions) -> int:
 
 def _show_status(terminal: Terminal, manifest: BatchManifest) -> None:
     counts = manifest.counts()
+    if server := batch_server(manifest):
+        terminal.say(f"This batch runs at {server}")
     table = Table("Task", *_STATES, "all")
     for column in table.columns[1:]:
         column.justify = "right"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AsyncExitStack
+import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,24 +28,24 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.settings.resolved import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
     from cl_client import AuthProvider, ComputeClient
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
     from cl_client_cli.settings.resolved import Settings
 
-_LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LOCAL_HELPS: Final = (
+    "Add --local to run this on a server of its own, or name yours with --server http://HOST:8002"
+)
+_NAME_YOURS: Final = "Name yours with --server http://HOST:8002; cl-client discover looks for some near by"
+_LOG_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 class NoServerError(ComputeClientError):
     """No server is configured, and none answers where one would be by default."""
 
-    def __init__(self, address: str) -> None:
-        """Say what there is to do."""
-        super().__init__(
-            f"no server answers at {address}, and none is configured.\n"
-            "Add --local to run this on a server of its own, or name yours with --server http://HOST:8002"
-        )
+    def __init__(self, address: str, remedy: str) -> None:
+        super().__init__(f"no server answers at {address}, and none is configured.\n{remedy}")
 
 
 class _End(NamedTuple):
@@ -90,6 +91,7 @@ def run_with_client(
     work: Callable[[CommandContext], Awaitable[int]],
     *,
     resume_hint: str = "",
+    brings_work: bool = False,
 ) -> int:
     """Run a command that talks to a server; the process's exit code.
 
@@ -98,11 +100,12 @@ def run_with_client(
         output: How results are told.
         work: The command.
         resume_hint: What to say when it was interrupted, beside that it was.
+        brings_work: Whether a server of its own, with nothing on it, would do for the command.
     """
 
     async def with_client(terminal: Terminal) -> int:
-        async with AsyncExitStack() as stack:
-            return await work(await _open_context(stack, connection, terminal))
+        async with open_context(connection, terminal, brings_work=brings_work) as context:
+            return await work(context)
 
     return run_guarded(output, with_client, resume_hint=resume_hint)
 
@@ -121,7 +124,7 @@ def run_guarded(
     except KeyboardInterrupt:
         terminal.error(f"interrupted. {resume_hint}".rstrip())
         return exit_codes.INTERRUPTED
-    except (ComputeClientError, UsageError, OSError) as exc:
+    except (ComputeClientError, UsageError, OSError, sqlite3.Error) as exc:
         code, words = _how_it_ends(exc)
         terminal.error(words.format(exc))
         return code
@@ -139,15 +142,23 @@ def _log_to(terminal: Terminal, verbosity: int) -> None:
     logging.getLogger("cl_client").setLevel(level)
 
 
-async def _open_context(
-    stack: AsyncExitStack, connection: ConnectionOptions, terminal: Terminal
-) -> CommandContext:
+@asynccontextmanager
+async def open_context(
+    connection: ConnectionOptions, terminal: Terminal, *, brings_work: bool = False
+) -> AsyncGenerator[CommandContext]:
+    """Put together what a command works with; see `run_with_client`.
+
+    Raises:
+        NoServerError: There is no server.
+        ConfigurationError: The settings cannot be.
+    """
     settings = load_settings(connection)
-    if connection.local:
-        client = await _local_client(stack, connection, terminal)
-    else:
-        client = await _remote_client(stack, settings)
-    return CommandContext(client, settings, terminal, client.config.base_url)
+    async with AsyncExitStack() as stack:
+        if connection.local:
+            client = await _local_client(stack, connection, terminal)
+        else:
+            client = await _remote_client(stack, settings, _LOCAL_HELPS if brings_work else _NAME_YOURS)
+        yield CommandContext(client, settings, terminal, client.config.base_url)
 
 
 async def _local_client(
@@ -157,26 +168,23 @@ async def _local_client(
         raise ConfigurationError("--local and --server contradict each other: give one of them")
     from cl_client.local import LocalServer
 
-    if terminal.is_live:
-        with terminal.err.status("Starting a local server ..."):
-            server = await stack.enter_async_context(LocalServer())
-    else:
+    with terminal.announced("Starting a local server ..."):
         server = await stack.enter_async_context(LocalServer())
     client = await stack.enter_async_context(server.client())
     await client.wait_for_workers(server.task_types)
     return client
 
 
-async def _remote_client(stack: AsyncExitStack, settings: Settings) -> ComputeClient:
+async def _remote_client(stack: AsyncExitStack, settings: Settings, remedy: str) -> ComputeClient:
     from cl_client import ComputeClient
 
     if settings.is_default("base_url"):
-        await _look_for_server(settings)
+        await _look_for_server(settings, remedy)
     provider = await _auth_provider(settings)
     return await stack.enter_async_context(ComputeClient(config=settings.client, auth_provider=provider))
 
 
-async def _look_for_server(settings: Settings) -> None:
+async def _look_for_server(settings: Settings, remedy: str) -> None:
     """See whether anybody is there at all where a server would be by default."""
     from cl_client import ComputeClient
 
@@ -185,7 +193,7 @@ async def _look_for_server(settings: Settings) -> None:
         try:
             await client.health()
         except ServerUnavailableError:
-            raise NoServerError(config.base_url) from None
+            raise NoServerError(config.base_url, remedy) from None
         except HTTPError:
             return  # it is there; what it has against this question, the command itself will hear
 

@@ -1,4 +1,4 @@
-"""How jobs are shown while they run: one bar for all, and a row for each that runs."""
+"""What is shown while something takes its time: bars for jobs, and for bytes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -15,6 +16,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Column
 from rich.text import Text
@@ -118,3 +120,30 @@ class JobProgress:
         self._overall.update(
             self._total, advance=1, failed=f"{self._failures} failed" if self._failures else ""
         )
+
+
+def byte_progress(terminal: Terminal) -> Progress:
+    """Bars that count bytes, if the terminal is one that can show them."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=terminal.err,
+        transient=True,
+        disable=not terminal.is_live,
+    )
+
+
+def count_progress(terminal: Terminal) -> Progress:
+    """Bars that count steps, if the terminal is one that can show them."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=terminal.err,
+        transient=True,
+        disable=not terminal.is_live,
+    )

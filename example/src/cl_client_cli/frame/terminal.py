@@ -5,33 +5,51 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from typing import Self
 
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType
 
     from cl_client import JSONObject
     from cl_client_cli.frame.options import OutputOptions
 
 _PIPED_WIDTH = 200
+_WITHOUT_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+"""Names, metadata and a server's words may hold any control character, and a terminal would obey them."""
+_CONTROL_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""JSON escapes the others itself."""
 
 
-class _EnduringConsole(Console):
-    """A console whose reader may leave: the work goes on to its end, without output."""
+class _SafeConsole(Console):
+    """A console that no text can take control of.
+
+    Its reader may leave: the work goes on to its end, without output.
+    """
 
     @override
     def on_broken_pipe(self) -> None:
         with suppress(SystemExit):
             super().on_broken_pipe()
+
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(segment.text.translate(_WITHOUT_CONTROLS), segment.style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +88,7 @@ class Terminal:
         """Tell programs a result: one JSON object on a line of its own."""
         if self.as_json:
             content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-            line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+            line = json.dumps(content, ensure_ascii=False, separators=(",", ":")).translate(_CONTROL_ESCAPES)
             if self._screen is self.out:
                 # Straight to the file: a console would wrap, and colour.
                 try:
@@ -91,14 +109,13 @@ class Terminal:
         if not self.quiet:
             self.err.print(Text(text), soft_wrap=True)
 
+    def announced(self, text: str) -> AbstractContextManager[object]:
+        """Show a text for as long as something takes; a pipe gets none of it."""
+        return self.err.status(Text(text)) if self.is_live else nullcontext()
+
     def error(self, text: str) -> None:
         """Tell people what went wrong."""
         self.err.print(Text(f"cl-client: {text}", style="red"), soft_wrap=True)
-
-
-def make_console() -> Console:
-    """A console on standard output; into a pipe it writes plain lines that are not cut to 80 columns."""
-    return _console(sys.stdout)
 
 
 def print_error(message: str) -> None:
@@ -108,4 +125,4 @@ def print_error(message: str) -> None:
 
 def _console(stream: TextIO) -> Console:
     piped = not stream.isatty() and "COLUMNS" not in os.environ
-    return _EnduringConsole(file=stream, width=_PIPED_WIDTH if piped else None, highlight=False)
+    return _SafeConsole(file=stream, width=_PIPED_WIDTH if piped else None, highlight=False)

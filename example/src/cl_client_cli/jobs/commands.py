@@ -23,6 +23,7 @@ def list_(
     task: str | None = None,
     since: str | None = None,
     limit: int = 50,
+    all: _Flag = False,  # noqa: A002 - the option's name
     refresh: bool = True,
     connection: ConnectionOptions | None = None,
     output: OutputOptions | None = None,
@@ -38,6 +39,7 @@ def list_(
         task: Only those of this task.
         since: Only those after this: 30m, 2h, 3d, 1w ago, or a date.
         limit: How many at most.
+        all: Those at other servers too, as they were last seen.
         refresh: Ask the server; without it none is needed.
         connection: Where the server is.
         output: How results are told.
@@ -45,7 +47,13 @@ def list_(
     from cl_client_cli.jobs.work import JobFilter, list_jobs
 
     wanted = JobFilter(status=status, task=task, since=since, limit=limit)
-    return list_jobs(wanted, connection or ConnectionOptions(), output or OutputOptions(), refresh=refresh)
+    return list_jobs(
+        wanted,
+        connection or ConnectionOptions(),
+        output or OutputOptions(),
+        refresh=refresh,
+        everywhere=all,
+    )
 
 
 @jobs_app.command

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
 from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.progress import byte_progress
 from cl_client_cli.jobs.work import full_job_id
 
 if TYPE_CHECKING:
@@ -24,7 +15,6 @@ if TYPE_CHECKING:
     from cl_client import FilesProgress
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
-    from cl_client_cli.frame.terminal import Terminal
 
 
 def download_files(
@@ -41,13 +31,11 @@ def download_files(
     async def download(context: CommandContext) -> int:
         client = context.client
         job_id = full_job_id(prefix, context.server)
-        bars = _bars(context.terminal)
-        with bars or nullcontext():
-            bar = bars.add_task(job_id, total=None) if bars else None
+        with byte_progress(context.terminal) as bars:
+            bar = bars.add_task(job_id, total=None)
 
             def show(progress: FilesProgress) -> None:
-                if bars is not None and bar is not None:
-                    bars.update(bar, completed=progress.bytes_done, total=progress.bytes_total)
+                bars.update(bar, completed=progress.bytes_done, total=progress.bytes_total)
 
             if files:
                 paths = await client.download_job_files(
@@ -62,17 +50,3 @@ def download_files(
         return 0
 
     return run_with_client(connection, output, download)
-
-
-def _bars(terminal: Terminal) -> Progress | None:
-    if not terminal.is_live:
-        return None
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=terminal.err,
-        transient=True,
-    )

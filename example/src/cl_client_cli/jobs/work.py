@@ -7,6 +7,7 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from cl_client import JobStatus, map_concurrently
 from cl_client.exceptions import JobNotFoundError, JobTimeoutError, ServerUnavailableError
-from cl_client_cli.frame.command_frame import run_guarded, run_with_client
+from cl_client_cli.frame.command_frame import NoServerError, open_context, run_guarded, run_with_client
 from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE, SOME_FAILED
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
@@ -52,46 +53,59 @@ class JobFilter:
         if self.limit < 1:
             raise UsageError(f"--limit {self.limit}: must be at least 1")
 
-    def entries(self, ledger: Ledger, server: str) -> list[LedgerEntry]:
-        """The jobs of the ledger that are wanted."""
+    def entries(self, ledger: Ledger, server: str | None) -> list[LedgerEntry]:
+        """The jobs of the ledger that are wanted, of one server or, with None, of all."""
         since = None if self.since is None else parse_time(self.since, "--since")
         task = None if self.task is None else self.task.replace("-", "_")
         return ledger.entries(server=server, status=self.status, task=task, since=since, limit=self.limit)
 
 
 def list_jobs(
-    wanted: JobFilter, connection: ConnectionOptions, output: OutputOptions, *, refresh: bool
+    wanted: JobFilter,
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    *,
+    refresh: bool,
+    everywhere: bool,
 ) -> int:
     """List jobs; the process's exit code."""
 
-    async def from_ledger(terminal: Terminal) -> int:
+    async def work(terminal: Terminal) -> int:
         server = load_settings(connection).client.base_url
         with Ledger.open() as ledger:
-            _show(terminal, wanted.entries(ledger, server))
-        return 0
+            reached = not refresh or await _refreshed(terminal, ledger, connection, server)
+            entries = wanted.entries(ledger, None if everywhere else server)
+            _show(terminal, entries, with_server=everywhere)
+            if not entries:
+                elsewhere = 0 if everywhere else len(wanted.entries(ledger, None))
+                _say_where_they_are(terminal, elsewhere)
+        return 0 if reached else SERVER_UNREACHABLE
 
-    async def refreshed(context: CommandContext) -> int:
-        with Ledger.open() as ledger:
-            running = [it for it in ledger.entries(server=context.server) if it.status not in _ENDED]
+    return run_guarded(output, work)
+
+
+def _say_where_they_are(terminal: Terminal, elsewhere: int) -> None:
+    if elsewhere:
+        terminal.say(f"There is no such job at this server, but {elsewhere} at others: --all lists them.")
+    else:
+        terminal.say("There is no such job. The list has what was submitted from this machine.")
+
+
+async def _refreshed(terminal: Terminal, ledger: Ledger, connection: ConnectionOptions, server: str) -> bool:
+    """Ask the server about what had not ended, if there is anything; whether it could be reached."""
+    running = [it for it in ledger.entries(server=server) if it.status not in _ENDED]
+    if not running:
+        return True
+    try:
+        async with open_context(connection, terminal) as context:
             await _refresh(context, ledger, running)
-            _show(context.terminal, wanted.entries(ledger, context.server))
-        return 0
-
-    async def both(context: CommandContext) -> int:
-        try:
-            return await refreshed(context)
-        except ServerUnavailableError as exc:
-            context.terminal.error(f"the server cannot be reached, this is what was known: {exc}")
-            await from_ledger(context.terminal)
-            return SERVER_UNREACHABLE
-
-    if refresh:
-        return run_with_client(connection, output, both)
-    return run_guarded(output, from_ledger)
+    except (NoServerError, ServerUnavailableError) as exc:
+        terminal.error(f"this is what was known, as the server cannot be reached: {exc}")
+        return False
+    return True
 
 
 async def _refresh(context: CommandContext, ledger: Ledger, running: Sequence[LedgerEntry]) -> None:
-    """Ask the server about what had not ended."""
     read = map_concurrently(
         context.client.get_job, [it.job_id for it in running], concurrency=_READS_AT_A_TIME
     )
@@ -105,12 +119,12 @@ async def _refresh(context: CommandContext, ledger: Ledger, running: Sequence[Le
                 ledger.updated(job, server=context.server)
 
 
-def _show(terminal: Terminal, entries: Sequence[LedgerEntry]) -> None:
+def _show(terminal: Terminal, entries: Sequence[LedgerEntry], *, with_server: bool) -> None:
     now = time.time()
-    table = Table("Job", "Task", "Status", "File", "When")
-    table.columns[3].overflow = "ellipsis"
+    table = Table("Job", "Task", "Status", "File", "When", *(["Server"] if with_server else []))
     for column in table.columns:
         column.no_wrap = True
+    table.columns[3].overflow = "ellipsis"
     for it in entries:
         terminal.record(it)
         state = f"{it.status} {it.progress} %" if it.status == "processing" else it.status
@@ -118,13 +132,12 @@ def _show(terminal: Terminal, entries: Sequence[LedgerEntry]) -> None:
             it.job_id[:_SHORT_ID],
             it.task,
             Text(state, style=_STYLES.get(it.status, "yellow")),
-            Text(it.source.rpartition("/")[2]),
+            Text(PurePath(it.source).name),
             ago(it.submitted_at, now),
+            *([Text(it.server)] if with_server else []),
         )
     if entries:
         terminal.result(table)
-    else:
-        terminal.say("There is no such job. The list has what was submitted from this machine.")
 
 
 def show_jobs(job_ids: Sequence[str], connection: ConnectionOptions, output: OutputOptions) -> int:

@@ -8,10 +8,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.types import Port, PositiveInt  # noqa: TC002 - read at run time, to parse arguments
 
+from cl_client_cli.frame.options import OutputOptions
+
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
-def demo(*photos: Path, output_dir: Path | None = None, keep: bool = True) -> int:
+def demo(
+    *photos: Path, output_dir: Path | None = None, keep: bool = True, output: OutputOptions | None = None
+) -> int:
     """Run every suitable task on photos, on a local server that lives as long as the demo.
 
     Exits with 1 if some of the jobs failed.
@@ -22,10 +26,11 @@ def demo(*photos: Path, output_dir: Path | None = None, keep: bool = True) -> in
         photos: Photos or videos; by default samples.
         output_dir: Where the results go; by default a new ./cl-client-demo, -2, -3 ...
         keep: Keep the result files, or only show what they are.
+        output: How results are told.
     """
-    from cl_client_cli.demo.demo import run_demo
+    from cl_client_cli.demo.work import run_demo
 
-    return run_demo(photos, output_dir, keep=keep)
+    return run_demo(photos, output_dir, output or OutputOptions(), keep=keep)
 
 
 def server(
@@ -43,6 +48,8 @@ def server(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     tls_client_ca: Path | None = None,
+    announce: bool | None = None,
+    output: OutputOptions | None = None,
 ) -> int:
     """Run a local compute server until Ctrl-C.
 
@@ -63,10 +70,15 @@ def server(
         tls_cert: The server's certificate, in PEM format.
         tls_key: The certificate's private key, in PEM format.
         tls_client_ca: Authorities whose certificates clients must show.
+        announce: Let cl-client discover find it, by mDNS; by default where other machines can reach it.
+        output: How the addresses are told.
     """
     from cl_client_cli.local.serving import run_server
+    from cl_client_cli.server.announcements import is_reachable_by_others
 
     return run_server(
+        output or OutputOptions(),
+        announce=is_reachable_by_others(host) if announce is None else announce,
         host=host,
         port=port,
         mqtt_port=mqtt_port,

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from cl_client.exceptions import ComputeClientError, ConfigurationError
 from cl_client.local.model_settings import users_models
 from cl_client.local.model_store import MODELS
-from cl_client_cli.frame.exit_codes import INTERRUPTED, SOME_FAILED, WRONG_USE
-from cl_client_cli.frame.interruption import run_interruptible
-from cl_client_cli.frame.terminal import make_console, print_error
+from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.progress import byte_progress
+from cl_client_cli.frame.usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
+    from rich.progress import TaskID
 
-    from cl_client.local.model_store import ModelStore
+    from cl_client_cli.frame.options import OutputOptions
+    from cl_client_cli.frame.terminal import Terminal
 
 
 class _ListedModel(BaseModel):
@@ -46,33 +39,29 @@ class _ListedModel(BaseModel):
     path: Path | None
 
 
-_LISTED_MODELS: Final = TypeAdapter(list[_ListedModel])
-
-
-def list_models(folder: Path | None, *, as_json: bool) -> int:
+def list_models(folder: Path | None, output: OutputOptions) -> int:
     """Show the models; the process's exit code."""
-    try:
+
+    async def work(terminal: Terminal) -> int:
         store = users_models(folder)
-    except ConfigurationError as exc:
-        print_error(str(exc))
-        return WRONG_USE
-    listed = [
-        _ListedModel(
-            name=name,
-            summary=model.summary,
-            licence=model.licence,
-            url=model.url,
-            file_name=model.file_name,
-            sha256=store.expected_digest(name),
-            path=store.find(name),
-        )
-        for name, model in MODELS.items()
-    ]
-    if as_json:
-        print(_LISTED_MODELS.dump_json(listed, indent=2).decode())  # noqa: T201 - a result
-    else:
-        make_console().print(_table(listed))
-    return 0
+        listed = [
+            _ListedModel(
+                name=name,
+                summary=model.summary,
+                licence=model.licence,
+                url=model.url,
+                file_name=model.file_name,
+                sha256=store.expected_digest(name),
+                path=store.find(name),
+            )
+            for name, model in MODELS.items()
+        ]
+        for model in listed:
+            terminal.record(model)
+        terminal.result(_table(listed))
+        return 0
+
+    return run_guarded(output, work)
 
 
 def _table(listed: Sequence[_ListedModel]) -> Table:
@@ -87,40 +76,23 @@ def _table(listed: Sequence[_ListedModel]) -> Table:
     return table
 
 
-def pull_models(names: Sequence[str], folder: Path | None) -> int:
+def pull_models(names: Sequence[str], folder: Path | None, output: OutputOptions) -> int:
     """Fetch models, all of them if none is named; the process's exit code."""
-    unknown = [name for name in names if name not in MODELS]
-    if unknown:
-        print_error(f"no such model: {', '.join(unknown)}; there are {', '.join(MODELS)}")
-        return WRONG_USE
-    try:
-        store = users_models(folder)
-        failures = run_interruptible(_pull(make_console(), store, tuple(dict.fromkeys(names or MODELS))))
-    except ConfigurationError as exc:
-        print_error(str(exc))
-        return WRONG_USE
-    except KeyboardInterrupt:
-        print_error("interrupted; models that were not whole have been removed")
-        return INTERRUPTED
-    for failure in failures:
-        print_error(failure)
-    return SOME_FAILED if failures else 0
+
+    async def work(terminal: Terminal) -> int:
+        unknown = [name for name in names if name not in MODELS]
+        if unknown:
+            raise UsageError(f"no such model: {', '.join(unknown)}; there are {', '.join(MODELS)}")
+        return await _pull(terminal, tuple(dict.fromkeys(names or MODELS)), folder)
+
+    return run_guarded(output, work, resume_hint="Models that were not whole have been removed.")
 
 
-async def _pull(console: Console, store: ModelStore, names: Sequence[str]) -> list[str]:
-    """Fetch one model after the other; what went wrong, a failure does not stop the others."""
-    failures: list[str] = []
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_interactive,
-    )
-    with progress:
+async def _pull(terminal: Terminal, names: Sequence[str], folder: Path | None) -> int:
+    """Fetch one model after the other; a failure does not stop the others."""
+    store = users_models(folder)
+    failures = 0
+    with byte_progress(terminal) as progress:
         for name in names:
             bar = progress.add_task(name, total=MODELS[name].size)
 
@@ -132,9 +104,11 @@ async def _pull(console: Console, store: ModelStore, names: Sequence[str]) -> li
             except ConfigurationError:
                 raise
             except (ComputeClientError, OSError) as exc:
-                failures.append(str(exc))
+                failures += 1
+                terminal.error(str(exc))
             else:
-                console.print(Text(f"{name}: {path}"), soft_wrap=True)
+                terminal.record({"name": name, "path": str(path)})
+                terminal.result(f"{name}: {path}")
             finally:
                 progress.remove_task(bar)
-    return failures
+    return SOME_FAILED if failures else 0

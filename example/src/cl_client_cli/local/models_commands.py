@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from cl_client_cli.frame.options import OutputOptions
+
 models_app = App(name="models", help="The models that the local server's embedding and face tasks need.")
 
 _ModelsDir = Annotated[Path | None, Parameter(show_default=False)]
@@ -16,23 +18,23 @@ _ModelsDir = Annotated[Path | None, Parameter(show_default=False)]
 def list_(
     *,
     models_dir: _ModelsDir = None,
-    json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    output: OutputOptions | None = None,
 ) -> int:
     """Show the models and which of them are there.
 
-    Example: `cl-client models list`
+    Example: `cl-client models list --json`
 
     Args:
         models_dir: Where models are kept; by default CL_CLIENT_MODELS, or else the user's cache folder.
-        json: Print JSON, with every model's address.
+        output: How results are told.
     """
     from cl_client_cli.local.models import list_models
 
-    return list_models(models_dir, as_json=json)
+    return list_models(models_dir, output or OutputOptions())
 
 
 @models_app.command
-def pull(*names: str, models_dir: _ModelsDir = None) -> int:
+def pull(*names: str, models_dir: _ModelsDir = None, output: OutputOptions | None = None) -> int:
     """Fetch models that are not there yet.
 
     They come from their public addresses, or from below the URL in CL_CLIENT_MODELS_MIRROR, by file name.
@@ -43,7 +45,8 @@ def pull(*names: str, models_dir: _ModelsDir = None) -> int:
     Args:
         names: Models; by default all.
         models_dir: Where models are kept; by default CL_CLIENT_MODELS, or else the user's cache folder.
+        output: How results are told.
     """
     from cl_client_cli.local.models import pull_models
 
-    return pull_models(names, models_dir)
+    return pull_models(names, models_dir, output or OutputOptions())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageDraw
@@ -35,7 +34,7 @@ def picture_size(file: Path) -> tuple[int, int]:
         return picture.size
 
 
-def mark_faces(source: Path | bytes, faces: Sequence[Face], target: Path) -> None:
+def mark_faces(source: Path, faces: Sequence[Face], target: Path) -> None:
     """Write an upright copy of a picture with each face in a box, with its landmarks and the confidence.
 
     Args:
@@ -47,7 +46,7 @@ def mark_faces(source: Path | bytes, faces: Sequence[Face], target: Path) -> Non
         OSError: It is not a picture that can be read here, or the copy cannot be written.
         UsageError: No picture can be written with the copy's suffix.
     """
-    with open_picture(BytesIO(source) if isinstance(source, bytes) else source) as original:
+    with open_picture(source) as original:
         marked = upright_picture(original)
     draw = ImageDraw.Draw(marked)
     stroke = max(1, round(max(marked.size) * _STROKE))

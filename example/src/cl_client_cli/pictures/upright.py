@@ -9,13 +9,12 @@ import pillow_heif
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
-    from io import BytesIO
     from pathlib import Path
 
 _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
-def open_picture(source: Path | BytesIO) -> Image.Image:
+def open_picture(source: Path) -> Image.Image:
     """Open a picture, HEIC too; its content is read when it is needed.
 
     Raises:

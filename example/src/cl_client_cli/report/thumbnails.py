@@ -13,19 +13,39 @@ from cl_client_cli.pictures.upright import open_picture, upright_picture
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SIDE: Final = 320
+    from cl_client_cli.report.entries import PictureFiles
+
 _QUALITY: Final = 60
+_SIDES: Final = ((500, 320), (2_000, 240))
+"""Up to so many pictures may have so many pixels each."""
+_SMALLEST_SIDE: Final = 160
+"""10,000 of these are about 40 MB, which a browser still opens in seconds."""
 
 
-def thumbnail_uri(file: Path) -> str | None:
+def thumbnail_side(count: int) -> int:
+    """How many pixels the longer side of each picture may have on a page with so many of them."""
+    return next((side for most, side in _SIDES if count <= most), _SMALLEST_SIDE)
+
+
+def picture_uri(files: PictureFiles, side: int) -> str | None:
+    """A small picture of a file, else of its thumbnail: that of a video, or of what cannot be read here.
+
+    Args:
+        files: Where the picture can be had from.
+        side: Pixels of its longer side.
+    """
+    return thumbnail_uri(files.source, side) or (files.thumbnail and thumbnail_uri(files.thumbnail, side))
+
+
+def thumbnail_uri(file: Path, side: int) -> str | None:
     """A small copy of a picture as a data URI; None for what cannot be read here."""
     try:
         with open_picture(file) as picture:
-            picture.draft("RGB", (_SIDE, _SIDE))
+            picture.draft("RGB", (side, side))
             small = upright_picture(picture)
     except (OSError, ValueError, DecompressionBombError):
         return None
-    small.thumbnail((_SIDE, _SIDE))
+    small.thumbnail((side, side))
     content = BytesIO()
     small.save(content, "WEBP", quality=_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,26 +1,39 @@
-"""Servers on the local network, found by mDNS.
+"""Servers on the local network, as they announce themselves by mDNS.
 
-The launcher announces itself as ``_http._tcp`` with its URLs in TXT records. Those say ``localhost``: their
-ports count, and the host is that of the service.
+CL Server's launcher announces itself as ``_http._tcp`` with its URLs in TXT records. Those say ``localhost``:
+their ports count, and the host is that of the service. Nothing of it is to be trusted: anybody on the network
+may announce anything.
 """
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
+import ifaddr
 from pydantic import BaseModel, ConfigDict
 from zeroconf import InterfaceChoice, ServiceBrowser, ServiceStateChange
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from cl_client import map_concurrently
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from zeroconf import Zeroconf
 
 SERVICE_TYPE: Final = "_http._tcp.local."
 
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared, not bound
+_HTTP_SCHEMES: Final = frozenset({"http", "https"})
+_MQTT_SCHEMES: Final = frozenset({"mqtt", "mqtts", "ws", "wss"})
+_RESOLVE_MILLISECONDS: Final = 2000
+_RESOLVED_AT_A_TIME: Final = 16
 
 
 class DiscoveredServer(BaseModel):
@@ -46,35 +59,42 @@ class DiscoveredServer(BaseModel):
 
 
 def read_announcement(name: str, host: str, properties: Mapping[str, str | None]) -> DiscoveredServer | None:
-    """A server from its TXT records; None for any other HTTP service.
+    """A server from its TXT records; None for any other HTTP service, and where its URL is none.
 
     Args:
         name: The service's name.
         host: Its address on the network.
         properties: The TXT records.
     """
-    compute_url = properties.get("compute_url")
-    if not compute_url:
+    compute_url = _at_host(properties.get("compute_url"), host, _HTTP_SCHEMES)
+    if compute_url is None:
         return None
     healthy = properties.get("status") != "unhealthy"
     return DiscoveredServer(
         name=name.removesuffix(f".{SERVICE_TYPE}"),
-        compute_url=at_host(compute_url, host),
-        mqtt_url=at_host(url, host) if (url := properties.get("mqtt_url")) else None,
-        auth_url=at_host(url, host) if (url := properties.get("auth_url")) else None,
+        compute_url=compute_url,
+        mqtt_url=_at_host(properties.get("mqtt_url"), host, _MQTT_SCHEMES),
+        auth_url=_at_host(properties.get("auth_url"), host, _HTTP_SCHEMES),
         description=properties.get("desc"),
         error=None if healthy else properties.get("error") or "unhealthy",
     )
 
 
-def at_host(url: str, host: str) -> str:
-    """A URL with its host replaced, if that is the announcing machine's own name for itself."""
-    parts = urlsplit(url)
+def _at_host(url: str | None, host: str, schemes: frozenset[str]) -> str | None:
+    """A URL, its host replaced if that is the machine's own name for itself; None for what is none."""
+    if not url or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # brackets that do not match, or a port that is no number
+        return None
+    if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc:
+        return None
     if parts.hostname not in _LOCAL_HOSTS:
         return url
     shown = f"[{host}]" if ":" in host else host
-    netloc = shown if parts.port is None else f"{shown}:{parts.port}"
-    return urlunsplit(parts._replace(netloc=netloc))
+    return urlunsplit(parts._replace(netloc=shown if port is None else f"{shown}:{port}"))
 
 
 async def find_servers(seconds: float, interface: str | None) -> list[DiscoveredServer]:
@@ -87,8 +107,6 @@ async def find_servers(seconds: float, interface: str | None) -> list[Discovered
     Raises:
         OSError: The network does not let itself be listened to.
     """
-    import asyncio
-
     names: set[str] = set()
 
     def note(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
@@ -96,15 +114,25 @@ async def find_servers(seconds: float, interface: str | None) -> list[Discovered
         if state_change is not ServiceStateChange.Removed:
             names.add(name)
 
-    interfaces = InterfaceChoice.All if interface is None else [interface]
-    async with AsyncZeroconf(interfaces=interfaces) as network:
+    async with AsyncZeroconf(interfaces=_interfaces(interface)) as network:
         browser = ServiceBrowser(network.zeroconf, SERVICE_TYPE, handlers=[note])
         try:
             await asyncio.sleep(seconds)
-            found = await asyncio.gather(*(_resolve(network, name) for name in sorted(names)))
+            return await _resolved(network, sorted(names))
         finally:
             browser.cancel()
-    return [server for server in found if server is not None]
+
+
+async def _resolved(network: AsyncZeroconf, names: Sequence[str]) -> list[DiscoveredServer]:
+    found: dict[str, DiscoveredServer] = {}
+    calls = map_concurrently(partial(_resolve, network), names, concurrency=_RESOLVED_AT_A_TIME)
+    async with aclosing(calls) as answers:
+        async for name, server in answers:
+            if isinstance(server, Exception):
+                raise server
+            if server is not None:
+                found[name] = server
+    return [found[name] for name in names if name in found]
 
 
 async def _resolve(network: AsyncZeroconf, name: str) -> DiscoveredServer | None:
@@ -116,4 +144,56 @@ async def _resolve(network: AsyncZeroconf, name: str) -> DiscoveredServer | None
     return read_announcement(name, addresses[0], info.decoded_properties)
 
 
-_RESOLVE_MILLISECONDS: Final = 2000
+@asynccontextmanager
+async def announced(
+    name: str, host: str, properties: Mapping[str, str], *, interface: str | None = None
+) -> AsyncGenerator[None]:
+    """Announce a server for as long as the context is open.
+
+    Args:
+        name: What it is called on the network; numbered where another one is called so.
+        host: The address it listens on.
+        properties: Its URLs, as the launcher has them.
+        interface: The IP address of the network interface; None for all.
+
+    Raises:
+        OSError: The network does not let anything be announced.
+    """
+    port = urlsplit(properties["compute_url"]).port
+    info = AsyncServiceInfo(
+        SERVICE_TYPE,
+        f"{name}.{SERVICE_TYPE}",
+        port=port,
+        parsed_addresses=_addresses(host),
+        properties=dict(properties),
+    )
+    async with AsyncZeroconf(interfaces=_interfaces(interface)) as network:
+        await (await network.async_register_service(info, allow_name_change=True))  # pyright: ignore[reportUnknownMemberType] - Awaitable without its result
+        try:
+            yield
+        finally:
+            await (await network.async_unregister_service(info))  # pyright: ignore[reportUnknownMemberType] - alike
+
+
+def is_reachable_by_others(host: str) -> bool:
+    """Whether a server that listens there can be reached from other machines."""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def _addresses(host: str) -> list[str]:
+    """The IP addresses that a server has that listens there."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None)})
+    if not address.is_unspecified:
+        return [host]
+    own = (ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips)
+    return [ip for ip in own if isinstance(ip, str) and not ip_address(ip).is_loopback]
+
+
+def _interfaces(interface: str | None) -> InterfaceChoice | list[str]:
+    return InterfaceChoice.All if interface is None else [interface]

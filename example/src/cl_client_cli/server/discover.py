@@ -26,10 +26,7 @@ def run_discover(seconds: float, interface: str | None, output: OutputOptions) -
     async def work(terminal: Terminal) -> int:
         if seconds <= 0:
             raise UsageError(f"--timeout {seconds:g}: must be above 0 seconds")
-        if terminal.is_live:
-            with terminal.err.status("Listening ..."):
-                servers = await find_servers(seconds, interface)
-        else:
+        with terminal.announced("Listening ..."):
             servers = await find_servers(seconds, interface)
         for server in servers:
             terminal.record(server)

@@ -66,7 +66,7 @@ def init(
     Args:
         user_wide: Write it for the user, rather than into the current folder.
         force: Replace one that is there.
-        connection: The server, broker and auth service given go into the file.
+        connection: What is given of these goes into the file, with --profile into that section of it.
         output: How results are told.
     """
     from cl_client_cli.settings.work import write_settings

@@ -13,6 +13,7 @@ from platformdirs import user_config_path
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from cl_client import ComputeClientConfig, ConfigurationError
+from cl_client.config import anchor_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,13 +95,16 @@ class SettingsFile:
 
     def top_values(self) -> Iterator[tuple[str, JsonValue, str]]:
         """The settings outside of profiles: name, value, and where that stands."""
-        for name, value in self._top.items():
+        for name, value in self._anchored(self._top).items():
             yield name, value, str(self.path)
 
     def profile_values(self, profile: str) -> Iterator[tuple[str, JsonValue, str]]:
         """The settings of a profile, none if the file does not have it: name, value, where that stands."""
-        for name, value in self._profiles.get(profile, {}).items():
+        for name, value in self._anchored(self._profiles.get(profile, {})).items():
             yield name, value, self._section(profile)
+
+    def _anchored(self, values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        return anchor_paths(values, self.path.absolute().parent)
 
     def _section(self, profile: str) -> str:
         return f"{self.path} [{_PROFILES}.{profile}]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
@@ -13,34 +12,31 @@ from cl_client import ComputeClientConfig
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.settings.resolved import DEFAULT, load_settings
-from cl_client_cli.settings.settings_file import FILE_NAME, check_settings, searched_files, user_file
+from cl_client_cli.settings.settings_file import check_settings, searched_files, user_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
-_TEMPLATE: Final = """\
+_HEAD: Final = """\
 # Settings of cl-client. Flags win over the environment, and the environment over this file.
 # "cl-client config show --all" lists all settings. No secrets here: "cl-client login" keeps them.
-
-# The compute service, the broker (by default on the same host), the auth service.
-{base_url}
-{mqtt_broker}
-{auth_url}
-
-# Seconds for connecting, and for each single read or write.
-# timeout = 30.0
-
+"""
+_EXAMPLES: Final = {
+    "base_url": ("The compute service.", "http://nas.local:8002"),
+    "mqtt_broker": ("The broker, by default on the same host.", "mqtt://nas.local:1883"),
+    "auth_url": ("The auth service.", "http://nas.local:8000"),
+    "username": ("Whose login is used, by default that of the last one.", "me"),
+    "ca_file": ("PEM file of the authorities to trust, in place of the system's.", "authority.pem"),
+}
+_PROFILES_EXAMPLE: Final = """\
 # The profile that counts where no --profile is given.
 # profile = "home"
 
 # [profiles.home]
 # base_url = "http://nas.local:8002"
 """
-_EXAMPLES: Final = {
-    "base_url": "http://nas.local:8002",
-    "mqtt_broker": "mqtt://nas.local:1883",
-    "auth_url": "http://nas.local:8000",
-}
 
 
 def show_settings(connection: ConnectionOptions, output: OutputOptions, *, with_defaults: bool) -> int:
@@ -76,7 +72,8 @@ def write_settings(
 ) -> int:
     """Write a settings file; the process's exit code."""
     terminal = Terminal.make(output)
-    path = user_file() if user_wide else connection.config or Path(FILE_NAME)
+    # Of the files that are looked for, that in the current folder is the last.
+    path = user_file() if user_wide else searched_files(connection.config)[-1]
     if path.suffix != ".toml":
         raise UsageError(f"{path}: what is written is TOML, so name a file that ends in .toml")
     text = _content(connection, path)
@@ -93,14 +90,27 @@ def write_settings(
 
 def _content(connection: ConnectionOptions, path: Path) -> str:
     """The file's text; a secret, or what the client could not use, is refused."""
-    given = {"base_url": connection.server, "mqtt_broker": connection.mqtt, "auth_url": connection.auth_url}
+    ca_file = None if connection.ca_file is None else str(connection.ca_file.absolute())
+    given = {
+        "base_url": connection.server,
+        "mqtt_broker": connection.mqtt,
+        "auth_url": connection.auth_url,
+        "username": connection.user,
+        "ca_file": ca_file,
+    }
     check_settings(str(path), given)
-    ComputeClientConfig.create(base_url=connection.server, mqtt_broker=connection.mqtt)
-    return _TEMPLATE.format(**{name: _line(name, value) for name, value in given.items()})
+    ComputeClientConfig.create(base_url=connection.server, mqtt_broker=connection.mqtt, ca_file=ca_file)
+    lines = [f"# {_EXAMPLES[name][0]}\n{_line(name, value)}\n" for name, value in given.items()]
+    if connection.profile is None:
+        return "\n".join([_HEAD, *lines, _PROFILES_EXAMPLE])
+    name = _quoted(connection.profile)
+    return "\n".join([_HEAD, f"profile = {name}\n\n[profiles.{name}]", *lines])
 
 
 def _line(name: str, value: str | None) -> str:
+    return f'# {name} = "{_EXAMPLES[name][1]}"' if value is None else f"{name} = {_quoted(value)}"
+
+
+def _quoted(text: str) -> str:
     # What JSON writes for a text, TOML reads as the same text; but not JSON's escapes of emoji.
-    if value is None:
-        return f'# {name} = "{_EXAMPLES[name]}"'
-    return f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    return json.dumps(text, ensure_ascii=False)

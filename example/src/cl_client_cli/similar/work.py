@@ -36,31 +36,37 @@ if TYPE_CHECKING:
 
 
 def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, options: RunOptions) -> int:
-    """Rank files by how much they look like one; the process's exit code."""
-    jobs = options.jobs
+    """Rank files by how much they look like one; the process's exit code.
 
-    async def work(context: CommandContext) -> int:
-        check_job_options(jobs)
-        if limit < 1:
-            raise UsageError(f"--limit {limit}: must be at least 1")
-        with (
-            TemporaryDirectory(prefix="cl-client-") as temp,
-            EmbeddingCache.open() as cache,
-            Ledger.open() as ledger,
-        ):
-            suffixes = suffixes_for((task,))
-            wanted = find_inputs([query], recursive=False, suffixes=suffixes, temp_dir=Path(temp))[0]
-            files = find_inputs(arguments, recursive=jobs.recursive, suffixes=suffixes, temp_dir=Path(temp))
-            embedder = _Embedder(context, cache, JobEngine(context.client, ledger, jobs), task)
-            vectors = await embedder.embed_all(list(dict.fromkeys([wanted, *files])), jobs.concurrency)
-        if wanted not in vectors:
-            return SOME_FAILED
-        others = [path for path in files if path in vectors and path.resolve() != wanted.resolve()]
-        _show(context, wanted, others, vectors, limit)
-        return SOME_FAILED if len(vectors) < len({wanted, *files}) else 0
+    Raises:
+        UsageError: An argument or an option cannot be.
+        ConfigurationError: The ledger or the cache cannot be used.
+    """
+    check_job_options(options.jobs)
+    if limit < 1:
+        raise UsageError(f"--limit {limit}: must be at least 1")
+    suffixes = suffixes_for((task,))
+    with (
+        TemporaryDirectory(prefix="cl-client-") as temp,
+        EmbeddingCache.open() as cache,
+        Ledger.open() as ledger,
+    ):
+        wanted = find_inputs([query], recursive=False, suffixes=suffixes, temp_dir=Path(temp))[0]
+        recursive = options.jobs.recursive
+        files = find_inputs(arguments, recursive=recursive, suffixes=suffixes, temp_dir=Path(temp))
 
-    hint = "What was embedded is kept."
-    return run_with_client(options.connection, options.output, work, resume_hint=hint)
+        async def work(context: CommandContext) -> int:
+            embedder = _Embedder(context, cache, JobEngine(context.client, ledger, options.jobs), task)
+            paths = list(dict.fromkeys([wanted, *files]))
+            vectors = await embedder.embed_all(paths, options.jobs.concurrency)
+            if wanted not in vectors:
+                return SOME_FAILED
+            others = [path for path in files if path in vectors and path.resolve() != wanted.resolve()]
+            _show(context, wanted, others, vectors, limit)
+            return SOME_FAILED if len(vectors) < len(paths) else 0
+
+        hint = "What was embedded is kept."
+        return run_with_client(options.connection, options.output, work, resume_hint=hint, brings_work=True)
 
 
 @dataclass(frozen=True, slots=True)

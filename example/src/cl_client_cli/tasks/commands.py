@@ -143,8 +143,8 @@ def compute(*files: _Files, algorithm: HashAlgorithm = "sha512", options: RunOpt
     return _run("hash", files, {"algorithm": algorithm}, options)
 
 
-@hls_streaming.command(name="generate")
-def generate_stream(
+@hls_streaming.command
+def generate_manifest(
     *files: _Files,
     variant: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     include_original: _Flag = False,
@@ -152,7 +152,7 @@ def generate_stream(
 ) -> int:
     """Turn videos into streams for the browser: playlists and segments in a folder each.
 
-    Example: `cl-client hls-streaming generate film.mp4 --variant 720:3500 --variant 480:1500`
+    Example: `cl-client hls-streaming generate-manifest film.mp4 --variant 720:3500 --variant 480:1500`
 
     Args:
         files: The videos.
@@ -191,7 +191,7 @@ def generate(
     *files: _Files,
     width: int | None = None,
     height: int | None = None,
-    keep_aspect: bool = True,
+    maintain_aspect_ratio: bool = True,
     options: RunOptions | None = None,
 ) -> int:
     """Make small JPEGs of pictures and videos; they go into the current folder, or where --output-dir says.
@@ -202,10 +202,10 @@ def generate(
         files: The pictures and videos.
         width: Pixels; by default it follows from the height, or is the server's.
         height: Pixels; by default it follows from the width, or is the server's.
-        keep_aspect: Fit into width and height, rather than fill them exactly.
+        maintain_aspect_ratio: Fit into width and height, rather than fill them exactly.
         options: Common to all plugins.
     """
-    values = {"width": width, "height": height, "maintain_aspect_ratio": keep_aspect}
+    values = {"width": width, "height": height, "maintain_aspect_ratio": maintain_aspect_ratio}
     return _run("media_thumbnail", files, values, options)
 
 

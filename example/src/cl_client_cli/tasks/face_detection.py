@@ -28,10 +28,15 @@ def run_face_detection(
         options: The options that the commands share.
         annotate: Where the marked picture goes, or the folder of them; None for none.
     """
-    return run_plugin("face_detection", files, values, options, annotate=annotate, after=_mark)
+    return run_plugin("face_detection", files, values, options, annotate=annotate, after=mark_found_faces)
 
 
-async def _mark(outcome: Outcome) -> None:
+async def mark_found_faces(outcome: Outcome) -> None:
+    """Write the copy with the faces marked that was asked for with a picture.
+
+    Raises:
+        OSError: The picture cannot be read here, or the copy not be written.
+    """
     request, result = outcome.request, outcome.result
     if request.annotated is None or result is None:
         return

@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cl_client import map_concurrently
+from cl_client.exceptions import JobNotFoundError
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
-from cl_client_cli.tasks.job_engine import CONCERNS_ALL_JOBS, JobEngine, JobRequest, Outcome
+from cl_client_cli.tasks.job_engine import JobEngine, failed
 from cl_client_cli.tasks.plan import JobPlan, Planner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from cl_client import JobResponse
     from cl_client_cli.frame.command_frame import CommandContext
-    from cl_client_cli.frame.options import JobOptions, RunOptions
+    from cl_client_cli.frame.options import RunOptions
+    from cl_client_cli.tasks.job_engine import JobRequest, Outcome
 
 
 def run_plugin(
@@ -60,9 +62,8 @@ def run_plugin(
             Terminal.make(options.output).say(_summary(Counter(), plan.skipped))
             return 0
         work = partial(_run, plan=plan, options=options, ledger=ledger, after=after)
-        return run_with_client(
-            options.connection, options.output, work, resume_hint="The same command goes on with the rest."
-        )
+        hint = "The same command goes on with the rest."
+        return run_with_client(options.connection, options.output, work, resume_hint=hint, brings_work=True)
 
 
 async def _run(
@@ -75,47 +76,76 @@ async def _run(
 ) -> int:
     engine = JobEngine(context.client, ledger, options.jobs)
     counts: Counter[bool] = Counter()
+    watch = partial(_show_change, context.terminal) if options.jobs.watch else None
     with JobProgress(context.terminal, len(plan.requests)) as progress:
-
-        async def run(request: JobRequest) -> Outcome:
-            progress.start(request)
-            outcome = await engine.run(
-                request, on_update=partial(_updated, context.terminal, progress, options.jobs, request)
-            )
-            if after is not None and outcome.result is not None:
-                await after(outcome)
-            progress.end(outcome)
-            return outcome
-
-        outcomes = map_concurrently(run, plan.requests, concurrency=options.jobs.concurrency)
-        async with aclosing(outcomes):
-            async for request, outcome in outcomes:
-                told = _as_outcome(request, outcome)
-                counts[told.error is None] += 1
-                _tell(context.terminal, told, plan)
+        running = run_requests(
+            plan.requests,
+            engine,
+            progress,
+            concurrency=options.jobs.concurrency,
+            watch=watch,
+            after=after,
+        )
+        async with aclosing(running) as outcomes:
+            async for outcome in outcomes:
+                counts[outcome.error is None] += 1
+                _tell(context.terminal, outcome, plan)
     if len(plan.requests) + plan.skipped > 1:
         context.terminal.say(_summary(counts, plan.skipped))
     return SOME_FAILED if counts[False] else 0
 
 
-def _as_outcome(request: JobRequest, outcome: Outcome | Exception) -> Outcome:
-    if isinstance(outcome, CONCERNS_ALL_JOBS):
-        raise outcome
-    if isinstance(outcome, OSError):
-        return Outcome(request, error=str(outcome))
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+async def run_requests(
+    requests: Sequence[JobRequest],
+    engine: JobEngine,
+    progress: JobProgress,
+    *,
+    concurrency: int,
+    watch: Callable[[JobRequest, JobResponse], None] | None = None,
+    after: Callable[[Outcome], Awaitable[None]] | None = None,
+) -> AsyncGenerator[Outcome]:
+    """Run requests, a few at a time, and yield how each has ended.
+
+    Args:
+        requests: The requests.
+        engine: Runs each of them.
+        progress: Is shown what happens.
+        concurrency: How many run at once.
+        watch: Is told of each change of a job.
+        after: What is done with each job that succeeded; an `OSError` of it is the request's failure.
+
+    Raises:
+        ComputeClientError: Something that is not the matter of one job: the server is gone, a login needed.
+    """
+
+    def show(request: JobRequest, job: JobResponse) -> None:
+        progress.update(request, job)
+        if watch is not None:
+            watch(request, job)
+
+    async def run(request: JobRequest) -> Outcome:
+        progress.start(request)
+        try:
+            outcome = await engine.run(request, on_update=partial(show, request))
+        except JobNotFoundError as exc:  # somebody deleted it
+            outcome = failed(request, exc)
+        if after is not None and outcome.result is not None:
+            try:
+                await after(outcome)
+            except OSError as exc:
+                outcome = failed(request, exc, outcome.job)
+        progress.end(outcome)
+        return outcome
+
+    async with aclosing(map_concurrently(run, requests, concurrency=concurrency)) as outcomes:
+        async for _, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+            yield outcome
 
 
-def _updated(
-    terminal: Terminal, progress: JobProgress, jobs: JobOptions, request: JobRequest, job: JobResponse
-) -> None:
-    progress.update(request, job)
-    if jobs.watch:
-        terminal.err.print(
-            Text(f"{request.name}: {request.task} {job.status} {job.progress} %"), soft_wrap=True
-        )
+def _show_change(terminal: Terminal, request: JobRequest, job: JobResponse) -> None:
+    terminal.err.print(Text(f"{request.name}: {request.task} {job.status} {job.progress} %"), soft_wrap=True)
 
 
 def _tell(terminal: Terminal, outcome: Outcome, plan: JobPlan) -> None:

@@ -1,0 +1,73 @@
+"""The server that a batch belongs to: a batch goes on where it was begun, unless it is told to move."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Final, cast
+
+from pydantic import TypeAdapter
+
+from cl_client.config import MQTT_OFF
+from cl_client.mqtt_address import BrokerAddress
+from cl_client_cli.frame.options import ConnectionOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cl_client_cli.batch.manifest import BatchManifest
+    from cl_client_cli.frame.command_frame import CommandContext
+
+_CONNECTION: Final = "connection"
+_SERVER: Final = "server"
+_OPTIONS: Final = TypeAdapter(ConnectionOptions)
+
+
+def batch_connection(manifest: BatchManifest, given: ConnectionOptions) -> ConnectionOptions:
+    """The connection of a batch's run: the flags given, and for the rest that of the last run.
+
+    A flag that names a server moves the batch there; the environment and settings files do not.
+    """
+    kept = manifest.facts().get(_CONNECTION)
+    if kept is None or given.server is not None or given.local:
+        return given
+    flags = {
+        name: value
+        for name, value in cast("Mapping[str, object]", asdict(given)).items()
+        if value not in {None, False}
+    }
+    last = cast("Mapping[str, object]", asdict(_OPTIONS.validate_json(kept)))
+    return _OPTIONS.validate_python({**last, **flags})
+
+
+def settle_at_server(manifest: BatchManifest, used: ConnectionOptions, context: CommandContext) -> None:
+    """Note where a batch runs from now on, and take back what another server was to do."""
+    before = batch_server(manifest)
+    if before not in {None, context.server} and (moved := manifest.take_back_submitted()):
+        context.terminal.say(
+            f"{moved} jobs that {before} had not finished are submitted to {context.server} instead."
+        )
+    manifest.set_fact(_SERVER, context.server)
+    manifest.set_fact(_CONNECTION, _OPTIONS.dump_json(_without_secrets(used, context)).decode())
+
+
+def batch_server(manifest: BatchManifest) -> str | None:
+    """The address of the server that a batch runs at; None before its first run."""
+    return manifest.facts().get(_SERVER)
+
+
+def _without_secrets(used: ConnectionOptions, context: CommandContext) -> ConnectionOptions:
+    """The connection with what the environment and settings files had to say in it, but for secrets."""
+    if used.local:
+        return ConnectionOptions(local=True)
+    config, settings = context.client.config, context.settings
+    broker = config.mqtt_broker
+    auth_url = settings.auth_url
+    return replace(
+        used,
+        server=config.base_url,
+        mqtt=MQTT_OFF if broker is None else BrokerAddress.parse(broker, config.mqtt_port).url,
+        auth_url=None if auth_url is None or "@" in auth_url else auth_url,
+        user=settings.username,
+        config=None if used.config is None else used.config.absolute(),
+        ca_file=config.ca_file and config.ca_file.absolute(),
+    )

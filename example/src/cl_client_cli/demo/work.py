@@ -1,0 +1,182 @@
+"""The work of `cl-client demo`: a local server, some photos, every task that suits them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from cl_client.local import LocalServer
+from cl_client.local.samples import draw_samples
+from cl_client_cli.demo.plan import SAMPLES_FOLDER, plan_demo
+from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.options import JobOptions
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.tasks.face_detection import mark_found_faces
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.run import run_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from cl_client import ComputeClient
+    from cl_client_cli.demo.plan import DemoPlan
+    from cl_client_cli.frame.options import OutputOptions
+    from cl_client_cli.frame.terminal import Terminal
+    from cl_client_cli.tasks.job_engine import JobRequest, Outcome
+
+_DEFAULT_OUTPUT_DIR: Final = "cl-client-demo"
+_WORKERS_SECONDS: Final = 60.0
+
+
+def run_demo(photos: Sequence[Path], output_dir: Path | None, output: OutputOptions, *, keep: bool) -> int:
+    """Run the demo; the process's exit code.
+
+    Args:
+        photos: The files; none for samples.
+        output_dir: Where the results go; None for a new folder in the current one.
+        output: How results are told.
+        keep: Whether the results are kept at all.
+    """
+
+    async def work(terminal: Terminal) -> int:
+        _check(photos, output_dir, keep=keep)
+        with _output_folder(output_dir, keep=keep) as folder:
+            plan, outcomes = await _run(terminal, photos, folder)
+            _report(terminal, plan, outcomes, folder if keep else None)
+        return SOME_FAILED if any(outcome.error is not None for outcome in outcomes.values()) else 0
+
+    return run_guarded(output, work, resume_hint="The local server has been stopped.")
+
+
+def _check(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> None:
+    for photo in photos:
+        if photo.is_dir():
+            raise UsageError(f"{photo}: this is a folder; name the photos in it")
+        if not photo.exists():
+            raise UsageError(f"{photo}: there is no such file")
+    if output_dir is not None and not keep:
+        raise UsageError("--output-dir and --no-keep contradict each other: give one of them")
+
+
+@contextmanager
+def _output_folder(output_dir: Path | None, *, keep: bool) -> Generator[Path]:
+    """The folder of the results, there while the context is open; afterwards too if it is to be kept."""
+    if not keep:
+        with TemporaryDirectory(prefix="cl-client-demo-") as temporary:
+            yield Path(temporary)
+    elif output_dir is not None:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        yield output_dir
+    else:
+        yield _new_folder()
+
+
+def _new_folder() -> Path:
+    """Make the default folder, numbered where it is there already; two demos at once get two folders."""
+    names = itertools.chain([_DEFAULT_OUTPUT_DIR], (f"{_DEFAULT_OUTPUT_DIR}-{n}" for n in itertools.count(2)))
+    return next(folder for folder in map(Path, names) if _was_made(folder))
+
+
+def _was_made(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+async def _run(
+    terminal: Terminal, photos: Sequence[Path], folder: Path
+) -> tuple[DemoPlan, Mapping[JobRequest, Outcome]]:
+    """Run everything that suits the photos, or the samples, on a server of its own."""
+    async with AsyncExitStack() as stack:
+        with terminal.announced("Starting a local server ..."):
+            if not photos:
+                photos = await asyncio.to_thread(draw_samples, folder / SAMPLES_FOLDER)
+            server = await stack.enter_async_context(LocalServer())
+            client = await stack.enter_async_context(server.client())
+            # The same photo named twice is one photo.
+            plan = plan_demo(tuple(dict.fromkeys(photos)), server.task_types, folder)
+            tasks = {request.task for request in plan.requests}
+            await client.wait_for_workers(tasks, timeout=_WORKERS_SECONDS)
+        terminal.say(f"Local server at {server.base_url}, events from {server.mqtt_url}")
+        return plan, await _run_requests(terminal, client, plan.requests)
+
+
+async def _run_requests(
+    terminal: Terminal, client: ComputeClient, requests: Sequence[JobRequest]
+) -> dict[JobRequest, Outcome]:
+    outcomes: dict[JobRequest, Outcome] = {}
+    options = JobOptions()
+    # The server ends with the demo, so its jobs are nothing for the user's own ledger.
+    with (
+        TemporaryDirectory(prefix="cl-client-demo-") as temporary,
+        Ledger.open(Path(temporary, "l")) as ledger,
+    ):
+        engine = JobEngine(client, ledger, options)
+        with JobProgress(terminal, len(requests)) as progress:
+            running = run_requests(
+                requests, engine, progress, concurrency=options.concurrency, after=_mark_if_there_are_faces
+            )
+            async with aclosing(running) as ended:
+                async for outcome in ended:
+                    outcomes[outcome.request] = outcome
+                    _tell(terminal, outcome, f"[{len(outcomes)}/{len(requests)}]")
+    return outcomes
+
+
+async def _mark_if_there_are_faces(outcome: Outcome) -> None:
+    if outcome.result is not None and outcome.result.data.get("num_faces"):
+        await mark_found_faces(outcome)
+
+
+def _tell(terminal: Terminal, outcome: Outcome, count: str) -> None:
+    terminal.record(outcome.as_json())
+    if not terminal.is_live:
+        state = "done" if outcome.error is None else "failed"
+        terminal.say(f"{count} {outcome.request.name}: {outcome.request.task} {state}")
+
+
+def _report(
+    terminal: Terminal, plan: DemoPlan, outcomes: Mapping[JobRequest, Outcome], folder: Path | None
+) -> None:
+    """The table, one line that sums it up, and one that says what could have been run as well."""
+    terminal.result(_table([outcomes[request] for request in plan.requests]))
+    succeeded = sum(outcome.error is None for outcome in outcomes.values())
+    where = f" The results are in {folder}" if folder is not None else ""
+    terminal.say(f"{succeeded} of {len(outcomes)} jobs succeeded.{where}")
+    if plan.left_out:
+        tasks = ", ".join(plan.left_out)
+        terminal.say(
+            f"Left out, their models are not there yet: {tasks}. To fetch them: cl-client models pull"
+        )
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    """All outcomes, one section for each file."""
+    table = Table("File", "Task", "Result")
+    table.columns[0].overflow = "fold"
+    table.columns[1].no_wrap = True
+    previous: Path | None = None
+    for outcome in outcomes:
+        path = outcome.request.path
+        if previous not in {None, path}:
+            table.add_section()
+        words = Text(outcome.error, style="red") if outcome.error else Text(_summary(outcome), style="green")
+        table.add_row(Text("" if path == previous else path.name), outcome.request.task, words)
+        previous = path
+    return table
+
+
+def _summary(outcome: Outcome) -> str:
+    return "" if outcome.result is None else outcome.result.summary

@@ -1,0 +1,139 @@
+"""A file on the page: its picture, and its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from rich.filesize import decimal
+
+from cl_client.plugins.exif import ExifOutput
+from cl_client.plugins.face_detection import BoundingBox, FaceDetectionOutput
+from cl_client_cli.report.entries import EMBEDDINGS
+from cl_client_cli.report.thumbnails import picture_uri
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cl_client_cli.report.entries import ReportEntry, ReportResult
+
+_LONG_EXPOSURE: Final = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line of a card."""
+
+    name: str
+    value: str
+    failed: bool = False
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A file on the page; ``picture`` is a data URI."""
+
+    name: str
+    picture: str | None
+    faces: tuple[BoundingBox, ...]
+    facts: tuple[Fact, ...]
+
+    @property
+    def search(self) -> str:
+        """What a search looks at."""
+        return " ".join((self.name, *(fact.value for fact in self.facts))).lower()
+
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+_Facts: TypeAlias = Callable[["ReportResult"], Iterator[Fact]]
+
+
+def card_of(entry: ReportEntry, side: int) -> Card:
+    """What the page shows of a file.
+
+    Args:
+        entry: The file.
+        side: Pixels of its picture's longer side.
+    """
+    facts = [*_file_facts(entry.source)]
+    for task, result in entry.results.items():
+        if result.error is not None:
+            facts.append(Fact(task, result.error, failed=True))
+        else:
+            facts.extend(_FACTS[task](result) if task in _FACTS else _named(task, result))
+    found = entry.results.get("face_detection")
+    faces = _read(FaceDetectionOutput, found) if found else None
+    boxes = tuple(face.bbox for face in faces.faces) if faces else ()
+    return Card(entry.source.name, picture_uri(entry.picture, side), boxes, tuple(facts))
+
+
+def _file_facts(source: Path) -> Iterator[Fact]:
+    try:
+        yield Fact("size", decimal(source.stat().st_size))
+    except OSError:
+        yield Fact("size", "the file is no longer there")
+
+
+def _named(task: str, result: ReportResult) -> Iterator[Fact]:
+    if task not in EMBEDDINGS and result.summary is not None:
+        yield Fact(task.replace("_", " "), result.summary)
+
+
+def _exif_facts(result: ReportResult) -> Iterator[Fact]:
+    metadata = _read(ExifOutput, result)
+    if metadata is None:
+        return
+    camera = " ".join(filter(None, (metadata.make, metadata.model)))
+    exposure = [
+        _shutter(metadata.exposure_time),
+        f"f/{metadata.f_number:g}" if metadata.f_number else "",
+        f"ISO {metadata.iso}" if metadata.iso else "",
+        f"{metadata.focal_length:g} mm" if metadata.focal_length else "",
+    ]
+    place = (
+        ""
+        if metadata.gps_latitude is None or metadata.gps_longitude is None
+        else f"{metadata.gps_latitude:.4f}, {metadata.gps_longitude:.4f}"
+    )
+    width, height = metadata.image_width, metadata.image_height
+    for name, value in (
+        ("camera", camera),
+        ("taken", metadata.date_time_original or ""),
+        ("exposure", ", ".join(filter(None, exposure))),
+        ("pixels", f"{width} x {height}" if width and height else ""),
+        ("place", place),
+    ):
+        if value:
+            yield Fact(name, value)
+
+
+def _shutter(seconds: float | None) -> str:
+    """An exposure time as photographers write it: ``1/250 s``."""
+    if not seconds:
+        return ""
+    return f"{seconds:g} s" if seconds >= _LONG_EXPOSURE else f"1/{1 / seconds:.0f} s"
+
+
+def _face_facts(result: ReportResult) -> Iterator[Fact]:
+    yield Fact("faces", result.summary or "")
+
+
+def _hash_facts(result: ReportResult) -> Iterator[Fact]:
+    yield Fact(str(result.data.get("algorithm", "hash")), str(result.data.get("hash_value", "")), code=True)
+
+
+_FACTS: Final[dict[str, _Facts]] = {
+    "exif": _exif_facts,
+    "face_detection": _face_facts,
+    "hash": _hash_facts,
+}
+
+
+def _read(model: type[_ModelT], result: ReportResult) -> _ModelT | None:
+    try:
+        return model.model_validate(result.data)
+    except ValidationError:
+        return None

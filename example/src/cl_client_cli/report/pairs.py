@@ -1,0 +1,94 @@
+"""The files that look most alike."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from zipfile import BadZipFile
+
+import numpy as np
+
+from cl_client_cli.report.entries import EMBEDDINGS
+from cl_client_cli.report.thumbnails import picture_uri
+from cl_client_cli.similar.ranking import most_similar_pairs, unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from cl_client_cli.report.entries import PictureFiles, ReportEntry, ReportResult
+
+_PAIRS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarPair:
+    """Two files that look alike."""
+
+    similarity: float
+    by: str
+    first: str
+    second: str
+    first_picture: str | None
+    second_picture: str | None
+
+    @property
+    def search(self) -> str:
+        """What a search looks at."""
+        return f"{self.first} {self.second}".lower()
+
+
+class _Embedded(NamedTuple):
+    """As little of an entry as the pairs need: there may be very many."""
+
+    picture: PictureFiles
+    vector: NDArray[np.float32]
+
+
+def similar_pairs(entries: Callable[[], Iterable[ReportEntry]], side: int) -> list[SimilarPair]:
+    """The most similar pairs by each kind of embedding.
+
+    Args:
+        entries: The files, each time from the first one.
+        side: Pixels of their pictures' longer side.
+    """
+    return [pair for task in EMBEDDINGS for pair in _best_pairs(entries(), task, side)]
+
+
+def _best_pairs(entries: Iterable[ReportEntry], task: str, side: int) -> Iterator[SimilarPair]:
+    """Embeddings of another size are of another model: they are compared with their like."""
+    by_size: defaultdict[int, list[_Embedded]] = defaultdict(list)
+    for entry in entries:
+        result = entry.results.get(task)
+        vector = None if result is None else _vector(result)
+        if vector is not None:
+            by_size[vector.size].append(_Embedded(entry.picture, vector))
+    best = [
+        (pair.similarity, found[pair.first].picture, found[pair.second].picture)
+        for found in by_size.values()
+        for pair in most_similar_pairs(unit_rows([one.vector for one in found]), _PAIRS)
+    ]
+    best.sort(key=lambda match: -match[0])
+    for similarity, first, second in best[:_PAIRS]:
+        yield SimilarPair(
+            similarity,
+            EMBEDDINGS[task],
+            str(first.source),
+            str(second.source),
+            picture_uri(first, side),
+            picture_uri(second, side),
+        )
+
+
+def _vector(result: ReportResult) -> NDArray[np.float32] | None:
+    """The embedding in a result's file; None for a file that has gone, or has something else in it."""
+    try:
+        content = None if result.file is None else cast("object", np.load(result.file))
+    except (OSError, ValueError, EOFError, BadZipFile):
+        return None
+    if not isinstance(content, np.ndarray):
+        return None
+    array = cast("NDArray[np.float32]", content)
+    return array if array.ndim == 1 and array.dtype.kind == "f" else None
