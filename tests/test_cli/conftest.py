@@ -16,14 +16,10 @@ from cl_client.local.samples import draw_samples
 from small_models import save_small_models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
+    from collections.abc import Generator
     from pathlib import Path
-    from subprocess import CompletedProcess, Popen
-    from typing import TypeAlias
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
-    StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
+    from command_lines import RunCLI, StartCLI
 
 
 _COMMAND_SECONDS = 100

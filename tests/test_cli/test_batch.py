@@ -13,18 +13,14 @@ from PIL import Image
 
 from cl_client.local import LocalServer
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
+from command_lines import json_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
-    from subprocess import CompletedProcess, Popen
-    from typing import TypeAlias
 
     from cl_client import JSONObject
+    from command_lines import RunCLI, StartCLI
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
-    StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
 
 pytestmark = pytest.mark.usefixtures("at_server")
 
@@ -47,7 +43,7 @@ def test_tasks_on_a_folder(run_cli: RunCLI, samples: Path, work_folder: Path, at
     params = ("--param", "media_thumbnail.width=32", "-d", "out")
     shown = run_cli(*command, *params, "--json", "--report", "report.html")
     assert shown.returncode == 0, shown.stderr
-    told = [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
+    told = json_objects(shown)
     assert len(told) == _job_count(at_server) - before == 17  # no faces are looked for in the video
     assert all(it["status"] == "completed" for it in told)
     with Image.open(work_folder / "out" / "drawing.thumbnail.jpg") as picture:
@@ -149,8 +145,7 @@ def test_failures_are_grouped_and_not_repeated(
     assert _job_count(at_server) == before
     assert run_cli("batch", "resume", "out", "--retry-failed").returncode == 1
     assert _job_count(at_server) == before + 7
-    status = run_cli("batch", "status", "out", "--json")
-    told = [cast("JSONObject", json.loads(line)) for line in status.stdout.splitlines()]
+    told = json_objects(run_cli("batch", "status", "out", "--json"))
     assert (told[0]["done"], told[0]["failed"], len(told)) == (2, 7, 8)
     assert "media_thumbnail: " in run_cli("batch", "status", "out").stdout
 
@@ -236,3 +231,43 @@ def test_a_job_that_the_server_forgot_is_submitted_again(
         manifest.submitted(item, "no-such-job")
     shown = run_cli("batch", "resume", "out")
     assert "1 done" in shown.stderr
+
+
+def test_a_batch_stays_at_its_server_until_it_is_told_to_move(
+    run_cli: RunCLI,
+    work_folder: Path,
+    at_server: LocalServer,
+    cli_environment: dict[str, str],
+    unused_port: int,
+) -> None:
+    _draw(work_folder / "in", 2)
+    assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out", "--no-wait").returncode == 0
+    with BatchManifest.open(work_folder / "out") as manifest:
+        manifest.submitted(next(manifest.items()), "one-that-never-ends")
+    cli_environment["COMPUTE_SERVER_URL"] = f"http://127.0.0.1:{unused_port}"
+    assert f"at {at_server.base_url}" in run_cli("batch", "status", "out").stderr
+    with LocalServer(workers=1, tasks=["hash"]) as other:
+        moved = run_cli("batch", "resume", "out", "-s", other.base_url, "--mqtt", other.mqtt_url)
+        assert moved.returncode == 0, moved.stderr
+        assert f"2 jobs that {at_server.base_url} had not finished" in moved.stderr
+        assert _job_count(other) == 2
+        (work_folder / "out" / "000.hash.json").unlink()
+        again = run_cli("batch", "resume", "out")  # the environment has still another server
+        assert "1 done, 1 had been done before" in again.stderr
+        assert _job_count(other) == 3
+    local = run_cli("batch", "resume", "out", "--local")
+    assert "2 had been done before" in local.stderr
+
+
+def test_a_report_is_written_by_every_run_and_at_any_time(run_cli: RunCLI, work_folder: Path) -> None:
+    _draw(work_folder / "in", 1)
+    page = work_folder / "r.html"
+    refused = run_cli("batch", "submit", "in", "-t", "hash", "-d", "out", "--report", "in")
+    assert (refused.returncode, "--report in: this is a folder" in refused.stderr) == (2, True)
+    assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out", "--report", page.name).returncode == 0
+    page.unlink()
+    assert run_cli("batch", "resume", "out").returncode == 0
+    assert "000.png" in page.read_text()
+    made = run_cli("batch", "report", "out", "--json")
+    assert json_objects(made) == [{"report": "out/report.html"}]
+    assert (work_folder / "out" / "report.html").read_text().count("<article") == 1

@@ -14,11 +14,7 @@ from cl_client_cli.settings.resolved import load_settings
 from cl_client_cli.settings.settings_file import FILE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from subprocess import CompletedProcess
-    from typing import TypeAlias
-
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+    from command_lines import RunCLI
 
 
 @pytest.fixture(autouse=True)

@@ -17,14 +17,10 @@ from hls_playback import Playlist
 from small_models import save_clip_model, save_dino_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
-    from subprocess import CompletedProcess, Popen
-    from typing import TypeAlias
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
-    StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
+    from command_lines import RunCLI, StartCLI
+
 
 _ESCAPE = "\x1b"
 _RESULTS_OF_A_PICTURE = {

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from subprocess import CompletedProcess
-    from typing import TypeAlias
+    from command_lines import RunCLI
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
 _IMPORTS_AFTER_HELP = """
 import sys
 from cl_client_cli.main import app

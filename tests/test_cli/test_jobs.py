@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client.local import LocalServer
+from command_lines import json_objects
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-    from subprocess import CompletedProcess
-    from typing import TypeAlias
 
-    from cl_client import JSONObject
-    from cl_client.local import LocalServer
-
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+    from command_lines import RunCLI
 
 pytestmark = pytest.mark.usefixtures("at_server")
-
-
-def _objects(shown: CompletedProcess[str]) -> list[JSONObject]:
-    return [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
 
 
 def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
@@ -30,13 +22,13 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     job_id = submitted.stdout.strip()
     waited = run_cli("jobs", "wait", job_id[:8], "--watch")
     assert waited.stdout == f"{job_id}: exif completed\n"
-    (listed,) = _objects(run_cli("jobs", "list", "--task", "exif", "--since", "1h", "--json"))
+    (listed,) = json_objects(run_cli("jobs", "list", "--task", "exif", "--since", "1h", "--json"))
     assert (listed["job_id"], listed["status"], listed["progress"]) == (job_id, "completed", 100)
     assert "mountains.jpg" in run_cli("jobs", "list").stdout
     assert "mountains.jpg" in run_cli("jobs", "list", "--no-refresh").stdout
     assert "no such job" in run_cli("jobs", "list", "--status", "failed").stderr
     assert "Canon" in run_cli("jobs", "get", job_id[:8]).stdout
-    assert _objects(run_cli("jobs", "get", job_id, "--json"))[0]["status"] == "completed"
+    assert json_objects(run_cli("jobs", "get", job_id, "--json"))[0]["status"] == "completed"
     assert "has ended" in run_cli("jobs", "cancel", job_id).stderr
 
     fetched = run_cli("download", job_id[:8], "-d", "files")
@@ -44,7 +36,7 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     assert (work_folder / "files/output/exif_metadata.json").exists()
     assert run_cli("download", job_id, "-d", "files").returncode == 1
     one = run_cli("download", job_id, "output/exif_metadata.json", "-d", "files", "--force", "--json")
-    assert _objects(one)[0]["path"] == "files/output/exif_metadata.json"
+    assert json_objects(one)[0]["path"] == "files/output/exif_metadata.json"
 
     assert run_cli("jobs", "delete", job_id).stdout == f"{job_id}: deleted\n"
     gone = run_cli("jobs", "get", job_id)
@@ -71,8 +63,28 @@ def test_what_the_server_has_forgotten(
     cli_environment["CL_CLIENT_DATA_DIR"] = f"{here}-of-another"
     assert run_cli("jobs", "delete", job_id).returncode == 0
     cli_environment["CL_CLIENT_DATA_DIR"] = here
-    (listed,) = _objects(run_cli("jobs", "list", "--json"))
+    (listed,) = json_objects(run_cli("jobs", "list", "--json"))
     assert (listed["status"], listed["server"]) == ("forgotten", at_server.base_url)
+
+
+def test_jobs_are_listed_without_their_server(
+    run_cli: RunCLI, samples: Path, cli_environment: dict[str, str], unused_port: int
+) -> None:
+    for name in ("COMPUTE_SERVER_URL", "MQTT_BROKER_HOST"):
+        del cli_environment[name]
+    with LocalServer(workers=1, tasks=["hash"]) as server:
+        at_it = ("--server", server.base_url, "--mqtt", "off")
+        job_id = run_cli("hash", "compute", samples / "clip.mp4", "--no-wait", *at_it).stdout.strip()
+        address = server.base_url
+    shown = run_cli("jobs", "list", *at_it)
+    assert (shown.returncode, job_id[:8] in shown.stdout) == (3, True)
+    assert "this is what was known" in shown.stderr
+    elsewhere = ("--server", f"http://127.0.0.1:{unused_port}")
+    nothing = run_cli("jobs", "list", *elsewhere)
+    assert (nothing.returncode, "1 at others: --all lists them" in nothing.stderr) == (0, True)
+    (listed,) = json_objects(run_cli("jobs", "list", "--all", "--json", *elsewhere))
+    assert (listed["job_id"], listed["server"]) == (job_id, address)
+    assert address in run_cli("jobs", "list", "--all", *elsewhere).stdout
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,10 @@ from pydantic import BaseModel
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from subprocess import CompletedProcess
-    from typing import TypeAlias
+    from collections.abc import Iterator
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
+    from command_lines import RunCLI
+
 
 FILES = {
     "mobileclip": "mobileclip_blt_vision_model.onnx",

@@ -12,24 +12,18 @@ import pytest
 from PIL import Image, ImageChops
 
 from cl_client.local import LocalServer
+from command_lines import json_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-    from subprocess import CompletedProcess
-    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     from cl_client import JSONObject
+    from command_lines import RunCLI
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
 
 pytestmark = pytest.mark.usefixtures("at_server")
-
-
-def _objects(shown: CompletedProcess[str]) -> list[JSONObject]:
-    return [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
 
 
 def test_one_file_prints_its_result(run_cli: RunCLI, samples: Path) -> None:
@@ -59,7 +53,7 @@ def test_every_task_keeps_its_result(
 ) -> None:
     shown = run_cli(*command, samples / "astronaut.jpg", "--output-dir", "out", "--json")
     assert shown.returncode == 0, shown.stderr
-    (told,) = _objects(shown)
+    (told,) = json_objects(shown)
     result = work_folder / "out" / f"astronaut{suffix}"
     assert result.stat().st_size
     assert told["status"] == "completed"
@@ -119,7 +113,7 @@ def test_one_bad_picture_does_not_end_the_others(run_cli: RunCLI, samples: Path,
     (work_folder / "bad.jpg").write_bytes(b"not a picture")
     shown = run_cli("media-thumbnail", "generate", "bad.jpg", samples / "drawing.png", "--json")
     assert shown.returncode == 1
-    by_name = {str(told["input"]).rpartition("/")[2]: told for told in _objects(shown)}
+    by_name = {str(told["input"]).rpartition("/")[2]: told for told in json_objects(shown)}
     assert by_name["bad.jpg"]["status"] == "failed"
     assert by_name["bad.jpg"]["error"]
     assert by_name["drawing.png"]["status"] == "completed"
@@ -132,11 +126,11 @@ def test_inputs_from_a_list_and_from_standard_input(
 ) -> None:
     (work_folder / "list.txt").write_text(f"{samples}/*.jpg\n\n{samples / 'drawing.png'}\n")
     listed = run_cli("hash", "compute", "@list.txt", "--json")
-    assert len(_objects(listed)) == 4
+    assert len(json_objects(listed)) == 4
     named = run_cli("hash", "compute", "@-", stdin=f"{samples / 'drawing.png'}\n")
     assert named.stdout.endswith("sha512\n")
     content = run_cli("hash", "compute", "-", "--json", stdin="some text")
-    (told,) = _objects(content)
+    (told,) = json_objects(content)
     assert told["input"] == "-"
     expected = hashlib.sha512(b"some text").hexdigest()
     assert cast("dict[str, str]", told["output"])["hash_value"] == expected

@@ -18,14 +18,11 @@ from cl_client_cli.report.page import Report, write_report
 from cl_client_cli.similar.ranking import most_similar_pairs, ranked, unit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-    from subprocess import CompletedProcess
-    from typing import TypeAlias
 
     from cl_client import JSONObject
+    from command_lines import RunCLI
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
 
 EXIF: JSONObject = {"make": "Canon", "exposure_time": 0.004, "gps_latitude": 1, "gps_longitude": 2}
 FACTS = ("Canon", "1/250 s", "1.0000, 2.0000")

@@ -12,16 +12,11 @@ import pytest
 from cl_client import AuthenticationError, ComputeClient, ComputeClientConfig, PasswordAuthProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
-    from subprocess import CompletedProcess, Popen
-    from typing import TypeAlias
+    from subprocess import Popen
 
+    from command_lines import RunCLI, StartCLI
     from support import TLSFiles
-
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
-    StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
 
 
 def _addresses(process: Popen[str]) -> dict[str, str]:

@@ -12,31 +12,29 @@ import pytest
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
+from cl_client import ComputeClient, ComputeClientConfig
 from cl_client.local import LocalServer
-from cl_client_cli.server.announcements import SERVICE_TYPE, find_servers, read_announcement
+from cl_client_cli.server.announcements import (
+    SERVICE_TYPE,
+    find_servers,
+    is_reachable_by_others,
+    read_announcement,
+)
+from cl_client_cli.server.round_trip import round_trip_finding
+from command_lines import json_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from subprocess import CompletedProcess, Popen
-    from typing import TypeAlias
+    from collections.abc import Iterator
 
-    from cl_client import JSONObject
-
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
-    StartCLI: TypeAlias = Callable[..., AbstractContextManager[Popen[str]]]
-
-
-def _objects(shown: CompletedProcess[str]) -> list[JSONObject]:
-    return [cast("JSONObject", json.loads(line)) for line in shown.stdout.splitlines()]
+    from command_lines import RunCLI, StartCLI
 
 
 @pytest.mark.usefixtures("at_server")
 def test_health_and_workers(run_cli: RunCLI) -> None:
     assert "healthy" in run_cli("health").stdout
-    assert _objects(run_cli("health", "--json"))[0]["status"] == "healthy"
+    assert json_objects(run_cli("health", "--json"))[0]["status"] == "healthy"
     shown = run_cli("workers", "--json")
-    (told,) = _objects(shown)
+    (told,) = json_objects(shown)
     assert len(cast("list[object]", told["workers"])) == 2
     assert "idle" in run_cli("workers").stdout
     by_server = run_cli("workers", "--mqtt", "off")
@@ -96,7 +94,7 @@ def test_a_login_counts_until_the_logout(run_cli: RunCLI, cli_environment: dict[
     assert run_cli("logout").returncode == 0
     assert run_cli("admin", "storage").returncode == 4
     cli_environment["CL_CLIENT_PASSWORD"] = "opensesame"
-    assert _objects(run_cli("login", "--user", "admin", "--json"))[0]["username"] == "admin"
+    assert json_objects(run_cli("login", "--user", "admin", "--json"))[0]["username"] == "admin"
 
 
 @pytest.mark.parametrize(
@@ -114,8 +112,31 @@ def test_login_needs_to_know(run_cli: RunCLI, arguments: list[str], words: str) 
 def test_doctor_finds_all_well(run_cli: RunCLI) -> None:
     shown = run_cli("doctor", "--json")
     assert shown.returncode == 0, shown.stdout
-    found = {str(it["check"]): it for it in _objects(shown)}
-    assert [found[name]["state"] for name in ("server", "broker", "workers")] == ["ok", "ok", "ok"]
+    found = {str(it["check"]): it for it in json_objects(shown)}
+    names = ("server", "broker", "workers", "round trip")
+    assert [found[name]["state"] for name in names] == ["ok", "ok", "ok", "ok"]
+    assert "the broker told of its end" in str(found["round trip"]["words"])
+    refused = run_cli("doctor", "--local")
+    assert (refused.returncode, "leave it out" in refused.stderr) == (2, True)
+
+
+async def test_a_round_trip_and_what_can_be_wrong_with_it(media_server: LocalServer) -> None:
+    config = ComputeClientConfig.create(base_url=media_server.base_url, mqtt_broker=media_server.mqtt_url)
+    asked = await round_trip_finding(config.replace(mqtt_broker="off"), None, ["hash"], pushed=False)
+    assert (asked.state, "its end was asked for" in asked.words) == ("ok", True)
+    not_tried = await round_trip_finding(config, None, ["exif"], pushed=True)
+    assert (not_tried.state, "nobody serves hash" in not_tried.words) == ("warning", True)
+    with LocalServer(workers=1, tasks=["hash"], auth=True) as other:
+        wrong = config.replace(mqtt_broker=other.mqtt_url)
+        unheard = await round_trip_finding(wrong, None, ["hash"], pushed=True, patience=1.0)
+        elsewhere = config.replace(base_url=other.base_url)
+        refused = await round_trip_finding(elsewhere, None, ["hash"], pushed=True)
+    assert (unheard.state, "the broker did not tell" in unheard.words) == ("warning", True)
+    assert (refused.state, refused.remedy) == ("problem", "cl-client login")
+    gone = await round_trip_finding(elsewhere, None, ["hash"], pushed=False)
+    assert gone.state == "problem"
+    async with ComputeClient(config=config) as client:
+        assert (await client.admin.storage()).job_count == 0  # nothing was left behind
 
 
 def test_doctor_works_when_nothing_does(run_cli: RunCLI, unused_port: int) -> None:
@@ -153,6 +174,52 @@ def test_announcements() -> None:
     assert read_announcement("printer", "192.168.1.6", {"path": "/"}) is None
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1:8002",
+        "http://localhost:many",
+        "file:///etc/passwd",
+        "http://",
+        "http://me:pw@localhost",
+        "x\x1b[2J",
+        "http://a b",
+        "mqtt://localhost:1883",
+        "",
+    ],
+)
+def test_an_announcement_may_hold_anything(url: str) -> None:
+    assert read_announcement("it", "192.168.1.5", {"compute_url": url}) is None
+    beside = read_announcement("it", "192.168.1.5", {"compute_url": "https://localhost", "auth_url": url})
+    assert beside is not None
+    assert (beside.compute_url, beside.auth_url) == ("https://192.168.1.5", None)
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5", "::", "nas"])
+def test_who_can_be_reached_by_others(host: str) -> None:
+    assert is_reachable_by_others(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_who_cannot_be_reached_by_others(host: str) -> None:
+    assert not is_reachable_by_others(host)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
+def test_a_local_server_announces_itself(run_cli: RunCLI, start_cli: StartCLI) -> None:
+    ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
+    with start_cli("server", *ports, "--announce", "--json") as process:
+        assert process.stdout is not None
+        told = cast("dict[str, str]", json.loads(cast("str", process.stdout.readline())))
+        found = run_cli("discover", "--timeout", "1", "--json")
+        if found.returncode:
+            pytest.skip("this machine does not pass multicast on to itself")
+        assert told["base_url"] in [it["compute_url"] for it in json_objects(found)]
+        process.send_signal(signal.SIGINT)
+        assert "announced on the network" in process.communicate()[1]
+    assert "No server" in run_cli("discover", "--timeout", "0.5").stderr
+
+
 async def test_a_server_is_found(run_cli: RunCLI) -> None:
     info = ServiceInfo(
         SERVICE_TYPE,
@@ -167,7 +234,7 @@ async def test_a_server_is_found(run_cli: RunCLI) -> None:
         if not found:
             pytest.skip("this machine does not pass multicast on to itself")
         shown = await asyncio.to_thread(run_cli, "discover", "--timeout", "1", "--json")
-        assert _objects(shown)[0]["compute_url"] == "http://127.0.0.1:8002"
+        assert json_objects(shown)[0]["compute_url"] == "http://127.0.0.1:8002"
         table = await asyncio.to_thread(run_cli, "discover", "--timeout", "1")
         assert "CL Server" in table.stdout
         await (await network.async_unregister_service(info))  # pyright: ignore[reportUnknownMemberType] - alike

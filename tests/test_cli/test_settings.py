@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +11,11 @@ from cl_client import ConfigurationError
 from cl_client_cli.frame.options import ConnectionOptions
 from cl_client_cli.settings.resolved import load_settings
 from cl_client_cli.settings.settings_file import FILE_NAME
+from command_lines import json_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from subprocess import CompletedProcess
-    from typing import TypeAlias
+    from command_lines import RunCLI
 
-    RunCLI: TypeAlias = Callable[..., CompletedProcess[str]]
 
 FILE = """
 base_url = "http://top:1"
@@ -110,6 +107,33 @@ def test_a_file_that_cannot_be(name: str) -> None:
         load_settings(ConnectionOptions(config=Path(name)))
 
 
+def test_a_relative_path_counts_from_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "ca.pem").touch()
+    (folder / "s.toml").write_text('ca_file = "ca.pem"\n[profiles.p]\nca_file = "../elsewhere/ca.pem"\n')
+    for profile in (None, "p"):
+        settings = load_settings(ConnectionOptions(config=folder / "s.toml", profile=profile))
+        assert settings.client.ca_file is not None
+        assert settings.client.ca_file.resolve() == folder / "ca.pem"
+
+
+def test_all_that_is_given_goes_into_a_new_file(
+    run_cli: RunCLI, work_folder: Path, cli_environment: dict[str, str], tmp_path: Path
+) -> None:
+    (work_folder / "ca.pem").touch()
+    made_at = tmp_path / "made" / "it.toml"
+    cli_environment["CL_CLIENT_CONFIG"] = str(made_at)
+    given = ("--user", "me", "--ca-file", "ca.pem", "--profile", "my home", "-s", "https://nas")
+    assert run_cli("config", "init", *given).stdout == f"{made_at}\n"
+    (told,) = [it for it in json_objects(run_cli("config", "show", "--json")) if it["name"] == "ca_file"]
+    assert told == {
+        "name": "ca_file",
+        "value": str(work_folder / "ca.pem"),
+        "origin": f"{made_at} [profiles.my home]",
+    }
+
+
 def test_the_commands(run_cli: RunCLI, work_folder: Path, cli_environment: dict[str, str]) -> None:
     made = run_cli("config", "init", "--server", "http://nas:8002")
     assert made.stdout == f"{work_folder / FILE_NAME}\n"
@@ -120,10 +144,7 @@ def test_the_commands(run_cli: RunCLI, work_folder: Path, cli_environment: dict[
     shown = run_cli("config", "show")
     assert "http://nas:8002" in shown.stdout
     assert "swordfish" not in shown.stdout
-    told = [
-        cast("dict[str, str]", json.loads(it))
-        for it in run_cli("config", "show", "--all", "--json").stdout.splitlines()
-    ]
+    told = json_objects(run_cli("config", "show", "--all", "--json"))
     by_name = {it["name"]: it for it in told}
     assert by_name["base_url"]["origin"] == str(work_folder / FILE_NAME)
     assert by_name["http_password"]["value"] == "***"

@@ -82,6 +82,19 @@ def test_no_colour_where_none_is_wanted(
     assert "6 done" in bars
 
 
+@pytest.mark.usefixtures("at_server")
+def test_no_name_takes_control_of_the_terminal(work_folder: Path, cli_environment: dict[str, str]) -> None:
+    names = ["evil\x1b]0;owned\x07\x9b2J.txt", "other.txt"]
+    for name in names:
+        (work_folder / name).write_text(name)
+    shown = _shown_by(["hash", "compute", *names, "-c", "1"], work_folder, cli_environment)
+    assert "evil]0;owned2J.txt" in shown
+    assert "\x1b]0;" not in shown
+    assert not {"\x07", "\x9b"} & set(shown)
+    told = _shown_by(["hash", "compute", names[0], "--json"], work_folder, cli_environment)
+    assert r"evil\u001b]0;owned\u0007\u009b2J.txt" in told
+
+
 def test_a_second_interrupt_ends_at_once() -> None:
     with subprocess.Popen(  # noqa: S603 - our own code
         [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, encoding="utf-8"

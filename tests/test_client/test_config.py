@@ -52,6 +52,13 @@ def test_file_loses_against_environment(
     assert ComputeClientConfig.from_file(path).timeout == 9
 
 
+@pytest.mark.parametrize("name", ["it.toml", "it.yaml"])
+def test_a_relative_path_counts_from_the_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "ca.pem").touch()
+    (tmp_path / name).write_text('ca_file = "ca.pem"' if name.endswith("toml") else "ca_file: ca.pem")
+    assert ComputeClientConfig.from_file(tmp_path / name).ca_file == tmp_path / "ca.pem"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
@@ -16,15 +15,18 @@ from cl_client import ComputeClient, ComputeClientError, Session
 from cl_client.exceptions import AuthenticationError, ServerUnavailableError
 from cl_client_cli.frame.command_frame import CommandContext, run_guarded
 from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE, SOME_FAILED
+from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import data_folder
+from cl_client_cli.server.findings import Finding
 from cl_client_cli.server.health import GUEST_MODE_WORDS
+from cl_client_cli.server.round_trip import round_trip_finding
 from cl_client_cli.server.workers import announced_workers
 from cl_client_cli.settings.resolved import load_settings
 from cl_client_cli.settings.settings_file import searched_files
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
     from cl_client_cli.frame.terminal import Terminal
@@ -32,49 +34,39 @@ if TYPE_CHECKING:
 
 _LITTLE_DISK: Final = 1_000_000_000
 
-State: TypeAlias = Literal["ok", "warning", "problem"]
+_WIDTHS: Final = (len("warning"), len("round trip"), None)
 _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
-
-
-class Finding(BaseModel):
-    """What one check has found.
-
-    Attributes:
-        check: What was looked at.
-        state: How it is.
-        words: What was found.
-        remedy: What to do; None where there is nothing to be done.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    check: str
-    state: State
-    words: str
-    remedy: str | None = None
 
 
 def run_doctor(connection: ConnectionOptions, output: OutputOptions) -> int:
     """Check everything; the process's exit code."""
 
     async def work(terminal: Terminal) -> int:
+        if connection.local:
+            raise UsageError("--local: the doctor looks at a server that is there; leave it out")
         problems: set[str] = set()
-        table = Table.grid(padding=(0, 2))
         async for finding in _findings(connection, terminal):
             terminal.record(finding)
-            words = Text(finding.words, overflow="fold")
-            if finding.remedy is not None:
-                words.append(f"\n{finding.remedy}", style="bold")
-            state = Text(finding.state, style=_STYLES[finding.state])
-            table.add_row(state, Text(finding.check), words)
+            terminal.result(_row(finding))
             if finding.state == "problem":
                 problems.add(finding.check)
-        terminal.result(table)
         if not problems:
             return 0
         return SERVER_UNREACHABLE if "server" in problems else SOME_FAILED
 
     return run_guarded(output, work)
+
+
+def _row(finding: Finding) -> Table:
+    """A line that is shown as soon as it is known, in columns with those before it."""
+    table = Table.grid(padding=(0, 2))
+    for width in _WIDTHS:
+        table.add_column(width=width)
+    words = Text(finding.words, overflow="fold")
+    if finding.remedy is not None:
+        words.append(f"\n{finding.remedy}", style="bold")
+    table.add_row(Text(finding.state, style=_STYLES[finding.state]), Text(finding.check), words)
+    return table
 
 
 async def _findings(connection: ConnectionOptions, terminal: Terminal) -> AsyncIterator[Finding]:
@@ -87,7 +79,8 @@ async def _findings(connection: ConnectionOptions, terminal: Terminal) -> AsyncI
             session, finding = await _login_finding(settings, settings.auth_url)
             provider = session.auth_provider if session else None
             yield finding
-        client = ComputeClient(config=settings.client.replace(max_retries=0), auth_provider=provider)
+        config = settings.client.replace(max_retries=0)
+        client = ComputeClient(config=config, auth_provider=provider)
         context = CommandContext(
             await stack.enter_async_context(client), settings, terminal, settings.client.base_url
         )
@@ -95,7 +88,11 @@ async def _findings(connection: ConnectionOptions, terminal: Terminal) -> AsyncI
         yield server
         yield await _broker_finding(context)
         if server.state != "problem":
-            yield await _workers_finding(context)
+            workers, served = await _workers_finding(context)
+            yield workers
+            if served:
+                pushed = config.mqtt_enabled and context.client.mqtt_monitor.is_connected
+                yield await round_trip_finding(config, provider, served, pushed=pushed)
     yield _local_finding()
 
 
@@ -172,20 +169,23 @@ async def _broker_finding(context: CommandContext) -> Finding:
     return Finding(check="broker", state="warning", words=words, remedy="is it the broker of this server?")
 
 
-async def _workers_finding(context: CommandContext) -> Finding:
+async def _workers_finding(context: CommandContext) -> tuple[Finding, Collection[str]]:
+    """What is known of the workers, and the tasks that they serve."""
     try:
         found = (await context.client.get_capabilities()).capabilities
     except ComputeClientError as exc:
-        return Finding(check="workers", state="problem", words=str(exc), remedy="cl-client login, perhaps")
+        remedy = "cl-client login, perhaps"
+        return Finding(check="workers", state="problem", words=str(exc), remedy=remedy), ()
     served = found or context.client.mqtt_monitor.served()
     missing = sorted(TASKS.keys() - served.keys())
     if not served:
-        return Finding(
-            check="workers", state="problem", words="no worker is there", remedy="start one at the server"
-        )
+        words, remedy = "no worker is there", "start one at the server"
+        return Finding(check="workers", state="problem", words=words, remedy=remedy), ()
     if missing:
-        return Finding(check="workers", state="warning", words=f"nobody serves {', '.join(missing)}")
-    return Finding(check="workers", state="ok", words="every task is served")
+        words = f"nobody serves {', '.join(missing)}"
+        remedy = "their models may be missing there; a local server has cl-client models pull"
+        return Finding(check="workers", state="warning", words=words, remedy=remedy), served
+    return Finding(check="workers", state="ok", words="every task is served"), served
 
 
 def _local_finding() -> Finding:

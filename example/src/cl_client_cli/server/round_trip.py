@@ -1,0 +1,91 @@
+"""The doctor's last check: a small job, from its upload to the announcement of its end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from cl_client import ComputeClient, ComputeClientError, JobStatus
+from cl_client.exceptions import AuthenticationError, JobNotFoundError, JobTimeoutError, PermissionDeniedError
+from cl_client_cli.server.findings import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cl_client import AuthProvider, ComputeClientConfig, JobResponse
+
+_PATIENCE: Final = 15.0
+_CHECK: Final = "round trip"
+_CONTENT: Final = b"cl-client doctor"
+_LOOK_AT_THE_LOG: Final = "look into the server's log"
+
+
+async def round_trip_finding(
+    config: ComputeClientConfig,
+    provider: AuthProvider | None,
+    served: Collection[str],
+    *,
+    pushed: bool,
+    patience: float = _PATIENCE,
+) -> Finding:
+    """Run a job that costs next to nothing, and remove it again.
+
+    Args:
+        config: The client's settings.
+        provider: Who the client is.
+        served: The tasks that are served.
+        pushed: Whether the broker is there, and so has to tell of the job's end.
+        patience: Seconds for that.
+    """
+    if "hash" not in served:
+        return Finding(check=_CHECK, state="warning", words="not tried, as nobody serves hash")
+    # Where the broker has to tell, nobody asks before the patience is over.
+    seconds = dict.fromkeys(("poll_min", "poll_interval_push"), 2 * patience) if pushed else {}
+    async with ComputeClient(config=config.replace(**seconds), auth_provider=provider) as client:
+        if pushed:
+            await client.mqtt_monitor.wait_connected(config.mqtt_connect_timeout)
+        try:
+            return await _round_trip(client, patience, pushed=pushed)
+        except (AuthenticationError, PermissionDeniedError) as exc:
+            return Finding(check=_CHECK, state="problem", words=str(exc), remedy="cl-client login")
+        except ComputeClientError as exc:
+            return Finding(check=_CHECK, state="problem", words=str(exc), remedy=_LOOK_AT_THE_LOG)
+
+
+async def _round_trip(client: ComputeClient, patience: float, *, pushed: bool) -> Finding:
+    begun = time.perf_counter()
+    job_id = (await client.hash.compute(_CONTENT)).job_id
+    try:
+        job = await client.wait_for_job(job_id, timeout=patience)
+        return _ended(job, time.perf_counter() - begun, pushed=pushed)
+    except JobTimeoutError:
+        return _late(await client.get_job(job_id), patience)
+    finally:
+        await _remove(client, job_id)
+
+
+async def _remove(client: ComputeClient, job_id: str) -> None:
+    try:
+        await client.delete_job(job_id)
+    except JobNotFoundError:
+        return  # gone already, which is what was wanted
+
+
+def _ended(job: JobResponse, seconds: float, *, pushed: bool) -> Finding:
+    if job.status != JobStatus.COMPLETED:
+        words = f"a hash job ended as {job.status}: {job.error_message}"
+        return Finding(check=_CHECK, state="problem", words=words, remedy=_LOOK_AT_THE_LOG)
+    heard = "the broker told of its end" if pushed else "its end was asked for"
+    return Finding(check=_CHECK, state="ok", words=f"a hash job took {seconds * 1000:.0f} ms, and {heard}")
+
+
+def _late(job: JobResponse, patience: float) -> Finding:
+    if job.status.is_terminal:
+        return Finding(
+            check=_CHECK,
+            state="warning",
+            words=f"a hash job has ended ({job.status}), but the broker did not tell within {patience:g} s",
+            remedy="is it the broker of this server? Name that with --mqtt, or --mqtt off",
+        )
+    words = f"a hash job is {job.status} after {patience:g} s"
+    return Finding(check=_CHECK, state="warning", words=words, remedy="are the workers busy, or stuck?")
