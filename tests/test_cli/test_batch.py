@@ -246,8 +246,11 @@ def test_a_batch_stays_at_its_server_until_it_is_told_to_move(
         manifest.submitted(next(manifest.items()), "one-that-never-ends")
     cli_environment["COMPUTE_SERVER_URL"] = f"http://127.0.0.1:{unused_port}"
     assert f"at {at_server.base_url}" in run_cli("batch", "status", "out").stderr
+    with BatchManifest.open(work_folder / "out") as manifest:
+        kept = cast("JSONObject", json.loads(manifest.facts()["connection"]))
+    assert (kept["server"], kept["mqtt"]) == (at_server.base_url, at_server.mqtt_url)
     with LocalServer(workers=1, tasks=["hash"]) as other:
-        moved = run_cli("batch", "resume", "out", "-s", other.base_url, "--mqtt", other.mqtt_url)
+        moved = run_cli("batch", "resume", "out", "-s", other.base_url, "--mqtt", "off")
         assert moved.returncode == 0, moved.stderr
         assert f"2 jobs that {at_server.base_url} had not finished" in moved.stderr
         assert _job_count(other) == 2

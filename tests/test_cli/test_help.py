@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client_cli.main import make_app
+
 if TYPE_CHECKING:
     from command_lines import RunCLI
 
 _IMPORTS_AFTER_HELP = """
 import sys
-from cl_client_cli.main import app
+from cl_client_cli.main import make_app
 
-app(["--help"], result_action="return_value")
+make_app()(["--help"], result_action="return_value")
 print("loaded:", *sys.modules)
 """
 _HEAVY = {
@@ -44,6 +46,22 @@ def test_help_imports_nothing_heavy() -> None:
     assert marker
     assert "cl_client_cli.main" in loaded.split()
     assert not _HEAVY & set(loaded.split())
+
+
+def test_every_help_text_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = 0
+    for name in make_app():
+        if name.startswith("-"):
+            continue
+        app = make_app(name)
+        pages = [[name], *([name, sub] for sub in app[name] if not sub.startswith("-"))]
+        for page in pages:
+            app([*page, "--help"], result_action="return_value")
+            shown = capsys.readouterr().out
+            assert f"Example: cl-client {' '.join(page)}" in " ".join(shown.split()), page
+            assert "Exit codes: 0 all well" in shown
+            texts += 1
+    assert texts > 40
 
 
 def test_version(run_cli: RunCLI) -> None:

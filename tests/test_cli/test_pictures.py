@@ -12,7 +12,7 @@ from PIL import Image
 from cl_client.plugins.face_detection import BoundingBox, Face
 from cl_client_cli.pictures.faces import mark_faces, picture_size
 from cl_client_cli.pictures.upright import open_picture, upright_picture
-from cl_client_cli.report.thumbnails import thumbnail_uri
+from cl_client_cli.report.thumbnails import make_thumbnail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,5 +55,5 @@ def test_faces_are_marked_on_a_heic(tmp_path: Path) -> None:
     with Image.open(target) as marked:
         assert marked.size == (80, 40)
         assert marked.getpixel((20, 25)) == (0, 230, 118)  # the box's left side
-    assert thumbnail_uri(source, 160)
+    assert make_thumbnail(source, 160)
     assert not list(tmp_path.glob(".*"))

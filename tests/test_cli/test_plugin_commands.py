@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -190,6 +191,9 @@ def test_a_server_that_is_not_there(run_cli: RunCLI, samples: Path, unused_port:
 def test_first_contact(run_cli: RunCLI, samples: Path, cli_environment: dict[str, str]) -> None:
     for name in ("COMPUTE_SERVER_URL", "MQTT_BROKER_HOST"):
         del cli_environment[name]
+    with socket.socket() as probe:
+        if not probe.connect_ex(("localhost", 8002)):
+            pytest.skip("this machine has a server at the default address")
     shown = run_cli("hash", "compute", samples / "drawing.png")
     assert shown.returncode == 3
     assert len(shown.stderr.splitlines()) == 2

@@ -37,6 +37,7 @@ def report(samples: Path, tmp_path: Path) -> Path:
         np.save(file, np.array([1, number / 10], dtype=np.float32))
     entries = [
         ReportEntry(
+            "astronaut.jpg",
             samples / "astronaut.jpg",
             {
                 "exif": ReportResult("", EXIF),
@@ -46,13 +47,16 @@ def report(samples: Path, tmp_path: Path) -> Path:
             },
         ),
         ReportEntry(
+            "folder/drawing.png",
             samples / "drawing.png",
             {
                 "clip_embedding": ReportResult("", {}, vectors[1]),
                 "media_thumbnail": ReportResult("32 x 24 pixels"),
             },
         ),
-        ReportEntry(tmp_path / "<gone>.jpg", {"hash": ReportResult(error='no "file" & <b>more</b>')}),
+        ReportEntry(
+            "<gone>.jpg", tmp_path / "<gone>.jpg", {"hash": ReportResult(error='no "file" & <b>more</b>')}
+        ),
     ]
     path = tmp_path / "new" / "report.html"
     made_at, done = datetime(2026, 11, 24, tzinfo=UTC), Counter[str]()
@@ -68,7 +72,7 @@ def test_the_report_has_everything_and_needs_nothing(report: Path) -> None:
     assert "&lt;gone&gt;.jpg" in page
     assert "<b>more" not in page
     assert len(re.findall('src="data:image/webp', page)) == 4
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "http" not in re.sub("http-equiv", "", page)
     assert "default-src 'none'" in page
     assert [path.name for path in report.parent.iterdir()] == [report.name]

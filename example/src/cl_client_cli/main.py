@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import cast
+from typing import Final, cast
 
 from cyclopts import App, CycloptsError, Group
 
 from cl_client_cli.frame.exit_codes import EXIT_CODES_HELP, WRONG_USE
 from cl_client_cli.frame.process_start import early_exit_code, show_any_name
 
-_PLUGINS = "cl_client_cli.tasks.commands"
-_SERVER = "cl_client_cli.server.commands"
+_PLUGINS: Final = "cl_client_cli.tasks.commands"
+_SERVER: Final = "cl_client_cli.server.commands"
 
-app = App(
-    name="cl-client",
-    help="Media compute jobs from the command line: hashes, metadata, faces, embeddings, thumbnails.",
-    help_epilogue=EXIT_CODES_HELP,
-    version=lambda: f"cl-client {version('cl-client-cli')}",
-    version_flags=["--version"],
-)
-
-_COMMANDS = {
+_COMMANDS: Final = {
     "Tasks": (
         (f"{_PLUGINS}:clip_embedding", "clip-embedding", "Embed pictures with CLIP."),
         (f"{_PLUGINS}:dino_embedding", "dino-embedding", "Embed pictures with DINOv2."),
@@ -31,13 +23,9 @@ _COMMANDS = {
         (f"{_PLUGINS}:face_embedding", "face-embedding", "Embed pictures of faces."),
         (f"{_PLUGINS}:hash_", "hash", "Hash files of any kind."),
         (f"{_PLUGINS}:hls_streaming", "hls-streaming", "Turn videos into HLS streams."),
-        (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert pictures to another format."),
+        (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert pictures to other formats."),
         (f"{_PLUGINS}:media_thumbnail", "media-thumbnail", "Make small pictures of photos and videos."),
-        (
-            "cl_client_cli.similar.commands:similar",
-            "similar",
-            "Rank photos by how much they look like one.",
-        ),
+        ("cl_client_cli.similar.commands:similar", "similar", "Rank photos by their likeness to one."),
     ),
     "Jobs": (
         ("cl_client_cli.batch.commands:batch_app", "batch", "Many jobs at once, that survive anything."),
@@ -61,18 +49,37 @@ _COMMANDS = {
         ("cl_client_cli.local.models_commands:models_app", "models", "The models of the local server."),
     ),
 }
-for position, (title, commands) in enumerate(_COMMANDS.items()):
-    section = Group(title, sort_key=position)
-    for import_path, name, summary in commands:
-        app.command(import_path, name=name, help=summary, group=section)
-app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
-    add_to_startup=True
-)
+
+
+def make_app(wanted: str | None = None) -> App:
+    """The commands.
+
+    Args:
+        wanted: The one that is about to be used. Its own help text counts; of the others, which need not be
+            imported, a line is shown.
+    """
+    app = App(
+        name="cl-client",
+        help="Media compute jobs from the command line: hashes, metadata, faces, embeddings, thumbnails.\n\n"
+        "Example: `cl-client media-thumbnail generate photos/ --output-dir thumbnails/ --local`",
+        help_epilogue=EXIT_CODES_HELP,
+        version=lambda: f"cl-client {version('cl-client-cli')}",
+        version_flags=["--version"],
+    )
+    for position, (title, commands) in enumerate(_COMMANDS.items()):
+        section = Group(title, sort_key=position)
+        for import_path, name, summary in commands:
+            app.command(import_path, name=name, help=None if name == wanted else summary, group=section)
+    app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
+        add_to_startup=True
+    )
+    return app
 
 
 def main() -> None:
     """Run the command that the process's arguments name, and end with its exit code."""
     show_any_name()
+    app = make_app(next((word for word in sys.argv[1:] if not word.startswith("-")), None))
     try:
         code = cast("object", app(result_action="return_value", exit_on_error=False))
     except CycloptsError:

@@ -9,7 +9,10 @@ from cyclopts import App, Parameter
 
 from cl_client_cli.frame.options import BatchOptions, OutputOptions
 
-batch_app = App(name="batch", help="Many jobs at once, that survive anything.")
+batch_app = App(
+    name="batch",
+    help="Many jobs at once, that survive anything.\n\nExample: `cl-client batch submit photos/ -t exif`",
+)
 
 _DEFAULT_FOLDER = Path("cl-client-batch")
 _Texts = Annotated[tuple[str, ...], Parameter(negative_iterable=(), show_default=False)]

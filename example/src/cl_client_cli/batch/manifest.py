@@ -230,19 +230,14 @@ class BatchManifest:
             yield from page
             last = page[-1].id
 
-    def by_source(self) -> Iterator[tuple[Path, list[Item]]]:
-        """All files in order, each with its items."""
+    def sources(self) -> list[Path]:
+        """All files, in order."""
         rows = self._connection.execute("SELECT source FROM items GROUP BY source ORDER BY min(id)")
-        for row in cast("Iterator[sqlite3.Row]", rows):
-            source = cast("str", row["source"])
-            yield Path(source), self._select("source = ?", (source,), "id")
+        return [Path(cast("str", row["source"])) for row in cast("Iterator[sqlite3.Row]", rows)]
 
-    def source_count(self) -> int:
-        """How many files there are."""
-        row = cast(
-            "tuple[int]", self._connection.execute("SELECT count(DISTINCT source) FROM items").fetchone()
-        )
-        return row[0]
+    def items_of(self, source: Path) -> list[Item]:
+        """The items of a file."""
+        return self._select("source = ?", (str(source),), "id")
 
     def counts(self) -> Counter[tuple[str, State]]:
         """How many items there are of each task in each state."""

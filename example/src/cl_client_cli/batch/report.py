@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cl_client_cli.frame.progress import count_progress
 from cl_client_cli.report.entries import ReportEntry, ReportResult
 from cl_client_cli.report.page import Report, write_report
+from cl_client_cli.tasks.result_names import common_folder, relative_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cl_client_cli.batch.manifest import BatchManifest, Item
     from cl_client_cli.frame.terminal import Terminal
@@ -25,14 +26,17 @@ async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: 
     Raises:
         OSError: It cannot be written.
     """
+    sources = manifest.sources()
+    folder = common_folder(sources) if sources else Path()
 
     def entries() -> Iterator[ReportEntry]:
-        for source, items in manifest.by_source():
-            results = {item.task: _result(item) for item in items if item.state in {"done", "failed"}}
-            yield ReportEntry(source, results)
+        for source in sources:
+            items = [item for item in manifest.items_of(source) if item.state in {"done", "failed"}]
+            name = relative_to(folder, source).as_posix()
+            yield ReportEntry(name, source, {item.task: _result(item) for item in items})
 
     title = manifest.folder.resolve().name
-    report = Report(title, datetime.now().astimezone(), manifest.source_count(), entries)
+    report = Report(title, datetime.now().astimezone(), len(sources), entries)
     unwanted = threading.Event()
     with count_progress(terminal) as progress:
         bar = progress.add_task("Writing the report", total=report.count)

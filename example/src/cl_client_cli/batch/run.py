@@ -104,7 +104,7 @@ class BatchRun:
 
     async def _run_item(self, item: Item) -> Outcome:
         request = _request(item)
-        self.progress.start(request)
+        self.progress.start(request, request.path.name, request.task)
         try:
             digest = await asyncio.to_thread(content_digest, item.source)
         except OSError as exc:
@@ -126,7 +126,7 @@ class BatchRun:
         else:
             self.manifest.ended(item, outcome, digest)
             self.ended["failed" if outcome.error else "done"] += 1
-        self.progress.end(outcome)
+        self.progress.end(outcome.request, failed=outcome.error is not None)
         return outcome
 
     async def _to_the_end(self, attempt: _Attempt) -> Outcome:
@@ -153,7 +153,8 @@ class BatchRun:
         show = partial(self.progress.update, request)
         if attempt.job_id is not None:
             return await self.engine.take_up(request, attempt.job_id, on_update=show)
-        return await self.engine.run(request, watcher=attempt, on_update=show)
+        upload = partial(self.progress.upload, request)
+        return await self.engine.run(request, watcher=attempt, on_upload=upload, on_update=show)
 
     async def _wait_for_server(self, gone: ServerUnavailableError) -> None:
         """Wait until the server answers again; one asks, all wait."""

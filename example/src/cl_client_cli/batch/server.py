@@ -59,15 +59,16 @@ def _without_secrets(used: ConnectionOptions, context: CommandContext) -> Connec
     """The connection with what the environment and settings files had to say in it, but for secrets."""
     if used.local:
         return ConnectionOptions(local=True)
-    config, settings = context.client.config, context.settings
-    broker = config.mqtt_broker
-    auth_url = settings.auth_url
+    config, auth_url = context.client.config, context.settings.auth_url
+    broker = config.mqtt_broker if config.mqtt_enabled else None
     return replace(
         used,
         server=config.base_url,
         mqtt=MQTT_OFF if broker is None else BrokerAddress.parse(broker, config.mqtt_port).url,
         auth_url=None if auth_url is None or "@" in auth_url else auth_url,
-        user=settings.username,
+        user=context.settings.username,
         config=None if used.config is None else used.config.absolute(),
+        # In the next run's folder there may be other settings files, without that profile.
+        profile=None if used.config is None else used.profile,
         ca_file=config.ca_file and config.ca_file.absolute(),
     )

@@ -135,9 +135,9 @@ async def _run_requests(
     return outcomes
 
 
-async def _mark_if_there_are_faces(outcome: Outcome) -> None:
-    if outcome.result is not None and outcome.result.data.get("num_faces"):
-        await mark_found_faces(outcome)
+async def _mark_if_there_are_faces(outcome: Outcome) -> Outcome:
+    faces = outcome.result is not None and outcome.result.data.get("num_faces")
+    return await mark_found_faces(outcome) if faces else outcome
 
 
 def _tell(terminal: Terminal, outcome: Outcome, count: str) -> None:

@@ -57,7 +57,7 @@ class _End(NamedTuple):
 _ENDS: Final = (
     _End(NoServerError, exit_codes.SERVER_UNREACHABLE),
     _End(ServerUnavailableError, exit_codes.SERVER_UNREACHABLE, "the server cannot be reached: {}"),
-    _End(AuthenticationError, exit_codes.NOT_ALLOWED, "{}. To log in: cl-client login --auth-url URL"),
+    _End(AuthenticationError, exit_codes.NOT_ALLOWED, "{}\nTo log in: cl-client login --auth-url URL"),
     _End(PermissionDeniedError, exit_codes.NOT_ALLOWED),
     _End(UsageError, exit_codes.WRONG_USE),
     _End(ConfigurationError, exit_codes.WRONG_USE),

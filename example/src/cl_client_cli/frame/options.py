@@ -68,7 +68,8 @@ class JobOptions:
         priority: 0-10.
         require_worker: Fail at once where no worker serves the task.
         wait: Wait for the results, or print the jobs' ids and leave; jobs wait takes them up again.
-        watch: Show each change of a job as it comes.
+        watch: Tell each change of a job as it comes; a terminal shows bars in any case.
+        delete_on_cancel: Delete what still runs at the server when it is interrupted or its time is up.
     """
 
     recursive: Annotated[bool, Parameter(alias="-r", negative=(), show_default=False)] = False
@@ -78,6 +79,7 @@ class JobOptions:
     require_worker: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     wait: Annotated[bool, Parameter(show_default=False)] = True
     watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    delete_on_cancel: Annotated[bool, Parameter(negative=(), show_default=False)] = False
 
 
 @Parameter(name="*", group=_OUTPUT)

@@ -23,13 +23,14 @@ from rich.text import Text
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from typing import Self
 
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.progress import Task
 
     from cl_client import JobResponse
     from cl_client_cli.frame.terminal import Terminal
-    from cl_client_cli.tasks.job_engine import JobRequest, Outcome
 
 _LINES_BESIDE_ROWS = 3
 """The row of the total, one for what had no room, and one below for the cursor."""
@@ -45,6 +46,20 @@ class _RateColumn(ProgressColumn):
             return Text("")
         rate, unit = (task.speed, "s") if task.speed >= _SLOW else (task.speed * 60, "min")
         return Text(f"{rate:.1f}/{unit}", style="progress.data.speed")
+
+
+class WithMargin:
+    """Leaves a margin on the right for the ``^C`` that a terminal echoes.
+
+    Where that is wrapped into the next line, what is drawn is no longer taken back as a whole.
+    """
+
+    def __init__(self, renderable: RenderableType) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        narrower = options.update_width(max(1, options.max_width - len("^C ")))
+        yield from console.render(self._renderable, narrower)
 
 
 class JobProgress:
@@ -75,14 +90,15 @@ class JobProgress:
             ),
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=16),
+            TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, min_width=10)),
             console=self._console,
         )
         self._total = self._overall.add_task("", total=total, completed=already_done, failed="")
-        self._rows: dict[JobRequest, TaskID] = {}
+        self._rows: dict[Hashable, TaskID] = {}
         self._failures = 0
         # A single job has its own row, and that says it all.
-        shown = Group(self._running, self._overall) if total > 1 else self._running
+        shown = Group(self._running, WithMargin(self._overall)) if total > 1 else self._running
         # Results that are piped elsewhere must not be taken for words that belong above the bars.
         live = Live(
             shown, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -98,24 +114,36 @@ class JobProgress:
         if self._live is not None:
             self._live.stop()
 
-    def start(self, request: JobRequest) -> None:
-        """A request is about to be submitted."""
+    def start(self, key: Hashable, file: str, task: str, state: str = "uploading") -> None:
+        """A job is begun.
+
+        Args:
+            key: By which it is known here.
+            file: The name of what is worked on.
+            task: What is done.
+            state: How far it is.
+        """
         room = max(1, self._console.height - _LINES_BESIDE_ROWS)
-        self._rows[request] = self._running.add_task(
-            request.task, total=100, file=request.path.name, state="uploading", visible=len(self._rows) < room
+        self._rows[key] = self._running.add_task(
+            task, total=100, file=file, state=state, visible=len(self._rows) < room
         )
 
-    def update(self, request: JobRequest, job: JobResponse) -> None:
-        """News of a job have come."""
-        self._running.update(self._rows[request], completed=job.progress, state=str(job.status))
+    def upload(self, key: Hashable, done: int, total: int | None) -> None:
+        """More of a job's file has been sent."""
+        if total:
+            self._running.update(self._rows[key], completed=done * 100 / total)
 
-    def end(self, outcome: Outcome) -> None:
-        """A request has come to its end; its row goes."""
-        self._running.remove_task(self._rows.pop(outcome.request))
-        self.skip(failed=outcome.error is not None)
+    def update(self, key: Hashable, job: JobResponse) -> None:
+        """News of a job have come."""
+        self._running.update(self._rows[key], completed=job.progress, state=str(job.status))
+
+    def end(self, key: Hashable, *, failed: bool) -> None:
+        """A job has come to its end; its row goes."""
+        self._running.remove_task(self._rows.pop(key))
+        self.skip(failed=failed)
 
     def skip(self, *, failed: bool = False) -> None:
-        """Count a request that did not have to run."""
+        """Count a job that did not have to run."""
         self._failures += failed
         self._overall.update(
             self._total, advance=1, failed=f"{self._failures} failed" if self._failures else ""

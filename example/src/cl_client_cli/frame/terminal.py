@@ -107,7 +107,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """Tell people something beside the results: a summary, a hint."""
         if not self.quiet:
-            self.err.print(Text(text), soft_wrap=True)
+            _print_words(self.err, Text(text))
 
     def announced(self, text: str) -> AbstractContextManager[object]:
         """Show a text for as long as something takes; a pipe gets none of it."""
@@ -115,12 +115,17 @@ class Terminal:
 
     def error(self, text: str) -> None:
         """Tell people what went wrong."""
-        self.err.print(Text(f"cl-client: {text}", style="red"), soft_wrap=True)
+        _print_words(self.err, Text(f"cl-client: {text}", style="red"))
 
 
 def print_error(message: str) -> None:
     """Say on standard error what went wrong, in one line."""
-    _console(sys.stderr).print(Text(f"cl-client: {message}", style="red"), soft_wrap=True)
+    _print_words(_console(sys.stderr), Text(f"cl-client: {message}", style="red"))
+
+
+def _print_words(console: Console, text: Text) -> None:
+    """Print words so that a terminal breaks its lines between them, and a pipe none at all."""
+    console.print(text, overflow="fold", soft_wrap=not console.is_terminal)
 
 
 def _console(stream: TextIO) -> Console:

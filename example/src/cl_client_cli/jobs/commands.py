@@ -9,7 +9,9 @@ from cyclopts import App, Parameter
 
 from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
-jobs_app = App(name="jobs", help="The jobs submitted from this machine.")
+jobs_app = App(
+    name="jobs", help="The jobs submitted from this machine.\n\nExample: `cl-client jobs list --since 2d`"
+)
 
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 _JOB_IDS_HELP = "Jobs by their ids; the first letters suffice where they are unique."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,8 @@ from cl_client import JobStatus, map_concurrently
 from cl_client.exceptions import JobNotFoundError, JobTimeoutError, ServerUnavailableError
 from cl_client_cli.frame.command_frame import NoServerError, open_context, run_guarded, run_with_client
 from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE, SOME_FAILED
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.tables import facts_table
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
 from cl_client_cli.jobs.relative_times import ago, parse_time
@@ -120,13 +123,24 @@ async def _refresh(context: CommandContext, ledger: Ledger, running: Sequence[Le
 
 
 def _show(terminal: Terminal, entries: Sequence[LedgerEntry], *, with_server: bool) -> None:
+    for it in entries:
+        terminal.record(it)
+    by_server: dict[str, list[LedgerEntry]] = {}
+    for it in entries:
+        by_server.setdefault(it.server, []).append(it)
+    for server, jobs in by_server.items():
+        if with_server:
+            terminal.result(Text(server, style="bold"))
+        terminal.result(_table(jobs))
+
+
+def _table(entries: Sequence[LedgerEntry]) -> Table:
     now = time.time()
-    table = Table("Job", "Task", "Status", "File", "When", *(["Server"] if with_server else []))
+    table = Table("Job", "Task", "Status", "File", "When")
     for column in table.columns:
         column.no_wrap = True
     table.columns[3].overflow = "ellipsis"
     for it in entries:
-        terminal.record(it)
         state = f"{it.status} {it.progress} %" if it.status == "processing" else it.status
         table.add_row(
             it.job_id[:_SHORT_ID],
@@ -134,10 +148,8 @@ def _show(terminal: Terminal, entries: Sequence[LedgerEntry], *, with_server: bo
             Text(state, style=_STYLES.get(it.status, "yellow")),
             Text(PurePath(it.source).name),
             ago(it.submitted_at, now),
-            *([Text(it.server)] if with_server else []),
         )
-    if entries:
-        terminal.result(table)
+    return table
 
 
 def show_jobs(job_ids: Sequence[str], connection: ConnectionOptions, output: OutputOptions) -> int:
@@ -153,19 +165,29 @@ def show_jobs(job_ids: Sequence[str], connection: ConnectionOptions, output: Out
 
 
 def _described(job: JobResponse) -> Table:
-    table = Table.grid(padding=(0, 2))
     facts = {
         "job": job.job_id,
         "task": job.task_type,
         "status": f"{job.status}, {job.progress} %",
+        "submitted": _moment(job.created_at),
+        "took": _duration(job.started_at, job.completed_at),
         "error": job.error_message or "",
         "parameters": ", ".join(f"{name}={value}" for name, value in job.params.items()),
-        "output": "" if job.task_output is None else str(job.task_output),
+        "output": ""
+        if job.task_output is None
+        else json.dumps(job.task_output, ensure_ascii=False, indent=2),
     }
-    for name, value in facts.items():
-        if value:
-            table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
-    return table
+    return facts_table({name: value for name, value in facts.items() if value})
+
+
+def _moment(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _duration(begin: int | None, end: int | None) -> str:
+    return "" if begin is None or end is None else f"{(end - begin) / 1000:.1f} s"
 
 
 def wait_for_jobs(
@@ -178,29 +200,30 @@ def wait_for_jobs(
 ) -> int:
     """Wait for jobs; the process's exit code."""
 
-    async def wait(context: CommandContext, job_id: str) -> bool:
+    async def wait(context: CommandContext, job_id: str, progress: JobProgress) -> bool:
+        def show(job: JobResponse) -> None:
+            progress.update(job_id, job)
+            if watch and not context.terminal.is_live:
+                context.terminal.say(f"{job_id}: {job.task_type} {job.status} {job.progress} %")
+
+        known = await context.client.get_job(job_id)
+        progress.start(job_id, job_id[:_SHORT_ID], known.task_type, str(known.status))
+        subscription = context.client.subscribe_job_updates(job_id, on_progress=show)
         try:
-            async with asyncio.timeout(timeout):
-                job = await _followed(context, job_id, watch=watch)
-        except TimeoutError:
-            raise JobTimeoutError(job_id, timeout or 0.0, None) from None
+            job = await context.client.wait_for_job(job_id, timeout=timeout)
+        finally:
+            context.client.unsubscribe(subscription)
+            progress.end(job_id, failed=False)
         context.terminal.record(job)
         words = f": {job.error_message}" if job.error_message else ""
         context.terminal.result(f"{job.job_id}: {job.task_type} {job.status}{words}")
         return job.status == JobStatus.COMPLETED
 
-    return _for_each(job_ids, connection, output, wait)
+    async def wait_for_all(context: CommandContext) -> int:
+        with JobProgress(context.terminal, len(job_ids)) as progress:
+            return await _each(context, job_ids, partial(wait, progress=progress))
 
-
-async def _followed(context: CommandContext, job_id: str, *, watch: bool) -> JobResponse:
-    if not watch:
-        return await context.client.wait_for_job(job_id)
-    async with aclosing(context.client.watch_job(job_id)) as updates:
-        async for job in updates:
-            if job.status.is_terminal:
-                return job
-            context.terminal.say(f"{job_id}: {job.task_type} {job.status} {job.progress} %")
-    raise AssertionError(job_id)  # the last update is the end
+    return run_with_client(connection, output, wait_for_all)
 
 
 def delete_jobs(
@@ -243,24 +266,29 @@ def _for_each(
     output: OutputOptions,
     act: Callable[[CommandContext, str], Awaitable[bool]],
 ) -> int:
-    """Do something with each of some jobs at once, and let one's trouble not be the others'."""
-
     async def work(context: CommandContext) -> int:
-        if not job_ids:
-            raise UsageError("name at least one job; cl-client jobs list shows them")
-        full_ids = [full_job_id(prefix, context.server) for prefix in job_ids]
-        failures = 0
-        calls = map_concurrently(partial(act, context), full_ids, concurrency=_READS_AT_A_TIME)
-        async with aclosing(calls) as outcomes:
-            async for job_id, outcome in outcomes:
-                if isinstance(outcome, JobNotFoundError | TimeoutError):
-                    context.terminal.error(f"{job_id}: {outcome}")
-                elif isinstance(outcome, Exception):
-                    raise outcome
-                failures += outcome is not True
-        return SOME_FAILED if failures else 0
+        return await _each(context, job_ids, act)
 
     return run_with_client(connection, output, work)
+
+
+async def _each(
+    context: CommandContext, job_ids: Sequence[str], act: Callable[[CommandContext, str], Awaitable[bool]]
+) -> int:
+    """Do something with each of some jobs at once, and let one's trouble not be the others'."""
+    if not job_ids:
+        raise UsageError("name at least one job; cl-client jobs list shows them")
+    full_ids = [full_job_id(prefix, context.server) for prefix in job_ids]
+    failures = 0
+    calls = map_concurrently(partial(act, context), full_ids, concurrency=_READS_AT_A_TIME)
+    async with aclosing(calls) as outcomes:
+        async for _, outcome in outcomes:
+            if isinstance(outcome, JobNotFoundError | JobTimeoutError):
+                context.terminal.error(str(outcome))
+            elif isinstance(outcome, Exception):
+                raise outcome
+            failures += outcome is not True
+    return SOME_FAILED if failures else 0
 
 
 def full_job_id(prefix: str, server: str) -> str:

@@ -9,7 +9,10 @@ from cyclopts import App, Parameter
 
 from cl_client_cli.frame.options import OutputOptions
 
-models_app = App(name="models", help="The models that the local server's embedding and face tasks need.")
+models_app = App(
+    name="models",
+    help="The models of the local server's embedding and face tasks.\n\nExample: `cl-client models list`",
+)
 
 _ModelsDir = Annotated[Path | None, Parameter(show_default=False)]
 

@@ -8,13 +8,11 @@ import socket
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
-from rich.table import Table
-from rich.text import Text
-
 from cl_client.exceptions import ComputeClientError
 from cl_client.local import LocalServer, ServerTLS
 from cl_client_cli.frame.exit_codes import SOME_FAILED, WRONG_USE
 from cl_client_cli.frame.interruption import run_interruptible
+from cl_client_cli.frame.tables import facts_table
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.server.announcements import announced
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from rich.table import Table
     from typing_extensions import Unpack
 
     from cl_client import JSONObject
@@ -128,20 +127,17 @@ def _addresses(server: LocalServer) -> JSONObject:
 
 
 def _description(server: LocalServer) -> Table:
-    table = Table.grid(padding=(0, 2))
     kept = "" if server.settings.data_dir is not None else " (temporary)"
-    auth = server.settings.auth is not None
-    for name, value in (
-        ("HTTP", server.base_url),
-        *([("Auth", server.auth_url)] if auth else []),
-        ("MQTT", server.mqtt_url),
-        ("Workers", str(server.worker_count)),
-        ("Tasks", ", ".join(sorted(server.task_types))),
-        ("Data", f"{server.data_dir}{kept}"),
-        ("In Python", f"ComputeClient({', '.join(_client_arguments(server))})"),
-    ):
-        table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
-    return table
+    facts = {
+        "HTTP": server.base_url,
+        "Auth": "" if server.settings.auth is None else server.auth_url,
+        "MQTT": server.mqtt_url,
+        "Workers": str(server.worker_count),
+        "Tasks": ", ".join(sorted(server.task_types)),
+        "Data": f"{server.data_dir}{kept}",
+        "In Python": f"ComputeClient({', '.join(_client_arguments(server))})",
+    }
+    return facts_table({name: value for name, value in facts.items() if value})
 
 
 def _client_arguments(server: LocalServer) -> Iterator[str]:

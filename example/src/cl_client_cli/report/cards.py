@@ -12,14 +12,17 @@ from rich.filesize import decimal
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.face_detection import BoundingBox, FaceDetectionOutput
 from cl_client_cli.report.entries import EMBEDDINGS
-from cl_client_cli.report.thumbnails import picture_uri
+from cl_client_cli.report.thumbnails import thumbnail_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client_cli.report.entries import ReportEntry, ReportResult
+    from cl_client_cli.report.thumbnails import Thumbnail
 
 _LONG_EXPOSURE: Final = 0.4
+_UNTOLD: Final = frozenset({*EMBEDDINGS, "media_thumbnail"})
+"""Tasks whose results are seen in other ways than by words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A file on the page; ``picture`` is a data URI."""
+    """A file on the page."""
 
     name: str
-    picture: str | None
+    picture: Thumbnail | None
     faces: tuple[BoundingBox, ...]
     facts: tuple[Fact, ...]
 
@@ -67,7 +70,7 @@ def card_of(entry: ReportEntry, side: int) -> Card:
     found = entry.results.get("face_detection")
     faces = _read(FaceDetectionOutput, found) if found else None
     boxes = tuple(face.bbox for face in faces.faces) if faces else ()
-    return Card(entry.source.name, picture_uri(entry.picture, side), boxes, tuple(facts))
+    return Card(entry.name, thumbnail_of(entry.picture, side), boxes, tuple(facts))
 
 
 def _file_facts(source: Path) -> Iterator[Fact]:
@@ -78,7 +81,7 @@ def _file_facts(source: Path) -> Iterator[Fact]:
 
 
 def _named(task: str, result: ReportResult) -> Iterator[Fact]:
-    if task not in EMBEDDINGS and result.summary is not None:
+    if task not in _UNTOLD and result.summary is not None:
         yield Fact(task.replace("_", " "), result.summary)
 
 
@@ -101,7 +104,7 @@ def _exif_facts(result: ReportResult) -> Iterator[Fact]:
     width, height = metadata.image_width, metadata.image_height
     for name, value in (
         ("camera", camera),
-        ("taken", metadata.date_time_original or ""),
+        ("taken", str(metadata.taken_at or metadata.date_time_original or "")),
         ("exposure", ", ".join(filter(None, exposure))),
         ("pixels", f"{width} x {height}" if width and height else ""),
         ("place", place),

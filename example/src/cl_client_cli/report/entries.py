@@ -35,10 +35,12 @@ class PictureFiles(NamedTuple):
     """Where a picture of a file can be had from.
 
     Attributes:
+        name: What the file is called on the page.
         source: The file itself.
         thumbnail: What a task made of it; None where that was not kept.
     """
 
+    name: str
     source: Path
     thumbnail: Path | None
 
@@ -48,10 +50,12 @@ class ReportEntry:
     """A file with all that is known of it.
 
     Attributes:
+        name: What it is called on the page.
         source: The file.
         results: What came of each task.
     """
 
+    name: str
     source: Path
     results: dict[str, ReportResult]
 
@@ -59,4 +63,4 @@ class ReportEntry:
     def picture(self) -> PictureFiles:
         """Where a picture of it can be had from."""
         result = self.results.get("media_thumbnail")
-        return PictureFiles(self.source, None if result is None else result.file)
+        return PictureFiles(self.name, self.source, None if result is None else result.file)

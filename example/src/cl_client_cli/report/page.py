@@ -125,4 +125,4 @@ def _mapped_ahead(
 def _failures(entry: ReportEntry) -> Iterator[Failure]:
     for task, result in entry.results.items():
         if result.error is not None:
-            yield Failure(entry.source.name, task, result.error)
+            yield Failure(entry.name, task, result.error)

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from cl_client_cli.report.entries import EMBEDDINGS
-from cl_client_cli.report.thumbnails import picture_uri
+from cl_client_cli.report.thumbnails import thumbnail_of
 from cl_client_cli.similar.ranking import most_similar_pairs, unit_rows
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cl_client_cli.report.entries import PictureFiles, ReportEntry, ReportResult
+    from cl_client_cli.report.thumbnails import Thumbnail
 
 _PAIRS: Final = 12
 
@@ -31,8 +32,8 @@ class SimilarPair:
     by: str
     first: str
     second: str
-    first_picture: str | None
-    second_picture: str | None
+    first_picture: Thumbnail | None
+    second_picture: Thumbnail | None
 
     @property
     def search(self) -> str:
@@ -75,10 +76,10 @@ def _best_pairs(entries: Iterable[ReportEntry], task: str, side: int) -> Iterato
         yield SimilarPair(
             similarity,
             EMBEDDINGS[task],
-            str(first.source),
-            str(second.source),
-            picture_uri(first, side),
-            picture_uri(second, side),
+            first.name,
+            second.name,
+            thumbnail_of(first, side),
+            thumbnail_of(second, side),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -27,18 +28,33 @@ def thumbnail_side(count: int) -> int:
     return next((side for most, side in _SIDES if count <= most), _SMALLEST_SIDE)
 
 
-def picture_uri(files: PictureFiles, side: int) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small copy of a picture.
+
+    Attributes:
+        uri: Its content, as a data URI.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    uri: str
+    width: int
+    height: int
+
+
+def thumbnail_of(files: PictureFiles, side: int) -> Thumbnail | None:
     """A small picture of a file, else of its thumbnail: that of a video, or of what cannot be read here.
 
     Args:
         files: Where the picture can be had from.
         side: Pixels of its longer side.
     """
-    return thumbnail_uri(files.source, side) or (files.thumbnail and thumbnail_uri(files.thumbnail, side))
+    return make_thumbnail(files.source, side) or (files.thumbnail and make_thumbnail(files.thumbnail, side))
 
 
-def thumbnail_uri(file: Path, side: int) -> str | None:
-    """A small copy of a picture as a data URI; None for what cannot be read here."""
+def make_thumbnail(file: Path, side: int) -> Thumbnail | None:
+    """A small copy of a picture; None for what cannot be read here."""
     try:
         with open_picture(file) as picture:
             picture.draft("RGB", (side, side))
@@ -48,4 +64,5 @@ def thumbnail_uri(file: Path, side: int) -> str | None:
     small.thumbnail((side, side))
     content = BytesIO()
     small.save(content, "WEBP", quality=_QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+    uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return Thumbnail(uri, *small.size)

@@ -8,7 +8,10 @@ from cyclopts import App, Parameter
 
 from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
-admin_app = App(name="admin", help="Storage, cleanup and guest mode; needs an administrator's login.")
+admin_app = App(
+    name="admin",
+    help="Storage, cleanup and guest mode, for administrators.\n\nExample: `cl-client admin storage`",
+)
 
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.tables import facts_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
@@ -20,14 +16,6 @@ GUEST_MODE_WORDS = {
     False: "off: a login is needed",
     None: "not said",
 }
-
-
-def facts_table(facts: Mapping[str, str]) -> Table:
-    """Names and values, one pair on each line."""
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
-    return table
 
 
 def show_health(connection: ConnectionOptions, output: OutputOptions) -> int:

@@ -11,8 +11,8 @@ from rich.prompt import Prompt
 
 from cl_client import Session
 from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.tables import facts_table
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.server.health import facts_table
 from cl_client_cli.settings.resolved import load_settings
 
 if TYPE_CHECKING:

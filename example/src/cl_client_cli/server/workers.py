@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE
+from cl_client_cli.frame.progress import WithMargin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ def watch_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
             )
             return SERVER_UNREACHABLE
         live = (
-            Live(_table({}), console=terminal.out)
+            Live(WithMargin(_table({})), console=terminal.out)
             if terminal.out.is_interactive and not terminal.as_json
             else None
         )
@@ -60,7 +61,7 @@ def watch_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
         def show(workers: dict[str, WorkerCapability]) -> None:
             _record(terminal, workers)
             if live is not None:
-                live.update(_table(workers), refresh=True)
+                live.update(WithMargin(_table(workers)), refresh=True)
             else:
                 terminal.result(_table(workers))
 

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
-config_app = App(name="config", help="Show and make settings.")
+config_app = App(name="config", help="Show and make settings.\n\nExample: `cl-client config show`")
 
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 

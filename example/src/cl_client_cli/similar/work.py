@@ -88,9 +88,9 @@ class _Embedder:
                     progress.skip()
                     return known
                 request = JobRequest(path, self.task, task_params(self.task, {}), None, str(path))
-                progress.start(request)
+                progress.start(request, path.name, self.task)
                 outcome = await self.engine.run(request)
-                progress.end(outcome)
+                progress.end(request, failed=outcome.error is not None)
                 vector = _vector(outcome)
                 if not isinstance(vector, str):
                     self.cache.put(self.context.server, self.task, digest, vector)

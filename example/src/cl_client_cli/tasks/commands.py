@@ -27,21 +27,26 @@ _Files = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_unkno
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
-def _group(name: str, summary: str) -> App:
+def _group(name: str, summary: str, example: str) -> App:
     return App(
-        name=name, help=summary, default_parameter=Parameter(negative_iterable=()), group_parameters=_TASK
+        name=name,
+        help=f"{summary}\n\nExample: `cl-client {name} {example}`",
+        default_parameter=Parameter(negative_iterable=()),
+        group_parameters=_TASK,
     )
 
 
-clip_embedding = _group("clip-embedding", "Embed pictures with CLIP.")
-dino_embedding = _group("dino-embedding", "Embed pictures with DINOv2.")
-exif = _group("exif", "Read the metadata of pictures.")
-face_detection = _group("face-detection", "Find faces on pictures.")
-face_embedding = _group("face-embedding", "Embed pictures of faces.")
-hash_ = _group("hash", "Hash files of any kind.")
-hls_streaming = _group("hls-streaming", "Turn videos into HLS streams.")
-image_conversion = _group("image-conversion", "Convert pictures to another format.")
-media_thumbnail = _group("media-thumbnail", "Make small pictures of photos and videos.")
+clip_embedding = _group("clip-embedding", "Embed pictures with CLIP.", "embed *.jpg -d embeddings/")
+dino_embedding = _group("dino-embedding", "Embed pictures with DINOv2.", "embed *.jpg -d embeddings/")
+exif = _group("exif", "Read the metadata of pictures.", "extract photo.jpg")
+face_detection = _group("face-detection", "Find faces on pictures.", "detect party.jpg")
+face_embedding = _group("face-embedding", "Embed pictures of faces.", "embed face.jpg")
+hash_ = _group("hash", "Hash files of any kind.", "compute photo.jpg")
+hls_streaming = _group("hls-streaming", "Turn videos into HLS streams.", "generate-manifest film.mp4")
+image_conversion = _group(
+    "image-conversion", "Convert pictures to other formats.", "convert a.heic --format jpg"
+)
+media_thumbnail = _group("media-thumbnail", "Make small pictures of photos and videos.", "generate photos/")
 
 
 @clip_embedding.command(name="embed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cl_client.plugins.face_detection import FaceDetectionOutput
@@ -31,14 +32,15 @@ def run_face_detection(
     return run_plugin("face_detection", files, values, options, annotate=annotate, after=mark_found_faces)
 
 
-async def mark_found_faces(outcome: Outcome) -> None:
-    """Write the copy with the faces marked that was asked for with a picture.
+async def mark_found_faces(outcome: Outcome) -> Outcome:
+    """Write the copy with the faces marked that was asked for with a picture; the outcome with it.
 
     Raises:
         OSError: The picture cannot be read here, or the copy not be written.
     """
     request, result = outcome.request, outcome.result
     if request.annotated is None or result is None:
-        return
+        return outcome
     found = FaceDetectionOutput.model_validate(result.data)
     await asyncio.to_thread(mark_faces, request.path, found.faces, request.annotated)
+    return replace(outcome, result=replace(result, files=(*result.files, request.annotated)))

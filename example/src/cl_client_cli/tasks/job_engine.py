@@ -114,7 +114,12 @@ class JobEngine:
         self._options = options
         self._server = client.config.base_url
 
-    async def submit(self, request: JobRequest, watcher: SubmissionWatcher | None = None) -> JobResponse:
+    async def submit(
+        self,
+        request: JobRequest,
+        watcher: SubmissionWatcher | None = None,
+        on_upload: ByteProgress | None = None,
+    ) -> JobResponse:
         """Submit a request, and write its job down.
 
         When it is cancelled while the server has the whole file and has not answered yet, the answer is
@@ -127,6 +132,8 @@ class JobEngine:
         sent = asyncio.Event()
 
         def note_upload(done: int, total: int | None) -> None:
+            if on_upload is not None:
+                on_upload(done, total)
             if done == total and not sent.is_set():
                 sent.set()
                 if watcher is not None:
@@ -169,6 +176,7 @@ class JobEngine:
         request: JobRequest,
         *,
         watcher: SubmissionWatcher | None = None,
+        on_upload: ByteProgress | None = None,
         on_update: Callable[[JobResponse], None] | None = None,
     ) -> Outcome:
         """Run a request to its end.
@@ -179,7 +187,7 @@ class JobEngine:
             PermissionDeniedError: The user may not do this.
         """
         try:
-            job = await self.submit(request, watcher)
+            job = await self.submit(request, watcher, on_upload)
         except CONCERNS_ALL_JOBS:
             raise
         except (ComputeClientError, OSError) as exc:
@@ -214,11 +222,13 @@ class JobEngine:
         return Outcome(request, job, result)
 
     async def _wait(self, job_id: str, on_update: Callable[[JobResponse], None] | None) -> JobResponse:
-        if on_update is None:
-            return await self._client.wait_for_job(job_id, timeout=self._options.timeout)
         subscription = self._client.subscribe_job_updates(job_id, on_progress=on_update)
         try:
-            return await self._client.wait_for_job(job_id, timeout=self._options.timeout)
+            return await self._client.wait_for_job(
+                job_id,
+                timeout=self._options.timeout,
+                delete_on_cancel=self._options.delete_on_cancel or None,
+            )
         finally:
             self._client.unsubscribe(subscription)
 

@@ -53,7 +53,7 @@ class ResultNames:
 
         Inputs get theirs in order, so that the same inputs get the same names next time.
         """
-        below = _below(source.absolute(), self._common)
+        below = relative_to(self._common, source.absolute()).parent
         names = candidate_names(source, "result")
         targets = (self._folder / below / f"{name}{self._suffix}" for name in names)
         # Many file systems take upper and lower case for the same.
@@ -62,9 +62,9 @@ class ResultNames:
         return target
 
 
-def _below(source: Path, folder: Path) -> Path:
-    parent = source.parent
-    return parent.relative_to(folder) if parent.is_relative_to(folder) else Path()
+def relative_to(folder: Path, path: Path) -> Path:
+    """What of a path is below a folder; its name alone where nothing is."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
 
 
 def is_up_to_date(target: Path, source: Path, params: dict[str, str], ledger: Ledger) -> bool:

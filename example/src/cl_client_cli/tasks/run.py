@@ -22,6 +22,7 @@ from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine, failed
 from cl_client_cli.tasks.plan import JobPlan, Planner
+from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -39,7 +40,7 @@ def run_plugin(
     options: RunOptions,
     *,
     annotate: Path | None = None,
-    after: Callable[[Outcome], Awaitable[None]] | None = None,
+    after: Callable[[Outcome], Awaitable[Outcome]] | None = None,
 ) -> int:
     """Run a task on files; the process's exit code.
 
@@ -49,7 +50,7 @@ def run_plugin(
         values: The task's parameters.
         options: The options that the commands share.
         annotate: See `Planner`.
-        after: What is done with each job that succeeded.
+        after: What is made of each job that succeeded.
 
     Raises:
         UsageError: An argument or an option cannot be.
@@ -62,8 +63,22 @@ def run_plugin(
             Terminal.make(options.output).say(_summary(Counter(), plan.skipped))
             return 0
         work = partial(_run, plan=plan, options=options, ledger=ledger, after=after)
-        hint = "The same command goes on with the rest."
-        return run_with_client(options.connection, options.output, work, resume_hint=hint, brings_work=True)
+        return run_with_client(
+            options.connection,
+            options.output,
+            work,
+            resume_hint=_after_interruption(task, options),
+            brings_work=True,
+        )
+
+
+def _after_interruption(task: str, options: RunOptions) -> str:
+    if options.jobs.delete_on_cancel:
+        running = "What was running has been deleted at the server."
+    else:
+        running = "What is running goes on at the server; cl-client jobs list shows it."
+    kept = options.results.output_dir is not None or TASKS[task].is_file
+    return f"{running} The same command does the rest." if kept else running
 
 
 async def _run(
@@ -72,11 +87,16 @@ async def _run(
     plan: JobPlan,
     options: RunOptions,
     ledger: Ledger,
-    after: Callable[[Outcome], Awaitable[None]] | None,
+    after: Callable[[Outcome], Awaitable[Outcome]] | None,
 ) -> int:
     engine = JobEngine(context.client, ledger, options.jobs)
     counts: Counter[bool] = Counter()
-    watch = partial(_show_change, context.terminal) if options.jobs.watch else None
+    # Where there are bars, these say it already.
+    watch = (
+        partial(_show_change, context.terminal)
+        if options.jobs.watch and not context.terminal.is_live
+        else None
+    )
     with JobProgress(context.terminal, len(plan.requests)) as progress:
         running = run_requests(
             plan.requests,
@@ -102,7 +122,7 @@ async def run_requests(
     *,
     concurrency: int,
     watch: Callable[[JobRequest, JobResponse], None] | None = None,
-    after: Callable[[Outcome], Awaitable[None]] | None = None,
+    after: Callable[[Outcome], Awaitable[Outcome]] | None = None,
 ) -> AsyncGenerator[Outcome]:
     """Run requests, a few at a time, and yield how each has ended.
 
@@ -112,7 +132,7 @@ async def run_requests(
         progress: Is shown what happens.
         concurrency: How many run at once.
         watch: Is told of each change of a job.
-        after: What is done with each job that succeeded; an `OSError` of it is the request's failure.
+        after: What is made of each job that succeeded; an `OSError` of it is the request's failure.
 
     Raises:
         ComputeClientError: Something that is not the matter of one job: the server is gone, a login needed.
@@ -124,17 +144,19 @@ async def run_requests(
             watch(request, job)
 
     async def run(request: JobRequest) -> Outcome:
-        progress.start(request)
+        progress.start(request, request.path.name, request.task)
         try:
-            outcome = await engine.run(request, on_update=partial(show, request))
+            outcome = await engine.run(
+                request, on_upload=partial(progress.upload, request), on_update=partial(show, request)
+            )
         except JobNotFoundError as exc:  # somebody deleted it
             outcome = failed(request, exc)
         if after is not None and outcome.result is not None:
             try:
-                await after(outcome)
+                outcome = await after(outcome)
             except OSError as exc:
                 outcome = failed(request, exc, outcome.job)
-        progress.end(outcome)
+        progress.end(request, failed=outcome.error is not None)
         return outcome
 
     async with aclosing(map_concurrently(run, requests, concurrency=concurrency)) as outcomes:
@@ -167,7 +189,8 @@ def _tell_result(terminal: Terminal, outcome: Outcome, *, alone: bool) -> None:
     result = outcome.result
     if result is None:
         return
-    kept = f" -> {result.files[0]}" if result.files else ""
+    places = dict.fromkeys((*result.files[:1], *filter(None, (outcome.request.annotated,))))
+    kept = f" -> {', '.join(map(str, places))}" if places else ""
     if alone and result.text is not None and not kept:
         terminal.result(result.text)
     else:
@@ -179,5 +202,5 @@ def _summary(counts: Counter[bool], skipped: int) -> str:
     if counts[False]:
         words.append(f"{counts[False]} failed")
     if skipped:
-        words.append(f"{skipped} already there (--force makes them again)")
+        words.append(f"{skipped} already there (--force makes {'it' if skipped == 1 else 'them'} again)")
     return ", ".join(words)
