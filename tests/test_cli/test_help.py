@@ -5,11 +5,11 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import pytest
-
 from cl_client_cli.main import make_app
 
 if TYPE_CHECKING:
+    import pytest
+
     from command_lines import RunCLI
 
 _IMPORTS_AFTER_HELP = """
@@ -66,10 +66,3 @@ def test_every_help_text_has_an_example(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_version(run_cli: RunCLI) -> None:
     assert run_cli("--version").stdout.split() == ["cl-client", version("cl-client-cli")]
-
-
-@pytest.mark.parametrize(
-    "arguments", [["demo", "--no-such-option"], ["server", "--generation", "Z"], ["nope"]]
-)
-def test_wrong_use_is_code_2(run_cli: RunCLI, arguments: list[str]) -> None:
-    assert run_cli(*arguments).returncode == 2

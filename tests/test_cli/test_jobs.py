@@ -85,19 +85,3 @@ def test_jobs_are_listed_without_their_server(
     (listed,) = json_objects(run_cli("jobs", "list", "--all", "--json", *elsewhere))
     assert (listed["job_id"], listed["server"]) == (job_id, address)
     assert address in run_cli("jobs", "list", "--all", *elsewhere).stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["jobs", "list", "--status", "nope"], "--status nope"),
-        (["jobs", "list", "--since", "nope"], "--since nope"),
-        (["jobs", "list", "--limit", "0"], "--limit 0"),
-        (["jobs", "prune", "--older-than", "x"], "--older-than x"),
-        (["jobs", "get"], "name at least one job"),
-    ],
-)
-def test_wrong_use(run_cli: RunCLI, arguments: list[str], words: str) -> None:
-    shown = run_cli(*arguments)
-    assert shown.returncode == 2
-    assert words in shown.stderr

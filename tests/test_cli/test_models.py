@@ -133,14 +133,6 @@ def test_a_model_that_cannot_be_had_is_named_with_its_address(run_cli: RunCLI, m
     assert len(shown.stderr.splitlines()) == 1
 
 
-def test_an_unknown_model_is_wrong_use(run_cli: RunCLI, models_folder: Path) -> None:
-    shown = run_cli("models", "pull", "dinov2", "gpt")
-    assert shown.returncode == 2
-    assert "gpt" in shown.stderr
-    assert "mobileclip" in shown.stderr
-    assert not models_folder.exists()
-
-
 def test_a_mirror_that_is_no_url_is_wrong_use(run_cli: RunCLI, cli_environment: dict[str, str]) -> None:
     cli_environment["CL_CLIENT_MODELS_MIRROR"] = "mirror.example"
     shown = run_cli("models", "pull", "dinov2")

@@ -148,40 +148,6 @@ def test_a_result_goes_where_it_is_sent(run_cli: RunCLI, samples: Path, work_fol
     assert kept["hash_value"] == printed["hash_value"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["hash", "compute"], "name at least one"),
-        (["hash", "compute", "nope.jpg"], "nope.jpg"),
-        (["hash", "compute", "*.nope"], "*.nope"),
-        (["hash", "compute", "@nope.txt"], "nope.txt"),
-        (["hash", "compute", "SAMPLE", "--nope"], "--nope"),
-        (["hash", "compute", "SAMPLE", "--algorithm", "sha1"], "sha1"),
-        (["hash", "compute", "SAMPLE", "--concurrency", "0"], "--concurrency 0"),
-        (["hash", "compute", "SAMPLE", "--timeout", "0"], "--timeout 0"),
-        (["hash", "compute", "SAMPLE", "--local", "--server", "http://x"], "--local and --server"),
-        (["hash", "compute", "SAMPLE", "-o", "a", "-d", "b"], "--output and --output-dir"),
-        (["hash", "compute", "SAMPLE", "SAMPLE2", "-o", "a"], "--output is for one input"),
-        (["hash", "compute", "SAMPLE", "--server", "nope"], "base_url"),
-        (["hash", "compute", "SAMPLE", "--priority", "11"], "--priority 11"),
-        (["image-conversion", "convert", "SAMPLE", "--format", "webp", "--quality", "0"], "--quality 0"),
-        (["media-thumbnail", "generate", "SAMPLE", "--width", "-1"], "--width -1"),
-        (["hls-streaming", "generate-manifest", "SAMPLE", "--variant", "720"], "--variant 720"),
-        (["face-detection", "detect", "SAMPLE", "--nms-threshold", "2"], "--nms-threshold 2"),
-        (["face-detection", "detect", "SAMPLE", "--annotate", "a.txt"], "'a.txt': no picture can be"),
-        (["face-detection", "detect", "SAMPLE", "SAMPLE2", "--annotate", "a.jpg"], "name a folder"),
-    ],
-)
-def test_wrong_use_is_said_before_anything_is_sent(
-    run_cli: RunCLI, samples: Path, arguments: list[str], words: str
-) -> None:
-    names = {"SAMPLE": str(samples / "drawing.png"), "SAMPLE2": str(samples / "astronaut.jpg")}
-    shown = run_cli(*(names.get(argument, argument) for argument in arguments))
-    assert words in " ".join(shown.stderr.split())
-    assert shown.stdout == ""
-    assert shown.returncode == 2
-
-
 def test_a_server_that_is_not_there(run_cli: RunCLI, samples: Path, unused_port: int) -> None:
     shown = run_cli("hash", "compute", samples / "drawing.png", "-s", f"http://127.0.0.1:{unused_port}")
     assert shown.returncode == 3

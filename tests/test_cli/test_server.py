@@ -88,14 +88,6 @@ def test_a_taken_port_is_named(run_cli: RunCLI) -> None:
     assert len(shown.stderr.splitlines()) == 1
 
 
-def test_an_unusable_broker_url_is_wrong_use(run_cli: RunCLI) -> None:
-    shown = run_cli("server", "--port", "0", "--mqtt-url", "gopher://broker")
-
-    assert shown.returncode == 2
-    assert "gopher" in shown.stderr
-    assert len(shown.stderr.splitlines()) == 1
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
 async def test_a_server_behind_tls_that_asks_for_tokens(start_cli: StartCLI, tls_files: TLSFiles) -> None:
     files = ("--tls-cert", str(tls_files.server_cert), "--tls-key", str(tls_files.server_key))
@@ -116,16 +108,3 @@ async def test_a_server_behind_tls_that_asks_for_tokens(start_cli: StartCLI, tls
         process.communicate()
     assert {urlsplit(said[name]).scheme for name in ("base_url", "auth_url")} == {"https"}
     assert process.returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (("--tls-cert", "missing.pem"), "--tls-cert and --tls-key"),
-        (("--mqtt-auth",), "auth"),
-    ],
-)
-def test_options_that_do_not_go_together(run_cli: RunCLI, options: tuple[str, ...], reason: str) -> None:
-    shown = run_cli("server", "--port", "0", "--mqtt-port", "0", *options)
-    assert shown.returncode == 2
-    assert reason in shown.stderr

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cl_client_cli.frame.options import BatchOptions, OutputOptions
+from cl_client_cli.frame.options import BatchOptions, InputOptions, OutputOptions
 
 batch_app = App(
     name="batch",
@@ -25,6 +25,7 @@ def submit(
     task: Annotated[_Texts, Parameter(alias="-t")] = (),
     param: _Texts = (),
     output_dir: _Folder = _DEFAULT_FOLDER,
+    search: InputOptions | None = None,
     options: BatchOptions | None = None,
 ) -> int:
     """Run tasks on many files, or what a specification says; go on later with whatever is left.
@@ -39,11 +40,13 @@ def submit(
         task: A task to run on every file that suits it, as often as wanted.
         param: A parameter, TASK.NAME=VALUE, as often as wanted.
         output_dir: The folder of the results, and of the batch's own record.
+        search: How inputs are found.
         options: Common to submit and resume.
     """
     from cl_client_cli.batch.work import submit_batch
 
-    return submit_batch(inputs, task, param, output_dir, options or BatchOptions())
+    recursive = search is not None and search.recursive
+    return submit_batch(inputs, task, param, output_dir, options or BatchOptions(), recursive=recursive)
 
 
 @batch_app.command

@@ -7,7 +7,6 @@ import shutil
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 from weakref import WeakValueDictionary
 
@@ -32,7 +31,7 @@ from cl_client_cli.tasks.table import TaskResult
 if TYPE_CHECKING:
     from cl_client import ComputeClient, JobResponse
     from cl_client_cli.batch.manifest import BatchManifest, Item
-    from cl_client_cli.frame.progress import JobProgress
+    from cl_client_cli.frame.progress import JobProgress, JobRow
     from cl_client_cli.frame.terminal import Terminal
     from cl_client_cli.tasks.job_engine import JobEngine
 
@@ -47,6 +46,7 @@ class _Attempt:
     manifest: BatchManifest
     item: Item
     request: JobRequest
+    row: JobRow
     digest: str
     job_id: str | None
 
@@ -104,7 +104,12 @@ class BatchRun:
 
     async def _run_item(self, item: Item) -> Outcome:
         request = _request(item)
-        self.progress.start(request, request.path.name, request.task)
+        row = self.progress.start(request.name, request.task)
+        outcome = await self._outcome(item, request, row)
+        self.progress.end(row, failed=outcome.error is not None)
+        return outcome
+
+    async def _outcome(self, item: Item, request: JobRequest, row: JobRow) -> Outcome:
         try:
             digest = await asyncio.to_thread(content_digest, item.source)
         except OSError as exc:
@@ -117,7 +122,7 @@ class BatchRun:
                 self.ended["copied"] += 1
                 return self._end(item, Outcome(request, result=copied), digest)
             known = item.job_id if item.state == "submitted" and item.digest == digest else None
-            outcome = await self._to_the_end(_Attempt(self.manifest, item, request, digest, known))
+            outcome = await self._to_the_end(_Attempt(self.manifest, item, request, row, digest, known))
             return self._end(item, outcome, digest)
 
     def _end(self, item: Item, outcome: Outcome, digest: str | None) -> Outcome:
@@ -126,7 +131,6 @@ class BatchRun:
         else:
             self.manifest.ended(item, outcome, digest)
             self.ended["failed" if outcome.error else "done"] += 1
-        self.progress.end(outcome.request, failed=outcome.error is not None)
         return outcome
 
     async def _to_the_end(self, attempt: _Attempt) -> Outcome:
@@ -149,12 +153,9 @@ class BatchRun:
                 await self._wait_for_server(exc)
 
     async def _try(self, attempt: _Attempt) -> Outcome:
-        request = attempt.request
-        show = partial(self.progress.update, request)
         if attempt.job_id is not None:
-            return await self.engine.take_up(request, attempt.job_id, on_update=show)
-        upload = partial(self.progress.upload, request)
-        return await self.engine.run(request, watcher=attempt, on_upload=upload, on_update=show)
+            return await self.engine.take_up(attempt.request, attempt.job_id, attempt.row)
+        return await self.engine.run(attempt.request, attempt.row, watcher=attempt)
 
     async def _wait_for_server(self, gone: ServerUnavailableError) -> None:
         """Wait until the server answers again; one asks, all wait."""

@@ -39,11 +39,17 @@ _STATES: Final = ("waiting", "submitting", "submitted", "done", "failed")
 
 
 def submit_batch(
-    arguments: Sequence[str], tasks: Sequence[str], params: Sequence[str], folder: Path, options: BatchOptions
+    arguments: Sequence[str],
+    tasks: Sequence[str],
+    params: Sequence[str],
+    folder: Path,
+    options: BatchOptions,
+    *,
+    recursive: bool,
 ) -> int:
     """Add items to the batch in a folder, and run it; the process's exit code."""
-    check_job_options(options.jobs)
-    items = plan_items(arguments, tasks, params, folder, recursive=options.jobs.recursive)
+    _check(options)
+    items = plan_items(arguments, tasks, params, folder, recursive=recursive)
     with BatchManifest.open(folder, create=True) as manifest:
         added = manifest.add(items)
     Terminal.make(options.output).say(f"{added} of {len(items)} jobs are new in {folder}")
@@ -52,9 +58,21 @@ def submit_batch(
 
 def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
     """Run what is left of the batch in a folder; the process's exit code."""
+    _check(options)
     with BatchManifest.open(folder) as manifest, manifest.running():
         work = partial(_run_batch, folder, options, retry_failed=retry_failed)
         return run_sheltered(work, resume_hint=_resume_hint(folder))
+
+
+def _check(options: BatchOptions) -> None:
+    check_job_options(options.jobs)
+    page = options.report
+    if page is not None and page.is_dir():
+        raise UsageError(f"--report {page}: this is a folder; name a file, such as {page / _DEFAULT_PAGE}")
+    if options.retries < 0:
+        raise UsageError(f"--retries {options.retries}: must be at least 0")
+    if options.give_up_after < 0:
+        raise UsageError(f"--give-up-after {options.give_up_after:g}: must be at least 0 seconds")
 
 
 def _resume_hint(folder: Path) -> str:
@@ -92,7 +110,7 @@ async def _run(
     left = Counter(item.state for item in manifest.pending(retry_failed=retry_failed))
     total = manifest.counts().total()
     before = total - left.total()
-    progress = JobProgress(context.terminal, total, already_done=before)
+    progress = JobProgress(context.terminal, total, already_done=before, watch=options.jobs.watch)
     run = BatchRun(
         context.client,
         JobEngine(context.client, ledger, options.jobs),
@@ -133,7 +151,7 @@ def _say_summary(
             "it has run it twice."
         )
     for line in failure_lines(manifest):
-        terminal.say(line)
+        terminal.error(line)
 
 
 def failure_lines(manifest: BatchManifest) -> list[str]:
@@ -144,7 +162,7 @@ def failure_lines(manifest: BatchManifest) -> list[str]:
     lines: list[str] = []
     for reason, files in sorted(names.items(), key=lambda pair: -len(pair[1])):
         more = f" and {len(files) - _NAMES_PER_REASON} more" if len(files) > _NAMES_PER_REASON else ""
-        lines.append(f"  {reason} ({', '.join(files[:_NAMES_PER_REASON])}{more})")
+        lines.append(f"{reason} ({', '.join(files[:_NAMES_PER_REASON])}{more})")
     return lines
 
 
@@ -153,8 +171,6 @@ def _planned_page(manifest: BatchManifest, given: Path | None) -> Path | None:
     if given is None:
         kept = manifest.facts().get(_PAGE)
         return None if kept is None else Path(kept)
-    if given.is_dir():
-        raise UsageError(f"--report {given}: this is a folder; name a file, such as {given / _DEFAULT_PAGE}")
     manifest.set_fact(_PAGE, str(given.absolute()))
     return given
 

@@ -58,11 +58,22 @@ class OutputOptions:
 
 @Parameter(name="*", group=_JOBS)
 @dataclass(frozen=True, slots=True)
+class InputOptions:
+    """How inputs are found.
+
+    Attributes:
+        recursive: Look into the folders of folders too.
+    """
+
+    recursive: Annotated[bool, Parameter(alias="-r", negative=(), show_default=False)] = False
+
+
+@Parameter(name="*", group=_JOBS)
+@dataclass(frozen=True, slots=True)
 class JobOptions:
     """How jobs are submitted and followed.
 
     Attributes:
-        recursive: Look into the folders of folders too.
         concurrency: Jobs at the same time.
         timeout: Seconds for each job, its upload included; by default no limit.
         priority: 0-10.
@@ -72,7 +83,6 @@ class JobOptions:
         delete_on_cancel: Delete what still runs at the server when it is interrupted or its time is up.
     """
 
-    recursive: Annotated[bool, Parameter(alias="-r", negative=(), show_default=False)] = False
     concurrency: Annotated[int, Parameter(alias="-c")] = 8
     timeout: float | None = None
     priority: int = 5
@@ -105,12 +115,14 @@ class RunOptions:
     """All that the plugin commands have in common.
 
     Attributes:
+        inputs: How inputs are found.
         jobs: How jobs are submitted.
         results: Where results go.
         output: How results are told.
         connection: Where the server is.
     """
 
+    inputs: InputOptions = field(default_factory=InputOptions)
     jobs: JobOptions = field(default_factory=JobOptions)
     results: ResultOptions = field(default_factory=ResultOptions)
     output: OutputOptions = field(default_factory=OutputOptions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -13,7 +14,6 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -23,7 +23,7 @@ from rich.text import Text
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable
     from typing import Self
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -62,6 +62,48 @@ class WithMargin:
         yield from console.render(self._renderable, narrower)
 
 
+class JobRow:
+    """A job while it runs, to be told what happens to it.
+
+    Args:
+        bars: Where its bar is.
+        name: What is worked on.
+        task: What is done.
+        state: How far it is.
+        is_shown: Whether there is room for it.
+        tell: Is told of each change in words.
+    """
+
+    def __init__(
+        self,
+        bars: Progress,
+        name: str,
+        task: str,
+        state: str,
+        *,
+        is_shown: bool,
+        tell: Callable[[str], None] | None,
+    ) -> None:
+        self._bars, self._name, self._task, self._tell = bars, name, task, tell
+        label = PurePath(name).name or name
+        self._bar = bars.add_task(task, total=100, file=label, state=state, visible=is_shown)
+
+    def upload(self, done: int, total: int | None) -> None:
+        """More of its file has been sent."""
+        if total:
+            self._bars.update(self._bar, completed=done * 100 / total)
+
+    def update(self, job: JobResponse) -> None:
+        """News of it have come."""
+        self._bars.update(self._bar, completed=job.progress, state=str(job.status))
+        if self._tell is not None:
+            self._tell(f"{self._name}: {self._task} {job.status} {job.progress} %")
+
+    def remove(self) -> None:
+        """It has come to its end."""
+        self._bars.remove_task(self._bar)
+
+
 class JobProgress:
     """Is told what happens to jobs and shows it, if the terminal is one that can.
 
@@ -69,9 +111,10 @@ class JobProgress:
         terminal: Where to draw.
         total: How many jobs there are.
         already_done: How many of them an earlier run has done.
+        watch: Tell each change in words, where no bars can be drawn.
     """
 
-    def __init__(self, terminal: Terminal, total: int, *, already_done: int = 0) -> None:
+    def __init__(self, terminal: Terminal, total: int, *, already_done: int = 0, watch: bool = False) -> None:
         self._console = terminal.err
         self._overall = Progress(
             BarColumn(bar_width=None),
@@ -95,8 +138,8 @@ class JobProgress:
             console=self._console,
         )
         self._total = self._overall.add_task("", total=total, completed=already_done, failed="")
-        self._rows: dict[Hashable, TaskID] = {}
-        self._failures = 0
+        self._tell = terminal.say if watch and not terminal.is_live else None
+        self._running_count = self._failures = 0
         # A single job has its own row, and that says it all.
         shown = Group(self._running, WithMargin(self._overall)) if total > 1 else self._running
         # Results that are piped elsewhere must not be taken for words that belong above the bars.
@@ -114,32 +157,23 @@ class JobProgress:
         if self._live is not None:
             self._live.stop()
 
-    def start(self, key: Hashable, file: str, task: str, state: str = "uploading") -> None:
+    def start(self, name: str, task: str, state: str = "uploading") -> JobRow:
         """A job is begun.
 
         Args:
-            key: By which it is known here.
-            file: The name of what is worked on.
+            name: What is worked on.
             task: What is done.
             state: How far it is.
         """
         room = max(1, self._console.height - _LINES_BESIDE_ROWS)
-        self._rows[key] = self._running.add_task(
-            task, total=100, file=file, state=state, visible=len(self._rows) < room
-        )
+        self._running_count += 1
+        is_shown = self._running_count <= room
+        return JobRow(self._running, name, task, state, is_shown=is_shown, tell=self._tell)
 
-    def upload(self, key: Hashable, done: int, total: int | None) -> None:
-        """More of a job's file has been sent."""
-        if total:
-            self._running.update(self._rows[key], completed=done * 100 / total)
-
-    def update(self, key: Hashable, job: JobResponse) -> None:
-        """News of a job have come."""
-        self._running.update(self._rows[key], completed=job.progress, state=str(job.status))
-
-    def end(self, key: Hashable, *, failed: bool) -> None:
+    def end(self, row: JobRow, *, failed: bool) -> None:
         """A job has come to its end; its row goes."""
-        self._running.remove_task(self._rows.pop(key))
+        self._running_count -= 1
+        row.remove()
         self.skip(failed=failed)
 
     def skip(self, *, failed: bool = False) -> None:

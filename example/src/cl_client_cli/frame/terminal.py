@@ -125,7 +125,7 @@ def print_error(message: str) -> None:
 
 def _print_words(console: Console, text: Text) -> None:
     """Print words so that a terminal breaks its lines between them, and a pipe none at all."""
-    console.print(text, overflow="fold", soft_wrap=not console.is_terminal)
+    console.print(text, overflow="fold" if console.is_terminal else None, soft_wrap=not console.is_terminal)
 
 
 def _console(stream: TextIO) -> Console:

@@ -201,26 +201,21 @@ def wait_for_jobs(
     """Wait for jobs; the process's exit code."""
 
     async def wait(context: CommandContext, job_id: str, progress: JobProgress) -> bool:
-        def show(job: JobResponse) -> None:
-            progress.update(job_id, job)
-            if watch and not context.terminal.is_live:
-                context.terminal.say(f"{job_id}: {job.task_type} {job.status} {job.progress} %")
-
         known = await context.client.get_job(job_id)
-        progress.start(job_id, job_id[:_SHORT_ID], known.task_type, str(known.status))
-        subscription = context.client.subscribe_job_updates(job_id, on_progress=show)
+        row = progress.start(job_id[:_SHORT_ID], known.task_type, str(known.status))
+        subscription = context.client.subscribe_job_updates(job_id, on_progress=row.update)
         try:
             job = await context.client.wait_for_job(job_id, timeout=timeout)
         finally:
             context.client.unsubscribe(subscription)
-            progress.end(job_id, failed=False)
+            progress.end(row, failed=False)
         context.terminal.record(job)
         words = f": {job.error_message}" if job.error_message else ""
         context.terminal.result(f"{job.job_id}: {job.task_type} {job.status}{words}")
         return job.status == JobStatus.COMPLETED
 
     async def wait_for_all(context: CommandContext) -> int:
-        with JobProgress(context.terminal, len(job_ids)) as progress:
+        with JobProgress(context.terminal, len(job_ids), watch=watch) as progress:
             return await _each(context, job_ids, partial(wait, progress=progress))
 
     return run_with_client(connection, output, wait_for_all)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cl_client_cli.frame.options import ConnectionOptions, JobOptions, OutputOptions, RunOptions
+from cl_client_cli.frame.options import ConnectionOptions, InputOptions, JobOptions, OutputOptions, RunOptions
 
 
 def similar(
@@ -14,6 +14,7 @@ def similar(
     *files: str,
     by: Literal["clip", "dino"] = "clip",
     limit: Annotated[int, Parameter(alias="-n")] = 10,
+    inputs: InputOptions | None = None,
     jobs: JobOptions | None = None,
     connection: ConnectionOptions | None = None,
     output: OutputOptions | None = None,
@@ -27,6 +28,7 @@ def similar(
         files: Files, patterns, folders, @list.txt.
         by: clip finds similar things, dino what looks alike.
         limit: How many to show.
+        inputs: How the files are found.
         jobs: How jobs are submitted.
         connection: Where the server is.
         output: How results are told.
@@ -34,6 +36,7 @@ def similar(
     from cl_client_cli.similar.work import rank_similar
 
     options = RunOptions(
+        inputs=inputs or InputOptions(),
         jobs=jobs or JobOptions(),
         output=output or OutputOptions(),
         connection=connection or ConnectionOptions(),

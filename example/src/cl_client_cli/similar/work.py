@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cl_client_cli.frame.command_frame import CommandContext
-    from cl_client_cli.frame.options import RunOptions
+    from cl_client_cli.frame.options import JobOptions, RunOptions
 
 
 def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, options: RunOptions) -> int:
@@ -43,6 +43,8 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
         ConfigurationError: The ledger or the cache cannot be used.
     """
     check_job_options(options.jobs)
+    if not options.jobs.wait:
+        raise UsageError("--no-wait: there is nothing to rank before the jobs have ended; leave it out")
     if limit < 1:
         raise UsageError(f"--limit {limit}: must be at least 1")
     suffixes = suffixes_for((task,))
@@ -51,14 +53,16 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
         EmbeddingCache.open() as cache,
         Ledger.open() as ledger,
     ):
-        wanted = find_inputs([query], recursive=False, suffixes=suffixes, temp_dir=Path(temp))[0]
-        recursive = options.jobs.recursive
+        recursive = options.inputs.recursive
+        wanted, *more = find_inputs([query], recursive=False, suffixes=suffixes, temp_dir=Path(temp))
+        if more:
+            raise UsageError(f"{query!r}: photos are compared with one, and these are {len(more) + 1}")
         files = find_inputs(arguments, recursive=recursive, suffixes=suffixes, temp_dir=Path(temp))
 
         async def work(context: CommandContext) -> int:
             embedder = _Embedder(context, cache, JobEngine(context.client, ledger, options.jobs), task)
             paths = list(dict.fromkeys([wanted, *files]))
-            vectors = await embedder.embed_all(paths, options.jobs.concurrency)
+            vectors = await embedder.embed_all(paths, options.jobs)
             if wanted not in vectors:
                 return SOME_FAILED
             others = [path for path in files if path in vectors and path.resolve() != wanted.resolve()]
@@ -76,10 +80,10 @@ class _Embedder:
     engine: JobEngine
     task: str
 
-    async def embed_all(self, paths: Sequence[Path], concurrency: int) -> dict[Path, NDArray[np.float32]]:
+    async def embed_all(self, paths: Sequence[Path], jobs: JobOptions) -> dict[Path, NDArray[np.float32]]:
         """The embeddings of files; what has none is said to have failed."""
         vectors: dict[Path, NDArray[np.float32]] = {}
-        with JobProgress(self.context.terminal, len(paths)) as progress:
+        with JobProgress(self.context.terminal, len(paths), watch=jobs.watch) as progress:
 
             async def embed(path: Path) -> NDArray[np.float32] | str:
                 digest = await asyncio.to_thread(content_digest, path)
@@ -88,15 +92,15 @@ class _Embedder:
                     progress.skip()
                     return known
                 request = JobRequest(path, self.task, task_params(self.task, {}), None, str(path))
-                progress.start(request, path.name, self.task)
-                outcome = await self.engine.run(request)
-                progress.end(request, failed=outcome.error is not None)
+                row = progress.start(request.name, self.task)
+                outcome = await self.engine.run(request, row)
+                progress.end(row, failed=outcome.error is not None)
                 vector = _vector(outcome)
                 if not isinstance(vector, str):
                     self.cache.put(self.context.server, self.task, digest, vector)
                 return vector
 
-            async with aclosing(map_concurrently(embed, paths, concurrency=concurrency)) as outcomes:
+            async with aclosing(map_concurrently(embed, paths, concurrency=jobs.concurrency)) as outcomes:
                 async for path, vector in outcomes:
                     if isinstance(vector, OSError | str):
                         self.context.terminal.error(f"{path}: {vector}")

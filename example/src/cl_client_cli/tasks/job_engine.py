@@ -21,7 +21,6 @@ from cl_client.exceptions import (
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from cl_client import ByteProgress, ComputeClient, JobResponse, JSONObject
@@ -99,6 +98,16 @@ class SubmissionWatcher(Protocol):
         """The server has made a job of it."""
 
 
+class JobObserver(Protocol):
+    """Is shown how a job comes along."""
+
+    def upload(self, done: int, total: int | None) -> None:
+        """So many bytes of its file have been sent."""
+
+    def update(self, job: JobResponse) -> None:
+        """News of it have come."""
+
+
 class JobEngine:
     """Submits, follows, fetches, and has each step written down in the ledger.
 
@@ -115,10 +124,7 @@ class JobEngine:
         self._server = client.config.base_url
 
     async def submit(
-        self,
-        request: JobRequest,
-        watcher: SubmissionWatcher | None = None,
-        on_upload: ByteProgress | None = None,
+        self, request: JobRequest, observer: JobObserver, watcher: SubmissionWatcher | None = None
     ) -> JobResponse:
         """Submit a request, and write its job down.
 
@@ -132,8 +138,7 @@ class JobEngine:
         sent = asyncio.Event()
 
         def note_upload(done: int, total: int | None) -> None:
-            if on_upload is not None:
-                on_upload(done, total)
+            observer.upload(done, total)
             if done == total and not sent.is_set():
                 sent.set()
                 if watcher is not None:
@@ -172,12 +177,7 @@ class JobEngine:
         return job
 
     async def run(
-        self,
-        request: JobRequest,
-        *,
-        watcher: SubmissionWatcher | None = None,
-        on_upload: ByteProgress | None = None,
-        on_update: Callable[[JobResponse], None] | None = None,
+        self, request: JobRequest, observer: JobObserver, watcher: SubmissionWatcher | None = None
     ) -> Outcome:
         """Run a request to its end.
 
@@ -187,18 +187,16 @@ class JobEngine:
             PermissionDeniedError: The user may not do this.
         """
         try:
-            job = await self.submit(request, watcher, on_upload)
+            job = await self.submit(request, observer, watcher)
+            if not self._options.wait:
+                return Outcome(request, job)
+            return await self.take_up(request, job.job_id, observer)
         except CONCERNS_ALL_JOBS:
             raise
-        except (ComputeClientError, OSError) as exc:
+        except (ComputeClientError, OSError) as exc:  # also a job that somebody has deleted
             return failed(request, exc)
-        if not self._options.wait:
-            return Outcome(request, job)
-        return await self.take_up(request, job.job_id, on_update=on_update)
 
-    async def take_up(
-        self, request: JobRequest, job_id: str, *, on_update: Callable[[JobResponse], None] | None = None
-    ) -> Outcome:
+    async def take_up(self, request: JobRequest, job_id: str, observer: JobObserver) -> Outcome:
         """Follow a job that was submitted, also by another process, and fetch its result.
 
         Raises:
@@ -209,7 +207,7 @@ class JobEngine:
         """
         job: JobResponse | None = None
         try:
-            job = await self._wait(job_id, on_update)
+            job = await self._wait(job_id, observer)
             await asyncio.to_thread(self._ledger.updated, job, server=self._server)
             job.raise_for_status()
             if request.target is not None:
@@ -221,8 +219,8 @@ class JobEngine:
             return failed(request, exc, job)
         return Outcome(request, job, result)
 
-    async def _wait(self, job_id: str, on_update: Callable[[JobResponse], None] | None) -> JobResponse:
-        subscription = self._client.subscribe_job_updates(job_id, on_progress=on_update)
+    async def _wait(self, job_id: str, observer: JobObserver) -> JobResponse:
+        subscription = self._client.subscribe_job_updates(job_id, on_progress=observer.update)
         try:
             return await self._client.wait_for_job(
                 job_id,

@@ -73,7 +73,7 @@ class Planner:
         params = task_params(self.task, values)
         inputs = find_inputs(
             files,
-            recursive=self.options.jobs.recursive,
+            recursive=self.options.inputs.recursive,
             suffixes=suffixes_for((self.task,)),
             temp_dir=self.temp_dir,
         )

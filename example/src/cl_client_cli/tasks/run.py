@@ -11,10 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from cl_client import map_concurrently
-from cl_client.exceptions import JobNotFoundError
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.progress import JobProgress
@@ -27,7 +24,6 @@ from cl_client_cli.tasks.table import TASKS
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
-    from cl_client import JobResponse
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import RunOptions
     from cl_client_cli.tasks.job_engine import JobRequest, Outcome
@@ -91,21 +87,9 @@ async def _run(
 ) -> int:
     engine = JobEngine(context.client, ledger, options.jobs)
     counts: Counter[bool] = Counter()
-    # Where there are bars, these say it already.
-    watch = (
-        partial(_show_change, context.terminal)
-        if options.jobs.watch and not context.terminal.is_live
-        else None
-    )
-    with JobProgress(context.terminal, len(plan.requests)) as progress:
-        running = run_requests(
-            plan.requests,
-            engine,
-            progress,
-            concurrency=options.jobs.concurrency,
-            watch=watch,
-            after=after,
-        )
+    jobs = options.jobs
+    with JobProgress(context.terminal, len(plan.requests), watch=jobs.watch) as progress:
+        running = run_requests(plan.requests, engine, progress, concurrency=jobs.concurrency, after=after)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 counts[outcome.error is None] += 1
@@ -121,7 +105,6 @@ async def run_requests(
     progress: JobProgress,
     *,
     concurrency: int,
-    watch: Callable[[JobRequest, JobResponse], None] | None = None,
     after: Callable[[Outcome], Awaitable[Outcome]] | None = None,
 ) -> AsyncGenerator[Outcome]:
     """Run requests, a few at a time, and yield how each has ended.
@@ -131,32 +114,21 @@ async def run_requests(
         engine: Runs each of them.
         progress: Is shown what happens.
         concurrency: How many run at once.
-        watch: Is told of each change of a job.
         after: What is made of each job that succeeded; an `OSError` of it is the request's failure.
 
     Raises:
         ComputeClientError: Something that is not the matter of one job: the server is gone, a login needed.
     """
 
-    def show(request: JobRequest, job: JobResponse) -> None:
-        progress.update(request, job)
-        if watch is not None:
-            watch(request, job)
-
     async def run(request: JobRequest) -> Outcome:
-        progress.start(request, request.path.name, request.task)
-        try:
-            outcome = await engine.run(
-                request, on_upload=partial(progress.upload, request), on_update=partial(show, request)
-            )
-        except JobNotFoundError as exc:  # somebody deleted it
-            outcome = failed(request, exc)
+        row = progress.start(request.name, request.task)
+        outcome = await engine.run(request, row)
         if after is not None and outcome.result is not None:
             try:
                 outcome = await after(outcome)
             except OSError as exc:
                 outcome = failed(request, exc, outcome.job)
-        progress.end(request, failed=outcome.error is not None)
+        progress.end(row, failed=outcome.error is not None)
         return outcome
 
     async with aclosing(map_concurrently(run, requests, concurrency=concurrency)) as outcomes:
@@ -164,10 +136,6 @@ async def run_requests(
             if isinstance(outcome, Exception):
                 raise outcome
             yield outcome
-
-
-def _show_change(terminal: Terminal, request: JobRequest, job: JobResponse) -> None:
-    terminal.err.print(Text(f"{request.name}: {request.task} {job.status} {job.progress} %"), soft_wrap=True)
 
 
 def _tell(terminal: Terminal, outcome: Outcome, plan: JobPlan) -> None:

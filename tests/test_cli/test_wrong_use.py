@@ -1,0 +1,166 @@
+"""What cannot be is refused with exit code 2 and a reason, before anything is sent or written.
+
+All commands run in one process, since each is over at once and its start would cost more than it does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from pydantic import BaseModel, TypeAdapter
+
+from cl_client.local.samples import draw_photo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_RUN_EACH: Final = """
+import contextlib, io, json, sys
+from cl_client_cli.main import main
+
+results = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    stdout, stderr, code = io.StringIO(), io.StringIO(), None
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    results.append({"code": code, "stdout": stdout.getvalue(), "stderr": stderr.getvalue()})
+print(json.dumps(results))
+"""
+_SPECIFICATIONS: Final = {
+    "broken.json": "{",
+    "object.json": "{}",
+    "empty.json": "[]",
+    "nofile.yaml": "- {input: nope.png, task: hash}",
+    "notask.yaml": "- {input: a.jpg, task: nope}",
+    "short.yaml": "- {input: a.jpg}",
+    "param.yaml": "- {input: a.jpg, task: hash, params: {algorithm: sha1}}",
+    "row.csv": "input,task\na.jpg,hash\n,hash\n",
+    "needed.csv": "input,task\na.jpg,image_conversion\n",
+}
+_CASES: Final = (
+    ("nope", "nope"),
+    ("demo --no-such-option", "--no-such-option"),
+    ("demo nope.jpg", "nope.jpg"),
+    ("demo folder", "this is a folder"),
+    ("demo a.jpg --output-dir out --no-keep", "--output-dir and --no-keep"),
+    ("server --generation Z", "Z"),
+    ("server --port 0 --mqtt-url gopher://broker", "gopher"),
+    ("server --port 0 --mqtt-port 0 --tls-cert nope.pem", "--tls-cert and --tls-key"),
+    ("server --port 0 --mqtt-port 0 --mqtt-auth", "auth"),
+    ("hash compute", "name at least one"),
+    ("hash compute nope.jpg", "nope.jpg"),
+    ("hash compute *.nope", "*.nope"),
+    ("hash compute @nope.txt", "nope.txt"),
+    ("hash compute folder", "there is no file that suits"),
+    ("hash compute a.jpg --nope", "--nope"),
+    ("hash compute a.jpg --algorithm sha1", "sha1"),
+    ("hash compute a.jpg --concurrency 0", "--concurrency 0"),
+    ("hash compute a.jpg --timeout 0", "--timeout 0"),
+    ("hash compute a.jpg --priority 11", "--priority 11"),
+    ("hash compute a.jpg --local --server http://x", "--local and --server"),
+    ("hash compute a.jpg --server nope", "base_url"),
+    ("hash compute a.jpg --profile nope", "no profile 'nope'"),
+    ("hash compute a.jpg -o a -d b", "--output and --output-dir"),
+    ("hash compute a.jpg b.jpg -o a", "--output is for one input"),
+    ("image-conversion convert a.jpg", "--format"),
+    ("image-conversion convert a.jpg --format webp --quality 0", "--quality 0"),
+    ("media-thumbnail generate a.jpg --width -1", "--width -1"),
+    ("hls-streaming generate-manifest a.jpg --variant 720", "--variant 720"),
+    ("face-detection detect a.jpg --nms-threshold 2", "--nms-threshold 2"),
+    ("face-detection detect a.jpg --annotate a.txt", "'a.txt': no picture can be"),
+    ("face-detection detect a.jpg b.jpg --annotate c.jpg", "name a folder"),
+    ("similar a.jpg b.jpg --limit 0", "--limit 0"),
+    ("similar a.jpg b.jpg --no-wait", "--no-wait"),
+    ("similar *.jpg a.jpg", "compared with one"),
+    ("batch submit .", "name at least one task"),
+    ("batch submit . -t nope", "--task nope"),
+    ("batch submit . -t hash --param algorithm=md5", "--param algorithm=md5"),
+    ("batch submit empty.json -t hash", "leave out --task"),
+    ("batch submit broken.json", "cannot be read"),
+    ("batch submit object.json", "must be a list of jobs"),
+    ("batch submit empty.json", "there is no job"),
+    ("batch submit nofile.yaml", "job 1: there is no file"),
+    ("batch submit notask.yaml", "no task 'nope'"),
+    ("batch submit short.yaml", "job 1: task"),
+    ("batch submit param.yaml", "--algorithm sha1"),
+    ("batch submit row.csv", "job 2: input"),
+    ("batch submit needed.csv", "--format"),
+    ("batch submit a.jpg -t hash --report folder", "--report folder: this is a folder"),
+    ("batch submit a.jpg -t hash --retries -1", "--retries -1"),
+    ("batch submit a.jpg -t hash --give-up-after -1", "--give-up-after -1"),
+    ("batch submit a.jpg -t hash -c 65", "--concurrency 65"),
+    ("batch resume nope", "there is no batch"),
+    ("batch status nope", "there is no batch"),
+    ("batch report nope", "there is no batch"),
+    ("jobs list --status nope", "--status nope"),
+    ("jobs list --since nope", "--since nope"),
+    ("jobs list --limit 0", "--limit 0"),
+    ("jobs prune --older-than x", "--older-than x"),
+    ("jobs get", "name at least one job"),
+    ("login me", "which auth service"),
+    ("doctor --local", "leave it out"),
+    ("discover --timeout 0", "--timeout 0"),
+    ("models pull dinov2 gpt", "gpt; there are mobileclip"),
+    ("config init --config it.yaml", "ends in .toml"),
+)
+
+
+class Refusal(BaseModel):
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands run."""
+    folder = tmp_path_factory.mktemp("wrong-use")
+    (folder / "folder").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        draw_photo(folder / name, size=(40, 30))
+    for name, text in _SPECIFICATIONS.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def refusals(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Refusal]:
+    """How each command ended. There is no server, and none is needed."""
+    home = tmp_path_factory.mktemp("home")
+    private = {name: str(home) for name in ("CL_CLIENT_CACHE_DIR", "CL_CLIENT_DATA_DIR", "XDG_CONFIG_HOME")}
+    environment = {**os.environ, **private, "PYTHONUTF8": "1", "COMPUTE_SERVER_URL": "http://127.0.0.1:9"}
+    cases: list[list[str]] = [case.split() for case, _ in _CASES]
+    shown = subprocess.run(  # noqa: S603 - the command under test
+        [sys.executable, "-c", _RUN_EACH, TypeAdapter(list[list[str]]).dump_json(cases).decode()],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        timeout=100,
+    )
+    results = TypeAdapter(list[Refusal]).validate_json(shown.stdout)
+    return {case: result for (case, _), result in zip(_CASES, results, strict=True)}
+
+
+@pytest.mark.parametrize(("command", "words"), _CASES)
+def test_it_is_refused_with_a_reason(refusals: dict[str, Refusal], command: str, words: str) -> None:
+    refusal = refusals[command]
+    assert words in " ".join(refusal.stderr.split())
+    assert (refusal.code, refusal.stdout) == (2, "")
+
+
+def test_nothing_was_written(refusals: dict[str, Refusal], folder: Path) -> None:
+    del refusals
+    kept = {"folder", "a.jpg", "b.jpg", *_SPECIFICATIONS}
+    assert {path.name for path in folder.iterdir()} == kept
