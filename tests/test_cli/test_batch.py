@@ -128,7 +128,7 @@ def test_what_was_interrupted_goes_on(
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "cl-client batch resume out" in errors
-    with BatchManifest.open(work_folder / "out") as manifest, manifest.working():
+    with BatchManifest.open(work_folder / "out") as manifest, manifest.working(lambda: None):
         assert not [item for item in manifest.items() if item.state == "submitting"]
         left = sum(item.state != "done" for item in manifest.items())
     assert 0 < left < 120
@@ -151,13 +151,24 @@ def test_a_reader_that_leaves_ends_nothing(start_cli: StartCLI, work_folder: Pat
     assert "30 done" in errors
 
 
-def test_two_processes_do_not_run_the_same_batch(run_cli: RunCLI, work_folder: Path) -> None:
+def test_two_processes_do_not_run_the_same_batch(
+    run_cli: RunCLI, start_cli: StartCLI, work_folder: Path
+) -> None:
     _draw(work_folder / "in", 1)
     assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out").returncode == 0
     with BatchManifest.open(work_folder / "out") as manifest, manifest.running():
         shown = run_cli("batch", "resume", "out")
     assert shown.returncode == 2
     assert "another process runs" in shown.stderr
+    waits: list[str] = []
+    with (
+        BatchManifest.open(work_folder / "out") as manifest,
+        manifest.working(lambda: waits.append("no")),
+        start_cli("batch", "resume", "out") as later,
+    ):
+        assert later.stderr is not None
+        assert "is just ending" in cast("str", later.stderr.readline())
+    assert not waits
 
 
 def test_a_server_that_goes_and_comes_back(

@@ -17,7 +17,7 @@ from cl_client_cli.frame.usage import UsageError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     from cl_client import JSONObject
@@ -130,29 +130,43 @@ class BatchManifest:
         Raises:
             UsageError: Another one does.
         """
-        try:
-            with self._lock(".lock", seconds=0):
-                yield
-        except portalocker.LockException:
+        lock = self._lock(".lock")
+        if not self._acquire(lock, seconds=0):
             raise UsageError(
                 f"another process runs the batch in {str(self.folder)!r}; cl-client batch status shows it"
-            ) from None
+            )
+        with lock:
+            yield
 
     @contextmanager
-    def working(self) -> Generator[None]:
+    def working(self, on_wait: Callable[[], None]) -> Generator[None]:
         """Be the only process that works on this batch: one whose command was killed may still be ending.
+
+        Args:
+            on_wait: Is called before its end is waited for.
 
         Raises:
             UsageError: It does not end.
         """
-        try:
-            with self._lock(".working.lock", seconds=_ENDING_SECONDS):
-                yield
-        except portalocker.LockException:
-            raise UsageError(f"an earlier run of the batch in {str(self.folder)!r} does not end") from None
+        lock = self._lock(".working.lock")
+        if not self._acquire(lock, seconds=0):
+            on_wait()
+            if not self._acquire(lock, seconds=_ENDING_SECONDS):
+                raise UsageError(f"an earlier run of the batch in {str(self.folder)!r} does not end")
+        with lock:
+            yield
 
-    def _lock(self, suffix: str, *, seconds: float) -> portalocker.Lock:
-        return portalocker.Lock(self.folder / f".{FILE_NAME}{suffix}", mode="a", timeout=seconds)
+    def _lock(self, suffix: str) -> portalocker.Lock:
+        return portalocker.Lock(self.folder / f".{FILE_NAME}{suffix}", mode="a")
+
+    def _acquire(self, lock: portalocker.Lock, *, seconds: float) -> bool:
+        try:
+            lock.acquire(timeout=seconds)
+        except portalocker.AlreadyLocked:
+            return False
+        except portalocker.LockException as exc:
+            raise UsageError(f"{str(self.folder)!r} cannot be locked, use a local disk: {exc}") from exc
+        return True
 
     def facts(self) -> dict[str, str]:
         """What is known of the batch as a whole."""

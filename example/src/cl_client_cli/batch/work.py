@@ -84,7 +84,9 @@ def _resume_command(folder: Path) -> str:
 
 
 def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
-    with BatchManifest.open(folder) as manifest, manifest.working(), Ledger.open() as ledger:
+    terminal = Terminal.make(options.output)
+    on_wait = partial(terminal.say, "An earlier run of this batch is just ending ...")
+    with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
         connection = batch_connection(manifest, options.connection)
         work = partial(
             _run,
