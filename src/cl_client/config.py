@@ -20,6 +20,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
+from cl_client.mqtt_address import BrokerAddress
 from cl_client.plugins import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class ComputeClientConfig(BaseSettings):
         http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
         http_password: See ``http_username``.
         mqtt_broker: Host, ``host:port`` or URL; None or ``"off"`` for HTTP alone.
-        mqtt_port: The broker's port where ``mqtt_broker`` names none.
+        mqtt_port: The broker's port where ``mqtt_broker`` names none; None for its scheme's: 1883 for a host
+            and ``mqtt``, 8883 for ``mqtts``, 80 for ``ws``, 443 for ``wss``.
         mqtt_username: With ``mqtt_password``, where the URL has none.
         mqtt_connect_timeout: Seconds for reaching the broker.
         ca_file: PEM file of the authorities that HTTP and MQTT trust; None for the system's.
@@ -106,7 +108,7 @@ class ComputeClientConfig(BaseSettings):
     http_username: str | None = None
     http_password: SecretStr | None = None
     mqtt_broker: str | None = Field(default="localhost", validation_alias="MQTT_BROKER_HOST")
-    mqtt_port: int = Field(default=1883, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
+    mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
     mqtt_connect_timeout: Seconds = 5.0
@@ -157,6 +159,13 @@ class ComputeClientConfig(BaseSettings):
         if "@" in url:
             raise ValueError("write /, @ and : in a user name or password as %2F, %40 and %3A")
         return url.rstrip("/")
+
+    @field_validator("mqtt_broker")
+    @classmethod
+    def _check_broker(cls, broker: str | None) -> str | None:
+        if broker is not None and not _is_off(broker):
+            BrokerAddress.parse(broker)
+        return broker
 
     @field_validator("proxy")
     @classmethod
@@ -265,7 +274,14 @@ class ComputeClientConfig(BaseSettings):
     @property
     def mqtt_enabled(self) -> bool:
         """Whether a broker is used at all."""
-        return self.mqtt_broker is not None and self.mqtt_broker.strip().lower() != MQTT_OFF
+        return self.mqtt_broker is not None and not _is_off(self.mqtt_broker)
+
+    @property
+    def mqtt_address(self) -> BrokerAddress | None:
+        """Where the broker is; None where none is used."""
+        if self.mqtt_broker is None or not self.mqtt_enabled:
+            return None
+        return BrokerAddress.parse(self.mqtt_broker, self.mqtt_port)
 
     def job_path(self, job_id: str) -> str:
         """The path of one job.
@@ -288,6 +304,10 @@ class ComputeClientConfig(BaseSettings):
         if task not in PLUGINS and task not in third_party_plugins():
             raise UnknownTaskError(task, (*PLUGINS, *third_party_plugins(), *self.plugin_endpoints))
         return f"{self.jobs_endpoint}/{task}"
+
+
+def _is_off(broker: str) -> bool:
+    return broker.strip().lower() == MQTT_OFF
 
 
 def _without_credentials(url: str) -> tuple[str, str, str]:

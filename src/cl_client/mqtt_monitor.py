@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from cl_client.log import get_logger
 from cl_client.models import JobEvent, WorkerCapability
-from cl_client.mqtt_address import BrokerAddress
 from cl_client.mqtt_connection import MQTTConnection
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState
 from cl_client.subscriptions import CallbackQueue
@@ -63,9 +62,10 @@ class MQTTJobMonitor:
         self.workers_changed = asyncio.Event()
         self.malformed = 0
         self._connection: MQTTConnection | None = None
-        if config.mqtt_enabled and config.mqtt_broker is not None:
+        address = config.mqtt_address
+        if address is not None:
             self._connection = MQTTConnection(
-                BrokerAddress.parse(config.mqtt_broker, config.mqtt_port),
+                address,
                 topics=(config.events_topic, f"{config.workers_topic}/+"),
                 on_messages=self.dispatch,
                 on_state=self._on_state,

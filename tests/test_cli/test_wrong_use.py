@@ -110,6 +110,7 @@ _CASES: Final = (
     ("discover --timeout 0", "--timeout 0"),
     ("models pull dinov2 gpt", "gpt; there are mobileclip"),
     ("config init --config it.yaml", "ends in .toml"),
+    ("config init --mqtt gopher://broker", "scheme 'gopher' is not one of"),
 )
 
 

@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 
 def test_defaults() -> None:
     config = ComputeClientConfig()
-    assert (config.base_url, config.mqtt_broker, config.mqtt_port) == (
-        "http://localhost:8002",
-        "localhost",
-        1883,
-    )
+    assert config.base_url == "http://localhost:8002"
+    assert config.mqtt_address == BrokerAddress("localhost", 1883)
     assert config.get_plugin_endpoint("hash") == "/jobs/hash"
 
 
@@ -142,3 +139,23 @@ def test_a_broker_that_is_off_stays_off(monkeypatch: pytest.MonkeyPatch) -> None
 def test_topics_without_wildcards(topic: str) -> None:
     with pytest.raises(ConfigurationError, match=r"events_topic.*wildcard"):
         ComputeClientConfig.create(events_topic=topic)
+
+
+@pytest.mark.parametrize("broker", ["gopher://broker", "mqtt://", "broker:0", "[::1"])
+def test_a_broker_that_is_no_address_is_refused_at_once(broker: str) -> None:
+    with pytest.raises(ConfigurationError, match="MQTT broker"):
+        ComputeClientConfig.create(mqtt_broker=broker)
+
+
+@pytest.mark.parametrize(
+    ("broker", "url"),
+    [
+        ("nas", "mqtt://nas:1884"),
+        ("nas:1", "mqtt://nas:1"),
+        ("wss://me:pw@nas/x", "wss://nas:1884/x"),
+        (" Off ", None),
+    ],
+)
+def test_the_address_of_the_broker(broker: str, url: str | None) -> None:
+    address = ComputeClientConfig.create(mqtt_broker=broker, mqtt_port=1884).mqtt_address
+    assert (address and address.url) == url

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import TypeAdapter
 
 from cl_client.config import MQTT_OFF
-from cl_client.mqtt_address import BrokerAddress
 from cl_client_cli.frame.options import ConnectionOptions
 
 if TYPE_CHECKING:
@@ -60,11 +59,11 @@ def _without_secrets(used: ConnectionOptions, context: CommandContext) -> Connec
     if used.local:
         return ConnectionOptions(local=True)
     config, auth_url = context.client.config, context.settings.auth_url
-    broker = config.mqtt_broker if config.mqtt_enabled else None
+    broker = config.mqtt_address
     return replace(
         used,
         server=config.base_url,
-        mqtt=MQTT_OFF if broker is None else BrokerAddress.parse(broker, config.mqtt_port).url,
+        mqtt=MQTT_OFF if broker is None else broker.url,
         auth_url=None if auth_url is None or "@" in auth_url else auth_url,
         user=context.settings.username,
         config=None if used.config is None else used.config.absolute(),

@@ -152,9 +152,9 @@ async def _server_finding(context: CommandContext) -> Finding:
 
 async def _broker_finding(context: CommandContext) -> Finding:
     config = context.client.config
-    if not config.mqtt_enabled:
+    broker = config.mqtt_address
+    if broker is None:
         return Finding(check="broker", state="warning", words="switched off: jobs are followed by asking")
-    broker = f"{config.mqtt_broker}"
     if not await context.client.mqtt_monitor.wait_connected(config.mqtt_connect_timeout):
         return Finding(
             check="broker",
