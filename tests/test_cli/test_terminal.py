@@ -9,6 +9,10 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from rich.table import Table
+
+from cl_client_cli.frame.options import OutputOptions
+from cl_client_cli.frame.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +97,18 @@ def test_no_name_takes_control_of_the_terminal(work_folder: Path, cli_environmen
     assert not {"\x07", "\x9b"} & set(shown)
     told = _shown_by(["hash", "compute", names[0], "--json"], work_folder, cli_environment)
     assert r"evil\u001b]0;owned\u0007\u009b2J.txt" in told
+
+
+def test_words_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "[/nope] [red]x :smile: \x1b[2J\u202e"
+    table = Table("column")
+    table.add_row(words)
+    terminal = Terminal.make(OutputOptions())
+    terminal.result(table, words)
+    terminal.error(words)
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count("[/nope] [red]x :smile: [2J") == 3
+    assert "\x1b" not in shown.out + shown.err
 
 
 def test_a_second_interrupt_ends_at_once() -> None:

@@ -82,7 +82,7 @@ class Terminal:
         """Tell people a result."""
         if not self.as_json:
             for part in parts:
-                self._screen.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
+                self._screen.print(part, soft_wrap=isinstance(part, str | Text))
 
     def record(self, value: BaseModel | JSONObject) -> None:
         """Tell programs a result: one JSON object on a line of its own."""
@@ -130,4 +130,5 @@ def _print_words(console: Console, text: Text) -> None:
 
 def _console(stream: TextIO) -> Console:
     piped = not stream.isatty() and "COLUMNS" not in os.environ
-    return _SafeConsole(file=stream, width=_PIPED_WIDTH if piped else None, highlight=False)
+    width = _PIPED_WIDTH if piped else None
+    return _SafeConsole(file=stream, width=width, markup=False, emoji=False, highlight=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 from rich.prompt import Confirm
+from rich.text import Text
 
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
@@ -51,7 +52,9 @@ def _is_wanted(context: CommandContext, days: int) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("this deletes jobs of all users, and there is no terminal to ask: add --yes")
     which = f"the jobs older than {days} days" if days else "ALL jobs"
-    return Confirm.ask(f"Delete {which} at {context.server}?", console=context.terminal.err, default=False)
+    return Confirm.ask(
+        Text(f"Delete {which} at {context.server}?"), console=context.terminal.err, default=False
+    )
 
 
 def guest_mode(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 from rich.prompt import Prompt
+from rich.text import Text
 
 from cl_client import Session
 from cl_client_cli.frame.command_frame import run_guarded
@@ -82,7 +83,7 @@ def _password(terminal: Terminal, username: str) -> SecretStr:
     if given := os.environ.get(PASSWORD_VARIABLE):
         return SecretStr(given)
     if sys.stdin.isatty():
-        return SecretStr(Prompt.ask(f"Password of {username}", password=True, console=terminal.err))
+        return SecretStr(Prompt.ask(Text(f"Password of {username}"), password=True, console=terminal.err))
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
         raise UsageError(f"there is no password: pipe it into standard input, or set {PASSWORD_VARIABLE}")
