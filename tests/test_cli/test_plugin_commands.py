@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cl_client import JSONObject
-    from command_lines import RunCLI
+    from command_lines import RunCLI, StartCLI
 
 
 pytestmark = pytest.mark.usefixtures("at_server")
@@ -181,3 +183,24 @@ def test_progress_is_told_when_it_is_asked_for(run_cli: RunCLI, samples: Path) -
     shown = run_cli("exif", "extract", samples / "mountains.jpg", "--watch", "-vv")
     assert "Canon" in shown.stdout
     assert "exif completed 100 %" in shown.stderr or "exif processing" in shown.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
+@pytest.mark.parametrize("delete", [True, False])
+async def test_what_becomes_of_a_running_job_after_an_interrupt(
+    start_cli: StartCLI, samples: Path, at_server: LocalServer, *, delete: bool
+) -> None:
+    async with at_server.client() as client:
+        before = (await client.admin.storage()).job_count
+        options = ("--delete-on-cancel",) if delete else ()
+        command = ("hls-streaming", "generate-manifest", str(samples / "clip.mp4"), "--watch", *options)
+        with start_cli(*command) as process:
+            assert process.stderr is not None
+            cast("str", process.stderr.readline())  # it is queued, or runs
+            process.send_signal(signal.SIGINT)
+            errors = process.communicate()[1]
+        left = (await client.admin.storage()).job_count - before
+    assert process.returncode == 130
+    assert left == (0 if delete else 1)
+    words = "has been deleted at the server" if delete else "goes on at the server"
+    assert words in errors
