@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, cast
@@ -88,6 +89,23 @@ def test_the_same_content_is_sent_once(run_cli: RunCLI, work_folder: Path, at_se
     assert "3 done, 2 of them copied" in shown.stderr
     assert _job_count(at_server) - before == 1
     assert len(list((work_folder / "out").glob("*.jpg"))) == 3
+
+
+def test_what_is_added_later_takes_nobodys_place(run_cli: RunCLI, work_folder: Path) -> None:
+    for name in ("a", "b"):
+        _draw(work_folder / name, 1)
+    command = ("-t", "media-thumbnail", "-d", "out", "--json")
+    places = [
+        json_objects(run_cli("batch", "submit", *more, *command))[0]["files"]
+        for more in (["a"], ["b"], ["a", "--param", "media_thumbnail.width=8"])
+    ]
+    assert places == [
+        ["out/000.thumbnail.jpg"],
+        ["out/000-png.thumbnail.jpg"],
+        ["out/000-png-2.thumbnail.jpg"],
+    ]
+    again = run_cli("batch", "submit", "b", *command)
+    assert "0 of 1 jobs are new" in again.stderr
 
 
 def test_failures_are_grouped_and_not_repeated(
@@ -243,3 +261,20 @@ def test_a_report_is_written_by_every_run_and_at_any_time(run_cli: RunCLI, work_
     made = run_cli("batch", "report", "out", "--json")
     assert json_objects(made) == [{"report": "out/report.html"}]
     assert (work_folder / "out" / "report.html").read_text().count("<article") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+def test_names_that_are_no_unicode(run_cli: RunCLI, work_folder: Path) -> None:
+    _draw(work_folder / "in", 1)
+    name = os.fsdecode(b"caf\xe9.png")  # Latin 1, as on old disks
+    (work_folder / "in" / "000.png").rename(work_folder / "in" / name)
+    shown = run_cli("batch", "submit", "in", "-t", "exif", "-d", "out", "--json", "--report", "r.html")
+    (told,) = json_objects(shown)
+    assert (told["status"], told["files"]) == ("completed", ["out/caf.exif.json"])
+    assert str(told["input"]).endswith(r"caf\udce9.png")
+    assert r"caf\udce9.png" in (work_folder / "r.html").read_text()
+    assert "1 had been done before" in run_cli("batch", "resume", "out").stderr
+    assert r"caf\udce9.png" in run_cli("jobs", "list").stdout
+    alone = run_cli("hash", "compute", f"in/{name}", "-d", "hashes")
+    assert alone.returncode == 0, alone.stderr
+    assert "1 already there" in run_cli("hash", "compute", f"in/{name}", "-d", "hashes").stderr

@@ -112,6 +112,19 @@ def test_results_that_are_there_are_not_made_again(run_cli: RunCLI, samples: Pat
     assert forced.stderr == ""
 
 
+def test_a_result_of_another_file_is_left_alone(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    for name in ("a", "b"):
+        (work_folder / name).mkdir()
+        shutil.copy(samples / "drawing.png", work_folder / name)
+    command = ("hash", "compute", "-d", "out", "--json")
+    first, second = (json_objects(run_cli(*command, f"{name}/drawing.png")) for name in ("a", "b"))
+    assert first[0]["files"] == ["out/drawing.hash.json"]
+    assert second[0]["files"] == ["out/drawing-png.hash.json"]
+    (work_folder / "a").rename(work_folder / "c")
+    moved = json_objects(run_cli(*command, "c/drawing.png"))
+    assert moved[0]["files"] == ["out/drawing.hash.json"]  # what it was made of is no longer there
+
+
 def test_one_bad_picture_does_not_end_the_others(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
     (work_folder / "bad.jpg").write_bytes(b"not a picture")
     shown = run_cli("media-thumbnail", "generate", "bad.jpg", samples / "drawing.png", "--json")

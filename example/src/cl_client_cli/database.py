@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING, Final, cast
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from cl_client import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
     from pathlib import Path
+
+_ValueT = TypeVar("_ValueT")
 
 _BUSY_SECONDS: Final = 30.0
 _PRIVATE: Final = 0o600
@@ -50,13 +54,44 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """Make what is written meanwhile one change, which is there as a whole or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def storable(values: Iterable[_ValueT]) -> tuple[_ValueT | bytes, ...]:
+    """Values as SQLite can keep them: texts that are no Unicode, such as old file names, as bytes."""
+    return tuple(_storable(value) for value in values)
+
+
+def read_row(row: sqlite3.Row) -> dict[str, object]:
+    """A row by its columns' names, with the texts that `storable` made bytes."""
+    values = cast("dict[str, object]", dict(row))
+    return {name: os.fsdecode(it) if isinstance(it, bytes) else it for name, it in values.items()}
+
+
+def _storable(value: _ValueT) -> _ValueT | bytes:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return os.fsencode(value)
+    return value
+
+
 def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: int) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     # With a write-ahead log this loses nothing when a process dies, whatever kills it.
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         found = _version(connection)
         if found == 0:
             for statement in filter(str.strip, schema.split(";")):
@@ -66,8 +101,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: i
             raise ConfigurationError(
                 f"{path}: it is of version {found}, and this program knows {version}: update cl-client"
             )
-    finally:
-        connection.execute("COMMIT")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAlias, cast
 
 import portalocker
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
-from cl_client_cli.database import open_database
+from cl_client_cli.database import open_database, read_row, storable, transaction
 from cl_client_cli.frame.usage import UsageError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import Self
 
-    from cl_client import JSONObject
     from cl_client_cli.tasks.job_engine import Outcome
 
 FILE_NAME: Final = "batch.sqlite"
@@ -56,6 +55,20 @@ _ENDING_SECONDS: Final = 60.0
 
 def _from_json(value: object) -> object:
     return cast("object", json.loads(value)) if isinstance(value, str) else value
+
+
+class ItemKey(NamedTuple):
+    """What makes an item: the same is never there twice.
+
+    Attributes:
+        source: The file.
+        task: The task.
+        params: Its parameters, as JSON text.
+    """
+
+    source: Path
+    task: str
+    params: str
 
 
 class Item(BaseModel):
@@ -171,27 +184,44 @@ class BatchManifest:
     def facts(self) -> dict[str, str]:
         """What is known of the batch as a whole."""
         rows = cast("list[sqlite3.Row]", self._connection.execute("SELECT name, value FROM facts").fetchall())
-        return {cast("str", row["name"]): cast("str", row["value"]) for row in rows}
+        return {str(row["name"]): str(row["value"]) for row in map(read_row, rows)}
 
     def set_fact(self, name: str, value: str) -> None:
         """Note something of the batch as a whole."""
-        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", storable((name, value)))
 
-    def add(self, items: Iterable[tuple[Path, str, str, Path]]) -> int:
+    def known_items(self) -> dict[ItemKey, Path]:
+        """Where the result of each item goes."""
+        rows = self._connection.execute("SELECT source, task, params, target FROM items")
+        return {
+            ItemKey(Path(str(row["source"])), str(row["task"]), str(row["params"])): Path(str(row["target"]))
+            for row in map(read_row, cast("Iterator[sqlite3.Row]", rows))
+        }
+
+    def add(self, items: Mapping[ItemKey, Path]) -> int:
         """Add items that are not there yet; how many were.
 
         Args:
-            items: File, task, parameters as JSON text, and where the result goes, of each.
+            items: Where the result of each goes.
+
+        Raises:
+            UsageError: Another command has just given one of these places away; nothing was added.
         """
         before = self._connection.total_changes
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO items (source, task, params, target) VALUES (?, ?, ?, ?)",
-                ((str(source), task, params, str(target)) for source, task, params, target in items),
-            )
-        finally:
-            self._connection.execute("COMMIT")
+            with transaction(self._connection):
+                self._connection.executemany(
+                    "INSERT INTO items (source, task, params, target) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (source, task, params) DO NOTHING",
+                    (
+                        storable((str(key.source), key.task, key.params, str(target)))
+                        for key, target in items.items()
+                    ),
+                )
+        except sqlite3.IntegrityError:
+            raise UsageError(
+                f"another command adds to the batch in {str(self.folder)!r} at the same time: submit again"
+            ) from None
         return self._connection.total_changes - before
 
     def submitting(self, item: Item, digest: str) -> None:
@@ -247,7 +277,7 @@ class BatchManifest:
     def sources(self) -> list[Path]:
         """All files, in order."""
         rows = self._connection.execute("SELECT source FROM items GROUP BY source ORDER BY min(id)")
-        return [Path(cast("str", row["source"])) for row in cast("Iterator[sqlite3.Row]", rows)]
+        return [Path(str(row["source"])) for row in map(read_row, cast("Iterator[sqlite3.Row]", rows))]
 
     def items_of(self, source: Path) -> list[Item]:
         """The items of a file."""
@@ -267,15 +297,10 @@ class BatchManifest:
         assignments = ", ".join(f"{name} = ?" for name in values)
         # The names are those of the calls above.
         statement = f"UPDATE items SET {assignments} WHERE id = ?"  # noqa: S608 - see above
-        self._connection.execute(statement, (*values.values(), item.id))
+        self._connection.execute(statement, storable((*values.values(), item.id)))
 
     def _select(self, where: str, values: Sequence[str | float], order: str) -> list[Item]:
         # The conditions are those above; what comes from outside is bound to their question marks.
         statement = f"SELECT * FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - see above
-        rows = cast("list[sqlite3.Row]", self._connection.execute(statement, values).fetchall())
-        return [Item.model_validate(dict(row)) for row in rows]
-
-
-def canonical(params: JSONObject) -> str:
-    """Parameters as text that is the same for the same parameters."""
-    return json.dumps(params, sort_keys=True)
+        rows = cast("list[sqlite3.Row]", self._connection.execute(statement, storable(values)).fetchall())
+        return [Item.model_validate(read_row(row)) for row in rows]

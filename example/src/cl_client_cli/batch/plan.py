@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from cl_client_cli.batch.manifest import ItemKey
 from cl_client_cli.batch.spec import SPEC_SUFFIXES, JobSpec, read_spec
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.inputs import find_inputs
@@ -15,21 +16,28 @@ from cl_client_cli.tasks.result_names import ResultNames
 from cl_client_cli.tasks.table import TASKS, result_suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import JsonValue
 
 
 def plan_items(
-    arguments: Sequence[str], tasks: Sequence[str], params: Sequence[str], folder: Path, *, recursive: bool
-) -> list[tuple[Path, str, str, Path]]:
-    """Find out what a batch consists of: file, task, parameters as JSON, the result's place.
+    arguments: Sequence[str],
+    tasks: Sequence[str],
+    params: Sequence[str],
+    folder: Path,
+    known: Mapping[ItemKey, Path],
+    *,
+    recursive: bool,
+) -> dict[ItemKey, Path]:
+    """Find out what a batch consists of, and where each result goes.
 
     Args:
         arguments: One specification, or files, patterns and folders.
         tasks: The tasks to run on each of the files that suit it.
         params: Parameters, each as TASK.NAME=VALUE.
         folder: Where results go.
+        known: The items that are in the batch already; their places are theirs.
         recursive: Look into the folders of folders too.
 
     Raises:
@@ -38,22 +46,23 @@ def plan_items(
     if len(arguments) == 1 and Path(arguments[0]).suffix.lower() in SPEC_SUFFIXES:
         if tasks or params:
             raise UsageError("a specification names its tasks itself: leave out --task and --param")
-        return list(_placed(read_spec(Path(arguments[0])), folder))
+        return _placed(read_spec(Path(arguments[0])), folder, known)
     chosen = [_known_task(name) for name in tasks]
     if not chosen:
         raise UsageError("name at least one task, for instance --task exif --task media-thumbnail")
     values = _parse_params(params, chosen)
     with_suffix = suffixes_for(chosen)
     inputs = find_inputs(arguments, recursive=recursive, suffixes=with_suffix, temp_dir=folder)
+    # Not validated, which has no use for names that are no Unicode.
     jobs = [
-        JobSpec.model_validate({"input": str(path), "task": task, "params": values.get(task, {})})
+        JobSpec.model_construct(input=str(path), task=task, params=values.get(task, {}), output=None)
         for path in inputs
         for task in chosen
         if _suits(path, task)
     ]
     if not jobs:
         raise UsageError(f"none of the files suits {', '.join(chosen)}")
-    return list(_placed(jobs, folder))
+    return _placed(jobs, folder, known)
 
 
 def _known_task(name: str) -> str:
@@ -82,16 +91,35 @@ def _parse_params(params: Sequence[str], tasks: Sequence[str]) -> Mapping[str, d
     return parsed
 
 
-def _placed(jobs: Sequence[JobSpec], folder: Path) -> Iterator[tuple[Path, str, str, Path]]:
-    """Validate the parameters, and give each result its place."""
+def _placed(jobs: Sequence[JobSpec], folder: Path, known: Mapping[ItemKey, Path]) -> dict[ItemKey, Path]:
+    """Validate the parameters, and give each result a place of its own."""
     sources = list(dict.fromkeys(Path(job.input).absolute() for job in jobs))
+    taken = {str(target).casefold() for target in known.values()}
     names: dict[str, ResultNames] = {}
+    placed: dict[ItemKey, Path] = {}
     for job in jobs:
         params = task_params(job.task, cast("Mapping[str, object]", job.params))
-        fields = params.form_fields()
-        suffix = result_suffix(job.task, params)
-        if suffix not in names:
-            names[suffix] = ResultNames(folder, sources, suffix)
         source = Path(job.input).absolute()
-        target = names[suffix].target(source) if job.output is None else folder / job.output
-        yield source, job.task, json.dumps(fields, sort_keys=True), target
+        key = ItemKey(source, job.task, json.dumps(params.form_fields(), sort_keys=True))
+        wanted = None if job.output is None else folder / job.output
+        if (there := placed.get(key) or known.get(key)) is not None:
+            if wanted not in {None, there}:
+                raise UsageError(
+                    f"{source}: the result of {job.task} is at {str(there)!r}: name no other output"
+                )
+            placed[key] = there
+        elif wanted is not None:
+            placed[key] = _named(wanted, taken)
+        else:
+            suffix = result_suffix(job.task, params)
+            if suffix not in names:
+                names[suffix] = ResultNames(folder, sources, suffix, taken)
+            placed[key] = names[suffix].target(source)
+    return placed
+
+
+def _named(target: Path, taken: set[str]) -> Path:
+    if str(target).casefold() in taken:
+        raise UsageError(f"output {str(target)!r} is the place of another job's result: name another one")
+    taken.add(str(target).casefold())
+    return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -13,6 +14,7 @@ from cl_client_cli.frame.options import ConnectionOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cl_client import JSONObject
     from cl_client_cli.batch.manifest import BatchManifest
     from cl_client_cli.frame.command_frame import CommandContext
 
@@ -34,7 +36,7 @@ def batch_connection(manifest: BatchManifest, given: ConnectionOptions) -> Conne
         for name, value in cast("Mapping[str, object]", asdict(given)).items()
         if value not in {None, False}
     }
-    last = cast("Mapping[str, object]", asdict(_OPTIONS.validate_json(kept)))
+    last = cast("Mapping[str, object]", asdict(_OPTIONS.validate_python(json.loads(kept))))
     return _OPTIONS.validate_python({**last, **flags})
 
 
@@ -46,7 +48,8 @@ def settle_at_server(manifest: BatchManifest, used: ConnectionOptions, context: 
             f"{moved} jobs that {before} had not finished are submitted to {context.server} instead."
         )
     manifest.set_fact(_SERVER, context.server)
-    manifest.set_fact(_CONNECTION, _OPTIONS.dump_json(_without_secrets(used, context)).decode())
+    kept = cast("JSONObject", _OPTIONS.dump_python(_without_secrets(used, context), mode="json"))
+    manifest.set_fact(_CONNECTION, json.dumps(kept))
 
 
 def batch_server(manifest: BatchManifest) -> str | None:

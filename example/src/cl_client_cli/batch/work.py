@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from cl_client_cli.batch.manifest import BatchManifest
+from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
 from cl_client_cli.batch.plan import plan_items
 from cl_client_cli.batch.run import BatchRun
 from cl_client_cli.batch.server import batch_connection, batch_server, settle_at_server
 from cl_client_cli.batch.sheltered_process import run_sheltered
 from cl_client_cli.frame.command_frame import run_guarded, run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
@@ -27,8 +28,9 @@ from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.plan import check_job_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from cl_client_cli.batch.manifest import ItemKey
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import BatchOptions, OutputOptions
 
@@ -49,7 +51,12 @@ def submit_batch(
 ) -> int:
     """Add items to the batch in a folder, and run it; the process's exit code."""
     _check(options)
-    items = plan_items(arguments, tasks, params, folder, recursive=recursive)
+    check_folder("--output-dir", folder)
+    known: Mapping[ItemKey, Path] = {}
+    if (folder / FILE_NAME).exists():
+        with BatchManifest.open(folder) as manifest:
+            known = manifest.known_items()
+    items = plan_items(arguments, tasks, params, folder, known, recursive=recursive)
     with BatchManifest.open(folder, create=True) as manifest:
         added = manifest.add(items)
     Terminal.make(options.output).say(f"{added} of {len(items)} jobs are new in {folder}")
@@ -66,9 +73,8 @@ def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> 
 
 def _check(options: BatchOptions) -> None:
     check_job_options(options.jobs)
-    page = options.report
-    if page is not None and page.is_dir():
-        raise UsageError(f"--report {page}: this is a folder; name a file, such as {page / _DEFAULT_PAGE}")
+    if options.report is not None:
+        check_file("--report", options.report)
     if options.retries < 0:
         raise UsageError(f"--retries {options.retries}: must be at least 0")
     if options.give_up_after < 0:
@@ -184,6 +190,7 @@ def report_batch(folder: Path, page: Path | None, output: OutputOptions) -> int:
         from cl_client_cli.batch.report import write_batch_report
 
         path = page or folder / _DEFAULT_PAGE
+        check_file("report", path)
         with BatchManifest.open(folder) as manifest:
             await write_batch_report(terminal, manifest, path)
         terminal.record({"report": str(path)})

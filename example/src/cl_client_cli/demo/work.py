@@ -18,6 +18,7 @@ from cl_client_cli.demo.plan import SAMPLES_FOLDER, plan_demo
 from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.options import JobOptions
+from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
@@ -64,6 +65,8 @@ def _check(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> No
             raise UsageError(f"{photo}: this is a folder; name the photos in it")
         if not photo.exists():
             raise UsageError(f"{photo}: there is no such file")
+    if output_dir is not None:
+        check_folder("--output-dir", output_dir)
     if output_dir is not None and not keep:
         raise UsageError("--output-dir and --no-keep contradict each other: give one of them")
 

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 _PIPED_WIDTH = 200
 _WITHOUT_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 """Names, metadata and a server's words may hold any control character, and a terminal would obey them."""
-_CONTROL_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-"""JSON escapes the others itself."""
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)} | {
+    code: f"\\\\u{code:04x}" for code in range(0xD800, 0xE000)
+}
+"""JSON escapes other control characters itself. What is no Unicode in a file's name is shown as a terminal
+shows it, since readers of JSON refuse it as an escape."""
 
 
 class _SafeConsole(Console):
@@ -88,7 +91,7 @@ class Terminal:
         """Tell programs a result: one JSON object on a line of its own."""
         if self.as_json:
             content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-            line = json.dumps(content, ensure_ascii=False, separators=(",", ":")).translate(_CONTROL_ESCAPES)
+            line = json.dumps(content, ensure_ascii=False, separators=(",", ":")).translate(_JSON_ESCAPES)
             if self._screen is self.out:
                 # Straight to the file: a console would wrap, and colour.
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import byte_progress
 from cl_client_cli.jobs.work import full_job_id
 
@@ -27,6 +28,7 @@ def download_files(
     force: bool,
 ) -> int:
     """Download files of a job; the process's exit code."""
+    check_folder("--output-dir", folder)
 
     async def download(context: CommandContext) -> int:
         client = context.client

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cl_client_cli.database import open_database
+from cl_client_cli.database import open_database, read_row, storable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -212,7 +212,7 @@ class Ledger:
     def _write(self, statement: str, values: Sequence[str | float | None]) -> int:
         # Jobs that end at the same time are written down by several threads, and a connection is for one.
         with self._lock:
-            return self._connection.execute(statement, tuple(values)).rowcount
+            return self._connection.execute(statement, storable(values)).rowcount
 
     def _select(
         self, where: str, values: Sequence[str | float], *, limit: int | None = None
@@ -221,9 +221,9 @@ class Ledger:
         statement = f"SELECT * FROM jobs WHERE {where} ORDER BY submitted_at DESC, rowid DESC LIMIT ?"  # noqa: S608 - see above
         with self._lock:
             rows: list[sqlite3.Row] = self._connection.execute(
-                statement, (*values, -1 if limit is None else limit)
+                statement, storable((*values, -1 if limit is None else limit))
             ).fetchall()
-        return [LedgerEntry.model_validate(dict(row)) for row in rows]
+        return [LedgerEntry.model_validate(read_row(row)) for row in rows]
 
 
 def data_folder() -> Path:

@@ -37,13 +37,14 @@ def find_inputs(
     """
     if not arguments:
         raise UsageError("name at least one file, folder, pattern, @list.txt, or - for standard input")
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for argument in _with_lists(arguments):
         files = list(_files_of(argument, recursive=recursive, suffixes=suffixes, temp_dir=temp_dir))
         if not files:
             raise UsageError(f"{argument!r}: there is no file that suits in it; --recursive looks deeper")
-        found.update(dict.fromkeys(files))
-    return list(found)
+        for file in files:
+            found.setdefault(file.absolute(), file)
+    return list(found.values())
 
 
 def _with_lists(arguments: Sequence[str]) -> Iterator[str]:
@@ -94,6 +95,7 @@ def _kept_standard_input(temp_dir: Path) -> Path:
     """Keep standard input as a file: it can be sent again then, and its kind be told by its content."""
     if sys.stdin.isatty():
         raise UsageError("'-' reads a file from standard input, which is a terminal: pipe the file in")
+    temp_dir.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=temp_dir, prefix="stdin-", delete=False) as kept:
         shutil.copyfileobj(sys.stdin.buffer, kept)
     return Path(kept.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,11 +11,12 @@ from pydantic import ValidationError
 
 from cl_client.plugins import plugin_class
 from cl_client.plugins.base import MAX_PRIORITY
+from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.inputs import STANDARD_INPUT, find_inputs
 from cl_client_cli.tasks.job_engine import JobRequest
 from cl_client_cli.tasks.media_kinds import suffixes_for
-from cl_client_cli.tasks.result_names import ResultNames, is_up_to_date
+from cl_client_cli.tasks.result_names import ResultNames, is_result_of_other, is_up_to_date
 from cl_client_cli.tasks.table import TASKS, result_suffix
 
 if TYPE_CHECKING:
@@ -110,11 +112,19 @@ class Planner:
         if output is not None:
             if len(inputs) > 1:
                 raise UsageError(f"--output is for one input, and here are {len(inputs)}: use --output-dir")
-            place = self.temp_dir / f"result{suffix}" if self._to_stdout else output
-            return lambda _: place
+            if self._to_stdout:
+                return lambda _: self.temp_dir / f"result{suffix}"
+            if TASKS[self.task].is_folder:
+                check_folder("--output", output)
+            else:
+                check_file("--output", output)
+            return lambda _: output
         if output_dir is None and not TASKS[self.task].is_file:
             return lambda _: None
-        return ResultNames(output_dir or Path(), inputs, suffix).target
+        if output_dir is not None:
+            check_folder("--output-dir", output_dir)
+        names = ResultNames(output_dir or Path(), inputs, suffix)
+        return lambda path: names.target(path, partial(is_result_of_other, source=path, ledger=self.ledger))
 
     def _annotated(self, inputs: Sequence[Path]) -> Callable[[Path], Path | None]:
         """What gives each input the place of its copy with the faces marked."""
@@ -122,6 +132,7 @@ class Planner:
         if annotate is None:
             return lambda _: None
         if annotate.is_dir() or not annotate.suffix:
+            check_folder("--annotate", annotate)
             return ResultNames(annotate, inputs, _ANNOTATED_SUFFIX).target
         if len(inputs) > 1:
             raise UsageError(
@@ -130,6 +141,7 @@ class Planner:
         from cl_client_cli.pictures.faces import writable_format
 
         writable_format(annotate)
+        check_file("--annotate", annotate)
         return lambda _: annotate
 
 

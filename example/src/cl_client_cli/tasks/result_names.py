@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cl_client import base_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cl_client_cli.jobs.ledger import Ledger
 
@@ -40,24 +40,33 @@ class ResultNames:
         folder: Where results go.
         inputs: All inputs. Those of different folders keep their folders.
         suffix: What a result's name has in place of its input's suffix.
+        taken: The places that are given away, in lower case, as many file systems take both for the same;
+            those given here are added.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[Path], suffix: str) -> None:
+    def __init__(
+        self, folder: Path, inputs: Sequence[Path], suffix: str, taken: set[str] | None = None
+    ) -> None:
         self._folder = folder
         self._common = common_folder(inputs)
         self._suffix = suffix
-        self._taken: set[str] = set()
+        self._taken = set[str]() if taken is None else taken
 
-    def target(self, source: Path) -> Path:
+    def target(self, source: Path, is_others: Callable[[Path], bool] = lambda _: False) -> Path:
         """The result's place; two inputs never get the same, ``photo`` and ``photo-png`` instead.
 
         Inputs get theirs in order, so that the same inputs get the same names next time.
+
+        Args:
+            source: The input.
+            is_others: Whether what is at a place is the result of something else.
         """
         below = relative_to(self._common, source.absolute()).parent
         names = candidate_names(source, "result")
         targets = (self._folder / below / f"{name}{self._suffix}" for name in names)
-        # Many file systems take upper and lower case for the same.
-        target = next(path for path in targets if str(path).casefold() not in self._taken)
+        target = next(
+            path for path in targets if str(path).casefold() not in self._taken and not is_others(path)
+        )
         self._taken.add(str(target).casefold())
         return target
 
@@ -65,6 +74,12 @@ class ResultNames:
 def relative_to(folder: Path, path: Path) -> Path:
     """What of a path is below a folder; its name alone where nothing is."""
     return path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
+
+
+def is_result_of_other(target: Path, source: Path, ledger: Ledger) -> bool:
+    """Whether what is at a place was made of another file, which is still there."""
+    entry = ledger.result_of(target) if target.exists() else None
+    return entry is not None and Path(entry.source) != source.absolute() and Path(entry.source).exists()
 
 
 def is_up_to_date(target: Path, source: Path, params: dict[str, str], ledger: Ledger) -> bool:

@@ -56,6 +56,7 @@ class TaskKind:
         suffix: What a result's name has in place of its input's suffix.
         suits: What kinds of files it is for; None for all files.
         is_file: Whether the result is a file to be kept, rather than something to be read.
+        is_folder: Whether it is a folder of files.
     """
 
     task: str
@@ -63,6 +64,7 @@ class TaskKind:
     suffix: str
     suits: tuple[Media, ...] | None = ("picture",)
     is_file: bool = False
+    is_folder: bool = False
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:
@@ -220,7 +222,7 @@ TASKS: Final[Mapping[str, TaskKind]] = {
         TaskKind("clip_embedding", _clip_embedding, ".clip.npy"),
         TaskKind("dino_embedding", _dino_embedding, ".dino.npy"),
         TaskKind("face_embedding", _face_embedding, ".face.npy"),
-        TaskKind("hls_streaming", _hls_streaming, ".hls", ("video",), is_file=True),
+        TaskKind("hls_streaming", _hls_streaming, ".hls", ("video",), is_file=True, is_folder=True),
     )
 }
 """Every task of this library's plugins; a conversion's suffix is that of its format."""
