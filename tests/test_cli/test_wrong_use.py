@@ -80,6 +80,7 @@ _CASES: Final = (
     ("demo a.jpg --output-dir b.jpg", "--output-dir b.jpg"),
     ("download 3f2a -d b.jpg", "--output-dir b.jpg"),
     ("hash compute a.jpg b.jpg -o a", "--output is for one input"),
+    ("exif extract a.jpg --tag a+b", "--tag"),
     ("image-conversion convert a.jpg", "--format"),
     ("image-conversion convert a.jpg --format webp --quality 0", "--quality 0"),
     ("media-thumbnail generate a.jpg --width -1", "--width -1"),

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rich.logging import RichHandler
+from typing_extensions import override
 
 from cl_client.config import MQTT_OFF
 from cl_client.exceptions import (
@@ -46,6 +46,19 @@ class NoServerError(ComputeClientError):
 
     def __init__(self, address: str, remedy: str) -> None:
         super().__init__(f"no server answers at {address}, and none is configured.\n{remedy}")
+
+
+class _TerminalHandler(logging.Handler):
+    """Shows log records above the bars."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        self._terminal = terminal
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self._terminal.log(self.format(record), is_bad=record.levelno >= logging.WARNING)
 
 
 class _End(NamedTuple):
@@ -137,8 +150,7 @@ def _how_it_ends(error: Exception) -> tuple[int, str]:
 def _log_to(terminal: Terminal, verbosity: int) -> None:
     """Show what the library logs, through the console that also draws the progress."""
     level = logging.ERROR if terminal.quiet else _LOG_LEVELS[min(verbosity, len(_LOG_LEVELS) - 1)]
-    handler = RichHandler(console=terminal.err, show_time=False, show_path=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_TerminalHandler(terminal)], force=True)
     logging.getLogger("cl_client").setLevel(level)
 
 

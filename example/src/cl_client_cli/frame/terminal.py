@@ -112,6 +112,10 @@ class Terminal:
         if not self.quiet:
             _print_words(self.err, Text(text))
 
+    def log(self, text: str, *, is_bad: bool) -> None:
+        """Show what was logged; which of it is shown, the log's level says."""
+        _print_words(self.err, Text(text, style="yellow" if is_bad else "dim"))
+
     def announced(self, text: str) -> AbstractContextManager[object]:
         """Show a text for as long as something takes; a pipe gets none of it."""
         return self.err.status(Text(text)) if self.is_live else nullcontext()

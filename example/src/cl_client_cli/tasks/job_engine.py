@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from cl_client.exceptions import (
     AuthenticationError,
@@ -246,4 +246,7 @@ def failed(request: JobRequest, exc: Exception, job: JobResponse | None = None) 
     """The outcome of a request that met an error."""
     if isinstance(exc, JobFailedError):
         return Outcome(request, exc.job, error=exc.job.error_message or "the server gave no reason")
-    return Outcome(request, job, error=str(exc), transient=isinstance(exc, _TRANSIENT))
+    words = str(exc)
+    if isinstance(exc, OSError) and exc.strerror and cast("object", exc.filename) == str(request.path):
+        words = exc.strerror  # whoever tells it names the file, and the same reason of many files is one
+    return Outcome(request, job, error=words, transient=isinstance(exc, _TRANSIENT))

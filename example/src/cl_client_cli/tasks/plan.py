@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cl_client_cli.jobs.ledger import Ledger
 
 _MAX_CONCURRENCY: Final = 64
+_SINGULAR: Final = {"tags": "tag", "variants": "variant"}
+"""Parameters with many values, and the options that give them one by one."""
 _ANNOTATED_SUFFIX: Final = ".faces.jpg"
 
 
@@ -172,5 +174,6 @@ def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
 
 
 def _explained(error: ErrorDetails) -> str:
-    field = ".".join(map(str, error["loc"][:1])).replace("_", "-")
-    return f"--{field} {error['input']}: {error['msg']}"
+    field = ".".join(map(str, error["loc"][:1]))
+    option = _SINGULAR.get(field, field).replace("_", "-")
+    return f"--{option} {error['input']}: {error['msg']}"
