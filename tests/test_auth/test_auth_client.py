@@ -283,6 +283,7 @@ async def test_a_new_key_is_read_once_when_a_signature_does_not_fit() -> None:
         (pem_of(ec.generate_private_key(ec.SECP384R1())), "ES256"),
         (pem_of(ec.generate_private_key(ec.SECP256R1())), "none"),
     ],
+    ids=["no key", "another curve's", "a longer one", "for no algorithm"],
 )
 async def test_a_key_that_is_none_for_es256_is_the_services_fault(pem: str, algorithm: str) -> None:
     token = jwt.encode({"id": "1", "exp": 1}, ec.generate_private_key(ec.SECP256R1()), "ES256")
