@@ -59,7 +59,8 @@ class ComputeClient(PluginClients):
         base_url: The service's address, for instance ``http://server:8002``.
         timeout: Seconds for connecting, and for each single read or write of a request; not for a whole
             request, and not for a job. The config has one for each of these.
-        mqtt_broker: Host, ``host:port`` or URL (``mqtt``, ``mqtts``, ``ws``, ``wss``), or ``"off"``.
+        mqtt_broker: Host, ``host:port`` or URL (``mqtt``, ``mqtts``, ``ws``, ``wss``), or ``"off"`` for HTTP
+            alone; by default the server's host.
         mqtt_port: The broker's port where ``mqtt_broker`` names none.
         auth_provider: Who the client is; by default nobody, for servers in guest mode.
         config: Everything else; arguments given here win over it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
@@ -54,7 +54,7 @@ class ComputeClientConfig(BaseSettings):
         base_url: The compute service. A user name and a password in it become the next two settings.
         http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
         http_password: See ``http_username``.
-        mqtt_broker: Host, ``host:port`` or URL; None or ``"off"`` for HTTP alone.
+        mqtt_broker: Host, ``host:port`` or URL; None for the host of ``base_url``, ``"off"`` for HTTP alone.
         mqtt_port: The broker's port where ``mqtt_broker`` names none; None for its scheme's: 1883 for a host
             and ``mqtt``, 8883 for ``mqtts``, 80 for ``ws``, 443 for ``wss``.
         mqtt_username: With ``mqtt_password``, where the URL has none.
@@ -86,7 +86,8 @@ class ComputeClientConfig(BaseSettings):
         trust_env: Look for proxies in the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``,
             ``NO_PROXY``) where ``proxy`` is not set.
         extra_headers: Sent with every HTTP request. Values are kept secret.
-        max_retries: How often a read, download or delete is tried again.
+        max_retries: How often a request is tried again when the server cannot be reached or is too busy. A
+            submit only where it is certain that the server did not take it: no connection, or 429.
         job_cache_size: How many ended jobs are kept in memory for ``get_job(cache=True)``.
         wait_timeout: Seconds that waiting for a job may take; None for no limit.
         poll_min: Seconds to the first HTTP read of a followed job that has no news.
@@ -107,7 +108,7 @@ class ComputeClientConfig(BaseSettings):
     base_url: str = Field(default="http://localhost:8002", validation_alias="COMPUTE_SERVER_URL")
     http_username: str | None = None
     http_password: SecretStr | None = None
-    mqtt_broker: str | None = Field(default="localhost", validation_alias="MQTT_BROKER_HOST")
+    mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST")
     mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
@@ -158,6 +159,8 @@ class ComputeClientConfig(BaseSettings):
             raise ValueError("write it with its scheme, for instance http://server:8002")
         if "@" in url:
             raise ValueError("write /, @ and : in a user name or password as %2F, %40 and %3A")
+        if not _host_of(url):
+            raise ValueError("it has no host; write it like http://server:8002")
         return url.rstrip("/")
 
     @field_validator("mqtt_broker")
@@ -214,6 +217,8 @@ class ComputeClientConfig(BaseSettings):
         given = _given(values)
         if "base_url" in given:  # what one server accepts is not for another
             given = {"http_username": None, "http_password": None, **given}
+            if self.mqtt_broker is None:  # the broker is that server's, too
+                given = {"mqtt_username": None, "mqtt_password": None, **given}
         # Every field is passed on, None as well: otherwise the environment would fill it again.
         return self._validated({**dict(self), **given})
 
@@ -274,14 +279,14 @@ class ComputeClientConfig(BaseSettings):
     @property
     def mqtt_enabled(self) -> bool:
         """Whether a broker is used at all."""
-        return self.mqtt_broker is not None and not _is_off(self.mqtt_broker)
+        return self.mqtt_broker is None or not _is_off(self.mqtt_broker)
 
     @property
     def mqtt_address(self) -> BrokerAddress | None:
         """Where the broker is; None where none is used."""
-        if self.mqtt_broker is None or not self.mqtt_enabled:
+        if not self.mqtt_enabled:
             return None
-        return BrokerAddress.parse(self.mqtt_broker, self.mqtt_port)
+        return BrokerAddress.parse(self.mqtt_broker or _host_of(self.base_url), self.mqtt_port)
 
     def job_path(self, job_id: str) -> str:
         """The path of one job.
@@ -304,6 +309,12 @@ class ComputeClientConfig(BaseSettings):
         if task not in PLUGINS and task not in third_party_plugins():
             raise UnknownTaskError(task, (*PLUGINS, *third_party_plugins(), *self.plugin_endpoints))
         return f"{self.jobs_endpoint}/{task}"
+
+
+def _host_of(url: str) -> str:
+    """The host of a URL, an IPv6 address in its brackets; empty where there is none."""
+    host = urlsplit(url).hostname or ""
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_off(broker: str) -> bool:

@@ -46,7 +46,7 @@ def test_both_variables_of_a_setting_win_over_a_file(variable: str, monkeypatch:
     monkeypatch.setenv(variable, "http://environment:2")
     settings = load_settings(ConnectionOptions())
     assert settings.client.base_url == "http://environment:2"
-    assert settings.client.mqtt_broker == "environment"
+    assert str(settings.client.mqtt_address) == "mqtt://environment:1883"
     assert _shown(ConnectionOptions(), "base_url")[1] == f"environment {variable}"
     assert load_settings(ConnectionOptions(server="http://flag:3")).client.base_url == "http://flag:3"
 
@@ -71,7 +71,7 @@ def test_null_stands_for_not_configured() -> None:
 
 
 def test_a_broker_on_a_host_that_is_an_ipv6_address() -> None:
-    assert _shown(ConnectionOptions(server="http://[::1]:8002"), "mqtt_broker")[0] == "[::1]"
+    assert _shown(ConnectionOptions(server="http://[::1]:8002"), "mqtt_broker")[0] == "mqtt://[::1]:1883"
 
 
 @pytest.mark.parametrize("url", ["http://[bad", "nas:8002", "http://"])

@@ -56,7 +56,7 @@ def test_flags_win_over_the_environment_and_that_over_files(monkeypatch: pytest.
     assert settings.client.timeout == 5
     home = ConnectionOptions(profile="home")
     assert _origin(home, "base_url") == ("http://home:2", f"{path} [profiles.home]")
-    assert _origin(home, "mqtt_broker") == ("home", "the server's host")
+    assert _origin(home, "mqtt_broker") == ("mqtt://home:1883", "the host of base_url")
     monkeypatch.setenv("COMPUTE_SERVER_URL", "http://environment:3")
     assert _origin(home, "base_url") == ("http://environment:3", "environment COMPUTE_SERVER_URL")
     flag = ConnectionOptions(profile="home", server="http://flag:4")

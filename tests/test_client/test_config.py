@@ -128,11 +128,38 @@ def test_unusable_broker_addresses(text: str) -> None:
 
 def test_a_broker_that_is_off_stays_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MQTT_BROKER_HOST", "broker")
-    for off in (None, "off", " OFF "):
+    for off in ("off", " OFF "):
         config = ComputeClientConfig(mqtt_broker=off)
         assert not config.mqtt_enabled
         assert not ComputeClient("http://other:1", config=config).config.mqtt_enabled
-    assert ComputeClient(mqtt_broker="mine", config=ComputeClientConfig(mqtt_broker=None)).config.mqtt_enabled
+    assert ComputeClient(mqtt_broker="mine", config=config).config.mqtt_enabled
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        ("http://nas:8002", "mqtt://nas:1883"),
+        ("https://me:pw@nas.local/below/", "mqtt://nas.local:1883"),
+        ("http://[::1]:8002", "mqtt://[::1]:1883"),
+    ],
+)
+def test_the_broker_is_by_default_on_the_servers_host(base_url: str, url: str) -> None:
+    assert str(ComputeClient(base_url).config.mqtt_address) == url
+    assert str(ComputeClientConfig().replace(base_url=base_url).mqtt_address) == url
+
+
+def test_a_password_for_the_brokers_host_does_not_follow_to_another() -> None:
+    config = ComputeClientConfig.create(base_url="http://nas", mqtt_username="me", mqtt_password="pw")
+    assert config.replace(timeout=1.0).mqtt_password is not None
+    assert config.replace(base_url="http://other").mqtt_password is None
+    named = config.replace(mqtt_broker="broker", mqtt_username="me", mqtt_password="pw")
+    assert named.replace(base_url="http://other").mqtt_password is not None
+
+
+@pytest.mark.parametrize("url", ["http://", "http://:8002", "http://[::1", "https:///path"])
+def test_a_server_without_a_host_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"base_url|COMPUTE_SERVER_URL"):
+        ComputeClientConfig.create(base_url=url)
 
 
 @pytest.mark.parametrize("topic", ["", "jobs/#", "jobs/+/events"])

@@ -49,7 +49,7 @@ def watch_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
         terminal = context.terminal
         if not await _is_connected(context):
             terminal.error(
-                f"the broker {context.client.config.mqtt_broker} cannot be reached; try without --watch"
+                f"the broker {context.client.config.mqtt_address} cannot be reached; try without --watch"
             )
             return SERVER_UNREACHABLE
         live = (

@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -111,9 +110,6 @@ def load_settings(connection: ConnectionOptions) -> Settings:
         # A profile that was chosen wins over the top of every file, whichever file it stands in.
         top |= _collected(it for file in files for it in file.profile_values(profile))
     given = {name: it for name, it in {**top, **strong}.items() if it.value is not None}
-    if "base_url" in given:
-        host = _server_host(given["base_url"])
-        given.setdefault("mqtt_broker", _Given(host, "the server's host"))
     client = _client_config(given)
     return Settings(
         client, _text(given, "auth_url"), _text(given, "username"), profile, tuple(_shown(client, given))
@@ -156,18 +152,6 @@ def _from_flags(connection: ConnectionOptions) -> dict[str, _Given]:
     }
 
 
-def _server_host(url: _Given) -> str:
-    try:
-        host = urlsplit(str(url.value)).hostname
-    except ValueError:  # brackets of an IPv6 address that do not match
-        host = None
-    if not host:
-        raise ConfigurationError(
-            f"base_url names no host; write it like http://server:8002 (from {url.origin})"
-        )
-    return f"[{host}]" if ":" in host else host
-
-
 def _client_config(given: Mapping[str, _Given]) -> ComputeClientConfig:
     """The client's own settings; it reads the environment itself, which may hold JSON."""
     values = {
@@ -190,6 +174,10 @@ def _names(error: ConfigurationError, name: str) -> bool:
 def _shown(client: ComputeClientConfig, given: Mapping[str, _Given]) -> Iterator[SettingValue]:
     for name in CLIENT_SETTINGS:
         value = cast("object", getattr(client, name))
+        if name == "mqtt_broker" and value is None:
+            origin = "the host of base_url" if "base_url" in given else DEFAULT
+            yield SettingValue(name, str(client.mqtt_address), origin)
+            continue
         yield SettingValue(name, _masked(value), _origin(name, value, given))
     for name in OWN_SETTINGS:
         value = _text(given, name)
