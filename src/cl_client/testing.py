@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+try:  # its own kind of fixture works in both of its modes
+    from pytest_asyncio import fixture as async_fixture
+except ImportError:  # anyio's plugin takes pytest's own
+    async_fixture = pytest.fixture
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
@@ -50,7 +55,7 @@ def compute_server(request: pytest.FixtureRequest) -> Generator[ServerAddress]:
         yield ServerAddress(server.base_url, server.mqtt_url)
 
 
-@pytest.fixture
+@async_fixture
 async def compute_client(compute_server: ServerAddress) -> AsyncGenerator[ComputeClient]:
     """A client of the server under test, closed after the test."""
     from cl_client.compute_client import ComputeClient

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from cl_client.local import LocalServer
 
 TEST = """
+import pytest
+
+@pytest.mark.{mark}
 async def test_upload(compute_client, compute_server):
     print("server:", compute_server.base_url)
     job = await compute_client.hash.compute(b"x", wait=True, timeout=60)
@@ -20,14 +25,22 @@ async def test_upload(compute_client, compute_server):
 """
 
 
-def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    (folder / "test_mine.py").write_text(TEST)
-    command = [sys.executable, "-m", "pytest", "-s", "-o", "asyncio_mode=auto", *options, "test_mine.py"]
+def run(folder: Path, *options: str, mark: str = "asyncio") -> subprocess.CompletedProcess[str]:
+    (folder / "test_mine.py").write_text(TEST.format(mark=mark))
+    command = [sys.executable, "-m", "pytest", "-s", *options, "test_mine.py"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
 
 
-def test_a_local_server_by_default(tmp_path: Path) -> None:
-    result = run(tmp_path)
+@pytest.mark.parametrize(
+    ("mark", "options"),
+    [
+        ("asyncio", ["-o", "asyncio_mode=strict"]),
+        ("asyncio", ["-o", "asyncio_mode=auto"]),
+        ("anyio", ["-p", "no:asyncio"]),
+    ],
+)
+def test_a_local_server_by_default(tmp_path: Path, mark: str, options: list[str]) -> None:
+    result = run(tmp_path, *options, mark=mark)
     assert "1 passed" in result.stdout, result.stdout
     assert "server: http://127.0.0.1:" in result.stdout
 
