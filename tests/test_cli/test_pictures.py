@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from cl_client.plugins.face_detection import BoundingBox, Face
-from cl_client_cli.pictures.faces import mark_faces, picture_size
-from cl_client_cli.pictures.upright import open_picture, upright_picture
+from cl_client_cli.pictures.faces import mark_faces
+from cl_client_cli.pictures.upright import open_picture, picture_size, upright_picture
 from cl_client_cli.report.thumbnails import make_thumbnail
 
 if TYPE_CHECKING:

@@ -45,6 +45,7 @@ _SPECIFICATIONS: Final = {
     "row.csv": "input,task\na.jpg,hash\n,hash\n",
     "twins.csv": "input,task,output\na.jpg,hash,x\nb.jpg,hash,X\n",
     "moved.csv": "input,task,output\na.jpg,hash,x\na.jpg,hash,y\n",
+    "itself.csv": "input,task,output\na.jpg,hash,A.jpg\n",
     "needed.csv": "input,task\na.jpg,image_conversion\n",
 }
 _CASES: Final = (
@@ -75,6 +76,11 @@ _CASES: Final = (
     ("hash compute a.jpg -o b.jpg/x.json", "b.jpg is a file; name a folder"),
     ("hash compute a.jpg -d b.jpg", "--output-dir b.jpg: b.jpg is a file"),
     ("hls-streaming generate-manifest a.jpg -o b.jpg", "--output b.jpg: b.jpg is a file"),
+    ("hls-streaming generate-manifest a.jpg -o .", "--output .: it has other files in it"),
+    ("hls-streaming generate-manifest a.jpg -o -", "--output -: the result is many files"),
+    ("hash compute a.jpg -o - --json", "--output - and --json"),
+    ("image-conversion convert a.jpg --format jpg -o folder/../a.jpg", "that is the input itself"),
+    ("face-detection detect a.jpg --annotate a.jpg", "that is the input itself"),
     ("face-detection detect a.jpg --annotate b.jpg/c.jpg", "b.jpg is a file"),
     ("batch submit a.jpg -t hash -d b.jpg", "--output-dir b.jpg"),
     ("demo a.jpg --output-dir b.jpg", "--output-dir b.jpg"),
@@ -106,6 +112,7 @@ _CASES: Final = (
     ("batch submit needed.csv", "--format"),
     ("batch submit twins.csv", "the place of another job's result"),
     ("batch submit moved.csv", "name no other output"),
+    ("batch submit itself.csv -d .", "is one of the inputs"),
     ("batch submit a.jpg -t hash --report folder", "--report folder: this is a folder"),
     ("batch submit a.jpg -t hash --retries -1", "--retries -1"),
     ("batch submit a.jpg -t hash --give-up-after -1", "--give-up-after -1"),

@@ -12,7 +12,7 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.inputs import find_inputs
 from cl_client_cli.tasks.media_kinds import SUFFIXES, media_of, suffixes_for
 from cl_client_cli.tasks.plan import task_params
-from cl_client_cli.tasks.result_names import ResultNames
+from cl_client_cli.tasks.result_names import ResultNames, place_key
 from cl_client_cli.tasks.table import TASKS, result_suffix
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def _parse_params(params: Sequence[str], tasks: Sequence[str]) -> Mapping[str, d
 def _placed(jobs: Sequence[JobSpec], folder: Path, known: Mapping[ItemKey, Path]) -> dict[ItemKey, Path]:
     """Validate the parameters, and give each result a place of its own."""
     sources = list(dict.fromkeys(Path(job.input).absolute() for job in jobs))
-    taken = {str(target).casefold() for target in known.values()}
+    taken = {place_key(target) for target in known.values()}
+    inputs = frozenset(map(place_key, sources))
     names: dict[str, ResultNames] = {}
     placed: dict[ItemKey, Path] = {}
     for job in jobs:
@@ -109,17 +110,20 @@ def _placed(jobs: Sequence[JobSpec], folder: Path, known: Mapping[ItemKey, Path]
                 )
             placed[key] = there
         elif wanted is not None:
-            placed[key] = _named(wanted, taken)
+            placed[key] = _named(wanted, inputs, taken)
         else:
             suffix = result_suffix(job.task, params)
             if suffix not in names:
                 names[suffix] = ResultNames(folder, sources, suffix, taken)
-            placed[key] = names[suffix].target(source)
+            # The batch has made nothing yet of what is new to it: what is there is somebody else's.
+            placed[key] = names[suffix].target(source, Path.exists)
     return placed
 
 
-def _named(target: Path, taken: set[str]) -> Path:
-    if str(target).casefold() in taken:
+def _named(target: Path, inputs: frozenset[str], taken: set[str]) -> Path:
+    if place_key(target) in inputs:
+        raise UsageError(f"output {str(target)!r} is one of the inputs: name another one")
+    if place_key(target) in taken:
         raise UsageError(f"output {str(target)!r} is the place of another job's result: name another one")
-    taken.add(str(target).casefold())
+    taken.add(place_key(target))
     return target

@@ -1,13 +1,12 @@
-"""Pictures: how large they are, and where the faces on them are."""
+"""Copies of pictures on which the faces are marked."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
-from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.pictures.upright import open_picture, upright_picture
+from cl_client_cli.pictures.upright import open_picture, upright_picture, writable_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +21,6 @@ _QUALITY: Final = 90
 _TEXT_COLOUR: Final = (0, 40, 20)
 _SMALLEST_TEXT: Final = 10
 """Pixels."""
-
-
-def picture_size(file: Path) -> tuple[int, int]:
-    """Width and height in pixels.
-
-    Raises:
-        OSError: It is not a picture.
-    """
-    with open_picture(file) as picture:
-        return picture.size
 
 
 def mark_faces(source: Path, faces: Sequence[Face], target: Path) -> None:
@@ -76,16 +65,3 @@ def _write_beside(draw: ImageDraw.ImageDraw, box: PixelBox, text: str, stroke: i
     place = draw.textbbox((box.left + stroke, top), text, font_size=size)
     draw.rectangle((box.left, top, place[2] + stroke, top + height), fill=_COLOUR)
     draw.text((box.left + stroke, top), text, fill=_TEXT_COLOUR, font_size=size)
-
-
-def writable_format(target: Path) -> str:
-    """The format that the suffix of a picture to be written stands for.
-
-    Raises:
-        UsageError: It stands for none that can be written.
-    """
-    known = Image.registered_extensions()
-    name = known.get(target.suffix.lower())
-    if name is None or name not in Image.SAVE:
-        raise UsageError(f"{str(target)!r}: no picture can be written with that ending; take .jpg or .png")
-    return name

@@ -1,4 +1,4 @@
-"""Pictures as people see them, from any file that can be read here."""
+"""Pictures as people see them, from any file that can be read here, and the formats to write them in."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Final
 import pillow_heif
 from PIL import Image, ImageOps
 
+from cl_client_cli.frame.usage import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MANY_PIXELS: Final = 250_000_000
+"""Pillow refuses twice as many. The largest sensors of phones have 200 million; 3 bytes each in memory."""
 _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -20,8 +24,22 @@ def open_picture(source: Path) -> Image.Image:
     Raises:
         OSError: It is not a picture that can be read here.
     """
-    _register_heif()
-    return Image.open(source)
+    _prepare_pillow()
+    try:
+        return Image.open(source)
+    except Image.DecompressionBombError:
+        limit = f"{2 * _MANY_PIXELS // 10**6} million pixels"
+        raise OSError(f"{source} has more than {limit}, which are not read here") from None
+
+
+def picture_size(file: Path) -> tuple[int, int]:
+    """Width and height in pixels.
+
+    Raises:
+        OSError: It is not a picture that can be read here.
+    """
+    with open_picture(file) as picture:
+        return picture.size
 
 
 def upright_picture(picture: Image.Image) -> Image.Image:
@@ -43,5 +61,19 @@ def upright_picture(picture: Image.Image) -> Image.Image:
 
 
 @cache
-def _register_heif() -> None:
+def _prepare_pillow() -> None:
     pillow_heif.register_heif_opener()
+    Image.MAX_IMAGE_PIXELS = _MANY_PIXELS
+
+
+def writable_format(target: Path) -> str:
+    """The format that the suffix of a picture to be written stands for.
+
+    Raises:
+        UsageError: It stands for none that can be written.
+    """
+    known = Image.registered_extensions()
+    name = known.get(target.suffix.lower())
+    if name is None or name not in Image.SAVE:
+        raise UsageError(f"{str(target)!r}: no picture can be written with that ending; take .jpg or .png")
+    return name

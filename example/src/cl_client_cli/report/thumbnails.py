@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from PIL.Image import DecompressionBombError
-
 from cl_client_cli.pictures.upright import open_picture, upright_picture
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def make_thumbnail(file: Path, side: int) -> Thumbnail | None:
         with open_picture(file) as picture:
             picture.draft("RGB", (side, side))
             small = upright_picture(picture)
-    except (OSError, ValueError, DecompressionBombError):
+    except (OSError, ValueError):
         return None
     small.thumbnail((side, side))
     content = BytesIO()

@@ -17,6 +17,7 @@ from cl_client_cli.tasks.inputs import STANDARD_INPUT, find_inputs
 from cl_client_cli.tasks.job_engine import JobRequest
 from cl_client_cli.tasks.media_kinds import suffixes_for
 from cl_client_cli.tasks.result_names import ResultNames, is_result_of_other, is_up_to_date
+from cl_client_cli.tasks.stream_folder import check_stream_folder
 from cl_client_cli.tasks.table import TASKS, result_suffix
 
 if TYPE_CHECKING:
@@ -115,11 +116,13 @@ class Planner:
             if len(inputs) > 1:
                 raise UsageError(f"--output is for one input, and here are {len(inputs)}: use --output-dir")
             if self._to_stdout:
+                self._check_standard_output()
                 return lambda _: self.temp_dir / f"result{suffix}"
             if TASKS[self.task].is_folder:
-                check_folder("--output", output)
+                check_stream_folder("--output", output)
             else:
                 check_file("--output", output)
+                _check_no_input("--output", output, inputs)
             return lambda _: output
         if output_dir is None and not TASKS[self.task].is_file:
             return lambda _: None
@@ -127,6 +130,12 @@ class Planner:
             check_folder("--output-dir", output_dir)
         names = ResultNames(output_dir or Path(), inputs, suffix)
         return lambda path: names.target(path, partial(is_result_of_other, source=path, ledger=self.ledger))
+
+    def _check_standard_output(self) -> None:
+        if TASKS[self.task].is_folder:
+            raise UsageError("--output -: the result is many files; name a folder")
+        if self.options.output.json:
+            raise UsageError("--output - and --json both write to standard output: give one of them")
 
     def _annotated(self, inputs: Sequence[Path]) -> Callable[[Path], Path | None]:
         """What gives each input the place of its copy with the faces marked."""
@@ -140,11 +149,17 @@ class Planner:
             raise UsageError(
                 f"--annotate {annotate} is one picture, and here are {len(inputs)} inputs: name a folder"
             )
-        from cl_client_cli.pictures.faces import writable_format
+        from cl_client_cli.pictures.upright import writable_format
 
         writable_format(annotate)
         check_file("--annotate", annotate)
+        _check_no_input("--annotate", annotate, inputs)
         return lambda _: annotate
+
+
+def _check_no_input(option: str, file: Path, inputs: Sequence[Path]) -> None:
+    if file.resolve() in {path.resolve() for path in inputs}:
+        raise UsageError(f"{option} {file}: that is the input itself; name another file")
 
 
 def check_job_options(jobs: JobOptions) -> None:

@@ -40,8 +40,7 @@ class ResultNames:
         folder: Where results go.
         inputs: All inputs. Those of different folders keep their folders.
         suffix: What a result's name has in place of its input's suffix.
-        taken: The places that are given away, in lower case, as many file systems take both for the same;
-            those given here are added.
+        taken: The places that are given away, as `place_key` writes them; those given here are added.
     """
 
     def __init__(
@@ -51,6 +50,7 @@ class ResultNames:
         self._common = common_folder(inputs)
         self._suffix = suffix
         self._taken = set[str]() if taken is None else taken
+        self._taken.update(map(place_key, inputs))  # what is made of a file never replaces it, or another
 
     def target(self, source: Path, is_others: Callable[[Path], bool] = lambda _: False) -> Path:
         """The result's place; two inputs never get the same, ``photo`` and ``photo-png`` instead.
@@ -64,11 +64,14 @@ class ResultNames:
         below = relative_to(self._common, source.absolute()).parent
         names = candidate_names(source, "result")
         targets = (self._folder / below / f"{name}{self._suffix}" for name in names)
-        target = next(
-            path for path in targets if str(path).casefold() not in self._taken and not is_others(path)
-        )
-        self._taken.add(str(target).casefold())
+        target = next(path for path in targets if place_key(path) not in self._taken and not is_others(path))
+        self._taken.add(place_key(target))
         return target
+
+
+def place_key(path: Path) -> str:
+    """The same for two paths of one place, in lower case, as many file systems take both for the same."""
+    return str(path.resolve()).casefold()
 
 
 def relative_to(folder: Path, path: Path) -> Path:

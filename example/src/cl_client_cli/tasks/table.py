@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from rich.filesize import decimal
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cl_client.plugins.exif import ExifOutput
     from cl_client.plugins.face_detection import FaceDetectionOutput
     from cl_client.plugins.file_result import FileResultClient
+    from cl_client.plugins.hls_streaming import HlsStreamingClient
 
 Media: TypeAlias = Literal["picture", "video"]
 
@@ -120,13 +121,16 @@ async def _image_conversion(client: ComputeClient, job: JobResponse, target: Pat
 async def _picture_result(
     plugin: FileResultClient[PluginOutputT, PluginParamsT], job: JobResponse, target: Path | None
 ) -> TaskResult:
-    from cl_client_cli.pictures.faces import picture_size
+    from cl_client_cli.pictures.upright import picture_size
 
     files = await _kept(plugin, job, target)
     if not files:
         return TaskResult("done", {})
-    width, height = await asyncio.to_thread(picture_size, files[0])
     size = files[0].stat().st_size
+    try:
+        width, height = await asyncio.to_thread(picture_size, files[0])
+    except OSError:  # of a kind that cannot be read here; the file is as good as ever
+        return TaskResult(decimal(size), {"bytes": size}, files)
     facts: JSONObject = {"width": width, "height": height, "bytes": size}
     return TaskResult(f"{width} x {height} pixels, {decimal(size)}", facts, files)
 
@@ -156,11 +160,20 @@ async def _hls_streaming(client: ComputeClient, job: JobResponse, target: Path |
     variants, segments = output.variants_generated or 0, output.total_segments or 0
     words = f"{counted(variants, 'variant')}, {counted(segments, 'segment')}"
     if target is not None:
-        # What an earlier stream has more of would stay beside the new one.
-        await asyncio.to_thread(shutil.rmtree, target, ignore_errors=True)
-        files = (await client.hls_streaming.download(job, target),)
+        files = (await _replace_stream(client.hls_streaming, job, target),)
         words += f", {await asyncio.to_thread(_playing_time, files[0]):.1f} s"
     return TaskResult(words, _as_json(output), files)
+
+
+async def _replace_stream(plugin: HlsStreamingClient, job: JobResponse, folder: Path) -> Path:
+    """Download a stream, and drop what an earlier one in the same place had more of."""
+    from cl_client_cli.tasks.stream_folder import stream_files
+
+    earlier = await asyncio.to_thread(stream_files, folder / PurePosixPath(plugin.master_path(job)).name)
+    master = await plugin.download(job, folder)
+    for file in earlier - await asyncio.to_thread(stream_files, master):
+        file.unlink()
+    return master
 
 
 def _playing_time(master: Path) -> float:
