@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cl_client.auth import AuthProvider, JWTAuthProvider, NoAuthProvider
     from cl_client.auth_client import AuthClient
     from cl_client.auth_models import PublicKey, Token, TokenClaims, User
+    from cl_client.choices import MAX_PRIORITY, MQTT_OFF, HashAlgorithm, ImageFormat
     from cl_client.compute_client import ComputeClient
     from cl_client.concurrency import map_concurrently
     from cl_client.config import ComputeClientConfig
@@ -51,12 +52,14 @@ if TYPE_CHECKING:
         JSONObject,
         ServerHealth,
         TaskOutput,
+        TaskParams,
         WorkerCapabilities,
         WorkerCapability,
     )
     from cl_client.mqtt_monitor import MQTTJobMonitor
     from cl_client.mqtt_types import MQTTCredentials
     from cl_client.password_auth import PasswordAuthProvider
+    from cl_client.plugins.base import BasePluginClient
     from cl_client.session import Session
     from cl_client.token_store import TokenStore
     from cl_client.transfers import (
@@ -72,6 +75,7 @@ _MODULES = {
     "admin_client": ("AdminClient", "CleanupResult", "GuestMode", "StorageUsage"),
     "auth": ("AuthProvider", "JWTAuthProvider", "NoAuthProvider"),
     "auth_client": ("AuthClient",),
+    "choices": ("MAX_PRIORITY", "MQTT_OFF", "HashAlgorithm", "ImageFormat"),
     "auth_models": ("PublicKey", "Token", "TokenClaims", "User"),
     "compute_client": ("ComputeClient",),
     "concurrency": ("map_concurrently",),
@@ -111,12 +115,14 @@ _MODULES = {
         "JobStatus",
         "ServerHealth",
         "TaskOutput",
+        "TaskParams",
         "WorkerCapabilities",
         "WorkerCapability",
     ),
     "mqtt_monitor": ("MQTTJobMonitor",),
     "mqtt_types": ("MQTTCredentials",),
     "password_auth": ("PasswordAuthProvider",),
+    "plugins.base": ("BasePluginClient",),
     "session": ("Session",),
     "token_store": ("TokenStore",),
     "transfers": (
@@ -133,10 +139,13 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 __version__ = "0.1.0"
 
 __all__ = [
+    "MAX_PRIORITY",
+    "MQTT_OFF",
     "AdminClient",
     "AuthClient",
     "AuthProvider",
     "AuthenticationError",
+    "BasePluginClient",
     "ByteProgress",
     "CleanupResult",
     "ClientClosedError",
@@ -150,6 +159,8 @@ __all__ = [
     "FilesProgress",
     "GuestMode",
     "HTTPError",
+    "HashAlgorithm",
+    "ImageFormat",
     "InvalidParameterError",
     "InvalidRequestError",
     "InvalidResponseError",
@@ -181,6 +192,7 @@ __all__ = [
     "Session",
     "StorageUsage",
     "TaskOutput",
+    "TaskParams",
     "Token",
     "TokenClaims",
     "TokenStore",

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from cl_client.choices import MQTT_OFF
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.plugins import PLUGINS, third_party_plugins
@@ -26,8 +27,6 @@ from cl_client.plugins import PLUGINS, third_party_plugins
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
-
-MQTT_OFF = "off"
 
 _PATHS = ("ca_file", "client_cert_file", "client_key_file")
 _PROXY_SCHEMES = ("http://", "https://", "socks5://", "socks5h://")

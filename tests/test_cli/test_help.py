@@ -5,18 +5,19 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cl_client_cli.main import make_app
 
 if TYPE_CHECKING:
-    import pytest
-
     from command_lines import RunCLI
 
 _IMPORTS_AFTER_HELP = """
 import sys
 from cl_client_cli.main import make_app
 
-make_app()(["--help"], result_action="return_value")
+arguments = sys.argv[1:]
+make_app(arguments[0])(arguments, result_action="return_value")
 print("loaded:", *sys.modules)
 """
 _HEAVY = {
@@ -38,9 +39,15 @@ def test_help_lists_the_commands(run_cli: RunCLI) -> None:
     assert "server" in shown.stdout
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    "command", ["--help", "hash compute --help", "image-conversion convert --help", "jobs list --help"]
+)
+def test_help_imports_nothing_heavy(command: str) -> None:
     shown = subprocess.run(  # noqa: S603 - fixed arguments
-        [sys.executable, "-c", _IMPORTS_AFTER_HELP], capture_output=True, encoding="utf-8", check=True
+        [sys.executable, "-c", _IMPORTS_AFTER_HELP, *command.split()],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     _, marker, loaded = shown.stdout.rpartition("loaded:")
     assert marker

@@ -45,7 +45,7 @@ def test_a_plugin_is_made_once() -> None:
 
 
 def test_all_names_resolve_and_are_sorted() -> None:
-    assert cl_client.__all__ == sorted(cl_client.__all__)
+    assert cl_client.__all__ == sorted(cl_client.__all__, key=lambda name: (not name.isupper(), name))
     for name in cl_client.__all__:
         assert getattr(cl_client, name) is not None
     assert set(cl_client.__all__) <= set(dir(cl_client))

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageSequence
 from cl_client.local.samples import camera_exif, draw_photo, draw_video
 from cl_client.local.tasks import image_conversion
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
-from cl_client.plugins.image_conversion import ImageConversionParams, ImageFormat
+from cl_client.plugins.image_conversion import ImageConversionParams
 from pictures import (
     BLUE,
     GREEN,
@@ -29,6 +29,7 @@ from pictures import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cl_client.choices import ImageFormat
     from cl_client.local.samples import Orientation
 
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, TypeAlias, TypedD
 from pydantic import ValidationError
 from typing_extensions import TypeVar
 
+from cl_client.choices import MAX_PRIORITY
 from cl_client.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_concurrently
 from cl_client.exceptions import InvalidParameterError, InvalidResponseError
 from cl_client.job_paths import path_below_job
@@ -29,8 +30,6 @@ SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryIO | UploadStream)
 
 JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] | None]
 """A plain function or a coroutine function that is given the job; runs on the client's loop."""
-
-MAX_PRIORITY = 10
 
 
 class MapOptions(TypedDict, Generic[PluginOutputT], total=False):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from cl_client.choices import ImageFormat  # noqa: TC001 - pydantic reads it at run time
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from cl_client.plugins.base import SubmitOptions
     from cl_client.transfers import FileSource
-
-ImageFormat: TypeAlias = Literal["png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff"]
 
 
 class ImageConversionParams(TaskParams):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import TypeAdapter
 
-from cl_client.config import MQTT_OFF
+from cl_client import MQTT_OFF
 from cl_client_cli.frame.options import ConnectionOptions
 
 if TYPE_CHECKING:

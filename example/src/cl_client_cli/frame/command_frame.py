@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from typing_extensions import override
 
-from cl_client.config import MQTT_OFF
+from cl_client import MQTT_OFF
 from cl_client.exceptions import (
     AuthenticationError,
     ComputeClientError,

@@ -8,8 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
-from cl_client.plugins.hash import HashAlgorithm  # noqa: TC001 - read at run time, to parse arguments
-from cl_client.plugins.image_conversion import ImageFormat  # noqa: TC001 - read at run time, alike
+from cl_client import HashAlgorithm, ImageFormat  # noqa: TC001 - read at run time, to parse arguments
 from cl_client_cli.frame.options import RunOptions
 
 _TASK = Group("Task", sort_key=10)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from cl_client import MAX_PRIORITY
 from cl_client.plugins import plugin_class
-from cl_client.plugins.base import MAX_PRIORITY
 from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.inputs import STANDARD_INPUT, find_inputs

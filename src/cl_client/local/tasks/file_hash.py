@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cl_client.choices import HashAlgorithm
     from cl_client.local.tasks.contract import TaskContext
     from cl_client.models import JSONObject
-    from cl_client.plugins.hash import HashAlgorithm, HashParams
+    from cl_client.plugins.hash import HashParams
 
 _BLOCK_SIZE: Final = 1024 * 1024
 

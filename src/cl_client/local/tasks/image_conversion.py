@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFile import ImageFile
 
+    from cl_client.choices import ImageFormat
     from cl_client.local.tasks.contract import TaskContext
     from cl_client.models import JSONObject
-    from cl_client.plugins.image_conversion import ImageConversionParams, ImageFormat
+    from cl_client.plugins.image_conversion import ImageConversionParams
 
 _DEFAULT_QUALITY: Final = 85
 _DEFAULT_FRAME_MS: Final = 100
