@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import re
 import shutil
+import sqlite3
 import subprocess
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from cl_client.local.model_store import MODELS
 from cl_client_cli.report.entries import ReportEntry, ReportResult
 from cl_client_cli.report.page import Report, write_report
 from cl_client_cli.similar.ranking import most_similar_pairs, ranked, unit_rows
+from small_models import save_clip_model
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cl_client import JSONObject
     from command_lines import RunCLI
 
@@ -121,3 +123,29 @@ def test_similar(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
     # Everything had been embedded before.
     assert run_cli("jobs", "list", "--task", "clip-embedding", "--json").stdout == jobs
     assert "nothing to compare" in run_cli("similar", twin, twin).stderr
+
+
+def test_similar_at_local_servers(
+    run_cli: RunCLI, samples: Path, tmp_path: Path, cli_environment: dict[str, str]
+) -> None:
+    """Each is at another address, and the embeddings of one are good for the next all the same."""
+    folder = tmp_path / "models"
+    cli_environment["CL_CLIENT_MODELS"] = str(folder)
+    command = ("similar", samples / "astronaut.jpg", samples, "--local")
+    without = run_cli(*command)
+    assert without.returncode == 1
+    first, *others = [line for line in without.stderr.splitlines() if " failed: " in line]
+    assert "models pull" in first
+    assert len(others) > 2
+    assert {line.partition(" failed: ")[2] for line in others} == {f"as for {first.split(': ')[1]}"}
+    folder.mkdir()
+    save_clip_model(folder / MODELS["mobileclip"].file_name)
+    first = run_cli(*command)
+    assert first.returncode == 0, first.stderr
+    kept = sqlite3.connect(Path(cli_environment["CL_CLIENT_CACHE_DIR"]) / "embeddings.sqlite")
+    rows = kept.execute("SELECT * FROM embeddings").fetchall()
+    assert rows
+    second = run_cli(*command)
+    assert second.stdout == first.stdout
+    assert kept.execute("SELECT * FROM embeddings").fetchall() == rows
+    kept.close()

@@ -34,7 +34,8 @@ CREATE TABLE embeddings (
 class EmbeddingCache:
     """The user's cache, open; several processes may have it open at once.
 
-    Servers may run different models, so that embeddings of one are not compared with those of another.
+    Embeddings of different models are not compared with each other, and servers may run different ones: they
+    are kept by the address of the server or, for local servers, by the folder of their models.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -57,20 +58,20 @@ class EmbeddingCache:
     def __exit__(self, *_error: object) -> None:
         self._connection.close()
 
-    def get(self, server: str, task: str, digest: str) -> NDArray[np.float32] | None:
+    def get(self, models: str, task: str, digest: str) -> NDArray[np.float32] | None:
         """The embedding of a file's content, if it is there."""
         row = cast(
             "tuple[bytes] | None",
             self._connection.execute(
                 "SELECT vector FROM embeddings WHERE server = ? AND task = ? AND digest = ?",
-                (server, task, digest),
+                (models, task, digest),
             ).fetchone(),
         )
         return None if row is None else np.frombuffer(row[0], dtype="<f4")
 
-    def put(self, server: str, task: str, digest: str, vector: NDArray[np.float32]) -> None:
+    def put(self, models: str, task: str, digest: str, vector: NDArray[np.float32]) -> None:
         """Keep the embedding of a file's content."""
         self._connection.execute(
             "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
-            (server, task, digest, vector.astype("<f4").tobytes()),
+            (models, task, digest, vector.astype("<f4").tobytes()),
         )

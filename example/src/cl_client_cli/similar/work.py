@@ -16,6 +16,7 @@ from rich.text import Text
 from cl_client import map_concurrently
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.failures import Failures
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cl_client_cli.frame.command_frame import CommandContext
-    from cl_client_cli.frame.options import JobOptions, RunOptions
+    from cl_client_cli.frame.options import ConnectionOptions, JobOptions, RunOptions
 
 
 def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, options: RunOptions) -> int:
@@ -60,7 +61,8 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
         files = find_inputs(arguments, recursive=recursive, suffixes=suffixes, temp_dir=Path(temp))
 
         async def work(context: CommandContext) -> int:
-            embedder = _Embedder(context, cache, JobEngine(context.client, ledger, options.jobs), task)
+            engine = JobEngine(context.client, ledger, options.jobs)
+            embedder = _Embedder(context, cache, engine, task, _models_of(context, options.connection))
             paths = list(dict.fromkeys([wanted, *files]))
             vectors = await embedder.embed_all(paths, options.jobs)
             if wanted not in vectors:
@@ -79,15 +81,17 @@ class _Embedder:
     cache: EmbeddingCache
     engine: JobEngine
     task: str
+    models: str
 
     async def embed_all(self, paths: Sequence[Path], jobs: JobOptions) -> dict[Path, NDArray[np.float32]]:
         """The embeddings of files; what has none is said to have failed."""
         vectors: dict[Path, NDArray[np.float32]] = {}
+        failures = Failures(self.context.terminal)
         with JobProgress(self.context.terminal, len(paths), watch=jobs.watch) as progress:
 
             async def embed(path: Path) -> NDArray[np.float32] | str:
                 digest = await asyncio.to_thread(content_digest, path)
-                known = self.cache.get(self.context.server, self.task, digest)
+                known = self.cache.get(self.models, self.task, digest)
                 if known is not None:
                     progress.skip()
                     return known
@@ -97,18 +101,27 @@ class _Embedder:
                 progress.end(row, failed=outcome.error is not None)
                 vector = _vector(outcome)
                 if not isinstance(vector, str):
-                    self.cache.put(self.context.server, self.task, digest, vector)
+                    self.cache.put(self.models, self.task, digest, vector)
                 return vector
 
             async with aclosing(map_concurrently(embed, paths, concurrency=jobs.concurrency)) as outcomes:
                 async for path, vector in outcomes:
                     if isinstance(vector, OSError | str):
-                        self.context.terminal.error(f"{path}: {vector}")
+                        failures.tell(str(path), self.task, str(vector))
                     elif isinstance(vector, Exception):
                         raise vector
                     else:
                         vectors[path] = vector
         return vectors
+
+
+def _models_of(context: CommandContext, connection: ConnectionOptions) -> str:
+    """Whose models make the embeddings: local servers, each at another address, have the same."""
+    if not connection.local:
+        return context.server
+    from cl_client.local.model_settings import users_models
+
+    return str(users_models().folder)
 
 
 def _vector(outcome: Outcome) -> NDArray[np.float32] | str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cl_client import map_concurrently
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.failures import Failures
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
@@ -87,13 +88,14 @@ async def _run(
 ) -> int:
     engine = JobEngine(context.client, ledger, options.jobs)
     counts: Counter[bool] = Counter()
+    failures = Failures(context.terminal)
     jobs = options.jobs
     with JobProgress(context.terminal, len(plan.requests), watch=jobs.watch) as progress:
         running = run_requests(plan.requests, engine, progress, concurrency=jobs.concurrency, after=after)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 counts[outcome.error is None] += 1
-                _tell(context.terminal, outcome, plan)
+                _tell(context.terminal, outcome, plan, failures)
     if len(plan.requests) + plan.skipped > 1:
         context.terminal.say(_summary(counts, plan.skipped))
     return SOME_FAILED if counts[False] else 0
@@ -138,12 +140,12 @@ async def run_requests(
             yield outcome
 
 
-def _tell(terminal: Terminal, outcome: Outcome, plan: JobPlan) -> None:
+def _tell(terminal: Terminal, outcome: Outcome, plan: JobPlan, failures: Failures) -> None:
     terminal.record(outcome.as_json())
-    name = outcome.request.name
+    request = outcome.request
     if outcome.error is not None:
         job = f" (job {outcome.job.job_id})" if outcome.job else ""
-        terminal.error(f"{name}: {outcome.request.task} failed: {outcome.error}{job}")
+        failures.tell(request.name, request.task, outcome.error, job)
     elif outcome.result is None:
         terminal.result(outcome.job.job_id if outcome.job else "")
     elif plan.to_stdout:
