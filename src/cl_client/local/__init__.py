@@ -1,6 +1,6 @@
 """A complete compute service in one process, for trying things out and for tests.
 
-`LocalServer` and what it is told need the optional extra ``local``; they are imported when they are first
+`LocalServer` and what goes with it need the optional extra ``local``; each name is imported when it is first
 asked for.
 """
 
@@ -10,24 +10,43 @@ import pkgutil
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from cl_client.local.generations import Generation
+    from cl_client.local.model_settings import users_models
+    from cl_client.local.model_store import MODELS, ModelFile, ModelStore
+    from cl_client.local.samples import draw_samples
     from cl_client.local.server import LocalServer
     from cl_client.local.server_tls import ServerTLS
 
-__all__ = ["LocalServer", "ServerTLS"]
+__all__ = [
+    "MODELS",
+    "Generation",
+    "LocalServer",
+    "ModelFile",
+    "ModelStore",
+    "ServerTLS",
+    "draw_samples",
+    "users_models",
+]
 
-_MODULES = {"LocalServer": "server", "ServerTLS": "server_tls"}
+_MODULES = {
+    "Generation": "generations",
+    "LocalServer": "server",
+    "MODELS": "model_store",
+    "ModelFile": "model_store",
+    "ModelStore": "model_store",
+    "ServerTLS": "server_tls",
+    "draw_samples": "samples",
+    "users_models": "model_settings",
+}
 
 
-def __getattr__(name: str) -> type[LocalServer | ServerTLS]:
+def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        found = cast(
-            "type[LocalServer | ServerTLS]", pkgutil.resolve_name(f"cl_client.local.{_MODULES[name]}:{name}")
-        )
+        return cast("object", pkgutil.resolve_name(f"cl_client.local.{_MODULES[name]}:{name}"))
     except ModuleNotFoundError as exc:
         if exc.name is None or exc.name.partition(".")[0] == "cl_client":
             raise
         message = f"The local server needs {exc.name!r}: pip install 'cl_client[local]'"
         raise ImportError(message, name=exc.name) from exc
-    return found
