@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -15,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cl_client.local import LocalServer
-from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
+from cl_client_cli.batch.manifest import BatchManifest
 from command_lines import json_objects
 
 if TYPE_CHECKING:
@@ -196,17 +194,6 @@ def test_results_are_no_inputs_and_go_over_none(run_cli: RunCLI, work_folder: Pa
     assert (work_folder / "in" / "000-png.png").is_file()
     named = run_cli("batch", "submit", "in/000-png.png", "-t", "hash", "-d", "in")
     assert "1 done" in named.stderr
-
-
-def test_a_manifest_of_an_earlier_version_is_refused(run_cli: RunCLI, work_folder: Path) -> None:
-    _draw(work_folder / "in", 1)
-    assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out").returncode == 0
-    with closing(sqlite3.connect(work_folder / "out" / FILE_NAME)) as connection:
-        connection.execute("PRAGMA user_version = 1")
-    shown = run_cli("batch", "resume", "out")
-    assert shown.returncode == 2
-    assert "version 1" in shown.stderr
-    assert "move it away" in shown.stderr
 
 
 def test_what_is_added_later_takes_nobodys_place(run_cli: RunCLI, work_folder: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from cl_client import ComputeClient, ComputeClientConfig
+from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError
 from cl_client.exceptions import JobTimeoutError, ServerUnavailableError
 from cl_client_cli.batch.items import Item, ItemKey
-from cl_client_cli.batch.manifest import BatchManifest
+from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
 from cl_client_cli.batch.outages import Outages
 from cl_client_cli.batch.run import BatchRun
 from cl_client_cli.frame.options import JobOptions, OutputOptions
@@ -188,3 +189,10 @@ async def test_nothing_that_one_result_does_ends_the_batch(
         items = await runner.run(client, retries=2)
     assert [item.state for item in items] == ["failed", "done"]
     assert items[0].error == "LookupError: a decoder's own mistake"
+
+
+def test_a_manifest_of_an_earlier_version_is_refused(manifest: BatchManifest) -> None:
+    with closing(sqlite3.connect(manifest.folder / FILE_NAME)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(ConfigurationError, match=r"version 1.*move it away"):
+        BatchManifest.open(manifest.folder)
