@@ -56,6 +56,7 @@ def test_tasks_on_a_folder(run_cli: RunCLI, samples: Path, work_folder: Path, at
     assert "0 of 17 jobs are new" in again.stderr
     assert "17 had been done before" in again.stderr
     (work_folder / "out" / "drawing.exif.json").unlink()
+    assert "To go on: cl-client batch resume out" in run_cli("batch", "status", "-d", "out").stderr
     assert "1 done, 16 had been done before" in run_cli("batch", "resume", "out").stderr
     assert _job_count(at_server) - before == 18
     assert "exif" in run_cli("batch", "status", "out").stdout
@@ -85,10 +86,114 @@ def test_the_same_content_is_sent_once(run_cli: RunCLI, work_folder: Path, at_se
     for name in ("b.png", "c.png"):
         (work_folder / "in" / name).write_bytes((work_folder / "in" / "000.png").read_bytes())
     before = _job_count(at_server)
-    shown = run_cli("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out")
+    shown = run_cli("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out", "--json")
     assert "3 done, 2 of them copied" in shown.stderr
+    assert [it["status"] for it in json_objects(shown)] == ["completed"] * 3
     assert _job_count(at_server) - before == 1
     assert len(list((work_folder / "out").glob("*.jpg"))) == 3
+
+
+def test_a_copy_touches_no_other_result(run_cli: RunCLI, work_folder: Path) -> None:
+    _draw(work_folder / "in", 3)
+    for name, number in (("photo.jpg", 0), ("zopy.jpg", 0), ("photo/x.jpg", 1), ("zopy/x.png", 2)):
+        place = work_folder / "in" / name
+        place.parent.mkdir(exist_ok=True)
+        Image.open(work_folder / "in" / f"{number:03}.png").convert("RGB").save(place)
+    convert = ("-t", "image-conversion", "--param", "image_conversion.format=png")
+    shown = run_cli("batch", "submit", "in", "-r", *convert, "-d", "out", "-c", "1")
+    assert shown.returncode == 0, shown.stderr
+    assert (work_folder / "out" / "zopy.png").read_bytes() == (work_folder / "out" / "photo.png").read_bytes()
+    with Image.open(work_folder / "out" / "zopy" / "x.png") as picture:
+        assert picture.getpixel((0, 0)) == (2, 0, 99)
+
+
+def test_faces_that_were_cut_out_are_copied_too(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
+    (work_folder / "in").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (work_folder / "in" / name).write_bytes((samples / "astronaut.jpg").read_bytes())
+    shown = run_cli("batch", "submit", "in", "-t", "face-detection", "-d", "out", "--json")
+    assert "1 of them copied" in shown.stderr
+    made, copied = (set((work_folder / "out" / f"{name}.faces").iterdir()) for name in ("a", "b"))
+    assert made
+    assert {file.name for file in made} == {file.name for file in copied}
+    told = json_objects(shown)[1]["files"]
+    assert isinstance(told, list)
+    assert {work_folder / str(file) for file in told[1:]} == copied
+
+
+def test_a_copy_that_cannot_be_made_fails_alone(run_cli: RunCLI, work_folder: Path, unused_port: int) -> None:
+    _draw(work_folder / "in", 1)
+    content = (work_folder / "in" / "000.png").read_bytes()
+    for name in ("b.png", "sub/c.png", "z.png"):
+        (work_folder / "in" / name).parent.mkdir(exist_ok=True)
+        (work_folder / "in" / name).write_bytes(content)
+    nowhere = ("-s", f"http://127.0.0.1:{unused_port}", "--mqtt", "off", "--give-up-after", "0")
+    run_cli("batch", "submit", "in", "-r", "-t", "media-thumbnail", "-d", "out", *nowhere)
+    (work_folder / "out" / "b.thumbnail.jpg").mkdir()
+    (work_folder / "out" / "sub").write_text("in the way")
+    with LocalServer(workers=1, tasks=["media_thumbnail"]) as server:
+        shown = run_cli("batch", "resume", "out", "-c", "1", "-s", server.base_url, "--mqtt", "off")
+    assert shown.returncode == 1
+    assert "2 done, 1 of them copied from files of the same content, 2 failed" in shown.stderr
+    assert list((work_folder / "out" / "b.thumbnail.jpg").iterdir()) == []
+
+
+def test_a_file_that_has_changed_is_run_again(
+    run_cli: RunCLI, work_folder: Path, at_server: LocalServer
+) -> None:
+    _draw(work_folder / "in", 2)
+    file, result = work_folder / "in" / "000.png", work_folder / "out" / "000.hash.json"
+    command = ("batch", "submit", "in", "-t", "hash", "-d", "out")
+    assert run_cli(*command).returncode == 0
+    before, jobs = result.read_text(), _job_count(at_server)
+    os.utime(file, (1, 1))
+    assert "0 done, 2 had been done before" in run_cli(*command).stderr
+    file.write_bytes(b"something else")
+    again = run_cli(*command)
+    assert "0 of 2 jobs are new" in again.stderr
+    assert "1 done, 1 had been done before" in again.stderr
+    assert result.read_text() != before
+    assert _job_count(at_server) == jobs + 1
+    file.unlink()
+    assert "0 done, 2 had been done before" in run_cli("batch", "resume", "-d", "out").stderr
+
+
+def test_a_file_that_was_mended_is_run_again(run_cli: RunCLI, work_folder: Path) -> None:
+    _draw(work_folder / "in", 1)
+    good = (work_folder / "in" / "000.png").read_bytes()
+    (work_folder / "in" / "000.png").write_bytes(b"no picture")
+    command = ("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out")
+    assert "1 failed" in run_cli(*command).stderr
+    (work_folder / "in" / "000.png").write_bytes(good)
+    assert "1 done" in run_cli(*command).stderr
+
+
+def test_a_batch_is_found_from_elsewhere_and_where_it_was_moved_to(
+    run_cli: RunCLI, work_folder: Path, at_server: LocalServer
+) -> None:
+    _draw(work_folder / "in", 2)
+    assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out").returncode == 0
+    jobs = _job_count(at_server)
+    assert "0 done, 2 had been done before" in run_cli("batch", "resume", work_folder / "out").stderr
+    (work_folder / "out").rename(work_folder / "kept")
+    (work_folder / "kept" / "001.hash.json").unlink()
+    assert "1 done, 1 had been done before" in run_cli("batch", "resume", "kept").stderr
+    assert (work_folder / "kept" / "001.hash.json").is_file()
+    assert _job_count(at_server) == jobs + 1
+
+
+def test_results_are_no_inputs_and_go_over_none(run_cli: RunCLI, work_folder: Path) -> None:
+    _draw(work_folder / "in", 1)
+    original = work_folder / "in" / "000.png"
+    before = original.read_bytes()
+    convert = ("-t", "image-conversion", "--param", "image_conversion.format=png", "-d", "in")
+    for new in (1, 0):
+        shown = run_cli("batch", "submit", "in", "-r", *convert)
+        assert f"{new} of 1 job is new" in shown.stderr
+    assert original.read_bytes() == before
+    assert (work_folder / "in" / "000-png.png").is_file()
+    named = run_cli("batch", "submit", "in/000-png.png", "-t", "hash", "-d", "in")
+    assert "1 done" in named.stderr
 
 
 def test_what_is_added_later_takes_nobodys_place(run_cli: RunCLI, work_folder: Path) -> None:
@@ -105,7 +210,7 @@ def test_what_is_added_later_takes_nobodys_place(run_cli: RunCLI, work_folder: P
         ["out/000-png-2.thumbnail.jpg"],
     ]
     again = run_cli("batch", "submit", "b", *command)
-    assert "0 of 1 jobs are new" in again.stderr
+    assert "0 of 1 job is new" in again.stderr
 
 
 def test_failures_are_grouped_and_not_repeated(
@@ -117,6 +222,7 @@ def test_failures_are_grouped_and_not_repeated(
     shown = run_cli("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out", "--report", "r.html")
     assert shown.returncode == 1
     assert "7 failed" in shown.stderr
+    assert "To try again what has failed: cl-client batch resume out --retry-failed" in shown.stderr
     assert "bad-0.png" in (work_folder / "r.html").read_text()
     before = _job_count(at_server)
     assert run_cli("batch", "resume", "out").returncode == 1
@@ -197,7 +303,8 @@ def test_a_server_that_goes_and_comes_back(
     command = ("batch", "submit", "in", "-t", "hash", "-d", "out", "-s", address, "--mqtt", "off")
     gone = run_cli(*command, "--give-up-after", "0")
     assert gone.returncode == 3
-    assert "batch resume" in gone.stderr or "cannot be reached" in gone.stderr
+    assert "cannot be reached" in gone.stderr
+    assert "To go on: cl-client batch resume out" in gone.stderr
     with start_cli(*command) as process:
         assert process.stderr is not None
         while "does not answer" not in cast("str", process.stderr.readline()):
@@ -261,6 +368,10 @@ def test_a_report_is_written_by_every_run_and_at_any_time(run_cli: RunCLI, work_
     made = run_cli("batch", "report", "out", "--json")
     assert json_objects(made) == [{"report": "out/report.html"}]
     assert (work_folder / "out" / "report.html").read_text().count("<article") == 1
+    more = ("--param", "hash.algorithm=md5", "-d", "out")
+    assert run_cli("batch", "submit", "in", "-t", "hash", *more).returncode == 0
+    assert "hash (algorithm md5)" in page.read_text()
+    assert "sha512" in page.read_text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")

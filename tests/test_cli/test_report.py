@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cl_client.local.model_store import MODELS
 from cl_client_cli.report.entries import ReportEntry, ReportResult
@@ -78,6 +79,23 @@ def test_the_report_has_everything_and_needs_nothing(report: Path) -> None:
     assert "http" not in re.sub("http-equiv", "", page)
     assert "default-src 'none'" in page
     assert [path.name for path in report.parent.iterdir()] == [report.name]
+
+
+def test_a_damaged_picture_or_embedding_spoils_nothing(tmp_path: Path) -> None:
+    damaged, vector, page = tmp_path / "damaged.png", tmp_path / "nothing.npy", tmp_path / "r.html"
+    Image.new("RGB", (8, 8)).save(damaged, exif=b"Exif\x00\x00XX*\x00\x08\x00\x00\x00")
+    np.save(vector, np.array([math.nan, 1], dtype=np.float32))
+    results = {
+        "clip_embedding": ReportResult("", {}, vector),
+        "exif": ReportResult("", {"make": "Canon", "model": "Canon EOS"}),
+    }
+    entries = [ReportEntry(name, damaged, results) for name in ("a.png", "b.png")]
+    made_at = datetime(2026, 11, 24, tzinfo=UTC)
+    write_report(page, Report("It", made_at, 2, lambda: entries), lambda: None)
+    text = page.read_text()
+    assert text.count("no preview") == 2
+    assert "Most similar" not in text
+    assert "<dd>Canon EOS</dd>" in text
 
 
 @pytest.mark.parametrize(("query", "seen"), [("canon", 1), ("", 3), ("nothing such", 0), ("GONE file", 1)])

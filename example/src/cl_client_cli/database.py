@@ -31,7 +31,7 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
         version: That of the tables, above 0.
 
     Raises:
-        ConfigurationError: The file is no database, is damaged, is of a newer version, or cannot be written.
+        ConfigurationError: The file is no database, is damaged, is of another version, or cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,8 +98,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: i
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version:d}")
         elif found != version:
+            remedy = "update cl-client" if found > version else "move it away, and a new one is made"
             raise ConfigurationError(
-                f"{path}: it is of version {found}, and this program knows {version}: update cl-client"
+                f"{path}: it is of version {found}, and this program knows {version}: {remedy}"
             )
 
 

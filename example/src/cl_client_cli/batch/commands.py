@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cl_client_cli.frame.options import BatchOptions, InputOptions, OutputOptions
+from cl_client_cli.frame.options import BatchOptions, InputOptions, OutputDir, OutputOptions
 
 batch_app = App(
     name="batch",
@@ -16,7 +16,6 @@ batch_app = App(
 
 _DEFAULT_FOLDER = Path("cl-client-batch")
 _Texts = Annotated[tuple[str, ...], Parameter(negative_iterable=(), show_default=False)]
-_Folder = Annotated[Path, Parameter(alias="-d")]
 
 
 @batch_app.command
@@ -24,14 +23,15 @@ def submit(
     *inputs: str,
     task: Annotated[_Texts, Parameter(alias="-t")] = (),
     param: _Texts = (),
-    output_dir: _Folder = _DEFAULT_FOLDER,
+    output_dir: OutputDir = _DEFAULT_FOLDER,
     search: InputOptions | None = None,
     options: BatchOptions | None = None,
 ) -> int:
     """Run tasks on many files, or what a specification says; go on later with whatever is left.
 
     A specification is a list of jobs with input, task, params and output, as .json, .yaml or .csv. What was
-    done is not repeated: files count as the same if their content and the parameters are.
+    done is not repeated: files count as the same if their content and the parameters are. A file that has
+    changed since is run again.
 
     Example: `cl-client batch submit photos/ -r --task exif --task media-thumbnail --report report.html`
 
@@ -43,7 +43,7 @@ def submit(
         search: How inputs are found.
         options: Common to submit and resume.
     """
-    from cl_client_cli.batch.work import submit_batch
+    from cl_client_cli.batch.lifecycle import submit_batch
 
     recursive = search is not None and search.recursive
     return submit_batch(inputs, task, param, output_dir, options or BatchOptions(), recursive=recursive)
@@ -51,7 +51,7 @@ def submit(
 
 @batch_app.command
 def resume(
-    output_dir: Path = _DEFAULT_FOLDER,
+    output_dir: OutputDir = _DEFAULT_FOLDER,
     *,
     retry_failed: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     options: BatchOptions | None = None,
@@ -65,13 +65,13 @@ def resume(
         retry_failed: Try again, too, what has failed for good.
         options: Common to submit and resume.
     """
-    from cl_client_cli.batch.work import resume_batch
+    from cl_client_cli.batch.lifecycle import resume_batch
 
     return resume_batch(output_dir, options or BatchOptions(), retry_failed=retry_failed)
 
 
 @batch_app.command
-def status(output_dir: Path = _DEFAULT_FOLDER, *, output: OutputOptions | None = None) -> int:
+def status(output_dir: OutputDir = _DEFAULT_FOLDER, *, output: OutputOptions | None = None) -> int:
     """Show how far a batch is, and what has failed and why; also while it runs.
 
     Example: `cl-client batch status cl-client-batch --json`
@@ -80,14 +80,14 @@ def status(output_dir: Path = _DEFAULT_FOLDER, *, output: OutputOptions | None =
         output_dir: The folder of the results.
         output: How results are told.
     """
-    from cl_client_cli.batch.work import show_status
+    from cl_client_cli.batch.status import show_status
 
     return show_status(output_dir, output or OutputOptions())
 
 
 @batch_app.command
 def report(
-    output_dir: Path = _DEFAULT_FOLDER, page: Path | None = None, *, output: OutputOptions | None = None
+    output_dir: OutputDir = _DEFAULT_FOLDER, page: Path | None = None, *, output: OutputOptions | None = None
 ) -> int:
     """Write a page with all that a batch has done so far, to be opened in a browser; no server is needed.
 
@@ -98,6 +98,6 @@ def report(
         page: The page's file; by default report.html in that folder.
         output: How results are told.
     """
-    from cl_client_cli.batch.work import report_batch
+    from cl_client_cli.batch.report import report_batch
 
     return report_batch(output_dir, page, output or OutputOptions())

@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import portalocker
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
+from cl_client_cli.batch.items import Item, ItemKey
 from cl_client_cli.database import open_database, read_row, storable, transaction
 from cl_client_cli.frame.usage import UsageError
 
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import Self
 
+    from cl_client_cli.batch.items import Content, State
     from cl_client_cli.tasks.job_engine import Outcome
 
 FILE_NAME: Final = "batch.sqlite"
 
-State: TypeAlias = Literal["waiting", "submitting", "submitted", "done", "failed"]
-
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE items (
@@ -36,13 +35,15 @@ CREATE TABLE items (
     params TEXT NOT NULL,
     target TEXT NOT NULL UNIQUE,
     digest TEXT,
+    size INTEGER,
+    mtime_ns INTEGER,
     state TEXT NOT NULL DEFAULT 'waiting',
     job_id TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0,
     error TEXT,
     transient INTEGER NOT NULL DEFAULT 0,
     summary TEXT,
     data TEXT,
+    files TEXT NOT NULL DEFAULT '[]',
     ended_at REAL,
     UNIQUE (source, task, params)
 );
@@ -51,64 +52,11 @@ CREATE INDEX items_by_source ON items (source, id)
 """
 _PAGE: Final = 200
 _ENDING_SECONDS: Final = 60.0
-
-
-def _from_json(value: object) -> object:
-    return cast("object", json.loads(value)) if isinstance(value, str) else value
-
-
-class ItemKey(NamedTuple):
-    """What makes an item: the same is never there twice.
-
-    Attributes:
-        source: The file.
-        task: The task.
-        params: Its parameters, as JSON text.
-    """
-
-    source: Path
-    task: str
-    params: str
-
-
-class Item(BaseModel):
-    """One task on one file.
-
-    Attributes:
-        id: Its number.
-        source: The file.
-        task: The task.
-        params: Its parameters, as JSON text.
-        target: Where the result goes.
-        digest: SHA-256 of the file's content, once it was read.
-        state: How far it is. ``submitting`` from when its file was sent until the server has answered.
-        job_id: The job, once it was submitted.
-        attempts: How often it was submitted.
-        error: Why it failed.
-        transient: Whether it may well succeed at another time.
-        summary: The result in a few words.
-        data: The result for programs.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    id: int
-    source: Path
-    task: str
-    params: str
-    target: Path
-    digest: str | None
-    state: State
-    job_id: str | None
-    attempts: int
-    error: str | None
-    transient: bool
-    summary: str | None
-    data: Annotated[dict[str, JsonValue] | None, BeforeValidator(_from_json)]
+"""How long an earlier run may take to end."""
 
 
 class BatchManifest:
-    """The manifest of the batch in a folder, open.
+    """The manifest of the batch in a folder, open. Places are kept relative to the folder, which may move.
 
     Its methods take a fraction of a millisecond. A process that dies at any point leaves it usable.
     """
@@ -194,7 +142,9 @@ class BatchManifest:
         """Where the result of each item goes."""
         rows = self._connection.execute("SELECT source, task, params, target FROM items")
         return {
-            ItemKey(Path(str(row["source"])), str(row["task"]), str(row["params"])): Path(str(row["target"]))
+            ItemKey(Path(str(row["source"])), str(row["task"]), str(row["params"])): self._placed(
+                row["target"]
+            )
             for row in map(read_row, cast("Iterator[sqlite3.Row]", rows))
         }
 
@@ -214,7 +164,7 @@ class BatchManifest:
                     "INSERT INTO items (source, task, params, target) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT (source, task, params) DO NOTHING",
                     (
-                        storable((str(key.source), key.task, key.params, str(target)))
+                        storable((str(key.source), key.task, key.params, self._stored(target)))
                         for key, target in items.items()
                     ),
                 )
@@ -224,13 +174,21 @@ class BatchManifest:
             ) from None
         return self._connection.total_changes - before
 
-    def submitting(self, item: Item, digest: str) -> None:
+    def submitting(self, item: Item, content: Content) -> None:
         """The server has an item's whole file: from now on it may have a job of it."""
-        self._set(item, state="submitting", digest=digest, attempts=item.attempts + 1, job_id=None)
+        self._set(item, state="submitting", job_id=None, **_read(content))
 
     def submitted(self, item: Item, job_id: str) -> None:
         """The server has taken an item."""
         self._set(item, state="submitted", job_id=job_id)
+
+    def reopened(self, item: Item) -> None:
+        """An item that was done has to be done again."""
+        self._set(item, state="waiting", digest=None)
+
+    def touched(self, item: Item, content: Content) -> None:
+        """An item's file was written, and its content is what it was."""
+        self._set(item, **_read(content))
 
     def take_back_submitted(self) -> int:
         """Let what was submitted, and has not ended, be submitted again; how many items that were."""
@@ -238,18 +196,18 @@ class BatchManifest:
             "UPDATE items SET state = 'waiting', job_id = NULL WHERE state IN ('submitting', 'submitted')"
         ).rowcount
 
-    def ended(self, item: Item, outcome: Outcome, digest: str | None) -> None:
-        """An item has come to its end."""
+    def ended(self, item: Item, outcome: Outcome, content: Content | None) -> None:
+        """An item has come to its end; a job that goes on without it stays noted."""
         result = outcome.result
         self._set(
             item,
             state="failed" if result is None else "done",
-            digest=digest,
-            job_id=outcome.job.job_id if outcome.job else item.job_id,
+            **_read(content),
             error=outcome.error,
             transient=int(outcome.transient),
             summary=None if result is None else result.summary,
             data=None if result is None else json.dumps(result.data),
+            files=json.dumps([] if result is None else [self._stored(file) for file in result.files]),
             ended_at=time.time(),
         )
 
@@ -259,13 +217,8 @@ class BatchManifest:
         return next(iter(self._select(where, (digest, item.task, item.params, item.id), "id")), None)
 
     def pending(self, *, retry_failed: bool) -> Iterator[Item]:
-        """The items that are left to do, page by page: also those whose results have gone."""
-        for item in self.items():
-            if item.state == "failed":
-                if retry_failed or item.transient:
-                    yield item
-            elif item.state != "done" or not item.target.exists():
-                yield item
+        """The items that may be left to do, page by page: also those whose files or results have changed."""
+        return (item for item in self.items() if item.is_pending(retry_failed=retry_failed))
 
     def items(self) -> Iterator[Item]:
         """All items in order, page by page."""
@@ -303,4 +256,23 @@ class BatchManifest:
         # The conditions are those above; what comes from outside is bound to their question marks.
         statement = f"SELECT * FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - see above
         rows = cast("list[sqlite3.Row]", self._connection.execute(statement, storable(values)).fetchall())
-        return [Item.model_validate(read_row(row)) for row in rows]
+        return [self._item(read_row(row)) for row in rows]
+
+    def _item(self, row: Mapping[str, object]) -> Item:
+        files = cast("list[str]", json.loads(str(row["files"])))
+        return Item.model_validate(
+            {**row, "target": self._placed(row["target"]), "files": [*map(self._placed, files)]}
+        )
+
+    def _stored(self, place: Path) -> str:
+        return str(place.relative_to(self.folder))
+
+    def _placed(self, stored: object) -> Path:
+        return self.folder / str(stored)
+
+
+def _read(content: Content | None) -> dict[str, str | int | None]:
+    """The columns that tell what was read of a file."""
+    if content is None:
+        return {"digest": None, "size": None, "mtime_ns": None}
+    return {"digest": content.digest, "size": content.size, "mtime_ns": content.mtime_ns}

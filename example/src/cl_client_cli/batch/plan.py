@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from cl_client_cli.batch.manifest import ItemKey
+from cl_client_cli.batch.items import ItemKey
+from cl_client_cli.batch.places import ResultPlaces, without_results
 from cl_client_cli.batch.spec import SPEC_SUFFIXES, JobSpec, read_spec
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.inputs import find_inputs
 from cl_client_cli.tasks.media_kinds import SUFFIXES, media_of, suffixes_for
 from cl_client_cli.tasks.plan import task_params
-from cl_client_cli.tasks.result_names import ResultNames, place_key
 from cl_client_cli.tasks.table import TASKS, result_suffix
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def plan_items(
         raise UsageError("name at least one task, for instance --task exif --task media-thumbnail")
     values = _parse_params(params, chosen)
     with_suffix = suffixes_for(chosen)
-    inputs = find_inputs(arguments, recursive=recursive, suffixes=with_suffix, temp_dir=folder)
+    found = find_inputs(arguments, recursive=recursive, suffixes=with_suffix, temp_dir=folder)
+    inputs = without_results(found, arguments, known, folder)
     # Not validated, which has no use for names that are no Unicode.
     jobs = [
         JobSpec.model_construct(input=str(path), task=task, params=values.get(task, {}), output=None)
@@ -94,36 +95,20 @@ def _parse_params(params: Sequence[str], tasks: Sequence[str]) -> Mapping[str, d
 def _placed(jobs: Sequence[JobSpec], folder: Path, known: Mapping[ItemKey, Path]) -> dict[ItemKey, Path]:
     """Validate the parameters, and give each result a place of its own."""
     sources = list(dict.fromkeys(Path(job.input).absolute() for job in jobs))
-    taken = {place_key(target) for target in known.values()}
-    inputs = frozenset(map(place_key, sources))
-    names: dict[str, ResultNames] = {}
+    places = ResultPlaces(folder, sources, known)
     placed: dict[ItemKey, Path] = {}
     for job in jobs:
         params = task_params(job.task, cast("Mapping[str, object]", job.params))
         source = Path(job.input).absolute()
         key = ItemKey(source, job.task, json.dumps(params.form_fields(), sort_keys=True))
-        wanted = None if job.output is None else folder / job.output
         if (there := placed.get(key) or known.get(key)) is not None:
-            if wanted not in {None, there}:
+            if job.output is not None and places.wanted(job.output) != there:
                 raise UsageError(
                     f"{source}: the result of {job.task} is at {str(there)!r}: name no other output"
                 )
             placed[key] = there
-        elif wanted is not None:
-            placed[key] = _named(wanted, inputs, taken)
+        elif job.output is not None:
+            placed[key] = places.named(job.output, job.task)
         else:
-            suffix = result_suffix(job.task, params)
-            if suffix not in names:
-                names[suffix] = ResultNames(folder, sources, suffix, taken)
-            # The batch has made nothing yet of what is new to it: what is there is somebody else's.
-            placed[key] = names[suffix].target(source, Path.exists)
+            placed[key] = places.made_from(source, result_suffix(job.task, params))
     return placed
-
-
-def _named(target: Path, inputs: frozenset[str], taken: set[str]) -> Path:
-    if place_key(target) in inputs:
-        raise UsageError(f"output {str(target)!r} is one of the inputs: name another one")
-    if place_key(target) in taken:
-        raise UsageError(f"output {str(target)!r} is the place of another job's result: name another one")
-    taken.add(place_key(target))
-    return target

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
+from cl_client_cli.batch.manifest import BatchManifest
+from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.places import check_file
 from cl_client_cli.frame.progress import count_progress
 from cl_client_cli.report.entries import ReportEntry, ReportResult
 from cl_client_cli.report.page import Report, write_report
 from cl_client_cli.tasks.result_names import common_folder, relative_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from cl_client_cli.batch.manifest import BatchManifest, Item
+    from cl_client_cli.batch.items import Item
+    from cl_client_cli.frame.options import OutputOptions
     from cl_client_cli.frame.terminal import Terminal
+
+_DEFAULT_PAGE: Final = "report.html"
+
+
+def report_batch(folder: Path, page: Path | None, output: OutputOptions) -> int:
+    """Write the report of the batch in a folder; the process's exit code."""
+
+    async def work(terminal: Terminal) -> int:
+        path = page or folder / _DEFAULT_PAGE
+        check_file("report", path)
+        with BatchManifest.open(folder) as manifest:
+            await write_batch_report(terminal, manifest, path)
+        terminal.record({"report": str(path)})
+        return 0
+
+    return run_guarded(output, work)
 
 
 async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: Path) -> None:
@@ -33,7 +54,7 @@ async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: 
         for source in sources:
             items = [item for item in manifest.items_of(source) if item.state in {"done", "failed"}]
             name = relative_to(folder, source).as_posix()
-            yield ReportEntry(name, source, {item.task: _result(item) for item in items})
+            yield ReportEntry(name, source, _results(items))
 
     title = manifest.folder.resolve().name
     report = Report(title, datetime.now().astimezone(), len(sources), entries)
@@ -52,6 +73,19 @@ async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: 
             unwanted.set()
             raise
     terminal.say(f"The report is {page}")
+
+
+def _results(items: Sequence[Item]) -> dict[str, ReportResult]:
+    """The results by their tasks; a task's second one is known by its parameters."""
+    results: dict[str, ReportResult] = {}
+    for item in items:
+        name = item.task
+        if name in results:
+            params = cast("Mapping[str, str]", json.loads(item.params))
+            values = ", ".join(f"{param} {value}" for param, value in params.items())
+            name = f"{name} ({values or 'by default'})"
+        results[name] = _result(item)
+    return results
 
 
 def _result(item: Item) -> ReportResult:

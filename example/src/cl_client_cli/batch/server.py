@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from cl_client import MQTT_OFF
 from cl_client_cli.frame.options import ConnectionOptions
+from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,8 @@ def settle_at_server(manifest: BatchManifest, used: ConnectionOptions, context: 
     before = batch_server(manifest)
     if before not in {None, context.server} and (moved := manifest.take_back_submitted()):
         context.terminal.say(
-            f"{moved} jobs that {before} had not finished are submitted to {context.server} instead."
+            f"{counted(moved, 'job')} that {before} had not finished {'is' if moved == 1 else 'are'} "
+            f"submitted to {context.server} instead."
         )
     manifest.set_fact(_SERVER, context.server)
     kept = cast("JSONObject", _OPTIONS.dump_python(_without_secrets(used, context), mode="json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from typing import TYPE_CHECKING, Final, cast
 
@@ -10,15 +11,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.tasks.plan import task_params
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 SPEC_SUFFIXES: Final = frozenset({".json", ".yaml", ".yml", ".csv"})
 
 _COLUMNS: Final = ("input", "task", "output")
+_NEEDED: Final = frozenset({"input", "task"})
 
 
 class JobSpec(BaseModel):
@@ -49,7 +52,9 @@ def read_spec(path: Path) -> list[JobSpec]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = _rows(path, text)
-    except (OSError, ValueError, yaml.YAMLError) as exc:
+    except UsageError:
+        raise
+    except (OSError, ValueError, RecursionError, csv.Error, yaml.YAMLError) as exc:
         raise UsageError(f"{path}: cannot be read: {exc}") from exc
     if not rows:
         raise UsageError(f"{path}: there is no job in it")
@@ -58,7 +63,7 @@ def read_spec(path: Path) -> list[JobSpec]:
 
 def _rows(path: Path, text: str) -> Sequence[object]:
     if path.suffix.lower() == ".csv":
-        return [_from_csv(row) for row in csv.DictReader(text.splitlines())]
+        return _csv_rows(path, text)
     content = cast("object", json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text))
     if isinstance(content, dict):
         content = cast("dict[str, object]", content).get("jobs")
@@ -67,7 +72,22 @@ def _rows(path: Path, text: str) -> Sequence[object]:
     return cast("list[object]", content)
 
 
-def _from_csv(row: dict[str, str]) -> dict[str, object]:
+def _csv_rows(path: Path, text: str) -> list[dict[str, object]]:
+    heading, *rows = csv.reader(io.StringIO(text, newline="")) if text.strip() else [[]]
+    names = [name.strip() for name in heading]
+    if not _NEEDED.issubset(names) or len(set(names)) < len(names):
+        raise UsageError(
+            f"{path}: its first line must name the columns input, task and others, each once, "
+            f"with commas between them; it is {','.join(heading)!r}"
+        )
+    filled = [row for row in rows if row]
+    for number, row in enumerate(filled, start=1):
+        if len(row) > len(names):
+            raise UsageError(f"{path}, job {number}: it has {len(row)} columns, the heading {len(names)}")
+    return [_from_csv(dict(zip(names, row, strict=False))) for row in filled]
+
+
+def _from_csv(row: Mapping[str, str]) -> dict[str, object]:
     """A row whose further columns are parameters, those without a value left out."""
     known = {name: row[name] for name in _COLUMNS if row.get(name)}
     return {**known, "params": {name: value for name, value in row.items() if name not in _COLUMNS and value}}
@@ -89,4 +109,8 @@ def _checked(path: Path, number: int, row: object) -> JobSpec:
     source = path.parent / spec.input
     if not source.is_file():
         raise UsageError(f"{path}, job {number}: there is no file {str(source)!r}")
+    try:
+        task_params(task, cast("Mapping[str, object]", spec.params))
+    except UsageError as exc:
+        raise UsageError(f"{path}, job {number}: {exc}") from None
     return spec.model_copy(update={"task": task, "input": str(source)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003 - read at run time, to parse arguments
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
@@ -12,6 +12,10 @@ from cyclopts.types import ExistingFile  # noqa: TC002 - read at run time, to pa
 _CONNECTION = Group("Connection", sort_key=90)
 _OUTPUT = Group("Output", sort_key=80)
 _JOBS = Group("Jobs", sort_key=70)
+
+
+OutputDir = Annotated[Path, Parameter(alias="-d")]
+"""Where results go, or where those of a batch are."""
 
 
 @Parameter(name="*", group=_CONNECTION)
@@ -75,7 +79,8 @@ class JobOptions:
 
     Attributes:
         concurrency: Jobs at the same time.
-        timeout: Seconds for each job, its upload included; by default no limit.
+        timeout: Seconds for each job, its upload included; by default no limit. A batch takes a job up again
+            when it is resumed.
         priority: 0-10.
         require_worker: Fail at once where no worker serves the task.
         wait: Wait for the results, or print the jobs' ids and leave; jobs wait takes them up again.
@@ -136,8 +141,9 @@ class BatchOptions:
 
     Attributes:
         report: Write a page with all results, to be opened in a browser.
-        retries: How often what fails for want of a server or a worker is tried again.
-        give_up_after: Seconds for which the server may be gone; 0 to end at once.
+        retries: How often what fails for want of a worker, or by a fault of the server, is tried again. A job
+            whose time is up is not.
+        give_up_after: Seconds for which the server may be gone or busy; 0 to end at once.
         jobs: How jobs are submitted.
         output: How results are told.
         connection: Where the server is.

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.types import Port, PositiveInt  # noqa: TC002 - read at run time, to parse arguments
 
-from cl_client_cli.frame.options import OutputOptions
+from cl_client_cli.frame.options import OutputDir, OutputOptions
 
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
 def demo(
-    *photos: Path, output_dir: Path | None = None, keep: bool = True, output: OutputOptions | None = None
+    *photos: Path, output_dir: OutputDir | None = None, keep: bool = True, output: OutputOptions | None = None
 ) -> int:
     """Run every suitable task on photos, on a local server that lives as long as the demo.
 

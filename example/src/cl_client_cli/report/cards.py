@@ -89,7 +89,9 @@ def _exif_facts(result: ReportResult) -> Iterator[Fact]:
     metadata = _read(ExifOutput, result)
     if metadata is None:
         return
-    camera = " ".join(filter(None, (metadata.make, metadata.model)))
+    make, model = metadata.make or "", metadata.model or ""
+    # Many makers repeat their name in the model's.
+    camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
     exposure = [
         _shutter(metadata.exposure_time),
         f"f/{metadata.f_number:g}" if metadata.f_number else "",

@@ -92,4 +92,5 @@ def _vector(result: ReportResult) -> NDArray[np.float32] | None:
     if not isinstance(content, np.ndarray):
         return None
     array = cast("NDArray[np.float32]", content)
-    return array if array.ndim == 1 and array.dtype.kind == "f" else None
+    is_embedding = array.ndim == 1 and array.size > 0 and array.dtype.kind == "f"
+    return array if is_embedding and bool(np.isfinite(array).all()) else None

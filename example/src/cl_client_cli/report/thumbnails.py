@@ -57,10 +57,10 @@ def make_thumbnail(file: Path, side: int) -> Thumbnail | None:
         with open_picture(file) as picture:
             picture.draft("RGB", (side, side))
             small = upright_picture(picture)
-    except (OSError, ValueError):
+            small.thumbnail((side, side))
+            content = BytesIO()
+            small.save(content, "WEBP", quality=_QUALITY)
+    except Exception:  # noqa: BLE001 - Pillow's decoders raise nearly everything at a file that is damaged
         return None
-    small.thumbnail((side, side))
-    content = BytesIO()
-    small.save(content, "WEBP", quality=_QUALITY)
     uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
     return Thumbnail(uri, *small.size)

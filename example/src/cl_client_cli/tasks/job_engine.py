@@ -12,7 +12,9 @@ from cl_client.exceptions import (
     ComputeClientError,
     JobFailedError,
     JobNotFoundError,
+    JobTimeoutError,
     PermissionDeniedError,
+    RequestTimeoutError,
     ServerBusyError,
     ServerError,
     ServerUnavailableError,
@@ -31,8 +33,17 @@ if TYPE_CHECKING:
 
 CONCERNS_ALL_JOBS = (ServerUnavailableError, AuthenticationError, PermissionDeniedError)
 """The server is gone, or takes nothing from this user: not the matter of one job."""
-_TRANSIENT = (ServerBusyError, ServerError, WorkerUnavailableError, TimeoutError, JobNotFoundError)
+_TRANSIENT = (
+    ServerUnavailableError,
+    ServerBusyError,
+    ServerError,
+    WorkerUnavailableError,
+    TimeoutError,
+    JobNotFoundError,
+)
 _ANSWER_SECONDS: Final = 10.0
+_LAST_LOOK: Final = 0.001
+"""Seconds for which a job is waited for whose upload took all of its time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +77,7 @@ class Outcome:
         result: What came out; None for a failure, or where nobody waited.
         error: Why there is no result.
         transient: Whether the same request may well succeed at another time.
+        cause: What it met; None where the job itself failed.
     """
 
     request: JobRequest
@@ -73,15 +85,21 @@ class Outcome:
     result: TaskResult | None = None
     error: str | None = None
     transient: bool = False
+    cause: Exception | None = None
 
     def as_json(self) -> JSONObject:
         """The outcome for programs, on one line."""
         request, job, result = self.request, self.job, self.result
+        if self.error is not None:
+            status = "failed"
+        else:
+            # A result that was copied has no job.
+            status = "completed" if result else str(job.status) if job else None
         return {
             "input": request.name,
             "task": request.task,
             "job_id": job.job_id if job else None,
-            "status": "failed" if self.error else str(job.status) if job else None,
+            "status": status,
             "output": result.data if result else None,
             "files": [str(file) for file in result.files] if result else [],
             "error": self.error,
@@ -179,25 +197,37 @@ class JobEngine:
     async def run(
         self, request: JobRequest, observer: JobObserver, watcher: SubmissionWatcher | None = None
     ) -> Outcome:
-        """Run a request to its end.
+        """Run a request to its end; what its upload has taken is no longer there for the wait.
 
         Raises:
             ServerUnavailableError: The server is gone.
             AuthenticationError: A login is needed.
             PermissionDeniedError: The user may not do this.
         """
+        loop, seconds = asyncio.get_running_loop(), self._options.timeout
+        end = None if seconds is None else loop.time() + seconds
         try:
             job = await self.submit(request, observer, watcher)
             if not self._options.wait:
                 return Outcome(request, job)
-            return await self.take_up(request, job.job_id, observer)
-        except CONCERNS_ALL_JOBS:
+            return await self.take_up(request, job.job_id, observer, end=end)
+        except CONCERNS_ALL_JOBS as exc:
+            if isinstance(exc, RequestTimeoutError) and end is not None and loop.time() >= end:
+                return failed(request, TimeoutError(str(exc)))  # its own time is up, the server may be well
             raise
         except (ComputeClientError, OSError) as exc:  # also a job that somebody has deleted
             return failed(request, exc)
 
-    async def take_up(self, request: JobRequest, job_id: str, observer: JobObserver) -> Outcome:
+    async def take_up(
+        self, request: JobRequest, job_id: str, observer: JobObserver, *, end: float | None = None
+    ) -> Outcome:
         """Follow a job that was submitted, also by another process, and fetch its result.
+
+        Args:
+            request: What the job was submitted for.
+            job_id: The job.
+            observer: Is shown how it comes along.
+            end: When its time is up, by the loop's clock; None for all of its time from now on.
 
         Raises:
             JobNotFoundError: The server has forgotten the job.
@@ -207,7 +237,7 @@ class JobEngine:
         """
         job: JobResponse | None = None
         try:
-            job = await self._wait(job_id, observer)
+            job = await self._wait(job_id, observer, end)
             await asyncio.to_thread(self._ledger.updated, job, server=self._server)
             job.raise_for_status()
             if request.target is not None:
@@ -219,14 +249,20 @@ class JobEngine:
             return failed(request, exc, job)
         return Outcome(request, job, result)
 
-    async def _wait(self, job_id: str, observer: JobObserver) -> JobResponse:
+    async def _wait(self, job_id: str, observer: JobObserver, end: float | None) -> JobResponse:
+        seconds = self._options.timeout
+        left = seconds if end is None else max(end - asyncio.get_running_loop().time(), _LAST_LOOK)
         subscription = self._client.subscribe_job_updates(job_id, on_progress=observer.update)
         try:
             return await self._client.wait_for_job(
                 job_id,
-                timeout=self._options.timeout,
+                timeout=left,
                 delete_on_cancel=self._options.delete_on_cancel or None,
             )
+        except JobTimeoutError as exc:
+            if seconds is None:
+                raise
+            raise JobTimeoutError(job_id, seconds, exc.job) from exc  # told by the time that was given
         finally:
             self._client.unsubscribe(subscription)
 
@@ -246,7 +282,7 @@ def failed(request: JobRequest, exc: Exception, job: JobResponse | None = None) 
     """The outcome of a request that met an error."""
     if isinstance(exc, JobFailedError):
         return Outcome(request, exc.job, error=exc.job.error_message or "the server gave no reason")
-    words = str(exc)
+    words = str(exc) or type(exc).__name__
     if isinstance(exc, OSError) and exc.strerror and cast("object", exc.filename) == str(request.path):
         words = exc.strerror  # whoever tells it names the file, and the same reason of many files is one
-    return Outcome(request, job, error=words, transient=isinstance(exc, _TRANSIENT))
+    return Outcome(request, job, error=words, transient=isinstance(exc, _TRANSIENT), cause=exc)

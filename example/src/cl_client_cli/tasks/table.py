@@ -58,6 +58,7 @@ class TaskKind:
         suits: What kinds of files it is for; None for all files.
         is_file: Whether the result is a file to be kept, rather than something to be read.
         is_folder: Whether it is a folder of files.
+        beside: The folder that further files of a result are in; None where there are none.
     """
 
     task: str
@@ -66,6 +67,7 @@ class TaskKind:
     suits: tuple[Media, ...] | None = ("picture",)
     is_file: bool = False
     is_folder: bool = False
+    beside: Callable[[Path], Path] | None = None
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:
@@ -140,9 +142,13 @@ async def _face_detection(client: ComputeClient, job: JobResponse, target: Path 
     found = plugin.output(job)
     files = await _kept(plugin, job, target)
     if target is not None and found.faces:
-        crops = await plugin.download_crops(job, target.with_suffix(""))
+        crops = await plugin.download_crops(job, _crops_folder(target))
         files += tuple(crop for crop in crops if crop is not None)
     return TaskResult(_faces_in_words(found), _as_json(found), files)
+
+
+def _crops_folder(target: Path) -> Path:
+    return target.with_suffix("") if target.suffix else target.with_name(f"{target.name}.crops")
 
 
 def _faces_in_words(found: FaceDetectionOutput) -> str:
@@ -231,7 +237,7 @@ TASKS: Final[Mapping[str, TaskKind]] = {
         TaskKind("exif", _exif, ".exif.json", suits=("picture", "video")),
         TaskKind("media_thumbnail", _media_thumbnail, ".thumbnail.jpg", ("picture", "video"), is_file=True),
         TaskKind("image_conversion", _image_conversion, "", is_file=True),
-        TaskKind("face_detection", _face_detection, ".faces.json"),
+        TaskKind("face_detection", _face_detection, ".faces.json", beside=_crops_folder),
         TaskKind("clip_embedding", _clip_embedding, ".clip.npy"),
         TaskKind("dino_embedding", _dino_embedding, ".dino.npy"),
         TaskKind("face_embedding", _face_embedding, ".face.npy"),

@@ -1,0 +1,143 @@
+"""The work of `cl-client batch submit` and `batch resume`: a batch from its making to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
+from cl_client_cli.batch.outages import Outages
+from cl_client_cli.batch.plan import plan_items
+from cl_client_cli.batch.run import BatchRun
+from cl_client_cli.batch.server import batch_connection, settle_at_server
+from cl_client_cli.batch.sheltered_process import run_sheltered
+from cl_client_cli.batch.summary import next_step, resume_hint, say_added, say_summary
+from cl_client_cli.frame.command_frame import run_with_client
+from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.places import check_file, check_folder
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.plan import check_job_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cl_client_cli.batch.items import ItemKey
+    from cl_client_cli.frame.command_frame import CommandContext
+    from cl_client_cli.frame.options import BatchOptions
+
+_PAGE: Final = "report"
+
+
+def submit_batch(
+    arguments: Sequence[str],
+    tasks: Sequence[str],
+    params: Sequence[str],
+    folder: Path,
+    options: BatchOptions,
+    *,
+    recursive: bool,
+) -> int:
+    """Add items to the batch in a folder, and run it; the process's exit code."""
+    _check(options)
+    check_folder("--output-dir", folder)
+    known: Mapping[ItemKey, Path] = {}
+    if (folder / FILE_NAME).exists():
+        with BatchManifest.open(folder) as manifest:
+            known = manifest.known_items()
+    items = plan_items(arguments, tasks, params, folder, known, recursive=recursive)
+    with BatchManifest.open(folder, create=True) as manifest:
+        added = manifest.add(items)
+    say_added(Terminal.make(options.output), added, len(items), folder)
+    return resume_batch(folder, options, retry_failed=False)
+
+
+def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
+    """Run what is left of the batch in a folder; the process's exit code."""
+    _check(options)
+    with BatchManifest.open(folder) as manifest, manifest.running():
+        work = partial(_run_batch, folder, options, retry_failed=retry_failed)
+        return run_sheltered(work, resume_hint=resume_hint(folder))
+
+
+def _check(options: BatchOptions) -> None:
+    check_job_options(options.jobs)
+    if options.report is not None:
+        check_file("--report", options.report)
+    if options.retries < 0:
+        raise UsageError(f"--retries {options.retries}: must be at least 0")
+    if not options.give_up_after >= 0:
+        raise UsageError(f"--give-up-after {options.give_up_after:g}: must be at least 0 seconds")
+
+
+def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
+    terminal = Terminal.make(options.output)
+    on_wait = partial(terminal.say, "An earlier run of this batch is just ending ...")
+    with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
+        connection = batch_connection(manifest, options.connection)
+        work = partial(
+            _run,
+            manifest=manifest,
+            ledger=ledger,
+            options=replace(options, connection=connection),
+            retry_failed=retry_failed,
+        )
+        hint = resume_hint(folder)
+        return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
+
+
+async def _run(
+    context: CommandContext,
+    *,
+    manifest: BatchManifest,
+    ledger: Ledger,
+    options: BatchOptions,
+    retry_failed: bool,
+) -> int:
+    settle_at_server(manifest, options.connection, context)
+    page = _planned_page(manifest, options.report)
+    left = Counter(item.state for item in manifest.pending(retry_failed=retry_failed))
+    total = manifest.counts().total()
+    before = total - left.total()
+    progress = JobProgress(context.terminal, total, already_done=before, watch=options.jobs.watch)
+    run = BatchRun(
+        JobEngine(context.client, ledger, options.jobs),
+        manifest,
+        progress,
+        context.terminal,
+        Outages(context.client, context.terminal, options.give_up_after),
+        retries=options.retries,
+        retry_failed=retry_failed,
+    )
+    hint = True
+    try:
+        with progress:
+            await run.run(concurrency=options.jobs.concurrency)
+    except asyncio.CancelledError:
+        hint = False  # whoever is told of the interruption is told how to go on, too
+        raise
+    finally:
+        say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])
+        if hint and not run.ended["submitted"] and (step := next_step(manifest)) is not None:
+            context.terminal.say(step)
+    if page is not None:
+        from cl_client_cli.batch.report import write_batch_report
+
+        await write_batch_report(context.terminal, manifest, page)
+    return SOME_FAILED if any(state == "failed" for _, state in manifest.counts()) else 0
+
+
+def _planned_page(manifest: BatchManifest, given: Path | None) -> Path | None:
+    """Where the batch's report goes, as this run or an earlier one was told; None for nowhere."""
+    if given is None:
+        kept = manifest.facts().get(_PAGE)
+        return None if kept is None else Path(kept)
+    manifest.set_fact(_PAGE, str(given.absolute()))
+    return given

@@ -1,0 +1,116 @@
+"""The places of a batch's results: each its own, below the batch's folder, and never over what is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cl_client_cli.batch.manifest import FILE_NAME
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.tasks.result_names import ResultNames, place_key
+from cl_client_cli.tasks.table import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cl_client_cli.batch.items import ItemKey
+
+
+class ResultPlaces:
+    """Gives results their places.
+
+    Args:
+        folder: The batch's folder.
+        sources: All inputs, absolute.
+        known: The places of the results that are in the batch already.
+    """
+
+    def __init__(self, folder: Path, sources: Sequence[Path], known: Mapping[ItemKey, Path]) -> None:
+        self._folder, self._sources = folder, sources
+        self._inputs = {place_key(source) for source in sources}
+        self._taken: set[str] = set()
+        self._folders: set[str] = set()
+        self._seen: set[Path] = set()
+        self._names: dict[str, ResultNames] = {}
+        for key, place in known.items():
+            self._take(place, key.task)
+
+    def made_from(self, source: Path, suffix: str) -> Path:
+        """A place named like an input; nothing is there yet."""
+        if suffix not in self._names:
+            self._names[suffix] = ResultNames(self._folder, self._sources, suffix, self._taken)
+        place = self._names[suffix].target(source, self._is_occupied)
+        self._keep_folders(place)
+        return place
+
+    def named(self, output: str, task: str) -> Path:
+        """The place that a specification names.
+
+        Raises:
+            UsageError: It is outside of the batch's folder, or that of something else.
+        """
+        place = self.wanted(output)
+        above = {place_key(parent) for parent in place.parents}
+        if above & self._taken or {place_key(place), place_key(_beside(place, task))} & (
+            self._taken | self._folders
+        ):
+            raise UsageError(f"output {str(place)!r} is the place of another job's result: name another one")
+        if place_key(place) in self._inputs:
+            raise UsageError(f"output {str(place)!r} is one of the inputs: name another place")
+        if TASKS[task].is_folder and place.exists():
+            raise UsageError(f"output {str(place)!r} is there already: name a new folder")
+        self._take(place, task)
+        return place
+
+    def wanted(self, output: str) -> Path:
+        """Where something is that a specification names relative to the batch's folder.
+
+        Raises:
+            UsageError: Outside of the folder, or where the batch keeps its record.
+        """
+        inner = Path(os.path.normpath(output))
+        if inner.is_absolute() or inner.drive or ".." in inner.parts or not inner.name:
+            raise UsageError(f"output {output!r} must be a name below {str(self._folder)!r}")
+        if inner.parts[0].removeprefix(".").startswith(FILE_NAME):
+            raise UsageError(f"output {output!r} is where the batch keeps its record: name another place")
+        return self._folder / inner
+
+    def _take(self, place: Path, task: str) -> None:
+        self._taken.update({place_key(place), place_key(_beside(place, task))})
+        self._keep_folders(place)
+
+    def _keep_folders(self, place: Path) -> None:
+        if place.parent not in self._seen:  # most results are in few folders
+            self._seen.add(place.parent)
+            self._folders.update(map(place_key, place.parents))
+
+    def _is_occupied(self, place: Path) -> bool:
+        return place.exists() or place_key(place) in self._folders
+
+
+def without_results(
+    inputs: Sequence[Path], arguments: Sequence[str], known: Mapping[ItemKey, Path], folder: Path
+) -> list[Path]:
+    """The inputs without what the batch itself has made, unless it was named: else a folder would never end.
+
+    Args:
+        inputs: What was found.
+        arguments: Where it was looked for.
+        known: The places of the results that are in the batch already.
+        folder: The batch's folder.
+    """
+    named = {Path(argument).absolute() for argument in arguments}
+    made = {it.absolute() for key, place in known.items() for it in (place, _beside(place, key.task))}
+
+    def is_own(path: Path) -> bool:
+        is_record = path.parent == folder.absolute() and path.name.startswith(FILE_NAME)
+        return is_record or not made.isdisjoint((path, *path.parents))
+
+    return [path for path in inputs if path.absolute() in named or not is_own(path.absolute())]
+
+
+def _beside(place: Path, task: str) -> Path:
+    """The folder of a result's further files, or the result's own place where it has none."""
+    beside = TASKS[task].beside
+    return place if beside is None else beside(place)

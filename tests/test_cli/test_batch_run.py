@@ -1,0 +1,198 @@
+"""A batch's run, in this process: what the server, the network and single items do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from typing_extensions import override
+
+from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError
+from cl_client.exceptions import JobTimeoutError, ServerUnavailableError
+from cl_client_cli.batch.items import Item, ItemKey
+from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
+from cl_client_cli.batch.outages import Outages
+from cl_client_cli.batch.run import BatchRun
+from cl_client_cli.frame.options import JobOptions, OutputOptions
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.table import TASKS, TaskKind, TaskResult
+from fault_proxy import FaultProxy, pass_on, refuse, reply
+from fault_server import FaultyServer, answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Sequence
+    from pathlib import Path
+
+    from cl_client import JobResponse
+    from cl_client.local import LocalServer
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Generator[BatchManifest]:
+    """A batch of two files to be hashed."""
+    folder = tmp_path / "out"
+    with BatchManifest.open(folder, create=True) as made:
+        items: dict[ItemKey, Path] = {}
+        for name in ("a", "b"):
+            source = tmp_path / f"{name}.txt"
+            source.write_text(name)
+            items[ItemKey(source, "hash", "{}")] = folder / f"{name}.hash.json"
+        assert made.add(items) == 2
+        yield made
+
+
+@dataclass
+class _Runner:
+    """Runs a batch, one item at a time."""
+
+    manifest: BatchManifest
+    ledger: Ledger
+    terminal: Terminal
+
+    async def run(
+        self,
+        client: ComputeClient,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the option's name
+        retries: int = 0,
+        give_up_after: float = 60.0,
+    ) -> Sequence[Item]:
+        """Run what is left; all items as they are then."""
+        run = BatchRun(
+            JobEngine(client, self.ledger, JobOptions(timeout=timeout)),
+            self.manifest,
+            JobProgress(self.terminal, 2),
+            self.terminal,
+            Outages(client, self.terminal, give_up_after),
+            retries=retries,
+        )
+        await run.run(concurrency=1)
+        return list(self.manifest.items())
+
+
+@pytest.fixture
+def runner(manifest: BatchManifest, tmp_path: Path) -> Generator[_Runner]:
+    """What runs the batch."""
+    with Ledger.open(tmp_path / "jobs.sqlite") as ledger:
+        yield _Runner(manifest, ledger, Terminal.make(OutputOptions(quiet=True)))
+
+
+class _NeverEnding(ComputeClient):
+    """A client to which no job ever comes to its end; no time passes over that."""
+
+    def __init__(self, config: ComputeClientConfig) -> None:
+        super().__init__(config=config)
+        self.waits: list[tuple[str, float | None]] = []
+
+    @override
+    async def wait_for_job(
+        self,
+        job_id: str,
+        *,
+        poll_interval: float | None = None,
+        timeout: float | None = None,
+        raise_on_failure: bool = False,
+        delete_on_cancel: bool | None = None,
+    ) -> JobResponse:
+        self.waits.append((job_id, timeout))
+        raise JobTimeoutError(job_id, timeout or 0, None)
+
+
+@asynccontextmanager
+async def _never_ending(server: LocalServer) -> AsyncGenerator[_NeverEnding]:
+    config = ComputeClientConfig.create(base_url=server.base_url, mqtt_broker="off")
+    async with _NeverEnding(config) as client:
+        yield client
+
+
+async def test_a_job_whose_time_is_up_is_not_waited_for_again_before_the_next_run(
+    runner: _Runner, media_server: LocalServer
+) -> None:
+    async with _never_ending(media_server) as client:
+        items = await runner.run(client, timeout=50, retries=2)
+        jobs = [job for job, _ in client.waits]
+        assert len(set(jobs)) == len(jobs) == 2
+        assert [item.job_id for item in items] == jobs
+        assert all("did not end within 50 s" in (item.error or "") for item in items)
+        # What the upload took is no longer there for the wait.
+        assert all(left is not None and left < 50 for _, left in client.waits)
+        await runner.run(client, timeout=50)
+        assert client.waits[2:] == [(job, 50) for job in jobs]
+    async with media_server.client() as client:
+        assert [item.state for item in await runner.run(client)] == ["done", "done"]
+        assert [item.job_id for item in runner.manifest.items()] == jobs
+
+
+async def test_an_upload_whose_time_is_up_fails_alone(runner: _Runner) -> None:
+    server = FaultyServer(None, answer("200 OK", "{}"))
+    async with server.running(max_retries=0) as client:
+        items = await runner.run(client, timeout=0.2, retries=2)
+    assert "not done within 0.2 s" in (items[0].error or "")
+    assert [item.state for item in items] == ["failed", "failed"]
+    assert len(server.requests) == 2
+
+
+_BUSY = answer("503 Service Unavailable", "{}")
+
+
+async def test_a_server_that_restarts_behind_a_gateway_uses_up_no_retries(
+    runner: _Runner, media_server: LocalServer
+) -> None:
+    async with FaultProxy(media_server) as proxy, proxy.client(max_retries=0) as client:
+        proxy.plan(partial(reply, answer=answer("502 Bad Gateway", "{}")))  # to the first submission
+        proxy.plan(partial(refuse, answer=_BUSY))  # and these to the questions whether it is well
+        proxy.plan(partial(refuse, answer=answer("500 Internal Server Error", "{}")))
+        proxy.plan(partial(refuse, answer=answer("200 OK", "<h1>Back soon</h1>")))
+        proxy.plan(pass_on)
+        proxy.plan(partial(reply, answer=_BUSY))  # to the second submission
+        items = await runner.run(client)
+    assert [item.state for item in items] == ["done", "done"]
+
+
+async def test_a_server_that_stays_busy_ends_the_run(runner: _Runner) -> None:
+    async with FaultyServer(_BUSY).running(max_retries=0) as client:
+        with pytest.raises(ServerUnavailableError, match="503"):
+            await runner.run(client, give_up_after=0.1)
+    assert [item.state for item in runner.manifest.items()] == ["submitting", "waiting"]
+
+
+async def test_an_item_that_alone_meets_outages_fails_in_the_end(runner: _Runner) -> None:
+    health = answer("200 OK", '{"status": "healthy", "service": "compute", "version": "1"}')
+    server = FaultyServer(_BUSY, files={"health": health, "": health})
+    async with server.running(max_retries=0) as client:
+        items = await runner.run(client, give_up_after=0.1)
+    assert [item.state for item in items] == ["failed", "failed"]
+    assert all(item.transient for item in items)
+
+
+async def test_nothing_that_one_result_does_ends_the_batch(
+    runner: _Runner, media_server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, met = TASKS["hash"].fetch, asyncio.Event()
+
+    async def odd(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
+        if met.is_set():
+            return await fetch(client, job, target)
+        met.set()
+        raise LookupError("a decoder's own mistake")
+
+    monkeypatch.setitem(TASKS, "hash", TaskKind("hash", odd, ".hash.json"))
+    async with media_server.client() as client:
+        items = await runner.run(client, retries=2)
+    assert [item.state for item in items] == ["failed", "done"]
+    assert items[0].error == "LookupError: a decoder's own mistake"
+
+
+def test_a_manifest_of_an_earlier_version_is_refused(manifest: BatchManifest) -> None:
+    with closing(sqlite3.connect(manifest.folder / FILE_NAME)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(ConfigurationError, match=r"version 1.*move it away"):
+        BatchManifest.open(manifest.folder)
