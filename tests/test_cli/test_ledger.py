@@ -99,7 +99,14 @@ def test_times_in_words() -> None:
     now = datetime.now(UTC)
     assert timedelta(hours=1.9) < now - parse_time("2h", "--since") < timedelta(hours=2.1)
     assert parse_time("2026-11-01", "--since").year == 2026
-    with pytest.raises(UsageError, match="--since soon"):
-        parse_time("soon", "--since")
+    assert parse_time(" 2026-11-01 ", "--since").month == 11
+    for text in ("soon", "9" * 5000 + "d"):
+        with pytest.raises(UsageError, match=f"--since {text}: write a span"):
+            parse_time(text, "--since")
+    for text in ("900000d", "99999999999w", "9999999999999999999w"):
+        with pytest.raises(
+            UsageError, match=f"--since {text}: the calendar does not go so far; write a span"
+        ):
+            parse_time(text, "--since")
     said = [ago(1000.0 - passed, 1000.0) for passed in (1, 90, 7200, 200000, -5)]
     assert said == ["just now", "2 min ago", "2 h ago", "2 d ago", "just now"]
