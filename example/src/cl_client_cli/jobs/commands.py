@@ -146,6 +146,10 @@ def delete(
 def prune(*, older_than: str = "30d", output: OutputOptions | None = None) -> int:
     """Remove jobs that ended long ago from the list on this machine; the server is not asked.
 
+    Jobs that were not seen to end, for instance after an interruption, may still run: they go when nothing
+    was heard of them for 30 days, or for longer where --older-than says so. Results stay where they are, but
+    what they were made of is no longer known, so that only --force makes them again.
+
     Example: `cl-client jobs prune --older-than 1w`
 
     Args:

@@ -6,7 +6,7 @@ import json
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _READS_AT_A_TIME: Final = 8
 _SHORT_ID: Final = 8
 _STYLES: Final = {"completed": "green", "failed": "red", "deleted": "dim", FORGOTTEN: "dim"}
-_ENDED: Final = frozenset({"completed", "failed", "deleted", FORGOTTEN})
+_MAY_STILL_RUN: Final = timedelta(days=30)
+"""For so long after the last news of it: servers list no jobs, so what is removed cannot be found again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _say_where_they_are(terminal: Terminal, elsewhere: int) -> None:
 
 async def _refreshed(terminal: Terminal, ledger: Ledger, connection: ConnectionOptions, server: str) -> bool:
     """Ask the server about what had not ended, if there is anything; whether it could be reached."""
-    running = [it for it in ledger.entries(server=server) if it.status not in _ENDED]
+    running = ledger.running(server)
     if not running:
         return True
     try:
@@ -247,7 +248,9 @@ def prune_jobs(older_than: str, output: OutputOptions) -> int:
 
     async def prune(terminal: Terminal) -> int:
         with Ledger.open() as ledger:
-            count = ledger.prune(parse_time(older_than, "--older-than"))
+            before = parse_time(older_than, "--older-than")
+            unheard_of_since = min(before, datetime.now(UTC) - _MAY_STILL_RUN)
+            count = ledger.prune(ended_before=before, unheard_of_since=unheard_of_since)
         terminal.record({"removed": count})
         terminal.result(f"{count} removed")
         return 0
@@ -293,7 +296,7 @@ def full_job_id(prefix: str, server: str) -> str:
         UsageError: It stands for several.
     """
     with Ledger.open() as ledger:
-        found = [it.job_id for it in ledger.find(prefix, server=server)]
+        found = ledger.find(prefix, server=server)
     if prefix in found or not found:
         return prefix
     if len(found) > 1:
