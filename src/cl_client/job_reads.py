@@ -43,10 +43,6 @@ class SharedReads(Generic[ResultT]):
                 flight.task.cancel()
                 await asyncio.wait([flight.task])
 
-    def is_reading(self, key: str) -> bool:
-        """Whether such a read is under way."""
-        return key in self._flights
-
     def renew(self, key: str) -> None:
         """Let nobody join the read that is under way: what it reads is no longer true."""
         self._flights.pop(key, None)

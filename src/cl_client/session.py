@@ -178,7 +178,13 @@ class Session:
 
     def auth_client(self) -> AuthClient:
         """A client of the auth service that is logged in, for instance for an administrator."""
-        return AuthClient(self.auth_url, self._provider, config=self._config, ssl_context=self._ssl_context)
+        return AuthClient(
+            self.auth_url,
+            self._provider,
+            config=self._config,
+            ssl_context=self._ssl_context,
+            timeout=self._timeout,
+        )
 
     async def whoami(self) -> User:
         """Ask the auth service whose session this is.

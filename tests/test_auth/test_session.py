@@ -13,6 +13,7 @@ from cl_client import (
     AuthenticationError,
     ComputeClientConfig,
     ConfigurationError,
+    RequestTimeoutError,
     ServerUnavailableError,
     Session,
     Token,
@@ -193,6 +194,16 @@ async def test_whoever_needs_the_token_that_an_early_refresh_did_not_get_tries_a
             await asyncio.gather(early, *refused)
         assert compute.refused
         assert server.calls[REFRESH] == 2
+
+
+async def test_the_timeout_is_that_of_every_request_to_the_auth_service(store: TokenStore) -> None:
+    async with ScriptedAuth() as server:
+        await keep(server, store, age=1)
+        server.hangs.add("/users/me")
+        session = await load(server, store, seconds=0.1)
+        with pytest.raises(RequestTimeoutError):
+            async with asyncio.timeout(5):  # half of the default one
+                await session.whoami()
 
 
 async def test_a_session_that_is_too_old_says_to_log_in_again(store: TokenStore) -> None:

@@ -22,6 +22,7 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     job_id = submitted.stdout.strip()
     waited = run_cli("jobs", "wait", job_id[:8], "--watch")
     assert waited.stdout == f"{job_id}: exif completed\n"
+    assert "completed" in run_cli("jobs", "list", "--no-refresh").stdout
     (listed,) = json_objects(run_cli("jobs", "list", "--task", "exif", "--since", "1h", "--json"))
     assert (listed["job_id"], listed["status"], listed["progress"]) == (job_id, "completed", 100)
     assert "mountains.jpg" in run_cli("jobs", "list").stdout
@@ -57,7 +58,6 @@ def test_what_the_server_has_forgotten(
     run_cli: RunCLI, samples: Path, at_server: LocalServer, cli_environment: dict[str, str]
 ) -> None:
     job_id = run_cli("hash", "compute", samples / "clip.mp4", "--no-wait").stdout.strip()
-    run_cli("jobs", "wait", job_id)
     # Deleted by another user, so that this ledger does not know of it.
     here = cli_environment["CL_CLIENT_DATA_DIR"]
     cli_environment["CL_CLIENT_DATA_DIR"] = f"{here}-of-another"

@@ -112,6 +112,29 @@ def test_results_that_are_there_are_not_made_again(run_cli: RunCLI, samples: Pat
     assert forced.stderr == ""
 
 
+def test_a_result_that_was_not_fetched_is_not_taken_for_the_one_that_is_there(
+    run_cli: RunCLI, samples: Path, work_folder: Path
+) -> None:
+    command = ("media-thumbnail", "generate", samples / "drawing.png", "-d", "out")
+
+    def width() -> int:
+        with Image.open(work_folder / "out/drawing.thumbnail.jpg") as picture:
+            return picture.width
+
+    run_cli(*command, "--width", "64")
+    job_id = run_cli(*command, "--width", "32", "--no-wait").stdout.strip()
+    run_cli("jobs", "wait", job_id)
+    assert (run_cli("jobs", "list", "--status", "completed", "--limit", 2**70).returncode, width()) == (0, 64)
+    assert "1 already there" in run_cli(*command, "--width", "64").stderr
+    made = run_cli(*command, "--width", "32", "--json")
+    assert (made.returncode, made.stderr, width()) == (0, "", 32)
+    # Nor does a job that was deleted at the server cease to be the maker of what it left.
+    run_cli("jobs", "delete", str(json_objects(made)[0]["job_id"]))
+    assert "1 already there" in run_cli(*command, "--width", "32").stderr
+    run_cli(*command, "--width", "64")
+    assert width() == 64
+
+
 def test_a_result_of_another_file_is_left_alone(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
     for name in ("a", "b"):
         (work_folder / name).mkdir()

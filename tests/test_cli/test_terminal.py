@@ -17,6 +17,8 @@ from cl_client_cli.frame.terminal import Terminal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from command_lines import RunCLI
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals and signals")
 
 STUBBORN = """
@@ -73,6 +75,17 @@ def test_results_stand_beside_the_progress(
     assert told.count('{"input"') == len(files)
     alone = _shown_by(["download", "nope", "-q"], work_folder, cli_environment)
     assert "404" in alone
+
+
+@pytest.mark.usefixtures("at_server")
+def test_jobs_that_fail_are_counted_as_such(
+    run_cli: RunCLI, work_folder: Path, cli_environment: dict[str, str]
+) -> None:
+    for name in ("one.jpg", "two.jpg"):
+        (work_folder / name).write_bytes(b"not a picture")
+    job_ids = run_cli("media-thumbnail", "generate", "one.jpg", "two.jpg", "--no-wait").stdout.split()
+    shown = _shown_by(["jobs", "wait", *job_ids], work_folder, cli_environment)
+    assert "2 failed" in shown
 
 
 @pytest.mark.usefixtures("at_server")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from cl_client import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
 
 _ValueT = TypeVar("_ValueT")
@@ -19,7 +19,7 @@ _BUSY_SECONDS: Final = 30.0
 _PRIVATE: Final = 0o600
 
 
-def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
+def open_database(path: Path, schema: str, version: int, upgrades: Sequence[str] = ()) -> sqlite3.Connection:
     """Open a database, or make it.
 
     Every statement is a transaction of its own, unless one is begun. The connection may be used by any
@@ -29,9 +29,10 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
         path: The file; its folder is made if it is missing.
         schema: The statements that make the tables.
         version: That of the tables, above 0.
+        upgrades: The statements of the steps from earlier versions to this one, the last step last.
 
     Raises:
-        ConfigurationError: The file is no database, is damaged, is of another version, or cannot be written.
+        ConfigurationError: The file is no database, is damaged, of an unknown version, or cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def open_database(path: Path, schema: str, version: int) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as exc:
         raise ConfigurationError(f"{path}: cannot be opened: {exc}; check that you may write there") from exc
     try:
-        _prepare(connection, path, schema, version)
+        _prepare(connection, path, schema, version, upgrades)
     except sqlite3.Error as exc:
         connection.close()
         raise ConfigurationError(
@@ -86,22 +87,26 @@ def _storable(value: _ValueT) -> _ValueT | bytes:
     return value
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: int) -> None:
+def _prepare(
+    connection: sqlite3.Connection, path: Path, schema: str, version: int, upgrades: Sequence[str]
+) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     # With a write-ahead log this loses nothing when a process dies, whatever kills it.
     connection.execute("PRAGMA synchronous = NORMAL")
     with transaction(connection):
         found = _version(connection)
-        if found == 0:
-            for statement in filter(str.strip, schema.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version:d}")
-        elif found != version:
-            remedy = "update cl-client" if found > version else "move it away, and a new one is made"
+        missing = version - found
+        if found and not 0 <= missing <= len(upgrades):
+            remedy = "update cl-client" if missing < 0 else "move it away, and a new one is made"
             raise ConfigurationError(
                 f"{path}: it is of version {found}, and this program knows {version}: {remedy}"
             )
+        scripts = upgrades[len(upgrades) - missing :] if found else (schema,)
+        for statement in filter(str.strip, ";".join(scripts).split(";")):
+            connection.execute(statement)
+        if scripts:
+            connection.execute(f"PRAGMA user_version = {version:d}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

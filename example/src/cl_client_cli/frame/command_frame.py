@@ -138,12 +138,13 @@ def run_guarded(
         terminal.error(f"interrupted. {resume_hint}".rstrip())
         return exit_codes.INTERRUPTED
     except (ComputeClientError, UsageError, OSError, sqlite3.Error) as exc:
-        code, words = _how_it_ends(exc)
+        code, words = how_it_ends(exc)
         terminal.error(words.format(exc))
         return code
 
 
-def _how_it_ends(error: Exception) -> tuple[int, str]:
+def how_it_ends(error: Exception) -> tuple[int, str]:
+    """What an error means for a command: the exit code, and words around the error's own."""
     return next((end.code, end.words) for end in _ENDS if isinstance(error, end.error))
 
 

@@ -32,7 +32,7 @@ def list_(
 ) -> int:
     """List the jobs that were submitted from this machine to the server, the latest first.
 
-    What has not ended is asked of the server; "forgotten" is what the server no longer knows.
+    The server is asked about what had not ended; "forgotten" is what it no longer knows.
 
     Example: `cl-client jobs list --status failed --since 2d`
 
@@ -46,9 +46,9 @@ def list_(
         connection: Where the server is.
         output: How results are told.
     """
-    from cl_client_cli.jobs.work import JobFilter, list_jobs
+    from cl_client_cli.jobs.listing import JobFilter, list_jobs
 
-    wanted = JobFilter(status=status, task=task, since=since, limit=limit)
+    wanted = JobFilter.of(status=status, task=task, since=since, limit=limit)
     return list_jobs(
         wanted,
         connection or ConnectionOptions(),
@@ -71,7 +71,7 @@ def get(
         connection: Where the server is.
         output: How results are told.
     """
-    from cl_client_cli.jobs.work import show_jobs
+    from cl_client_cli.jobs.showing import show_jobs
 
     return show_jobs(job_ids, connection or ConnectionOptions(), output or OutputOptions())
 
@@ -95,7 +95,7 @@ def wait(
         connection: Where the server is.
         output: How results are told.
     """
-    from cl_client_cli.jobs.work import wait_for_jobs
+    from cl_client_cli.jobs.following import wait_for_jobs
 
     return wait_for_jobs(
         job_ids, timeout, connection or ConnectionOptions(), output or OutputOptions(), watch=watch
@@ -115,7 +115,7 @@ def cancel(
         connection: Where the server is.
         output: How results are told.
     """
-    from cl_client_cli.jobs.work import delete_jobs
+    from cl_client_cli.jobs.removing import delete_jobs
 
     return delete_jobs(
         job_ids, connection or ConnectionOptions(), output or OutputOptions(), only_running=True
@@ -135,7 +135,7 @@ def delete(
         connection: Where the server is.
         output: How results are told.
     """
-    from cl_client_cli.jobs.work import delete_jobs
+    from cl_client_cli.jobs.removing import delete_jobs
 
     return delete_jobs(
         job_ids, connection or ConnectionOptions(), output or OutputOptions(), only_running=False
@@ -146,13 +146,17 @@ def delete(
 def prune(*, older_than: str = "30d", output: OutputOptions | None = None) -> int:
     """Remove jobs that ended long ago from the list on this machine; the server is not asked.
 
+    Jobs that were not seen to end, for instance after an interruption, may still run: they go when nothing
+    was heard of them for 30 days, or for longer where --older-than says so. Results stay where they are, but
+    what they were made of is no longer known, so that only --force makes them again.
+
     Example: `cl-client jobs prune --older-than 1w`
 
     Args:
         older_than: 12h, 30d, 8w, or a date.
         output: How results are told.
     """
-    from cl_client_cli.jobs.work import prune_jobs
+    from cl_client_cli.jobs.removing import prune_jobs
 
     return prune_jobs(older_than, output or OutputOptions())
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import byte_progress
-from cl_client_cli.jobs.work import full_job_id
+from cl_client_cli.jobs.noted_jobs import NotedJobs, run_on_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from cl_client import FilesProgress
-    from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
 
@@ -30,25 +28,24 @@ def download_files(
     """Download files of a job; the process's exit code."""
     check_folder("--output-dir", folder)
 
-    async def download(context: CommandContext) -> int:
-        client = context.client
-        job_id = full_job_id(prefix, context.server)
-        with byte_progress(context.terminal) as bars:
+    async def download(jobs: NotedJobs, job_ids: Sequence[str]) -> int:
+        (job_id,) = job_ids
+        with byte_progress(jobs.terminal) as bars:
             bar = bars.add_task(job_id, total=None)
 
             def show(progress: FilesProgress) -> None:
                 bars.update(bar, completed=progress.bytes_done, total=progress.bytes_total)
 
             if files:
-                paths = await client.download_job_files(
+                paths = await jobs.client.download_job_files(
                     job_id, files, folder, on_progress=show, overwrite=force
                 )
             else:
-                job = await client.get_job(job_id)
-                paths = await client.download_job_outputs(job, folder, on_progress=show, overwrite=force)
+                job = await jobs.read(job_id)
+                paths = await jobs.client.download_job_outputs(job, folder, on_progress=show, overwrite=force)
         for path in paths:
-            context.terminal.record({"job_id": job_id, "path": str(path), "bytes": path.stat().st_size})
-            context.terminal.result(str(path))
+            jobs.terminal.record({"job_id": job_id, "path": str(path), "bytes": path.stat().st_size})
+            jobs.terminal.result(str(path))
         return 0
 
-    return run_with_client(connection, output, download)
+    return run_on_jobs([prefix], connection, output, download)

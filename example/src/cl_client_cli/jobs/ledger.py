@@ -7,11 +7,12 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cl_client import JobStatus
 from cl_client_cli.database import open_database, read_row, storable
 
 if TYPE_CHECKING:
@@ -26,7 +27,14 @@ DATA_DIR_VARIABLE: Final = "CL_CLIENT_DATA_DIR"
 FORGOTTEN: Final = "forgotten"
 """The status of a job that the server no longer knows."""
 
-_VERSION: Final = 1
+_DELETED: Final = str(JobStatus.DELETED)
+_MOST_ROWS: Final = 2**63 - 1
+"""SQLite's integers go no further."""
+_VERSION: Final = 2
+_INDEXES: Final = """
+CREATE INDEX jobs_by_target ON jobs (target, kept_at) WHERE kept_at IS NOT NULL;
+CREATE INDEX jobs_running ON jobs (server, submitted_at) WHERE ended_at IS NULL
+"""
 _SCHEMA: Final = """
 CREATE TABLE jobs (
     server TEXT NOT NULL,
@@ -43,11 +51,20 @@ CREATE TABLE jobs (
     submitted_at REAL NOT NULL,
     updated_at REAL NOT NULL,
     ended_at REAL,
+    kept_at REAL,
     PRIMARY KEY (server, job_id)
 );
 CREATE INDEX jobs_by_time ON jobs (submitted_at);
-CREATE INDEX jobs_by_target ON jobs (target, submitted_at)
 """
+_UPGRADES: Final = (
+    # Version 1 did not tell whether a result was ever fetched, and took it for granted.
+    """
+ALTER TABLE jobs ADD COLUMN kept_at REAL;
+UPDATE jobs SET kept_at = ended_at WHERE status = 'completed' AND target IS NOT NULL;
+DROP INDEX jobs_by_target;
+"""
+    + _INDEXES,
+)
 
 
 class LedgerEntry(BaseModel):
@@ -68,6 +85,7 @@ class LedgerEntry(BaseModel):
         submitted_at: Seconds since the epoch; the other times alike.
         updated_at: When the job was last read.
         ended_at: When it was first seen to have ended; None while it runs.
+        kept_at: When its result was written to the target; None where it was not fetched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,6 +104,7 @@ class LedgerEntry(BaseModel):
     submitted_at: float
     updated_at: float
     ended_at: float | None
+    kept_at: float | None
 
     @field_validator("params", mode="before")
     @classmethod
@@ -110,13 +129,16 @@ class Ledger:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        return cls(open_database(path or data_folder() / "jobs.sqlite", _SCHEMA, _VERSION))
+        return cls(
+            open_database(path or data_folder() / "jobs.sqlite", _SCHEMA + _INDEXES, _VERSION, _UPGRADES)
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def submitted(
         self, job: JobResponse, *, server: str, source: str, params: JSONObject, target: Path | None
@@ -129,7 +151,7 @@ class Ledger:
         except OSError:
             size = mtime_ns = None
         self._write(
-            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             (
                 server,
                 job.job_id,
@@ -149,42 +171,58 @@ class Ledger:
         )
 
     def updated(self, job: JobResponse, *, server: str) -> None:
-        """Write down what was read of a job; one that was submitted elsewhere is left out."""
+        """Write down what was read of a job; one that was submitted elsewhere is left out.
+
+        A job that has ended can only be deleted: what an earlier read says of it comes too late.
+        """
         now = time.time()
+        ended_at = now if job.status.is_terminal else None
         self._write(
             "UPDATE jobs SET status = ?, progress = ?, error = ?, updated_at = ?,"
-            " ended_at = coalesce(ended_at, ?) WHERE server = ? AND job_id = ?",
+            " ended_at = CASE status WHEN ? THEN ? ELSE coalesce(ended_at, ?) END"
+            " WHERE server = ? AND job_id = ? AND (ended_at IS NULL OR status = ? OR ? = ?)",
             (
-                str(job.status),
-                job.progress,
-                job.error_message,
-                now,
-                now if job.status.is_terminal else None,
-                server,
-                job.job_id,
+                *(str(job.status), job.progress, job.error_message, now),
+                *(FORGOTTEN, ended_at, ended_at),
+                *(server, job.job_id),
+                *(FORGOTTEN, str(job.status), _DELETED),
             ),
         )
 
+    def kept(self, job_id: str, *, server: str) -> None:
+        """Write down that a job's result is at its target."""
+        self._write(
+            "UPDATE jobs SET kept_at = ? WHERE server = ? AND job_id = ?", (time.time(), server, job_id)
+        )
+
     def forgotten(self, job_id: str, *, server: str) -> None:
-        """Write down that the server no longer knows a job."""
+        """Write down that the server no longer knows a job, unless it was deleted from here."""
         now = time.time()
         self._write(
             "UPDATE jobs SET status = ?, updated_at = ?, ended_at = coalesce(ended_at, ?)"
-            " WHERE server = ? AND job_id = ?",
-            (FORGOTTEN, now, now, server, job_id),
+            " WHERE server = ? AND job_id = ? AND status != ?",
+            (FORGOTTEN, now, now, server, job_id, _DELETED),
         )
 
     def result_of(self, target: Path) -> LedgerEntry | None:
-        """The last job whose result went to a file, as far as it succeeded."""
-        found = self._select("target = ? AND status = 'completed'", [str(target.absolute())], limit=1)
+        """The job whose result was the last that was written to a file."""
+        found = self._select(
+            "target = ? AND kept_at IS NOT NULL", [str(target.absolute())], order="kept_at", limit=1
+        )
         return found[0] if found else None
 
-    def find(self, prefix: str, *, server: str | None = None) -> list[LedgerEntry]:
-        """The jobs whose id begins so."""
-        where, values = "substr(job_id, 1, ?) = ?", [len(prefix), prefix]
-        if server is not None:
-            where, values = f"{where} AND server = ?", [*values, server]
-        return self._select(where, values)
+    def find(self, prefix: str, *, server: str) -> list[str]:
+        """The ids of a server's jobs that begin so, the latest first."""
+        with self._lock:
+            rows = cast(
+                "list[tuple[str]]",
+                self._connection.execute(
+                    "SELECT job_id FROM jobs WHERE substr(job_id, 1, ?) = ? AND server = ?"
+                    " ORDER BY submitted_at DESC, rowid DESC",
+                    storable((len(prefix), prefix, server)),
+                ).fetchall(),
+            )
+        return [row[0] for row in rows]
 
     def entries(
         self,
@@ -196,18 +234,46 @@ class Ledger:
         limit: int | None = None,
     ) -> list[LedgerEntry]:
         """The jobs, the latest first; None stands for all."""
-        wanted: dict[str, str | float | None] = {
-            "server = ?": server,
-            "status = ?": status,
-            "task = ?": task,
-            "submitted_at >= ?": None if since is None else since.timestamp(),
-        }
-        given = {clause: value for clause, value in wanted.items() if value is not None}
-        return self._select(" AND ".join(given) or "1", list(given.values()), limit=limit)
+        return self._select(*_conditions(server, status, task, since), limit=limit)
 
-    def prune(self, before: datetime) -> int:
-        """Remove the jobs that had ended before; how many there were."""
-        return self._write("DELETE FROM jobs WHERE ended_at < ?", (before.timestamp(),))
+    def running(
+        self,
+        server: str,
+        *,
+        task: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[LedgerEntry]:
+        """The jobs at a server that were not seen to end, the latest first; None stands for all."""
+        where, values = _conditions(server, None, task, since)
+        return self._select(f"ended_at IS NULL AND {where}", values, limit=limit)
+
+    def count(
+        self, *, status: str | None = None, task: str | None = None, since: datetime | None = None
+    ) -> int:
+        """How many jobs there are at all servers; None stands for all."""
+        where, values = _conditions(None, status, task, since)
+        with self._lock:
+            row = cast(
+                "tuple[int]",
+                self._connection.execute(
+                    f"SELECT count(*) FROM jobs WHERE {where}",  # noqa: S608 - see `_conditions`
+                    storable(values),
+                ).fetchone(),
+            )
+        return row[0]
+
+    def prune(self, *, ended_before: datetime, unheard_of_since: datetime) -> int:
+        """Remove old jobs; how many there were.
+
+        Args:
+            ended_before: Those that had ended by then go.
+            unheard_of_since: Those that were not seen to end go if their last news are older.
+        """
+        return self._write(
+            "DELETE FROM jobs WHERE ended_at < ? OR (ended_at IS NULL AND updated_at < ?)",
+            (ended_before.timestamp(), unheard_of_since.timestamp()),
+        )
 
     def _write(self, statement: str, values: Sequence[str | float | None]) -> int:
         # Jobs that end at the same time are written down by several threads, and a connection is for one.
@@ -215,15 +281,35 @@ class Ledger:
             return self._connection.execute(statement, storable(values)).rowcount
 
     def _select(
-        self, where: str, values: Sequence[str | float], *, limit: int | None = None
+        self,
+        where: str,
+        values: Sequence[str | float],
+        *,
+        order: str = "submitted_at",
+        limit: int | None = None,
     ) -> list[LedgerEntry]:
         # The conditions are those above; what comes from outside is bound to their question marks.
-        statement = f"SELECT * FROM jobs WHERE {where} ORDER BY submitted_at DESC, rowid DESC LIMIT ?"  # noqa: S608 - see above
+        statement = f"SELECT * FROM jobs WHERE {where} ORDER BY {order} DESC, rowid DESC LIMIT ?"  # noqa: S608 - see above
+        most = -1 if limit is None else min(limit, _MOST_ROWS)
         with self._lock:
             rows: list[sqlite3.Row] = self._connection.execute(
-                statement, storable((*values, -1 if limit is None else limit))
+                statement, storable((*values, most))
             ).fetchall()
         return [LedgerEntry.model_validate(read_row(row)) for row in rows]
+
+
+def _conditions(
+    server: str | None, status: str | None, task: str | None, since: datetime | None
+) -> tuple[str, list[str | float]]:
+    """An SQL condition, with the values for its question marks; None stands for all."""
+    wanted: dict[str, str | float | None] = {
+        "server = ?": server,
+        "status = ?": status,
+        "task = ?": task,
+        "submitted_at >= ?": None if since is None else since.timestamp(),
+    }
+    given = {clause: value for clause, value in wanted.items() if value is not None}
+    return " AND ".join(given) or "1", list(given.values())
 
 
 def data_folder() -> Path:

@@ -16,6 +16,7 @@ _UNITS: Final = {
     "w": timedelta(weeks=1),
 }
 _SPAN: Final = re.compile(r"(\d+)([smhdw])")
+_REMEDY: Final = "write a span such as 30m, 2h, 3d or 1w, or a date such as 2026-11-01"
 _SPOKEN: Final = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
 
 
@@ -23,16 +24,16 @@ def parse_time(text: str, option: str) -> datetime:
     """A point in time: ``2h`` before now, or a date such as ``2026-11-01``.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither, or is beyond the calendar's first or last year.
     """
-    if match := _SPAN.fullmatch(text.strip()):
-        return datetime.now(UTC) - int(match[1]) * _UNITS[match[2]]
     try:
-        return datetime.fromisoformat(text).astimezone()
+        if match := _SPAN.fullmatch(text.strip()):
+            return datetime.now(UTC) - int(match[1]) * _UNITS[match[2]]
+        return datetime.fromisoformat(text.strip()).astimezone()
+    except (OverflowError, OSError):  # Windows has the latter for dates before 1970
+        raise UsageError(f"{option} {text}: the calendar does not go so far; {_REMEDY}") from None
     except ValueError:
-        raise UsageError(
-            f"{option} {text}: write a span such as 30m, 2h, 3d or 1w, or a date such as 2026-11-01"
-        ) from None
+        raise UsageError(f"{option} {text}: {_REMEDY}") from None
 
 
 def ago(seconds_since_epoch: float, now: float) -> str:

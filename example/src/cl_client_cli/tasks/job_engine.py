@@ -243,6 +243,8 @@ class JobEngine:
             if request.target is not None:
                 await asyncio.to_thread(request.target.parent.mkdir, parents=True, exist_ok=True)
             result = await TASKS[request.task].fetch(self._client, job, request.target)
+            if request.target is not None:
+                await asyncio.to_thread(self._ledger.kept, job_id, server=self._server)
         except (JobNotFoundError, *CONCERNS_ALL_JOBS):
             raise
         except (ComputeClientError, OSError, ValueError) as exc:

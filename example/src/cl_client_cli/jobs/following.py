@@ -1,0 +1,68 @@
+"""The work of `cl-client jobs wait`: follow jobs to their ends."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cl_client import JobStatus
+from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.jobs.ids import SHORT_ID
+from cl_client_cli.jobs.noted_jobs import NotedJobs, run_on_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cl_client import JobResponse
+    from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+
+
+def wait_for_jobs(
+    prefixes: Sequence[str],
+    timeout: float | None,
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    *,
+    watch: bool,
+) -> int:
+    """Wait for jobs; the process's exit code.
+
+    Raises:
+        UsageError: The timeout cannot be.
+    """
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"--timeout {timeout:g}: must be above 0 seconds")
+
+    async def wait_for_all(jobs: NotedJobs, job_ids: Sequence[str]) -> int:
+        with JobProgress(jobs.terminal, len(job_ids), watch=watch) as progress:
+            wait = partial(_wait, jobs, progress, timeout)
+            # All at once: it costs little, and the time of each begins with the command.
+            return await jobs.each(job_ids, wait, at_a_time=len(job_ids))
+
+    return run_on_jobs(prefixes, connection, output, wait_for_all)
+
+
+async def _wait(jobs: NotedJobs, progress: JobProgress, seconds: float | None, job_id: str) -> bool:
+    job = await _followed(jobs, progress, seconds, job_id)
+    await jobs.note(job)
+    jobs.terminal.record(job)
+    words = f": {job.error_message}" if job.error_message else ""
+    jobs.terminal.result(f"{job.job_id}: {job.task_type} {job.status}{words}")
+    return job.status == JobStatus.COMPLETED
+
+
+async def _followed(
+    jobs: NotedJobs, progress: JobProgress, seconds: float | None, job_id: str
+) -> JobResponse:
+    known = await jobs.read(job_id)
+    row = progress.start(job_id[:SHORT_ID], known.task_type, str(known.status))
+    subscription = jobs.client.subscribe_job_updates(job_id, on_progress=row.update)
+    succeeded = False
+    try:
+        job = await jobs.client.wait_for_job(job_id, timeout=seconds)
+        succeeded = job.status == JobStatus.COMPLETED
+    finally:
+        jobs.client.unsubscribe(subscription)
+        progress.end(row, failed=not succeeded)
+    return job

@@ -1,0 +1,158 @@
+"""The work of `cl-client jobs list`: the ledger, after the server was asked about what had not ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from cl_client import JobStatus
+from cl_client.exceptions import AuthenticationError, JobNotFoundError, ServerUnavailableError
+from cl_client_cli.frame.command_frame import NoServerError, how_it_ends, open_context, run_guarded
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.jobs.ids import SHORT_ID
+from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
+from cl_client_cli.jobs.noted_jobs import NotedJobs
+from cl_client_cli.jobs.relative_times import ago, parse_time
+from cl_client_cli.settings.resolved import load_settings
+from cl_client_cli.tasks.table import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from typing import Self
+
+    from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+    from cl_client_cli.frame.terminal import Terminal
+    from cl_client_cli.jobs.ledger import LedgerEntry
+
+_STYLES: Final = {"completed": "green", "failed": "red", "deleted": "dim", FORGOTTEN: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs are wanted; None stands for all."""
+
+    status: str | None
+    task: str | None
+    since: datetime | None
+    limit: int
+
+    @classmethod
+    def of(cls, *, status: str | None, task: str | None, since: str | None, limit: int) -> Self:
+        """The filter that options describe.
+
+        Raises:
+            UsageError: One cannot be.
+        """
+        statuses = {*map(str, JobStatus), FORGOTTEN}
+        if status is not None and status not in statuses:
+            raise UsageError(f"--status {status}: must be one of {', '.join(sorted(statuses))}")
+        known_task = None if task is None else task.replace("-", "_")
+        if known_task is not None and known_task not in TASKS:
+            raise UsageError(f"--task {task}: there is no such task; there are {', '.join(TASKS)}")
+        if limit < 1:
+            raise UsageError(f"--limit {limit}: must be at least 1")
+        return cls(status, known_task, None if since is None else parse_time(since, "--since"), limit)
+
+    def entries(self, ledger: Ledger, server: str | None) -> list[LedgerEntry]:
+        """The jobs of the ledger that are wanted, of one server or, with None, of all."""
+        return ledger.entries(
+            server=server, status=self.status, task=self.task, since=self.since, limit=self.limit
+        )
+
+    def running(self, ledger: Ledger, server: str) -> list[LedgerEntry]:
+        """The jobs that may be wanted, depending on what the server says of them."""
+        limit = self.limit if self.status is None else None
+        return ledger.running(server, task=self.task, since=self.since, limit=limit)
+
+    def count(self, ledger: Ledger) -> int:
+        """How many jobs there are of this kind, at all servers."""
+        return ledger.count(status=self.status, task=self.task, since=self.since)
+
+
+def list_jobs(
+    wanted: JobFilter,
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    *,
+    refresh: bool,
+    everywhere: bool,
+) -> int:
+    """List jobs; the process's exit code."""
+
+    async def work(terminal: Terminal) -> int:
+        server = load_settings(connection).client.base_url
+        with Ledger.open() as ledger:
+            running = wanted.running(ledger, server) if refresh else []
+            code = await _refresh(terminal, ledger, connection, running) if running else 0
+            entries = wanted.entries(ledger, None if everywhere else server)
+            _show(terminal, entries, with_server=everywhere)
+            if not entries:
+                _say_where_they_are(terminal, 0 if everywhere else wanted.count(ledger))
+        return code
+
+    return run_guarded(output, work)
+
+
+def _say_where_they_are(terminal: Terminal, elsewhere: int) -> None:
+    if elsewhere:
+        terminal.say(f"There is no such job at this server, but {elsewhere} at others: --all lists them.")
+    else:
+        terminal.say("There is no such job. The list has what was submitted from this machine.")
+
+
+async def _refresh(
+    terminal: Terminal, ledger: Ledger, connection: ConnectionOptions, running: Sequence[LedgerEntry]
+) -> int:
+    """Ask the server about jobs; the exit code, as the list is shown whatever it says."""
+    try:
+        async with open_context(connection, terminal) as context:
+            jobs = NotedJobs(context, ledger)
+
+            async def ask(job_id: str) -> bool:
+                try:
+                    await jobs.read(job_id)
+                except JobNotFoundError:
+                    await jobs.forget(job_id)
+                return True
+
+            return await jobs.each([it.job_id for it in running], ask)
+    except (NoServerError, ServerUnavailableError, AuthenticationError) as exc:
+        code, words = how_it_ends(exc)
+        terminal.error(f"this is what was known; {words.format(exc)}")
+        return code
+
+
+def _show(terminal: Terminal, entries: Sequence[LedgerEntry], *, with_server: bool) -> None:
+    for it in entries:
+        terminal.record(it)
+    by_server: dict[str, list[LedgerEntry]] = {}
+    for it in entries:
+        by_server.setdefault(it.server, []).append(it)
+    for server, jobs in by_server.items():
+        if with_server:
+            terminal.result(Text(server, style="bold"))
+        terminal.result(_table(jobs))
+
+
+def _table(entries: Sequence[LedgerEntry]) -> Table:
+    now = time.time()
+    table = Table("Job", "Task", "Status", "File", "When")
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[3].overflow = "ellipsis"
+    for it in entries:
+        state = f"{it.status} {it.progress} %" if it.status == "processing" else it.status
+        table.add_row(
+            it.job_id[:SHORT_ID],
+            it.task,
+            Text(state, style=_STYLES.get(it.status, "yellow")),
+            Text(PurePath(it.source).name),
+            ago(it.submitted_at, now),
+        )
+    return table
