@@ -347,6 +347,7 @@ def _given(values: Mapping[str, object]) -> dict[str, object]:
 def configuration_error(exc: ValidationError) -> ConfigurationError:
     """Say which setting is wrong and why, without the value where it may be a secret."""
     problems = "; ".join(
-        f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors(include_input=False)
+        f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+        for e in exc.errors(include_input=False)
     )
     return ConfigurationError(f"Unusable setting: {problems}")
