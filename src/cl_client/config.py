@@ -161,6 +161,8 @@ class ComputeClientConfig(BaseSettings):
             raise ValueError("write /, @ and : in a user name or password as %2F, %40 and %3A")
         if not _host_of(url):
             raise ValueError("it has no host; write it like http://server:8002")
+        if not _has_usable_port(url):
+            raise ValueError("its port must be a number from 1 to 65535")
         return url.rstrip("/")
 
     @field_validator("mqtt_broker")
@@ -315,6 +317,13 @@ def _host_of(url: str) -> str:
     """The host of a URL, an IPv6 address in its brackets; empty where there is none."""
     host = urlsplit(url).hostname or ""
     return f"[{host}]" if ":" in host else host
+
+
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _is_off(broker: str) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from cl_client import ConfigurationError, Session
+from cl_client import Session
 from cl_client_cli.database import open_database
 from cl_client_cli.jobs.ledger import data_folder
 from cl_client_cli.settings.settings_file import FILE_NAME
@@ -137,8 +137,5 @@ def _origin(url: str) -> str:
     """A URL's scheme, host and port, in one spelling."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    try:
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError as exc:
-        raise ConfigurationError(f"{parts.scheme}://{host}: {exc}") from None
+    port = parts.port or _PORTS.get(parts.scheme)
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
