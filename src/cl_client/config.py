@@ -160,6 +160,8 @@ class ComputeClientConfig(BaseSettings):
             raise ValueError("write /, @ and : in a user name or password as %2F, %40 and %3A")
         if not _host_of(url):
             raise ValueError("it has no host; write it like http://server:8002")
+        if not _has_usable_port(url):
+            raise ValueError("its port must be a number from 1 to 65535")
         return url.rstrip("/")
 
     @field_validator("mqtt_broker")
@@ -316,6 +318,13 @@ def _host_of(url: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def _is_off(broker: str) -> bool:
     return broker.strip().lower() == MQTT_OFF
 
@@ -346,6 +355,7 @@ def _given(values: Mapping[str, object]) -> dict[str, object]:
 def configuration_error(exc: ValidationError) -> ConfigurationError:
     """Say which setting is wrong and why, without the value where it may be a secret."""
     problems = "; ".join(
-        f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors(include_input=False)
+        f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+        for e in exc.errors(include_input=False)
     )
     return ConfigurationError(f"Unusable setting: {problems}")

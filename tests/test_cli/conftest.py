@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from cl_client.local.samples import draw_samples
 from small_models import save_small_models
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from command_lines import RunCLI, StartCLI
@@ -91,12 +92,23 @@ def cli_environment(temp_folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def without_network() -> list[str]:
+    """What a command is written behind to run where there is no network at all."""
+    command = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], check=False).returncode:  # noqa: S603 - fixed
+        pytest.skip("this machine takes no network away from a process")
+    return command
+
+
+@pytest.fixture
 def run_cli(work_folder: Path, cli_environment: dict[str, str]) -> RunCLI:
     """Run a command to its end."""
 
-    def run(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, stdin: str = "", before: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - the command under test
-            [sys.executable, "-m", "cl_client_cli", *map(str, arguments)],
+            [*before, sys.executable, "-m", "cl_client_cli", *map(str, arguments)],
             cwd=work_folder,
             env=cli_environment,
             input=stdin,
@@ -114,9 +126,9 @@ def start_cli(work_folder: Path, cli_environment: dict[str, str]) -> StartCLI:
     """Start a command whose output can be read while it runs; what is left of it at the end is killed."""
 
     @contextmanager
-    def start(*arguments: str) -> Generator[subprocess.Popen[str]]:
+    def start(*arguments: str, before: Sequence[str] = ()) -> Generator[subprocess.Popen[str]]:
         with subprocess.Popen(  # noqa: S603 - the command under test
-            [sys.executable, "-m", "cl_client_cli", *arguments],
+            [*before, sys.executable, "-m", "cl_client_cli", *arguments],
             cwd=work_folder,
             env=cli_environment,
             stdout=subprocess.PIPE,

@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
+from cl_client import WorkerUnavailableError
 from cl_client.local.model_store import MODELS
 from cl_client.local.samples import camera_exif, draw_photo, write_astronaut
 from cl_client.plugins.face_detection import BoundingBox, Face, FaceDetectionOutput, FaceLandmarks
+from cl_client_cli.frame.own_server import own_server
+from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.pictures.faces import mark_faces
 from hls_playback import Playlist
 from small_models import save_clip_model, save_dino_model
@@ -214,6 +217,12 @@ def test_no_keep_leaves_nothing(run_cli: RunCLI, work_folder: Path, temp_folder:
     assert "256 x 192 pixels" in shown.stdout
     assert list(work_folder.iterdir()) == [photo]
     assert not list(temp_folder.iterdir())
+
+
+async def test_a_server_whose_workers_do_not_come_is_not_waited_for_in_vain() -> None:
+    with pytest.raises(WorkerUnavailableError):
+        async with own_server(Terminal.make(), patience=1e-6):
+            pytest.fail("there cannot be a worker yet")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGINT to one other process")

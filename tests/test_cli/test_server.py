@@ -78,6 +78,45 @@ def test_what_the_server_says_of_itself(start_cli: StartCLI) -> None:
         assert name in said
 
 
+def _said(process: Popen[str], beginning: str) -> list[str]:
+    """What the server has said when it has said a line that begins like this."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    while not (lines and lines[-1].startswith(beginning)):
+        lines.append(cast("str", process.stderr.readline()))
+        assert lines[-1], f"the server ended and had said {lines}"
+    return lines
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
+def test_the_server_tells_more_when_it_is_asked_to(start_cli: StartCLI) -> None:
+    with start_cli("server", "--port", "0", "--mqtt-port", "0", "--workers", "1", "-vv") as process:
+        _said(process, "DEBUG: ")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 0
+
+
+def test_a_server_without_a_network_is_not_announced(start_cli: StartCLI, without_network: list[str]) -> None:
+    ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
+    with start_cli("server", "--host", "0.0.0.0", *ports, before=without_network) as process:  # noqa: S104 - on purpose
+        _said(process, "It is not announced on the network: this machine has no address")
+        _said(process, "Ctrl-C stops it.")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 0
+
+
+def test_an_announcement_that_is_wanted_has_to_be_possible(
+    run_cli: RunCLI, without_network: list[str]
+) -> None:
+    ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
+    wanted = run_cli("server", "--announce", "--host", "0.0.0.0", *ports, before=without_network)  # noqa: S104 - on purpose
+    assert (wanted.returncode, "no address on a network" in wanted.stderr) == (1, True)
+    nobody = run_cli("discover", before=without_network)
+    assert (nobody.returncode, "no network to speak of" in nobody.stderr) == (1, True)
+
+
 def test_a_taken_port_is_named(run_cli: RunCLI) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         _, port = cast("tuple[str, int]", taken.getsockname())

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 from rich.table import Table
@@ -36,6 +36,79 @@ async def stubborn():
 
 run_interruptible(stubborn())
 """
+MUTE = """
+import asyncio, signal, termios
+from cl_client_cli.frame.interruption import run_interruptible
+
+async def mute():
+    attributes = termios.tcgetattr(0)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(0, termios.TCSANOW, attributes)
+    print("is mute", flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        signal.raise_signal(signal.SIGINT)
+
+run_interruptible(mute())
+"""
+WITH_TERMINAL = """
+import fcntl, os, sys, termios
+
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Runs Python in a session that the terminal on its standard input controls, as a shell does."""
+CTRL_C, CTRL_D = b"\x03", b"\x04"
+
+
+class AtPrompt(NamedTuple):
+    """How a program ended that was typed to.
+
+    Attributes:
+        code: Its exit code.
+        shown: What it wrote.
+        echoes: Whether the terminal shows again what is typed.
+    """
+
+    code: int
+    shown: str
+    echoes: bool
+
+
+def _typed(
+    arguments: list[str], prompt: str, keys: bytes, folder: Path, environment: dict[str, str]
+) -> AtPrompt:
+    """Run Python in a terminal of its own, and type when it has written the prompt."""
+    import pty  # not on Windows, and so alike the next one
+    import termios
+
+    ours, theirs = pty.openpty()
+    written = bytearray()
+    with subprocess.Popen(  # noqa: S603 - the command under test
+        [sys.executable, "-c", WITH_TERMINAL, *arguments],
+        cwd=folder,
+        env=environment | {"TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        try:
+            while prompt.encode() not in written:
+                written += os.read(ours, 4096)
+            os.write(ours, keys)
+            code = process.wait()
+        finally:
+            process.kill()
+    echoes = bool(cast("int", termios.tcgetattr(theirs)[3]) & termios.ECHO)
+    os.close(theirs)
+    try:
+        while chunk := os.read(ours, 4096):
+            written += chunk
+    except OSError:  # how Linux says that the other end was closed
+        os.close(ours)
+    return AtPrompt(code, written.decode(), echoes)
 
 
 def _shown_by(command: list[str], folder: Path, environment: dict[str, str]) -> str:
@@ -134,3 +207,39 @@ def test_a_second_interrupt_ends_at_once() -> None:
         assert cast("str", process.stdout.readline()) == "cleans up\n"
         process.send_signal(signal.SIGINT)
     assert process.returncode == 130
+
+
+LOGIN = ["-m", "cl_client_cli", "login", "--auth-url", "http://127.0.0.1:9"]
+CLEANUP = ["-m", "cl_client_cli", "admin", "cleanup", "--server", "http://127.0.0.1:9"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prompt"),
+    [
+        (LOGIN, "User name"),
+        ([*LOGIN, "me"], "Password of me at http://127.0.0.1:9"),
+        (CLEANUP, "older than 7 days at http://127.0.0.1:9?"),
+    ],
+)
+def test_ctrl_c_ends_a_question(
+    arguments: list[str], prompt: str, work_folder: Path, cli_environment: dict[str, str]
+) -> None:
+    asked = _typed(arguments, prompt, CTRL_C, work_folder, cli_environment)
+    assert (asked.code, asked.echoes) == (130, True)
+    assert asked.shown.splitlines()[-1].endswith("cl-client: interrupted.\x1b[0m")
+
+
+def test_questions_have_answers(work_folder: Path, cli_environment: dict[str, str]) -> None:
+    ended = _typed(LOGIN, "User name", CTRL_D, work_folder, cli_environment)
+    assert (ended.code, "there was no answer" in ended.shown) == (2, True)
+    nobody = _typed(LOGIN, "User name", b"\n", work_folder, cli_environment)
+    assert (nobody.code, "who?" in nobody.shown) == (2, True)
+    unwanted = _typed(CLEANUP, "7 days", b"n\n", work_folder, cli_environment)
+    assert (unwanted.code, "Nothing was deleted" in unwanted.shown) == (1, True)
+    wanted = _typed(CLEANUP, "7 days", b"y\n", work_folder, cli_environment | {"CL_CLIENT_MAX_RETRIES": "0"})
+    assert (wanted.code, "cannot be reached" in wanted.shown) == (3, True)
+
+
+def test_who_is_too_impatient_gets_the_echo_back(work_folder: Path, cli_environment: dict[str, str]) -> None:
+    ended = _typed(["-c", MUTE], "is mute", CTRL_C, work_folder, cli_environment)
+    assert (ended.code, ended.echoes) == (130, True)

@@ -9,7 +9,8 @@ from typing import Final, cast
 from cyclopts import App, CycloptsError, Group
 
 from cl_client_cli.frame.exit_codes import EXIT_CODES_HELP, WRONG_USE
-from cl_client_cli.frame.process_start import early_exit_code, show_any_name
+from cl_client_cli.frame.option_check import refuse_unknown_options
+from cl_client_cli.frame.process_start import early_exit_code, early_interruption, show_any_name
 
 _PLUGINS: Final = "cl_client_cli.tasks.commands"
 _SERVER: Final = "cl_client_cli.server.commands"
@@ -65,6 +66,8 @@ def make_app(wanted: str | None = None) -> App:
         help_epilogue=EXIT_CODES_HELP,
         version=lambda: f"cl-client {version('cl-client-cli')}",
         version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
+        config=refuse_unknown_options,
     )
     for position, (title, commands) in enumerate(_COMMANDS.items()):
         section = Group(title, sort_key=position)
@@ -84,6 +87,8 @@ def main() -> None:
         code = cast("object", app(result_action="return_value", exit_on_error=False))
     except CycloptsError:
         sys.exit(WRONG_USE)  # it has been said why
+    except KeyboardInterrupt:
+        sys.exit(early_interruption())
     except (ValueError, OSError) as exc:
         sys.exit(early_exit_code(exc))
     sys.exit(code if isinstance(code, int) else 0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from cl_client_cli.frame.exit_codes import INTERRUPTED, SOME_FAILED
 from cl_client_cli.frame.interruption import ENDING_SIGNALS, ending_signals, show_cursor
 from cl_client_cli.frame.process_start import early_exit_code, show_any_name
-from cl_client_cli.frame.terminal import print_error
+from cl_client_cli.frame.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def run_sheltered(work: Callable[[], int], *, resume_hint: str = "") -> int:
         return code
     if asked:
         return INTERRUPTED
-    print_error(f"the process at work was ended by signal {-(code or 0)}. {resume_hint}".rstrip())
+    Terminal.make().error(f"the process at work was ended by signal {-(code or 0)}. {resume_hint}".rstrip())
     return SOME_FAILED
 
 

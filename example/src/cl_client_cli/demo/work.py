@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from cl_client.local import LocalServer
 from cl_client.local.samples import draw_samples
 from cl_client_cli.demo.plan import SAMPLES_FOLDER, plan_demo
 from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.options import JobOptions
+from cl_client_cli.frame.own_server import own_server
 from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from cl_client_cli.tasks.job_engine import JobRequest, Outcome
 
 _DEFAULT_OUTPUT_DIR: Final = "cl-client-demo"
-_WORKERS_SECONDS: Final = 60.0
 
 
 def run_demo(photos: Sequence[Path], output_dir: Path | None, output: OutputOptions, *, keep: bool) -> int:
@@ -102,16 +101,12 @@ async def _run(
     terminal: Terminal, photos: Sequence[Path], folder: Path
 ) -> tuple[DemoPlan, Mapping[JobRequest, Outcome]]:
     """Run everything that suits the photos, or the samples, on a server of its own."""
-    async with AsyncExitStack() as stack:
-        with terminal.announced("Starting a local server ..."):
-            if not photos:
-                photos = await asyncio.to_thread(draw_samples, folder / SAMPLES_FOLDER)
-            server = await stack.enter_async_context(LocalServer())
-            client = await stack.enter_async_context(server.client())
-            # The same photo named twice is one photo.
-            plan = plan_demo(tuple(dict.fromkeys(photos)), server.task_types, folder)
-            tasks = {request.task for request in plan.requests}
-            await client.wait_for_workers(tasks, timeout=_WORKERS_SECONDS)
+    if not photos:
+        with terminal.announced("Drawing samples ..."):
+            photos = await asyncio.to_thread(draw_samples, folder / SAMPLES_FOLDER)
+    async with own_server(terminal) as (server, client):
+        # The same photo named twice is one photo.
+        plan = plan_demo(tuple(dict.fromkeys(photos)), server.task_types, folder)
         terminal.say(f"Local server at {server.base_url}, events from {server.mqtt_url}")
         return plan, await _run_requests(terminal, client, plan.requests)
 

@@ -23,6 +23,7 @@ from cl_client.exceptions import (
 )
 from cl_client_cli.frame import exit_codes
 from cl_client_cli.frame.interruption import run_interruptible
+from cl_client_cli.frame.remedies import remedies_of, remedy_for
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.settings.resolved import load_settings
@@ -70,7 +71,7 @@ class _End(NamedTuple):
 _ENDS: Final = (
     _End(NoServerError, exit_codes.SERVER_UNREACHABLE),
     _End(ServerUnavailableError, exit_codes.SERVER_UNREACHABLE, "the server cannot be reached: {}"),
-    _End(AuthenticationError, exit_codes.NOT_ALLOWED, "{}\nTo log in: cl-client login --auth-url URL"),
+    _End(AuthenticationError, exit_codes.NOT_ALLOWED),
     _End(PermissionDeniedError, exit_codes.NOT_ALLOWED),
     _End(UsageError, exit_codes.WRONG_USE),
     _End(ConfigurationError, exit_codes.WRONG_USE),
@@ -128,24 +129,36 @@ def run_guarded(
     work: Callable[[Terminal], Coroutine[object, object, int]],
     *,
     resume_hint: str = "",
+    stopped_words: str | None = None,
 ) -> int:
-    """Run a command, and turn whatever ends it into words and an exit code."""
+    """Run a command, and turn whatever ends it into words and an exit code.
+
+    Args:
+        output: How results are told.
+        work: The command.
+        resume_hint: What to say when it was interrupted, beside that it was.
+        stopped_words: What to say instead, where Ctrl-C is how it is meant to end.
+    """
     terminal = Terminal.make(output)
     _log_to(terminal, output.verbose)
     try:
         return run_interruptible(work(terminal))
     except KeyboardInterrupt:
+        if stopped_words is not None:
+            terminal.say(stopped_words)
+            return 0
         terminal.error(f"interrupted. {resume_hint}".rstrip())
         return exit_codes.INTERRUPTED
     except (ComputeClientError, UsageError, OSError, sqlite3.Error) as exc:
         code, words = how_it_ends(exc)
-        terminal.error(words.format(exc))
+        terminal.error(words)
         return code
 
 
 def how_it_ends(error: Exception) -> tuple[int, str]:
-    """What an error means for a command: the exit code, and words around the error's own."""
-    return next((end.code, end.words) for end in _ENDS if isinstance(error, end.error))
+    """What an error means for a command: the exit code, and what to say, with what to do about it."""
+    end = next(end for end in _ENDS if isinstance(error, end.error))
+    return end.code, "\n".join((end.words.format(error), *remedies_of(error)))
 
 
 def _log_to(terminal: Terminal, verbosity: int) -> None:
@@ -164,28 +177,19 @@ async def open_context(
     Raises:
         NoServerError: There is no server.
         ConfigurationError: The settings cannot be.
+        UsageError: The flags cannot be.
     """
-    settings = load_settings(connection)
+    settings = load_settings(connection, takes_local=brings_work)
+    if connection.local and connection.server is not None:
+        raise UsageError("--local and --server contradict each other: give one of them")
     async with AsyncExitStack() as stack:
         if connection.local:
-            client = await _local_client(stack, connection, terminal)
+            from cl_client_cli.frame.own_server import own_server
+
+            client = (await stack.enter_async_context(own_server(terminal))).client
         else:
             client = await _remote_client(stack, settings, _LOCAL_HELPS if brings_work else _NAME_YOURS)
         yield CommandContext(client, settings, terminal, client.config.base_url)
-
-
-async def _local_client(
-    stack: AsyncExitStack, connection: ConnectionOptions, terminal: Terminal
-) -> ComputeClient:
-    if connection.server is not None:
-        raise ConfigurationError("--local and --server contradict each other: give one of them")
-    from cl_client.local import LocalServer
-
-    with terminal.announced("Starting a local server ..."):
-        server = await stack.enter_async_context(LocalServer())
-    client = await stack.enter_async_context(server.client())
-    await client.wait_for_workers(server.task_types)
-    return client
 
 
 async def _remote_client(stack: AsyncExitStack, settings: Settings, remedy: str) -> ComputeClient:
@@ -193,8 +197,25 @@ async def _remote_client(stack: AsyncExitStack, settings: Settings, remedy: str)
 
     if settings.is_default("base_url"):
         await _look_for_server(settings, remedy)
-    provider = await _auth_provider(settings)
+    provider, remedy = await _auth_provider(settings)
+    # To somebody who is logged in, "forbidden" says all there is to say.
+    refusals = (AuthenticationError,) if provider else (AuthenticationError, PermissionDeniedError)
+    stack.enter_context(remedy_for(refusals, remedy))
     return await stack.enter_async_context(ComputeClient(config=settings.client, auth_provider=provider))
+
+
+async def _auth_provider(settings: Settings) -> tuple[AuthProvider | None, str]:
+    """The login that was kept for the server, and what to do if the server asks for another one."""
+    from cl_client_cli.frame.logins import load_login, login_command
+
+    remedy = f"To log in: {login_command(settings)}"
+    if settings.auth_url is None:
+        return None, remedy
+    try:
+        login = await load_login(settings, settings.auth_url)
+    except AuthenticationError:
+        return None, remedy  # a server in guest mode takes everybody; any other says that a login is needed
+    return (login.session.auth_provider, remedy) if login.is_for_server else (None, login.doubts)
 
 
 async def _look_for_server(settings: Settings, remedy: str) -> None:
@@ -209,16 +230,3 @@ async def _look_for_server(settings: Settings, remedy: str) -> None:
             raise NoServerError(config.base_url, remedy) from None
         except HTTPError:
             return  # it is there; what it has against this question, the command itself will hear
-
-
-async def _auth_provider(settings: Settings) -> AuthProvider | None:
-    """The login that was kept for the auth service, if there is one."""
-    if settings.auth_url is None:
-        return None
-    from cl_client import Session
-
-    try:
-        session = await Session.load(settings.auth_url, settings.username, config=settings.client)
-    except AuthenticationError:
-        return None  # a server in guest mode takes everybody; any other says that a login is needed
-    return session.auth_provider

@@ -22,7 +22,9 @@ ENDING_SIGNALS: Final = tuple(
     if name in signal.Signals.__members__
 )
 """The signals by which a process is asked to end, as far as the platform has them."""
-_SHOW_CURSOR = "\x1b[?25h"
+_SHOW_CURSOR: Final = "\x1b[?25h"
+_TERMINAL: Final = 0
+"""Standard input, by its number: a process may have none."""
 
 
 def run_interruptible(main: Coroutine[object, object, ResultT]) -> ResultT:
@@ -54,10 +56,12 @@ async def _cancelled_by_signals(main: Coroutine[object, object, ResultT]) -> Res
 def ending_signals(cancel: Callable[[], None]) -> Generator[None]:
     """Call back at the first of the signals that would end the process; the second ends it at once."""
     asked = False
+    restore_terminal = _terminal_restorer()
 
     def handle(_number: int, _frame: object) -> None:
         nonlocal asked
         if asked:
+            restore_terminal()
             _end_at_once()
         asked = True
         cancel()
@@ -72,6 +76,26 @@ def ending_signals(cancel: Callable[[], None]) -> Generator[None]:
     finally:
         for number, was in changed.items():
             signal.signal(number, was)
+
+
+def _terminal_restorer() -> Callable[[], None]:
+    """What gives the terminal its present attributes back, such as an echo."""
+    if sys.platform == "win32" or not os.isatty(_TERMINAL):
+        return _nothing
+    import termios
+
+    attributes = termios.tcgetattr(_TERMINAL)
+
+    def restore() -> None:
+        # Another process's terminal is left alone: to change it would stop this one.
+        if os.tcgetpgrp(_TERMINAL) == os.getpgrp() and termios.tcgetattr(_TERMINAL) != attributes:
+            termios.tcsetattr(_TERMINAL, termios.TCSANOW, attributes)
+
+    return restore
+
+
+def _nothing() -> None:
+    """There is no terminal."""
 
 
 def _end_at_once() -> None:

@@ -26,7 +26,7 @@ class ConnectionOptions:
     Attributes:
         server: The compute service.
         mqtt: The broker, ``off`` for none. By default on the server's host.
-        local: Run the command on a local server of its own.
+        local: Run the command, one that submits jobs, on a local server of its own.
         config: A settings file, .toml or .yaml, in place of cl-client.toml.
         profile: The section [profiles.NAME] of the settings file.
         auth_url: The auth service.

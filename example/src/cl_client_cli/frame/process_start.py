@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from cl_client_cli.frame.exit_codes import SOME_FAILED, WRONG_USE
+from cl_client_cli.frame.exit_codes import INTERRUPTED, SOME_FAILED, WRONG_USE
 from cl_client_cli.frame.usage import UsageError
 
 
@@ -19,9 +19,17 @@ def show_any_name() -> None:
 def early_exit_code(error: Exception) -> int:
     """Say what was wrong before a command's real work began; an error of the program itself is raised."""
     from cl_client.exceptions import ConfigurationError
-    from cl_client_cli.frame.terminal import print_error
+    from cl_client_cli.frame.terminal import Terminal
 
     if not isinstance(error, UsageError | ConfigurationError | OSError):
         raise error
-    print_error(str(error))
+    Terminal.make().error(str(error))
     return SOME_FAILED if isinstance(error, OSError) else WRONG_USE
+
+
+def early_interruption() -> int:
+    """Say that a command was interrupted before its real work began."""
+    from cl_client_cli.frame.terminal import Terminal
+
+    Terminal.make().error("interrupted.")
+    return INTERRUPTED

@@ -72,9 +72,10 @@ class Terminal:
     quiet: bool = False
 
     @classmethod
-    def make(cls, output: OutputOptions) -> Self:
+    def make(cls, output: OutputOptions | None = None) -> Self:
         """The process's terminal, told of things as the options say."""
-        return cls(_console(sys.stdout), _console(sys.stderr), output.json, output.quiet)
+        as_json, quiet = (output.json, output.quiet) if output is not None else (False, False)
+        return cls(_console(sys.stdout), _console(sys.stderr), as_json, quiet)
 
     @property
     def is_live(self) -> bool:
@@ -123,11 +124,6 @@ class Terminal:
     def error(self, text: str) -> None:
         """Tell people what went wrong."""
         _print_words(self.err, Text(f"cl-client: {text}", style="red"))
-
-
-def print_error(message: str) -> None:
-    """Say on standard error what went wrong, in one line."""
-    _print_words(_console(sys.stderr), Text(f"cl-client: {message}", style="red"))
 
 
 def _print_words(console: Console, text: Text) -> None:

@@ -124,7 +124,7 @@ async def _refresh(
             return await jobs.each([it.job_id for it in running], ask)
     except (NoServerError, ServerUnavailableError, AuthenticationError) as exc:
         code, words = how_it_ends(exc)
-        terminal.error(f"this is what was known; {words.format(exc)}")
+        terminal.error(f"this is what was known; {words}")
         return code
 
 

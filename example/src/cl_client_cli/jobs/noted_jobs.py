@@ -94,8 +94,7 @@ class NotedJobs:
     async def _told(self, job_id: str, error: ComputeClientError) -> int:
         if isinstance(error, JobNotFoundError):
             await self.forget(job_id)
-        code, words = how_it_ends(error)
-        said = words.format(error)
+        code, said = how_it_ends(error)
         self.terminal.error(said if job_id in said else f"{job_id}: {said}")
         return code
 

@@ -74,11 +74,10 @@ def server(
         output: How the addresses are told.
     """
     from cl_client_cli.local.serving import run_server
-    from cl_client_cli.server.announcements import is_reachable_by_others
 
     return run_server(
         output or OutputOptions(),
-        announce=is_reachable_by_others(host) if announce is None else announce,
+        announce=announce,
         host=host,
         port=port,
         mqtt_port=mqtt_port,

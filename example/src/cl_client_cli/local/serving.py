@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final, TypedDict
 
-from cl_client.exceptions import ComputeClientError
 from cl_client.local import LocalServer, ServerTLS
-from cl_client_cli.frame.exit_codes import SOME_FAILED, WRONG_USE
-from cl_client_cli.frame.interruption import run_interruptible
+from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.tables import facts_table
-from cl_client_cli.frame.terminal import Terminal
-from cl_client_cli.server.announcements import announced
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.server.announcements import announced, is_reachable_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from cl_client import JSONObject
     from cl_client.local.generations import Generation
     from cl_client_cli.frame.options import OutputOptions
+    from cl_client_cli.frame.terminal import Terminal
 
 ADMIN_PASSWORD_VARIABLE = "CL_CLIENT_ADMIN_PASSWORD"  # noqa: S105 - a name
 """Not an option: the arguments of a process can be read by every user of the machine."""
@@ -44,15 +43,15 @@ class ServerOptions(TypedDict):
     data_dir: Path | None
     workers: int | None
     generation: Generation
-    auth: NotRequired[bool]
-    auth_port: NotRequired[int]
-    mqtt_auth: NotRequired[bool]
+    auth: bool
+    auth_port: int
+    mqtt_auth: bool
 
 
 def run_server(
     output: OutputOptions,
     *,
-    announce: bool,
+    announce: bool | None,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     tls_client_ca: Path | None = None,
@@ -62,28 +61,37 @@ def run_server(
 
     Args:
         output: How the addresses are told.
-        announce: Whether to announce it by mDNS.
+        announce: Whether to announce it by mDNS; None for where others can reach it, if that can be done.
         tls_cert: See `cl_client.local.ServerTLS`; the other two alike.
         tls_key: See there.
         tls_client_ca: See there.
         options: Those of `cl_client.local.LocalServer`.
     """
-    terminal = Terminal.make(output)
-    try:
-        password = os.environ.get(ADMIN_PASSWORD_VARIABLE) or None
-        tls = _server_tls(tls_cert, tls_key, tls_client_ca)
-        server = LocalServer(**options, tls=tls, admin_password=password)
-        run_interruptible(_serve(terminal, server, announce=announce))
-    except KeyboardInterrupt:
-        terminal.say("The server has stopped.")
+    server = _server(_server_tls(tls_cert, tls_key, tls_client_ca), options)
+
+    async def serve(terminal: Terminal) -> int:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(server)
+            announcement = await _announce(stack, server, wanted=announce)
+            terminal.record(_addresses(server))
+            terminal.result(_description(server))
+            if announcement is not None:
+                terminal.say(announcement)
+            terminal.say("Ctrl-C stops it.")
+            await asyncio.Event().wait()
         return 0
-    except OSError as exc:
-        terminal.error(str(exc))
-        return SOME_FAILED
-    except (ComputeClientError, ValueError) as exc:
-        terminal.error(str(exc))
-        return WRONG_USE
-    return 0
+
+    return run_guarded(output, serve, stopped_words="The server has stopped.")
+
+
+def _server(tls: ServerTLS | None, options: ServerOptions) -> LocalServer:
+    if options["mqtt_auth"] and (not options["auth"] or options["mqtt_url"] is not None):
+        raise UsageError("--mqtt-auth needs --auth and the built-in broker; leave out --mqtt-url")
+    password = os.environ.get(ADMIN_PASSWORD_VARIABLE) or None
+    try:
+        return LocalServer(**options, tls=tls, admin_password=password)
+    except ValueError as exc:
+        raise UsageError(str(exc)) from None
 
 
 def _server_tls(
@@ -92,18 +100,29 @@ def _server_tls(
     if cert_file is not None and key_file is not None:
         return ServerTLS(cert_file, key_file, client_ca_file)
     if (cert_file, key_file, client_ca_file) != (None, None, None):
-        raise ValueError("TLS needs the server's certificate and its key: give --tls-cert and --tls-key")
+        raise UsageError("TLS needs the server's certificate and its key: give --tls-cert and --tls-key")
     return None
 
 
-async def _serve(terminal: Terminal, server: LocalServer, *, announce: bool) -> None:
-    async with server, _announced(server) if announce else nullcontext():
-        terminal.record(_addresses(server))
-        terminal.result(_description(server))
-        if announce:
-            terminal.say("It is announced on the network, where cl-client discover finds it.")
-        terminal.say("Ctrl-C stops it.")
-        await asyncio.Event().wait()
+async def _announce(stack: AsyncExitStack, server: LocalServer, *, wanted: bool | None) -> str | None:
+    """Announce the server; where nothing was said about that, only if others can reach it.
+
+    Returns:
+        What became of it; None where it was not tried.
+
+    Raises:
+        OSError: It is wanted, and cannot be.
+    """
+    by_default = wanted is None and is_reachable_by_others(server.settings.host)
+    if not wanted and not by_default:
+        return None
+    try:
+        await stack.enter_async_context(_announced(server))
+    except OSError as exc:
+        if wanted:
+            raise
+        return f"It is not announced on the network: {exc}."
+    return "It is announced on the network, where cl-client discover finds it."
 
 
 def _announced(server: LocalServer) -> AbstractAsyncContextManager[None]:

@@ -6,13 +6,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
-from rich.prompt import Confirm
-from rich.text import Text
 
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.questions import confirm
+from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.server.health import GUEST_MODE_WORDS
+from cl_client_cli.settings.resolved import load_settings
+from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -27,7 +29,7 @@ def show_storage(connection: ConnectionOptions, output: OutputOptions) -> int:
     async def show(context: CommandContext) -> int:
         usage = await context.client.admin.storage()
         context.terminal.record(usage)
-        context.terminal.result(f"{usage.job_count} jobs, {decimal(usage.total_size)}")
+        context.terminal.result(f"{counted(usage.job_count, 'job')}, {decimal(usage.total_size)}")
         return 0
 
     return run_with_client(connection, output, show)
@@ -35,26 +37,26 @@ def show_storage(connection: ConnectionOptions, output: OutputOptions) -> int:
 
 def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *, confirmed: bool) -> int:
     """Delete old jobs at the server; the process's exit code."""
+    if not confirmed and not _is_wanted(days, connection, output):
+        Terminal.make(output).say("Nothing was deleted.")
+        return SOME_FAILED
 
     async def delete(context: CommandContext) -> int:
-        if not confirmed and not _is_wanted(context, days):
-            context.terminal.say("Nothing was deleted.")
-            return SOME_FAILED
         result = await context.client.admin.cleanup(days)
         context.terminal.record(result)
-        context.terminal.result(f"{result.deleted_count} jobs deleted, {decimal(result.freed_space)} freed")
+        deleted, freed = counted(result.deleted_count, "job"), decimal(result.freed_space)
+        context.terminal.result(f"{deleted} deleted, {freed} freed")
         return 0
 
     return run_with_client(connection, output, delete)
 
 
-def _is_wanted(context: CommandContext, days: int) -> bool:
+def _is_wanted(days: int, connection: ConnectionOptions, output: OutputOptions) -> bool:
+    server = load_settings(connection).client.base_url
     if not sys.stdin.isatty():
         raise UsageError("this deletes jobs of all users, and there is no terminal to ask: add --yes")
-    which = f"the jobs older than {days} days" if days else "ALL jobs"
-    return Confirm.ask(
-        Text(f"Delete {which} at {context.server}?"), console=context.terminal.err, default=False
-    )
+    which = f"the jobs older than {counted(days, 'day')}" if days else "ALL jobs"
+    return confirm(Terminal.make(output), f"Delete {which} at {server}?")
 
 
 def guest_mode(

@@ -8,7 +8,6 @@ may announce anything.
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -17,8 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import ifaddr
 from pydantic import BaseModel, ConfigDict
-from zeroconf import InterfaceChoice, ServiceBrowser, ServiceStateChange
-from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+from zeroconf import Error, InterfaceChoice, ServiceStateChange
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from cl_client import map_concurrently
 
@@ -114,13 +113,13 @@ async def find_servers(seconds: float, interface: str | None) -> list[Discovered
         if state_change is not ServiceStateChange.Removed:
             names.add(name)
 
-    async with AsyncZeroconf(interfaces=_interfaces(interface)) as network:
-        browser = ServiceBrowser(network.zeroconf, SERVICE_TYPE, handlers=[note])
+    async with _network(interface) as network:
+        browser = AsyncServiceBrowser(network.zeroconf, SERVICE_TYPE, handlers=[note])
         try:
             await asyncio.sleep(seconds)
             return await _resolved(network, sorted(names))
         finally:
-            browser.cancel()
+            await browser.async_cancel()
 
 
 async def _resolved(network: AsyncZeroconf, names: Sequence[str]) -> list[DiscoveredServer]:
@@ -164,11 +163,14 @@ async def announced(
         SERVICE_TYPE,
         f"{name}.{SERVICE_TYPE}",
         port=port,
-        parsed_addresses=_addresses(host),
+        parsed_addresses=await _addresses(host),
         properties=dict(properties),
     )
-    async with AsyncZeroconf(interfaces=_interfaces(interface)) as network:
-        await (await network.async_register_service(info, allow_name_change=True))  # pyright: ignore[reportUnknownMemberType] - Awaitable without its result
+    async with _network(interface) as network:
+        try:
+            await (await network.async_register_service(info, allow_name_change=True))  # pyright: ignore[reportUnknownMemberType] - Awaitable without its result
+        except Error as exc:
+            raise OSError(f"{name!r} cannot be announced: {exc or type(exc).__name__}") from exc
         try:
             yield
         finally:
@@ -183,17 +185,27 @@ def is_reachable_by_others(host: str) -> bool:
         return host != "localhost"
 
 
-def _addresses(host: str) -> list[str]:
+async def _addresses(host: str) -> list[str]:
     """The IP addresses that a server has that listens there."""
     try:
         address = ip_address(host)
     except ValueError:
-        return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None)})
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
+        return sorted({str(it[4][0]) for it in found})
     if not address.is_unspecified:
         return [host]
     own = (ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips)
-    return [ip for ip in own if isinstance(ip, str) and not ip_address(ip).is_loopback]
+    addresses = [ip for ip in own if isinstance(ip, str) and not ip_address(ip).is_loopback]
+    if not addresses:
+        raise OSError("this machine has no address on a network")
+    return addresses
 
 
-def _interfaces(interface: str | None) -> InterfaceChoice | list[str]:
-    return InterfaceChoice.All if interface is None else [interface]
+@asynccontextmanager
+async def _network(interface: str | None) -> AsyncGenerator[AsyncZeroconf]:
+    try:
+        network = AsyncZeroconf(interfaces=InterfaceChoice.All if interface is None else [interface])
+    except RuntimeError as exc:  # as zeroconf says that there is no network interface
+        raise OSError(f"there is no network to speak of: {exc}") from exc
+    async with network:
+        yield network

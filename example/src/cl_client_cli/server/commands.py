@@ -113,16 +113,17 @@ def login(
     connection: ConnectionOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
-    """Log in at the auth service; later commands with the same --auth-url are logged in then.
+    """Log in at the auth service; later commands with the same --auth-url are logged in at the server then.
 
-    The password is asked for, or read from standard input, or taken from CL_CLIENT_PASSWORD. The token is
-    kept in the system's keyring, or in a file that only you can read; the password is not kept.
+    The login is shown to that server and no other; a second login, for another server, adds that one. The
+    password is asked for, or read from standard input, or taken from CL_CLIENT_PASSWORD. The token is kept in
+    the system's keyring, or in a file that only you can read; the password is not kept.
 
-    Example: `cl-client login admin --auth-url http://nas:8000`
+    Example: `cl-client login admin --auth-url http://nas:8000 --server http://nas:8002`
 
     Args:
         username: Who you are; by default --user, or you are asked.
-        connection: Where the auth service is.
+        connection: Where the auth service and the server are.
         output: How results are told.
     """
     from cl_client_cli.server.login import log_in

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -24,8 +26,7 @@ def run_discover(seconds: float, interface: str | None, output: OutputOptions) -
     """Show the servers that announce themselves; the process's exit code."""
 
     async def work(terminal: Terminal) -> int:
-        if seconds <= 0:
-            raise UsageError(f"--timeout {seconds:g}: must be above 0 seconds")
+        _check(seconds, interface)
         with terminal.announced("Listening ..."):
             servers = await find_servers(seconds, interface)
         for server in servers:
@@ -41,6 +42,16 @@ def run_discover(seconds: float, interface: str | None, output: OutputOptions) -
         return 0
 
     return run_guarded(output, work)
+
+
+def _check(seconds: float, interface: str | None) -> None:
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"--timeout {seconds:g}: must be above 0 seconds")
+    if interface is not None:
+        try:
+            ip_address(interface)
+        except ValueError:
+            raise UsageError(f"--interface {interface}: name it by its IP address") from None
 
 
 def _table(servers: Sequence[DiscoveredServer]) -> Table:

@@ -11,11 +11,11 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from cl_client import ComputeClient, ComputeClientError, Session
+from cl_client import ComputeClient, ComputeClientError
 from cl_client.exceptions import AuthenticationError, ServerUnavailableError
 from cl_client_cli.frame.command_frame import CommandContext, run_guarded
 from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE, SOME_FAILED
-from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.frame.logins import load_login, login_command
 from cl_client_cli.jobs.ledger import data_folder
 from cl_client_cli.server.findings import Finding
 from cl_client_cli.server.health import GUEST_MODE_WORDS
@@ -23,11 +23,12 @@ from cl_client_cli.server.round_trip import round_trip_finding
 from cl_client_cli.server.workers import announced_workers
 from cl_client_cli.settings.resolved import load_settings
 from cl_client_cli.settings.settings_file import searched_files
-from cl_client_cli.tasks.table import TASKS
+from cl_client_cli.tasks.table import TASKS, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
+    from cl_client import AuthProvider
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
     from cl_client_cli.frame.terminal import Terminal
     from cl_client_cli.settings.resolved import Settings
@@ -42,8 +43,6 @@ def run_doctor(connection: ConnectionOptions, output: OutputOptions) -> int:
     """Check everything; the process's exit code."""
 
     async def work(terminal: Terminal) -> int:
-        if connection.local:
-            raise UsageError("--local: the doctor looks at a server that is there; leave it out")
         problems: set[str] = set()
         async for finding in _findings(connection, terminal):
             terminal.record(finding)
@@ -76,8 +75,7 @@ async def _findings(connection: ConnectionOptions, terminal: Terminal) -> AsyncI
     async with AsyncExitStack() as stack:
         provider = None
         if settings.auth_url is not None:
-            session, finding = await _login_finding(settings, settings.auth_url)
-            provider = session.auth_provider if session else None
+            provider, finding = await _login_finding(settings, settings.auth_url)
             yield finding
         config = settings.client.replace(max_retries=0)
         client = ComputeClient(config=config, auth_provider=provider)
@@ -122,16 +120,20 @@ def _disk_finding() -> Finding:
     )
 
 
-async def _login_finding(settings: Settings, auth_url: str) -> tuple[Session | None, Finding]:
+async def _login_finding(settings: Settings, auth_url: str) -> tuple[AuthProvider | None, Finding]:
+    """What is known of the login, and what shows it to the server if that may see it."""
     try:
-        session = await Session.load(auth_url, settings.username, config=settings.client)
-        user = await session.whoami()
+        login = await load_login(settings, auth_url)
+        if not login.is_for_server:
+            return None, Finding(check="login", state="warning", words=login.doubts)
+        user = await login.session.whoami()
     except AuthenticationError as exc:
-        remedy = f"cl-client login --auth-url {auth_url}"
+        remedy = login_command(settings)
         return None, Finding(check="login", state="warning", words=str(exc), remedy=remedy)
     except ComputeClientError as exc:
         return None, Finding(check="login", state="problem", words=str(exc), remedy="check --auth-url")
-    return session, Finding(check="login", state="ok", words=f"{user.username} at {auth_url}")
+    words = f"{user.username} at {login.session.auth_url}"
+    return login.session.auth_provider, Finding(check="login", state="ok", words=words)
 
 
 async def _server_finding(context: CommandContext) -> Finding:
@@ -163,7 +165,7 @@ async def _broker_finding(context: CommandContext) -> Finding:
             remedy="name it with --mqtt mqtt://HOST:1883, or switch it off with --mqtt off",
         )
     workers = await announced_workers(context)
-    words = f"{broker} is connected, and tells of {len(workers)} workers"
+    words = f"{broker} is connected, and tells of {counted(len(workers), 'worker')}"
     if workers:
         return Finding(check="broker", state="ok", words=words)
     return Finding(check="broker", state="warning", words=words, remedy="is it the broker of this server?")

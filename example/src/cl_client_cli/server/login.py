@@ -7,18 +7,21 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
-from rich.prompt import Prompt
-from rich.text import Text
 
-from cl_client import Session
+from cl_client import AuthenticationError, Session
 from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.exit_codes import NOT_ALLOWED
+from cl_client_cli.frame.logins import entrust, forget_servers, load_login, login_command, way_by_folder
+from cl_client_cli.frame.questions import ask
+from cl_client_cli.frame.remedies import remedy_for
 from cl_client_cli.frame.tables import facts_table
+from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.settings.resolved import load_settings
+from cl_client_cli.settings.settings_file import FILE_NAME
 
 if TYPE_CHECKING:
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
-    from cl_client_cli.frame.terminal import Terminal
     from cl_client_cli.settings.resolved import Settings
 
 PASSWORD_VARIABLE: Final = "CL_CLIENT_PASSWORD"  # noqa: S105 - a name
@@ -27,14 +30,21 @@ PASSWORD_VARIABLE: Final = "CL_CLIENT_PASSWORD"  # noqa: S105 - a name
 
 def log_in(username: str | None, connection: ConnectionOptions, output: OutputOptions) -> int:
     """Log in; the process's exit code."""
+    asked_at = Terminal.make(output)
+    settings = load_settings(connection)
+    auth_url = _auth_url(settings)
+    _tell_of_the_folder(asked_at, settings)
+    name = username or settings.username or _name(asked_at)
+    password = _password(asked_at, f"{name} at {_without_login(auth_url)}")
 
     async def work(terminal: Terminal) -> int:
-        settings = load_settings(connection)
-        auth_url = _auth_url(settings)
-        name = username or settings.username or _ask(terminal, "User name")
-        session = await Session.login(auth_url, name, _password(terminal, name), config=settings.client)
-        terminal.record({"username": session.username, "auth_url": session.auth_url})
-        terminal.result(f"{session.username} is logged in at {session.auth_url}")
+        session = await Session.login(auth_url, name, password, config=settings.client)
+        entrust(session, settings)
+        server = settings.client.base_url
+        terminal.record({"username": session.username, "auth_url": session.auth_url, "server": server})
+        terminal.result(f"{session.username} is logged in at {session.auth_url}, for the server {server}")
+        if settings.is_default("base_url"):
+            terminal.say("No server was named, so it counts for the default one; --server names another.")
         return 0
 
     return run_guarded(output, work)
@@ -44,8 +54,10 @@ def log_out(connection: ConnectionOptions, output: OutputOptions) -> int:
     """Log out; the process's exit code."""
 
     async def work(terminal: Terminal) -> int:
-        session = await _session(load_settings(connection))
+        settings = load_settings(connection)
+        session = await Session.load(_auth_url(settings), settings.username, config=settings.client)
         await session.logout()
+        forget_servers(session)
         terminal.record({"username": session.username, "auth_url": session.auth_url})
         terminal.result(f"{session.username} is logged out at {session.auth_url}")
         return 0
@@ -57,18 +69,21 @@ def show_user(connection: ConnectionOptions, output: OutputOptions) -> int:
     """Show who is logged in; the process's exit code."""
 
     async def work(terminal: Terminal) -> int:
-        session = await _session(load_settings(connection))
-        user = await session.whoami()
-        terminal.record(user)
+        settings = load_settings(connection)
+        with remedy_for(AuthenticationError, f"To log in: {login_command(settings)}"):
+            login = await load_login(settings, _auth_url(settings))
+            if not login.is_for_server and way_by_folder(settings):
+                terminal.error(login.doubts)  # not even the auth service, which may be another one then
+                return NOT_ALLOWED
+            user = await login.session.whoami()
+        terminal.record({**user.model_dump(mode="json"), "is_for_server": login.is_for_server})
         rights = "everything" if user.is_admin else ", ".join(user.permissions) or "nothing"
-        terminal.result(facts_table({"user": user.username, "may do": rights, "at": session.auth_url}))
+        terminal.result(facts_table({"user": user.username, "may do": rights, "at": login.session.auth_url}))
+        if not login.is_for_server:
+            terminal.say(login.doubts)
         return 0
 
     return run_guarded(output, work)
-
-
-async def _session(settings: Settings) -> Session:
-    return await Session.load(_auth_url(settings), settings.username, config=settings.client)
 
 
 def _auth_url(settings: Settings) -> str:
@@ -79,18 +94,29 @@ def _auth_url(settings: Settings) -> str:
     return settings.auth_url
 
 
-def _password(terminal: Terminal, username: str) -> SecretStr:
+def _without_login(url: str) -> str:
+    return url.rpartition("@")[2]
+
+
+def _tell_of_the_folder(terminal: Terminal, settings: Settings) -> None:
+    """A file that came with a folder must not decide unseen where a password goes."""
+    decides = [name for name in ("auth_url", "base_url") if name in settings.from_folder]
+    if names := [*decides, *way_by_folder(settings)]:
+        terminal.say(f"This folder's {FILE_NAME} says what counts as {', '.join(names)}.")
+
+
+def _password(terminal: Terminal, whose: str) -> SecretStr:
     if given := os.environ.get(PASSWORD_VARIABLE):
         return SecretStr(given)
     if sys.stdin.isatty():
-        return SecretStr(Prompt.ask(Text(f"Password of {username}"), password=True, console=terminal.err))
+        return SecretStr(ask(terminal, f"Password of {whose}", is_secret=True))
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
         raise UsageError(f"there is no password: pipe it into standard input, or set {PASSWORD_VARIABLE}")
     return SecretStr(line)
 
 
-def _ask(terminal: Terminal, what: str) -> str:
-    if not sys.stdin.isatty():
-        raise UsageError("who? Name the user: cl-client login NAME")
-    return Prompt.ask(what, console=terminal.err)
+def _name(terminal: Terminal) -> str:
+    if sys.stdin.isatty() and (name := ask(terminal, "User name")):
+        return name
+    raise UsageError("who? Name the user: cl-client login NAME")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from rich.live import Live
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ANNOUNCEMENT_SECONDS: Final = 2.0
 """A broker sends what it retains right after the subscription."""
 _LAST_ANNOUNCEMENT_SECONDS: Final = 0.2
+_ALL_ANNOUNCEMENTS_SECONDS: Final = 10.0
 
 
 def show_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
@@ -78,21 +79,28 @@ async def announced_workers(context: CommandContext) -> dict[str, WorkerCapabili
     """The workers that the broker tells of; none where there is no broker."""
     if not await _is_connected(context):
         return {}
-    monitor, came = context.client.mqtt_monitor, asyncio.Event()
+    monitor = context.client.mqtt_monitor
+    known, came = {*monitor.workers()}, asyncio.Event()
 
-    def note(_workers: dict[str, WorkerCapability]) -> None:
-        came.set()
+    def note(workers: dict[str, WorkerCapability]) -> None:
+        if not workers.keys() <= known:
+            known.update(workers)
+            came.set()
 
-    context.client.subscribe_worker_updates(note)
-    pause = _ANNOUNCEMENT_SECONDS
-    # Each worker has a message of its own; the last one is known by the silence after it.
-    with suppress(TimeoutError):
-        while True:
-            async with asyncio.timeout(pause):
-                await came.wait()
-            came.clear()
-            pause = _LAST_ANNOUNCEMENT_SECONDS
-    return monitor.workers()
+    subscription = context.client.subscribe_worker_updates(note)
+    pause = _LAST_ANNOUNCEMENT_SECONDS if known else _ANNOUNCEMENT_SECONDS
+    # Each worker has a message of its own, and goes on announcing itself: the end is where no new one comes.
+    try:
+        async with asyncio.timeout(_ALL_ANNOUNCEMENTS_SECONDS):
+            while True:
+                async with asyncio.timeout(pause):
+                    await came.wait()
+                came.clear()
+                pause = _LAST_ANNOUNCEMENT_SECONDS
+    except TimeoutError:
+        return monitor.workers()
+    finally:
+        context.client.unsubscribe(subscription)
 
 
 async def _is_connected(context: CommandContext) -> bool:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import SecretStr
 
 from cl_client import ComputeClientConfig, ConfigurationError
+from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.settings.settings_file import (
     CLIENT_SETTINGS,
     OWN_SETTINGS,
     SettingsFile,
     environment_variables,
+    folder_file,
     near_matches,
     searched_files,
 )
@@ -73,6 +75,7 @@ class Settings:
         username: Whose login is used; None for that of the last one.
         profile: The profile that was taken; None for none.
         values: Every setting, to be shown.
+        from_folder: What was set by the file that merely lies in the current folder, whoever put it there.
     """
 
     client: ComputeClientConfig
@@ -80,6 +83,7 @@ class Settings:
     username: str | None
     profile: str | None
     values: tuple[SettingValue, ...]
+    from_folder: frozenset[str]
 
     def is_default(self, name: str) -> bool:
         """Whether nobody has configured a setting."""
@@ -90,34 +94,62 @@ class Settings:
 class _Given:
     value: object
     origin: str
+    by_folder: bool = False
 
 
-def load_settings(connection: ConnectionOptions) -> Settings:
+def refuse_local(connection: ConnectionOptions) -> None:
+    """See that a command to which a server of its own is no help was not told to have one.
+
+    Raises:
+        UsageError: It was.
+    """
+    if connection.local:
+        raise UsageError("--local: this command has no use for a new server of its own; leave it out")
+
+
+def load_settings(connection: ConnectionOptions, *, takes_local: bool = False) -> Settings:
     """Put the settings together.
+
+    Args:
+        connection: The flags.
+        takes_local: Whether the command may run on a server of its own.
 
     Raises:
         ConfigurationError: Something is unknown or unusable; the message says where it came from.
+        UsageError: A server of its own is no help to the command.
     """
+    if not takes_local:
+        refuse_local(connection)
     paths = searched_files(connection.config)
     # A file that was named has to be there; those that are looked for need not.
     files = [SettingsFile(path) for path in paths if len(paths) == 1 or path.is_file()]
-    top = _collected(it for file in files for it in file.top_values())
+    nearby = folder_file() if len(paths) > 1 else None
+    top = _collected((file.path == nearby, file.top_values()) for file in files)
     strong = {**_from_environment(), **_from_flags(connection)}
     profile = _text({**top, **strong}, "profile")
     if profile is not None:
         known = tuple(dict.fromkeys(name for file in files for name in file.profiles))
         _check_profile(profile, known, ", ".join(map(str, paths)))
         # A profile that was chosen wins over the top of every file, whichever file it stands in.
-        top |= _collected(it for file in files for it in file.profile_values(profile))
+        top |= _collected((file.path == nearby, file.profile_values(profile)) for file in files)
     given = {name: it for name, it in {**top, **strong}.items() if it.value is not None}
     client = _client_config(given)
     return Settings(
-        client, _text(given, "auth_url"), _text(given, "username"), profile, tuple(_shown(client, given))
+        client,
+        _text(given, "auth_url"),
+        _text(given, "username"),
+        profile,
+        tuple(_shown(client, given)),
+        frozenset(name for name, it in given.items() if it.by_folder),
     )
 
 
-def _collected(values: Iterable[tuple[str, JsonValue, str]]) -> dict[str, _Given]:
-    return {name: _Given(value, origin) for name, value, origin in values}
+def _collected(files: Iterable[tuple[bool, Iterator[tuple[str, JsonValue, str]]]]) -> dict[str, _Given]:
+    return {
+        name: _Given(value, origin, by_folder)
+        for by_folder, values in files
+        for name, value, origin in values
+    }
 
 
 def _text(given: Mapping[str, _Given], name: str) -> str | None:

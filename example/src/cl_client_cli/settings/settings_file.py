@@ -42,12 +42,17 @@ def searched_files(given: Path | None) -> list[Path]:
         given = Path(named)
     if given is not None:
         return [given]
-    return [user_file(), Path(FILE_NAME).absolute()]
+    return [user_file(), folder_file()]
 
 
 def user_file() -> Path:
     """The settings file in the user's config folder."""
     return user_config_path("cl-client", appauthor=False) / FILE_NAME
+
+
+def folder_file() -> Path:
+    """The settings file in the current folder."""
+    return Path(FILE_NAME).absolute()
 
 
 def environment_variables(name: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from cl_client import ComputeClientConfig
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.settings.resolved import DEFAULT, load_settings
+from cl_client_cli.settings.resolved import DEFAULT, load_settings, refuse_local
 from cl_client_cli.settings.settings_file import check_settings, searched_files, user_file
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def show_settings(connection: ConnectionOptions, output: OutputOptions, *, with_
 
 def show_paths(connection: ConnectionOptions, output: OutputOptions) -> int:
     """Show where settings files are looked for; the process's exit code."""
+    refuse_local(connection)
     terminal = Terminal.make(output)
     for path in searched_files(connection.config):
         found = path.is_file()
@@ -71,6 +72,7 @@ def write_settings(
     connection: ConnectionOptions, output: OutputOptions, *, user_wide: bool, force: bool
 ) -> int:
     """Write a settings file; the process's exit code."""
+    refuse_local(connection)
     terminal = Terminal.make(output)
     # Of the files that are looked for, that in the current folder is the last.
     path = user_file() if user_wide else searched_files(connection.config)[-1]

@@ -14,15 +14,7 @@ from cl_client_cli.frame.options import RunOptions
 _TASK = Group("Task", sort_key=10)
 _FILES_HELP = "Files, patterns such as '*.jpg', folders, @list.txt, or - for standard input."
 
-
-def _no_unknown_option(_type: object, files: tuple[str, ...]) -> None:
-    """A lone ``-`` is an input, so Cyclopts takes whatever begins with one."""
-    for name in files:
-        if name.startswith("-") and name != "-":
-            raise ValueError(f'Unknown option: "{name}". A file of that name is written ./{name}.')
-
-
-_Files = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_unknown_option, help=_FILES_HELP)]
+_Files = Annotated[str, Parameter(allow_leading_hyphen=True, help=_FILES_HELP)]
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
