@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -19,6 +18,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from cl_client.checked_text import check_headers, check_proxy, check_server_url
 from cl_client.choices import MQTT_OFF
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 _PATHS = ("ca_file", "client_cert_file", "client_key_file")
-_PROXY_SCHEMES = ("http://", "https://", "socks5://", "socks5h://")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token of RFC 9110, 5.6.2."""
 _URLS_WITH_CREDENTIALS = (
     (("base_url", "COMPUTE_SERVER_URL"), "http_username", "http_password"),
     (("mqtt_broker", "MQTT_BROKER_HOST"), "mqtt_username", "mqtt_password"),
@@ -101,7 +98,12 @@ class ComputeClientConfig(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CL_CLIENT_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
+        env_prefix="CL_CLIENT_",
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     base_url: str = Field(default="http://localhost:8002", validation_alias="COMPUTE_SERVER_URL")
@@ -154,12 +156,7 @@ class ComputeClientConfig(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("write it with its scheme, for instance http://server:8002")
-        if "@" in url:
-            raise ValueError("write /, @ and : in a user name or password as %2F, %40 and %3A")
-        if not _host_of(url):
-            raise ValueError("it has no host; write it like http://server:8002")
+        check_server_url(url)
         return url.rstrip("/")
 
     @field_validator("mqtt_broker")
@@ -172,16 +169,14 @@ class ComputeClientConfig(BaseSettings):
     @field_validator("proxy")
     @classmethod
     def _check_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
-        if proxy is not None and not proxy.get_secret_value().startswith(_PROXY_SCHEMES):
-            raise ValueError(f"write it with its scheme, one of {', '.join(_PROXY_SCHEMES)}")
+        if proxy is not None:
+            check_proxy(proxy.get_secret_value())
         return proxy
 
     @field_validator("extra_headers")
     @classmethod
     def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name, value in headers.items():
-            if not _HEADER_NAME.fullmatch(name) or not value.get_secret_value().isprintable():
-                raise ValueError(f"{name!r} is no header name, or its value has a line break in it")
+        check_headers({name: value.get_secret_value() for name, value in headers.items()})
         return headers
 
     @model_validator(mode="before")

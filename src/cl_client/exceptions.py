@@ -69,7 +69,15 @@ class ClientClosedError(ComputeClientError):
 
 
 class ServerUnavailableError(ComputeClientError, httpx.TransportError):
-    """The server cannot be reached: refused, reset, no such name, or a proxy in between failed."""
+    """The server cannot be reached: refused, reset, no such name, or a proxy in between failed.
+
+    Attributes:
+        may_have_been_taken: Whether the server may have taken what was sent to it, for instance a job, with
+            its answer lost. False where that is certain not to be so: there was no connection, or the end of
+            the file was not sent. Such a submit can be repeated without a second job.
+    """
+
+    may_have_been_taken: bool = True
 
 
 class RequestTimeoutError(ServerUnavailableError, TimeoutError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
 from typing_extensions import override
 
+from cl_client.checked_text import check_login
 from cl_client.exceptions import ConfigurationError
 
 Scheme: TypeAlias = Literal["mqtt", "mqtts", "ws", "wss"]
@@ -42,14 +44,9 @@ class BrokerAddress:
         """Read ``host``, ``host:port`` or a URL; a port inside the text wins over ``port``.
 
         Raises:
-            ConfigurationError: No host, a port outside 1-65535, or an unknown scheme.
+            ConfigurationError: No host, a port outside 1-65535, an unknown scheme, or an ``@`` in the path.
         """
-        text = broker.strip()
-        try:
-            parts = urlsplit(text if "://" in text else f"mqtt://{text}")
-            found_port = parts.port
-        except ValueError as exc:
-            raise ConfigurationError(f"MQTT broker address has an unusable host or port: {exc}") from None
+        parts, found_port = _split(broker.strip())
         scheme = _ALIASES.get(parts.scheme, parts.scheme)
         if scheme not in DEFAULT_PORTS:
             known = ", ".join(f"{name}://" for name in DEFAULT_PORTS)
@@ -89,3 +86,16 @@ class BrokerAddress:
     @override
     def __str__(self) -> str:
         return self.url
+
+
+def _split(text: str) -> tuple[SplitResult, int | None]:
+    """The parts of an address, and its port; an error quotes none of them, as they may be of a password."""
+    url = text if "://" in text else f"mqtt://{text}"
+    try:
+        check_login(url)
+    except ValueError as exc:
+        raise ConfigurationError(f"MQTT broker address: {exc}") from None
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        return parts, parts.port
+    raise ConfigurationError("MQTT broker address has an unusable host or port")

@@ -156,7 +156,9 @@ def test_a_password_for_the_brokers_host_does_not_follow_to_another() -> None:
     assert named.replace(base_url="http://other").mqtt_password is not None
 
 
-@pytest.mark.parametrize("url", ["http://", "http://:8002", "http://[::1", "https:///path"])
+@pytest.mark.parametrize(
+    "url", ["http://", "http://:8002", "http://[::1", "https:///path", "http://ho st", "http://a:b"]
+)
 def test_a_server_without_a_host_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"base_url|COMPUTE_SERVER_URL"):
         ComputeClientConfig.create(base_url=url)
