@@ -167,15 +167,17 @@ class ComputeClient(PluginClients):
             options: See `SubmitOptions`.
         """
         endpoint = self.config.get_plugin_endpoint(task_type)
+        url = f"{self.config.base_url}{endpoint}"
         options = options or {}
         runtime = self._open()
         seconds = options.get("timeout")
         begun = runtime.loop.time()
         with operation("submit", task=task_type) as under_way:
             async with (
-                deadline(seconds, f"Submitting a job of {task_type}"),
+                deadline(seconds, f"Submitting a job of {task_type}", url, "POST") as limit,
                 MultipartUpload.opened(fields, source, options.get("on_upload")) as upload,
             ):
+                limit.may_have_been_taken = lambda: upload.whole
                 require_worker = options.get("require_worker")
                 if self.config.require_worker if require_worker is None else require_worker:
                     await self._require_worker(task_type)

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import httpx
 
 from cl_client.exceptions import InvalidParameterError, RequestTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
+
+
+@dataclass(slots=True)
+class Limit:
+    """What is said of the request when the time is up.
+
+    Attributes:
+        may_have_been_taken: Tells whether the server may have taken what was sent; by default there is
+            nothing to take.
+    """
+
+    may_have_been_taken: Callable[[], bool] = bool
 
 
 @contextlib.asynccontextmanager
-async def deadline(seconds: float | None, what: str) -> AsyncGenerator[None]:
+async def deadline(seconds: float | None, what: str, url: str, method: str = "GET") -> AsyncGenerator[Limit]:
     """End what runs inside when its time is up, retries and pauses between them included.
 
     Args:
         seconds: Above 0; None for no limit.
         what: What takes the time, as the beginning of a sentence.
+        url: What is asked for in it, for the error's ``request``.
+        method: How.
 
     Raises:
         RequestTimeoutError: The time is up.
@@ -26,11 +43,14 @@ async def deadline(seconds: float | None, what: str) -> AsyncGenerator[None]:
     """
     if seconds is not None and not seconds > 0:
         raise InvalidParameterError(f"timeout={seconds!r}: must be above 0 seconds, or None for no limit")
-    limit = asyncio.timeout(seconds)
+    timeout, limit = asyncio.timeout(seconds), Limit()
     try:
-        async with limit:
-            yield
+        async with timeout:
+            yield limit
     except TimeoutError:
-        if not limit.expired():
+        if not timeout.expired():
             raise
-        raise RequestTimeoutError(f"{what} was not done within {seconds:g} s") from None
+        error = RequestTimeoutError(f"{what} was not done within {seconds:g} s")
+        error.request = httpx.Request(method, url)
+        error.may_have_been_taken = limit.may_have_been_taken()
+        raise error from None

@@ -94,13 +94,16 @@ class JobFiles(ABC):
         http = self._open().http
         target = await in_thread(file_or_folder, dest, file_path)
         await in_thread(check_place, target, overwrite=overwrite)
-        identity = f"{self.config.base_url}{address}" if resume else None
+        url = f"{self.config.base_url}{address}"
 
         def request(headers: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
             return http.stream(address, headers=headers, accept={RANGE_NOT_SATISFIABLE})
 
         with operation("download", job_id=job_id) as under_way:
-            async with deadline(timeout, f"Downloading {file_path}"), kept_in_part(target, identity) as part:
+            async with (
+                deadline(timeout, f"Downloading {file_path}", url),
+                kept_in_part(target, url if resume else None) as part,
+            ):
                 download = Download(part, file_path, on_progress)
                 async for attempt in http.retrying(can_repeat):
                     with attempt:
@@ -134,7 +137,7 @@ class JobFiles(ABC):
         address = self._file_address(job_id, file_path)
         http = self._open().http
         with operation("download", job_id=job_id) as under_way:
-            async with deadline(timeout, f"Reading {file_path}"):
+            async with deadline(timeout, f"Reading {file_path}", self.config.base_url + address):
                 content = await _whole(http, address, file_path, max_bytes)
                 under_way.transferred = len(content)
                 return content
