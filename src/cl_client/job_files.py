@@ -22,6 +22,7 @@ from cl_client.transfers.download import (
     RANGE_NOT_SATISFIABLE,
     Download,
     JobFileStream,
+    check_whole,
     kept_in_part,
     read_response,
 )
@@ -66,7 +67,8 @@ class JobFiles(ABC):
 
         It is written to a hidden neighbour (``.<name>.….part``) and renamed when it is whole, so that the
         destination holds the whole file or what it held before. A connection that breaks is retried like any
-        read, and the download goes on where it was, if the server can do that.
+        read, and the download goes on where it was, if the server can do that; only attempts that bring
+        nothing more count.
 
         Args:
             job_id: The job.
@@ -87,7 +89,7 @@ class JobFiles(ABC):
             InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
             DestinationExistsError: The file is there, and ``overwrite`` is off.
             FileWriteError: It cannot be written there.
-            InvalidResponseError: What came is not as long as announced.
+            InvalidResponseError: What came is not the file, or not as long as announced.
             ServerUnavailableError: The server could not be reached, or the connection broke each time.
         """
         address = self._file_address(job_id, file_path)
@@ -97,7 +99,8 @@ class JobFiles(ABC):
         url = f"{self.config.base_url}{address}"
 
         def request(headers: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
-            return http.stream(address, headers=headers, accept={RANGE_NOT_SATISFIABLE})
+            accept = {RANGE_NOT_SATISFIABLE} if "Range" in headers else ()
+            return http.stream(address, headers=headers, accept=accept)
 
         with operation("download", job_id=job_id) as under_way:
             async with (
@@ -105,9 +108,12 @@ class JobFiles(ABC):
                 kept_in_part(target, url if resume else None) as part,
             ):
                 download = Download(part, file_path, on_progress)
+                furthest = part.done
                 async for attempt in http.retrying(can_repeat):
                     with attempt:
                         await download.attempt(request)
+                    if part.done > furthest:  # a link that breaks, and still gets on
+                        furthest, attempt.retry_state.attempt_number = part.done, 1
                 under_way.transferred = part.done
                 await in_thread(part.finish, overwrite=overwrite)
         return target
@@ -131,7 +137,7 @@ class JobFiles(ABC):
         Raises:
             JobNotFoundError: There is no such job.
             JobFileNotFoundError: The job has no such file.
-            InvalidResponseError: The file is longer than ``max_bytes``, or arrived incomplete.
+            InvalidResponseError: What came is not the file, is longer than ``max_bytes``, or incomplete.
             InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
         """
         address = self._file_address(job_id, file_path)
@@ -160,14 +166,16 @@ class JobFiles(ABC):
             JobNotFoundError: There is no such job.
             JobFileNotFoundError: The job has no such file.
             InvalidParameterError: ``file_path`` leads out of the job.
-            InvalidResponseError: While reading: the file ended before its announced length.
+            InvalidResponseError: What came is not the file, or, while reading: it ended too early.
             ServerUnavailableError: The server could not be reached, or, while reading, the connection broke.
         """
         address = self._file_address(job_id, file_path)
         http = self._open().http
         with operation("download", job_id=job_id) as under_way:
             async with contextlib.AsyncExitStack() as stack:
-                stream = JobFileStream(file_path, await _first_answer(stack, http, address))
+                response = await _first_answer(stack, http, address)
+                check_whole(file_path, response)
+                stream = JobFileStream(file_path, response)
                 try:
                     yield stream
                 finally:
@@ -259,6 +267,7 @@ async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int
     async for attempt in http.retrying(can_repeat):
         with attempt:
             async with http.stream(address, headers=PLAIN) as response:
+                check_whole(file_path, response)
                 return await read_response(response, file_path, max_bytes)
     raise AssertionError  # tenacity re-raises the last error
 
