@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 _TOKEN: Final = re.compile(r"[!-~]+")
 _SERVER_SCHEMES: Final = ("http://", "https://")
 _PROXY_SCHEMES: Final = (*_SERVER_SCHEMES, "socks5://", "socks5h://")
+_LAST_PORT: Final = 65535
 _LOGIN_BELONGS: Final = (
     "write /, ?, #, @ and : in a user name or password as %2F, %3F, %23, %40 and %3A, "
     "and an @ behind the host as %40"
@@ -91,11 +93,10 @@ def check_endpoint(path: str) -> None:
 
 
 def _check_host(url: str) -> None:
-    try:
-        host = httpx.URL(url).host
-    except httpx.InvalidURL:  # its text quotes what it took for the port
-        host = None
-    if host is None or "%20" in host:
+    parsed = None
+    with contextlib.suppress(httpx.InvalidURL):  # its text quotes what it took for the port
+        parsed = httpx.URL(url)
+    if parsed is None or "%20" in parsed.host or not 0 < (parsed.port or 1) <= _LAST_PORT:
         raise ValueError("its host or port is unusable; write it like http://server:8002")
-    if not host:
+    if not parsed.host:
         raise ValueError("it has no host; write it like http://server:8002")

@@ -18,8 +18,9 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from cl_client.checked_text import check_headers, check_proxy, check_server_url
+from cl_client.checked_text import check_endpoint, check_headers, check_proxy, check_server_url
 from cl_client.choices import MQTT_OFF
+from cl_client.deadlines import LEAST_POLL
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.plugins import PLUGINS, third_party_plugins
@@ -37,6 +38,7 @@ _URLS_WITH_CREDENTIALS = (
 _ValueT = TypeVar("_ValueT")
 
 Seconds = Annotated[float, Field(gt=0)]
+PollSeconds = Annotated[float, Field(ge=LEAST_POLL)]
 
 
 class ComputeClientConfig(BaseSettings):
@@ -64,7 +66,7 @@ class ComputeClientConfig(BaseSettings):
             Off by default, since the broker then could use the token.
         events_topic: Where servers announce job events; one release used ``jobs/events``.
         workers_topic: The prefix of the workers' retained announcements.
-        jobs_endpoint: The path below which jobs live.
+        jobs_endpoint: The path below which jobs live; begins with a ``/``, like the next ones.
         plugin_endpoints: Paths of plugins whose endpoint is not ``<jobs_endpoint>/<task>``.
         timeout: Seconds for connecting, and for each single read or write of a request, where the next three
             do not say otherwise. No limit of a whole request: a server that sends a byte now and then keeps
@@ -86,7 +88,8 @@ class ComputeClientConfig(BaseSettings):
             submit only where it is certain that the server did not take it: no connection, or 429.
         job_cache_size: How many ended jobs are kept in memory for ``get_job(cache=True)``.
         wait_timeout: Seconds that waiting for a job may take; None for no limit.
-        poll_min: Seconds to the first HTTP read of a followed job that has no news.
+        poll_min: Seconds to the first HTTP read of a followed job that has no news. This and the next two are
+            at least 0.01.
         poll_interval: The longest pause between such reads while there is no push; with push, the shortest
             for jobs that do not run yet.
         poll_interval_push: The longest pause while MQTT is connected.
@@ -138,9 +141,9 @@ class ComputeClientConfig(BaseSettings):
     max_retries: int = Field(default=4, ge=0)
     job_cache_size: int = Field(default=256, ge=0)
     wait_timeout: Seconds | None = None
-    poll_min: Seconds = 0.5
-    poll_interval: Seconds = 5.0
-    poll_interval_push: Seconds = 30.0
+    poll_min: PollSeconds = 0.5
+    poll_interval: PollSeconds = 5.0
+    poll_interval_push: PollSeconds = 30.0
     max_concurrent_reads: int = Field(default=8, ge=1)
     worker_stale_after: Seconds = 90.0
     require_worker: bool = False
@@ -152,6 +155,19 @@ class ComputeClientConfig(BaseSettings):
         if not topic or set(topic) & set("#+\0"):
             raise ValueError("a topic is at least one character, and has no wildcard (#, +) in it")
         return topic
+
+    @field_validator("jobs_endpoint")
+    @classmethod
+    def _check_endpoint(cls, path: str) -> str:
+        check_endpoint(path)
+        return path
+
+    @field_validator("plugin_endpoints")
+    @classmethod
+    def _check_endpoints(cls, paths: dict[str, str]) -> dict[str, str]:
+        for path in paths.values():
+            check_endpoint(path)
+        return paths
 
     @field_validator("base_url")
     @classmethod

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 import httpx
 
@@ -13,6 +14,23 @@ from cl_client.exceptions import InvalidParameterError, RequestTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+
+
+LEAST_POLL: Final = 0.01
+"""Seconds; reading a job more often would be an attack."""
+
+
+def check_seconds(name: str, seconds: float | None, *, least: float = -math.inf) -> None:
+    """Refuse what is no number of seconds, such as NaN, which a timer would never reach.
+
+    Raises:
+        InvalidParameterError: It is none, or less than ``least``.
+    """
+    value = cast("object", seconds)
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= least):
+        return
+    bound = f", at least {least:g}" if least > 0 else ""
+    raise InvalidParameterError(f"{name}={value!r}: must be a number of seconds{bound}, or None")
 
 
 @dataclass(slots=True)
@@ -41,8 +59,9 @@ async def deadline(seconds: float | None, what: str, url: str, method: str = "GE
         RequestTimeoutError: The time is up.
         InvalidParameterError: ``seconds`` is not above 0.
     """
-    if seconds is not None and not seconds > 0:
+    if isinstance(seconds, int | float) and not seconds > 0:
         raise InvalidParameterError(f"timeout={seconds!r}: must be above 0 seconds, or None for no limit")
+    check_seconds("timeout", seconds)
     timeout, limit = asyncio.timeout(seconds), Limit()
     try:
         async with timeout:

@@ -155,8 +155,9 @@ class JobFiles(ABC):
             async with client.open_job_file(job_id, "output/video.ts") as stream:
                 async for chunk in stream: ...
 
-        It takes one of the client's connections as long as it is open. Beginning is retried like any read; a
-        stream that breaks off is not.
+        It takes one of the client's ``pool_maxsize`` turns as long as it is open: where there is but one, any
+        other call inside of it waits, without end unless ``pool_timeout`` is set. Beginning is retried like
+        any read; a stream that breaks off is not.
 
         Args:
             job_id: The job.
@@ -200,7 +201,7 @@ class JobFiles(ABC):
 
         Args:
             job_id: The job.
-            files: Their paths below the job. None of them may lead out of the destination.
+            files: Their paths below the job, or one of them. None of them may lead out of the destination.
             dest_dir: The folder, made if it is missing.
             relative_to: The folder of the job below which files keep their folders: by default the job
                 itself, so that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
@@ -221,6 +222,7 @@ class JobFiles(ABC):
         if concurrency is None:
             concurrency = min(8, self.config.pool_maxsize)
         checked_concurrency(concurrency, self.config)
+        files = [files] if isinstance(files, str) else files
         targets = {file: _target(file, relative_to) for file in files}
         folder = Path(dest_dir)
         staging = folder / f".{secrets.token_hex(8)}.part"
