@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
 from urllib.request import getproxies, proxy_bypass
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
 
 logger = get_logger("cl_client.http")
+
+# httpcore and anyio would import these inside of the first request, on the loop.
+for _module in ("httpcore._backends.anyio", "anyio._backends._asyncio"):
+    with contextlib.suppress(ImportError):
+        import_module(_module)
 
 _SPARE_CONNECTIONS: Final = 8
 """More connections than calls at once, so that one that is just closing holds up nobody."""
