@@ -53,6 +53,7 @@ class ComputeClientConfig(BaseSettings):
         http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
         http_password: See ``http_username``.
         mqtt_broker: Host, ``host:port`` or URL; None for the host of ``base_url``, ``"off"`` for HTTP alone.
+            Not in the repr, since the query of a ``wss`` URL may be a signature.
         mqtt_port: The broker's port where ``mqtt_broker`` names none; None for its scheme's: 1883 for a host
             and ``mqtt``, 8883 for ``mqtts``, 80 for ``ws``, 443 for ``wss``.
         mqtt_username: With ``mqtt_password``, where the URL has none.
@@ -112,7 +113,7 @@ class ComputeClientConfig(BaseSettings):
     base_url: str = Field(default="http://localhost:8002", validation_alias="COMPUTE_SERVER_URL")
     http_username: str | None = None
     http_password: SecretStr | None = None
-    mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST")
+    mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST", repr=False)
     mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None

@@ -21,7 +21,7 @@ _ALIASES: dict[str, Scheme] = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts"}
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """A broker's address; text and repr never show the password.
+    """A broker's address; text and repr never show the password and the query.
 
     Attributes:
         host: Name or IP address.
@@ -30,6 +30,7 @@ class BrokerAddress:
         username: From the URL, or None.
         password: From the URL, or None.
         path: The WebSocket's path.
+        query: What follows the path, which may be a signature, or None.
     """
 
     host: str
@@ -38,6 +39,7 @@ class BrokerAddress:
     username: str | None = None
     password: SecretStr | None = None
     path: str = "/mqtt"
+    query: SecretStr | None = None
 
     @classmethod
     def parse(cls, broker: str, port: int | None = None) -> BrokerAddress:
@@ -65,6 +67,7 @@ class BrokerAddress:
             username=unquote(parts.username) if parts.username else None,
             password=SecretStr(unquote(parts.password)) if parts.password else None,
             path=parts.path or "/mqtt",
+            query=SecretStr(parts.query) if parts.query else None,
         )
 
     @property
@@ -78,8 +81,13 @@ class BrokerAddress:
         return self.scheme in {"ws", "wss"}
 
     @property
+    def target(self) -> str:
+        """What the WebSocket is asked for: a secret, if the query is one."""
+        return self.path if self.query is None else f"{self.path}?{self.query.get_secret_value()}"
+
+    @property
     def url(self) -> str:
-        """The address as a URL without credentials."""
+        """The address as a URL without credentials and query."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path if self.websocket else ''}"
 

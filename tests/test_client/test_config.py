@@ -120,6 +120,14 @@ def test_broker_password_is_never_shown() -> None:
     assert "s@cret" not in f"{address} {address!r}"
 
 
+def test_the_query_of_a_web_socket_is_kept_and_never_shown() -> None:
+    config = ComputeClientConfig.create(mqtt_broker="wss://broker/mqtt?sig=s3cret%2F")
+    address = config.mqtt_address
+    assert address is not None
+    assert (address.target, address.url) == ("/mqtt?sig=s3cret%2F", "wss://broker:443/mqtt")
+    assert "s3cret" not in f"{address} {address!r} {config!r}"
+
+
 @pytest.mark.parametrize("text", ["", "http://broker", "broker:99999", "mqtt://:1883", "broker:0"])
 def test_unusable_broker_addresses(text: str) -> None:
     with pytest.raises(ConfigurationError):
