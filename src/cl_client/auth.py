@@ -12,6 +12,7 @@ import httpx
 from pydantic import SecretStr
 from typing_extensions import override
 
+from cl_client.checked_text import check_headers, is_token
 from cl_client.exceptions import ConfigurationError
 from cl_client.job_reads import SharedReads
 from cl_client.mqtt_types import MQTTCredentials
@@ -68,14 +69,15 @@ class JWTAuthProvider(AuthProvider):
         username: Whose it is; with it, the token also is the password for MQTT.
 
     Raises:
-        ConfigurationError: The token is empty or holds white space.
+        ConfigurationError: The token is empty, or holds white space or what is not printable ASCII.
     """
 
     def __init__(self, token: str | SecretStr, *, username: str | None = None) -> None:
         token = secret(token)
-        if token.get_secret_value().split() != [token.get_secret_value()]:
+        if not is_token(token.get_secret_value()):
             raise ConfigurationError(
-                "A token is one word without white space; this one is empty or holds some"
+                "A token is one word of ASCII letters, digits and signs; this one is empty, or holds "
+                "white space or another character"
             )
         self._token = token
         self._username = username
@@ -170,17 +172,27 @@ class ProviderAuth(httpx.Auth):
         provider = self._provider
         await provider.prepare()
         given = request.headers.copy()
-        seen, headers = provider.renewals.count, provider.get_headers()
+        seen, headers = provider.renewals.count, _headers_of(provider)
         request.headers.update(headers)
         response = yield request
         if response.status_code != _UNAUTHORIZED or server_of(response.request.url) != self._server:
             return
         await provider.renewals.after(seen, provider.refresh_token)
-        renewed = provider.get_headers()
+        renewed = _headers_of(provider)
         if renewed != headers:
             request.headers = given
             request.headers.update(renewed)
             yield request
+
+
+def _headers_of(provider: AuthProvider) -> dict[str, str]:
+    """What a provider gives, found out to be sendable before an HTTP library would quote it."""
+    headers = provider.get_headers()
+    try:
+        check_headers(headers)
+    except ValueError as exc:
+        raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
+    return headers
 
 
 def server_of(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -137,7 +137,11 @@ async def _without_secrets(auth_url: str, call: Awaitable[httpx.Response]) -> ht
     except HTTPError as exc:
         error = exc
         error.request = error.response.request = httpx.Request(exc.request.method, exc.request.url)
-    except (ServerUnavailableError, InvalidResponseError) as exc:
+    except ServerUnavailableError as exc:
+        error = type(exc)(f"Auth service {auth_url}: {exc}")
+        error.may_have_been_taken = exc.may_have_been_taken
+        error.request = httpx.Request(exc.request.method, exc.request.url)
+    except InvalidResponseError as exc:
         error = type(exc)(f"Auth service {auth_url}: {exc}")
     # Outside of the except clauses, or the error would remember the one that it replaces.
     raise error.with_traceback(None)

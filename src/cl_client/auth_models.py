@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
 )
 
+from cl_client.checked_text import is_token
 from cl_client.models import ServerModel
 
 
@@ -33,8 +34,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 def _one_word(token: SecretStr) -> SecretStr:
     """It is to become part of a header."""
-    text = token.get_secret_value()
-    if not text.isascii() or not text.isprintable() or " " in text or not text:
+    if not is_token(token.get_secret_value()):
         raise ValueError("a token is one word of ASCII letters, digits and signs")
     return token
 

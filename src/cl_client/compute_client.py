@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from cl_client.auth import AuthProvider, NoAuthProvider
 from cl_client.config import ComputeClientConfig
-from cl_client.deadlines import deadline
+from cl_client.deadlines import LEAST_POLL, check_seconds, deadline
 from cl_client.exceptions import (
     ComputeClientError,
     ConfigurationError,
@@ -167,15 +167,17 @@ class ComputeClient(PluginClients):
             options: See `SubmitOptions`.
         """
         endpoint = self.config.get_plugin_endpoint(task_type)
+        url = f"{self.config.base_url}{endpoint}"
         options = options or {}
         runtime = self._open()
         seconds = options.get("timeout")
         begun = runtime.loop.time()
         with operation("submit", task=task_type) as under_way:
             async with (
-                deadline(seconds, f"Submitting a job of {task_type}"),
+                deadline(seconds, f"Submitting a job of {task_type}", url, "POST") as limit,
                 MultipartUpload.opened(fields, source, options.get("on_upload")) as upload,
             ):
+                limit.may_have_been_taken = lambda: upload.whole
                 require_worker = options.get("require_worker")
                 if self.config.require_worker if require_worker is None else require_worker:
                     await self._require_worker(task_type)
@@ -237,7 +239,7 @@ class ComputeClient(PluginClients):
 
         Args:
             job_id: The job.
-            poll_interval: The longest pause in seconds between two reads of the safety net under MQTT.
+            poll_interval: The longest pause between two reads of the safety net under MQTT, 0.01 s or more.
             timeout: Seconds; None for the config's ``wait_timeout``.
             raise_on_failure: Raise `JobFailedError` for a job that failed.
             delete_on_cancel: Delete the job when this wait is cancelled or times out.
@@ -245,7 +247,10 @@ class ComputeClient(PluginClients):
         Raises:
             JobTimeoutError: The time is up; it carries the last known job.
             JobNotFoundError: There is no such job, or it was deleted meanwhile.
+            InvalidParameterError: ``poll_interval`` or ``timeout`` is no such number.
         """
+        check_seconds("poll_interval", poll_interval, least=LEAST_POLL)
+        check_seconds("timeout", timeout)
         options: SubmitOptions[TaskOutput] = {"delete_on_cancel": delete_on_cancel}
         job = await self._wait(job_id, timeout, poll_interval, options, None)
         return job.raise_for_status() if raise_on_failure else job
@@ -368,7 +373,7 @@ class ComputeClient(PluginClients):
         """Wait until every one of these tasks is served by a worker, idle or busy.
 
         Args:
-            required_capabilities: Task types.
+            required_capabilities: Task types, or the name of one.
             timeout: Seconds; None for the config's ``wait_timeout``.
 
         Returns:
@@ -377,7 +382,9 @@ class ComputeClient(PluginClients):
         Raises:
             WorkerUnavailableError: The time is up; names what is missing.
         """
-        required = set(required_capabilities)
+        check_seconds("timeout", timeout)
+        one = isinstance(required_capabilities, str)
+        required = {required_capabilities} if one else set(required_capabilities)
         served: dict[str, int] = {}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.wait_timeout if timeout is None else timeout):

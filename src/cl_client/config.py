@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -19,7 +18,9 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from cl_client.checked_text import check_endpoint, check_headers, check_proxy, check_server_url
 from cl_client.choices import MQTT_OFF
+from cl_client.deadlines import LEAST_POLL
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.plugins import PLUGINS, third_party_plugins
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 _PATHS = ("ca_file", "client_cert_file", "client_key_file")
-_PROXY_SCHEMES = ("http://", "https://", "socks5://", "socks5h://")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token of RFC 9110, 5.6.2."""
 _URLS_WITH_CREDENTIALS = (
     (("base_url", "COMPUTE_SERVER_URL"), "http_username", "http_password"),
     (("mqtt_broker", "MQTT_BROKER_HOST"), "mqtt_username", "mqtt_password"),
@@ -40,6 +38,7 @@ _URLS_WITH_CREDENTIALS = (
 _ValueT = TypeVar("_ValueT")
 
 Seconds = Annotated[float, Field(gt=0)]
+PollSeconds = Annotated[float, Field(ge=LEAST_POLL)]
 
 
 class ComputeClientConfig(BaseSettings):
@@ -54,6 +53,7 @@ class ComputeClientConfig(BaseSettings):
         http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
         http_password: See ``http_username``.
         mqtt_broker: Host, ``host:port`` or URL; None for the host of ``base_url``, ``"off"`` for HTTP alone.
+            Not in the repr, since the query of a ``wss`` URL may be a signature.
         mqtt_port: The broker's port where ``mqtt_broker`` names none; None for its scheme's: 1883 for a host
             and ``mqtt``, 8883 for ``mqtts``, 80 for ``ws``, 443 for ``wss``.
         mqtt_username: With ``mqtt_password``, where the URL has none.
@@ -67,7 +67,7 @@ class ComputeClientConfig(BaseSettings):
             Off by default, since the broker then could use the token.
         events_topic: Where servers announce job events; one release used ``jobs/events``.
         workers_topic: The prefix of the workers' retained announcements.
-        jobs_endpoint: The path below which jobs live.
+        jobs_endpoint: The path below which jobs live; begins with a ``/``, like the next ones.
         plugin_endpoints: Paths of plugins whose endpoint is not ``<jobs_endpoint>/<task>``.
         timeout: Seconds for connecting, and for each single read or write of a request, where the next three
             do not say otherwise. No limit of a whole request: a server that sends a byte now and then keeps
@@ -89,7 +89,8 @@ class ComputeClientConfig(BaseSettings):
             submit only where it is certain that the server did not take it: no connection, or 429.
         job_cache_size: How many ended jobs are kept in memory for ``get_job(cache=True)``.
         wait_timeout: Seconds that waiting for a job may take; None for no limit.
-        poll_min: Seconds to the first HTTP read of a followed job that has no news.
+        poll_min: Seconds to the first HTTP read of a followed job that has no news. This and the next two are
+            at least 0.01.
         poll_interval: The longest pause between such reads while there is no push; with push, the shortest
             for jobs that do not run yet.
         poll_interval_push: The longest pause while MQTT is connected.
@@ -101,13 +102,18 @@ class ComputeClientConfig(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CL_CLIENT_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
+        env_prefix="CL_CLIENT_",
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     base_url: str = Field(default="http://localhost:8002", validation_alias="COMPUTE_SERVER_URL")
     http_username: str | None = None
     http_password: SecretStr | None = None
-    mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST")
+    mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST", repr=False)
     mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
@@ -136,9 +142,9 @@ class ComputeClientConfig(BaseSettings):
     max_retries: int = Field(default=4, ge=0)
     job_cache_size: int = Field(default=256, ge=0)
     wait_timeout: Seconds | None = None
-    poll_min: Seconds = 0.5
-    poll_interval: Seconds = 5.0
-    poll_interval_push: Seconds = 30.0
+    poll_min: PollSeconds = 0.5
+    poll_interval: PollSeconds = 5.0
+    poll_interval_push: PollSeconds = 30.0
     max_concurrent_reads: int = Field(default=8, ge=1)
     worker_stale_after: Seconds = 90.0
     require_worker: bool = False
@@ -151,17 +157,23 @@ class ComputeClientConfig(BaseSettings):
             raise ValueError("a topic is at least one character, and has no wildcard (#, +) in it")
         return topic
 
+    @field_validator("jobs_endpoint")
+    @classmethod
+    def _check_endpoint(cls, path: str) -> str:
+        check_endpoint(path)
+        return path
+
+    @field_validator("plugin_endpoints")
+    @classmethod
+    def _check_endpoints(cls, paths: dict[str, str]) -> dict[str, str]:
+        for path in paths.values():
+            check_endpoint(path)
+        return paths
+
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("write it with its scheme, for instance http://server:8002")
-        if "@" in url:
-            raise ValueError("write /, @ and : in a user name or password as %2F, %40 and %3A")
-        if not _host_of(url):
-            raise ValueError("it has no host; write it like http://server:8002")
-        if not _has_usable_port(url):
-            raise ValueError("its port must be a number from 1 to 65535")
+        check_server_url(url)
         return url.rstrip("/")
 
     @field_validator("mqtt_broker")
@@ -174,16 +186,14 @@ class ComputeClientConfig(BaseSettings):
     @field_validator("proxy")
     @classmethod
     def _check_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
-        if proxy is not None and not proxy.get_secret_value().startswith(_PROXY_SCHEMES):
-            raise ValueError(f"write it with its scheme, one of {', '.join(_PROXY_SCHEMES)}")
+        if proxy is not None:
+            check_proxy(proxy.get_secret_value())
         return proxy
 
     @field_validator("extra_headers")
     @classmethod
     def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name, value in headers.items():
-            if not _HEADER_NAME.fullmatch(name) or not value.get_secret_value().isprintable():
-                raise ValueError(f"{name!r} is no header name, or its value has a line break in it")
+        check_headers({name: value.get_secret_value() for name, value in headers.items()})
         return headers
 
     @model_validator(mode="before")
@@ -257,7 +267,7 @@ class ComputeClientConfig(BaseSettings):
             ) -> tuple[PydanticBaseSettingsSource, ...]:
                 del dotenv_settings, file_secret_settings
                 reader = TomlConfigSettingsSource if path.suffix == ".toml" else YamlConfigSettingsSource
-                values = anchor_paths(reader(settings_cls, path)(), path.parent)
+                values = cls.anchor_paths(reader(settings_cls, path)(), path.parent)
                 return init_settings, env_settings, InitSettingsSource(settings_cls, values)
 
         try:
@@ -266,6 +276,16 @@ class ComputeClientConfig(BaseSettings):
             raise ConfigurationError(f"{path}: {configuration_error(exc)}") from None
         except ValueError as exc:
             raise ConfigurationError(f"{path}: {exc}") from None
+
+    @staticmethod
+    def anchor_paths(values: Mapping[str, _ValueT], folder: Path) -> dict[str, _ValueT | str]:
+        """Settings as a file in this folder means them: relative paths count from it, ``~`` is the user's."""
+        paths = {
+            name: str(folder / Path(value).expanduser())
+            for name in _PATHS
+            if isinstance(value := values.get(name), str)
+        }
+        return {**values, **paths}
 
     @property
     def request_timeout(self) -> httpx.Timeout:
@@ -318,13 +338,6 @@ def _host_of(url: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _has_usable_port(url: str) -> bool:
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
-
-
 def _is_off(broker: str) -> bool:
     return broker.strip().lower() == MQTT_OFF
 
@@ -336,16 +349,6 @@ def _without_credentials(url: str) -> tuple[str, str, str]:
     login, _, host = authority.rpartition("@")
     username, _, password = login.partition(":")
     return f"{scheme}{mark}{host}{slash}{path}", unquote(username), unquote(password)
-
-
-def anchor_paths(values: Mapping[str, _ValueT], folder: Path) -> dict[str, _ValueT | str]:
-    """Settings from a file, in which relative paths count from the file's folder, and ``~`` is the user's."""
-    paths = {
-        name: str(folder / Path(value).expanduser())
-        for name in _PATHS
-        if isinstance(value := values.get(name), str)
-    }
-    return {**values, **paths}
 
 
 def _given(values: Mapping[str, object]) -> dict[str, object]:

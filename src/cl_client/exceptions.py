@@ -7,20 +7,48 @@ cannot be had also is an `httpx.TransportError`, so that existing ``except`` cla
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import httpx
+from typing_extensions import override
+
+from cl_client.portable import portable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
     from cl_client.models import JobResponse
 
+    _Rebuild: TypeAlias = Callable[
+        [type["ComputeClientError"], tuple[object, ...], dict[str, object]], "ComputeClientError"
+    ]
+
+_SLOTS: Final = ("errno", "msg")
+
 
 class ComputeClientError(Exception):
-    """Base of every error of this library."""
+    """Base of every error of this library. Can be pickled and copied, without the headers of its request."""
+
+    @override
+    def __reduce__(self) -> tuple[_Rebuild, tuple[type[Self], tuple[object, ...], dict[str, object]]]:
+        state = {name: portable(value) for name, value in cast("dict[str, object]", vars(self)).items()}
+        # What OSError and ImportError keep outside of their dictionary.
+        slots = {name: cast("object", getattr(self, name, None)) for name in _SLOTS}
+        state |= {name: value for name, value in slots.items() if value is not None}
+        return _rebuilt, (type(self), self.args, state)
+
+
+def _rebuilt(
+    kind: type[ComputeClientError], args: tuple[object, ...], state: dict[str, object]
+) -> ComputeClientError:
+    """An error without its ``__init__``, which takes what the message was made of."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
 
 
 class InvalidParameterError(ComputeClientError, ValueError):
@@ -69,7 +97,15 @@ class ClientClosedError(ComputeClientError):
 
 
 class ServerUnavailableError(ComputeClientError, httpx.TransportError):
-    """The server cannot be reached: refused, reset, no such name, or a proxy in between failed."""
+    """The server cannot be reached: refused, reset, no such name, or a proxy in between failed.
+
+    Attributes:
+        may_have_been_taken: Whether the server may have taken what was sent to it, for instance a job, with
+            its answer lost. False where that is certain not to be so: there was no connection, or the end of
+            the file was not sent. Such a submit can be repeated without a second job.
+    """
+
+    may_have_been_taken: bool = True
 
 
 class RequestTimeoutError(ServerUnavailableError, TimeoutError):

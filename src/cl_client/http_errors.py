@@ -37,6 +37,8 @@ _BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encod
 _BY_STATUS: dict[int, type[HTTPError]] = {401: AuthenticationError, 403: PermissionDeniedError}
 _BUSY = frozenset({429, 503})
 _NOT_FOUND = 404
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+"""Before there was a connection to the server. httpcore has a ProxyError only where a proxy gives none."""
 _FIRST_SERVER_ERROR = 500
 
 
@@ -61,35 +63,53 @@ _ERROR_BODY = TypeAdapter(_ErrorBody)
 
 
 @contextlib.contextmanager
-def translated(base_url: str) -> Generator[None]:
+def translated(base_url: str, request: httpx.Request) -> Generator[None]:
     """Turn httpx's transport failures into this library's, the most specific first."""
     try:
         yield
     except ComputeClientError:  # some of them are httpx's too, such as that of a login on the way
         raise
-    except httpx.PoolTimeout as exc:
-        raise RequestTimeoutError(f"No connection to {base_url} became free in time") from exc
-    except httpx.ConnectTimeout as exc:
-        raise RequestTimeoutError(f"{base_url} did not accept a connection in time") from exc
-    except httpx.TimeoutException as exc:
-        kind = "take the request" if isinstance(exc, httpx.WriteTimeout) else "answer"
-        raise RequestTimeoutError(
-            f"{base_url} did not {kind} in time; raise `timeout` if it is just slow"
-        ) from exc
-    except httpx.ConnectError as exc:
-        if (problem := certificate_problem(exc)) is not None:
-            raise ServerUnavailableError(
-                f"{base_url} shows a certificate that is not to be trusted: {problem}. If it is the server's "
-                "own, name the authority that signed it in ca_file; else somebody is in between"
-            ) from exc
-        raise ServerUnavailableError(f"Cannot connect to {base_url}: {exc}. Is the server running?") from exc
     except httpx.TooManyRedirects as exc:
         raise InvalidResponseError(f"{base_url} redirects in a circle; set base_url to where it is") from exc
     except httpx.DecodingError as exc:
         raise InvalidResponseError(f"{base_url} sent a body that cannot be decoded: {exc}") from exc
+    except httpx.LocalProtocolError as exc:
+        _forget_text(exc)
+        raise ComputeClientError(
+            f"A request to {base_url} cannot be sent as HTTP: is there a line break in a header of yours, "
+            "or a space at its end?"
+        ) from exc
     except httpx.TransportError as exc:
-        reason = str(exc) or type(exc).__name__
-        raise ServerUnavailableError(f"The connection to {base_url} broke: {reason}") from exc
+        error = _unavailable(base_url, exc)
+        error.may_have_been_taken = not isinstance(exc, _NEVER_SENT)
+        error.request = request
+        raise error from exc
+
+
+def _unavailable(base_url: str, exc: httpx.TransportError) -> ServerUnavailableError:
+    if isinstance(exc, httpx.PoolTimeout):
+        return RequestTimeoutError(f"No connection to {base_url} became free in time")
+    if isinstance(exc, httpx.ConnectTimeout):
+        return RequestTimeoutError(f"{base_url} did not accept a connection in time")
+    if isinstance(exc, httpx.TimeoutException):
+        kind = "take the request" if isinstance(exc, httpx.WriteTimeout) else "answer"
+        return RequestTimeoutError(f"{base_url} did not {kind} in time; raise `timeout` if it is just slow")
+    if not isinstance(exc, httpx.ConnectError):
+        return ServerUnavailableError(f"The connection to {base_url} broke: {str(exc) or type(exc).__name__}")
+    if (problem := certificate_problem(exc)) is None:
+        return ServerUnavailableError(f"Cannot connect to {base_url}: {exc}. Is the server running?")
+    return ServerUnavailableError(
+        f"{base_url} shows a certificate that is not to be trusted: {problem}. If it is the server's "
+        "own, name the authority that signed it in ca_file; else somebody is in between"
+    )
+
+
+def _forget_text(exc: BaseException) -> None:
+    """Take out what h11 quotes of a request, which may be a secret, also from the errors that led to this."""
+    error: BaseException | None = exc
+    while error is not None:
+        error.args = ()
+        error = error.__cause__ or error.__context__
 
 
 async def read_error(response: httpx.Response) -> httpx.Response:
@@ -137,7 +157,7 @@ def retry_after(response: httpx.Response) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN
 

@@ -170,7 +170,7 @@ class HTTPService:
             ServerUnavailableError: It could not be reached, or the body broke off.
         """
         request = self._request("GET", path, headers=headers)
-        async with self._turn(), self._answer(request) as response:
+        async with self._turn(request), self._answer(request) as response:
             if not response.is_success and response.status_code not in accept:
                 raise error_for(await read_error(response))
             yield response
@@ -222,22 +222,24 @@ class HTTPService:
             )
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        async with self._turn(), self._answer(request) as response:
+        async with self._turn(request), self._answer(request) as response:
             if not response.is_success:
                 raise error_for(await read_error(response))
             content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
         return with_content(response, content)
 
     @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
+    async def _turn(self, request: httpx.Request) -> AsyncGenerator[None]:
         try:
             async with asyncio.timeout(self._config.pool_timeout):
                 await self._turns.acquire()
         except TimeoutError:
-            raise RequestTimeoutError(
+            error = RequestTimeoutError(
                 f"No connection to {self._config.base_url} came free in {self._config.pool_timeout:g} s; "
                 f"{self._config.pool_maxsize} requests are under way; raise `pool_maxsize` or `pool_timeout`"
-            ) from None
+            )
+            error.request, error.may_have_been_taken = request, False
+            raise error from None
         try:
             yield
         finally:
@@ -246,7 +248,7 @@ class HTTPService:
     @contextlib.asynccontextmanager
     async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
         """An answer as soon as its head is there; it is closed with the context."""
-        with translated(self._config.base_url):
+        with translated(self._config.base_url, request):
             # A client that was given has no hook that keeps secrets from another server.
             response = await self._client.send(
                 request, stream=True, auth=self._auth, follow_redirects=self._owned

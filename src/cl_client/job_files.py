@@ -22,6 +22,7 @@ from cl_client.transfers.download import (
     RANGE_NOT_SATISFIABLE,
     Download,
     JobFileStream,
+    check_whole,
     kept_in_part,
     read_response,
 )
@@ -66,7 +67,8 @@ class JobFiles(ABC):
 
         It is written to a hidden neighbour (``.<name>.….part``) and renamed when it is whole, so that the
         destination holds the whole file or what it held before. A connection that breaks is retried like any
-        read, and the download goes on where it was, if the server can do that.
+        read, and the download goes on where it was, if the server can do that; only attempts that bring
+        nothing more count.
 
         Args:
             job_id: The job.
@@ -87,24 +89,31 @@ class JobFiles(ABC):
             InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
             DestinationExistsError: The file is there, and ``overwrite`` is off.
             FileWriteError: It cannot be written there.
-            InvalidResponseError: What came is not as long as announced.
+            InvalidResponseError: What came is not the file, or not as long as announced.
             ServerUnavailableError: The server could not be reached, or the connection broke each time.
         """
         address = self._file_address(job_id, file_path)
         http = self._open().http
         target = await in_thread(file_or_folder, dest, file_path)
         await in_thread(check_place, target, overwrite=overwrite)
-        identity = f"{self.config.base_url}{address}" if resume else None
+        url = f"{self.config.base_url}{address}"
 
         def request(headers: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
-            return http.stream(address, headers=headers, accept={RANGE_NOT_SATISFIABLE})
+            accept = {RANGE_NOT_SATISFIABLE} if "Range" in headers else ()
+            return http.stream(address, headers=headers, accept=accept)
 
         with operation("download", job_id=job_id) as under_way:
-            async with deadline(timeout, f"Downloading {file_path}"), kept_in_part(target, identity) as part:
+            async with (
+                deadline(timeout, f"Downloading {file_path}", url),
+                kept_in_part(target, url if resume else None) as part,
+            ):
                 download = Download(part, file_path, on_progress)
+                furthest = part.done
                 async for attempt in http.retrying(can_repeat):
                     with attempt:
                         await download.attempt(request)
+                    if part.done > furthest:  # a link that breaks, and still gets on
+                        furthest, attempt.retry_state.attempt_number = part.done, 1
                 under_way.transferred = part.done
                 await in_thread(part.finish, overwrite=overwrite)
         return target
@@ -128,13 +137,13 @@ class JobFiles(ABC):
         Raises:
             JobNotFoundError: There is no such job.
             JobFileNotFoundError: The job has no such file.
-            InvalidResponseError: The file is longer than ``max_bytes``, or arrived incomplete.
+            InvalidResponseError: What came is not the file, is longer than ``max_bytes``, or incomplete.
             InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
         """
         address = self._file_address(job_id, file_path)
         http = self._open().http
         with operation("download", job_id=job_id) as under_way:
-            async with deadline(timeout, f"Reading {file_path}"):
+            async with deadline(timeout, f"Reading {file_path}", self.config.base_url + address):
                 content = await _whole(http, address, file_path, max_bytes)
                 under_way.transferred = len(content)
                 return content
@@ -146,8 +155,9 @@ class JobFiles(ABC):
             async with client.open_job_file(job_id, "output/video.ts") as stream:
                 async for chunk in stream: ...
 
-        It takes one of the client's connections as long as it is open. Beginning is retried like any read; a
-        stream that breaks off is not.
+        It takes one of the client's ``pool_maxsize`` turns as long as it is open: where there is but one, any
+        other call inside of it waits, without end unless ``pool_timeout`` is set. Beginning is retried like
+        any read; a stream that breaks off is not.
 
         Args:
             job_id: The job.
@@ -157,14 +167,16 @@ class JobFiles(ABC):
             JobNotFoundError: There is no such job.
             JobFileNotFoundError: The job has no such file.
             InvalidParameterError: ``file_path`` leads out of the job.
-            InvalidResponseError: While reading: the file ended before its announced length.
+            InvalidResponseError: What came is not the file, or, while reading: it ended too early.
             ServerUnavailableError: The server could not be reached, or, while reading, the connection broke.
         """
         address = self._file_address(job_id, file_path)
         http = self._open().http
         with operation("download", job_id=job_id) as under_way:
             async with contextlib.AsyncExitStack() as stack:
-                stream = JobFileStream(file_path, await _first_answer(stack, http, address))
+                response = await _first_answer(stack, http, address)
+                check_whole(file_path, response)
+                stream = JobFileStream(file_path, response)
                 try:
                     yield stream
                 finally:
@@ -189,7 +201,7 @@ class JobFiles(ABC):
 
         Args:
             job_id: The job.
-            files: Their paths below the job. None of them may lead out of the destination.
+            files: Their paths below the job, or one of them. None of them may lead out of the destination.
             dest_dir: The folder, made if it is missing.
             relative_to: The folder of the job below which files keep their folders: by default the job
                 itself, so that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
@@ -210,6 +222,7 @@ class JobFiles(ABC):
         if concurrency is None:
             concurrency = min(8, self.config.pool_maxsize)
         checked_concurrency(concurrency, self.config)
+        files = [files] if isinstance(files, str) else files
         targets = {file: _target(file, relative_to) for file in files}
         folder = Path(dest_dir)
         staging = folder / f".{secrets.token_hex(8)}.part"
@@ -256,6 +269,7 @@ async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int
     async for attempt in http.retrying(can_repeat):
         with attempt:
             async with http.stream(address, headers=PLAIN) as response:
+                check_whole(file_path, response)
                 return await read_response(response, file_path, max_bytes)
     raise AssertionError  # tenacity re-raises the last error
 

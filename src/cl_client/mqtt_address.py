@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
 from typing_extensions import override
 
+from cl_client.checked_text import check_login
 from cl_client.exceptions import ConfigurationError
 
 Scheme: TypeAlias = Literal["mqtt", "mqtts", "ws", "wss"]
@@ -19,7 +21,7 @@ _ALIASES: dict[str, Scheme] = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts"}
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """A broker's address; text and repr never show the password.
+    """A broker's address; text and repr never show the password and the query.
 
     Attributes:
         host: Name or IP address.
@@ -28,6 +30,7 @@ class BrokerAddress:
         username: From the URL, or None.
         password: From the URL, or None.
         path: The WebSocket's path.
+        query: What follows the path, which may be a signature, or None.
     """
 
     host: str
@@ -36,20 +39,16 @@ class BrokerAddress:
     username: str | None = None
     password: SecretStr | None = None
     path: str = "/mqtt"
+    query: SecretStr | None = None
 
     @classmethod
     def parse(cls, broker: str, port: int | None = None) -> BrokerAddress:
         """Read ``host``, ``host:port`` or a URL; a port inside the text wins over ``port``.
 
         Raises:
-            ConfigurationError: No host, a port outside 1-65535, or an unknown scheme.
+            ConfigurationError: No host, a port outside 1-65535, an unknown scheme, or an ``@`` in the path.
         """
-        text = broker.strip()
-        try:
-            parts = urlsplit(text if "://" in text else f"mqtt://{text}")
-            found_port = parts.port
-        except ValueError as exc:
-            raise ConfigurationError(f"MQTT broker address has an unusable host or port: {exc}") from None
+        parts, found_port = _split(broker.strip())
         scheme = _ALIASES.get(parts.scheme, parts.scheme)
         if scheme not in DEFAULT_PORTS:
             known = ", ".join(f"{name}://" for name in DEFAULT_PORTS)
@@ -68,6 +67,7 @@ class BrokerAddress:
             username=unquote(parts.username) if parts.username else None,
             password=SecretStr(unquote(parts.password)) if parts.password else None,
             path=parts.path or "/mqtt",
+            query=SecretStr(parts.query) if parts.query else None,
         )
 
     @property
@@ -81,11 +81,29 @@ class BrokerAddress:
         return self.scheme in {"ws", "wss"}
 
     @property
+    def target(self) -> str:
+        """What the WebSocket is asked for: a secret, if the query is one."""
+        return self.path if self.query is None else f"{self.path}?{self.query.get_secret_value()}"
+
+    @property
     def url(self) -> str:
-        """The address as a URL without credentials."""
+        """The address as a URL without credentials and query."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path if self.websocket else ''}"
 
     @override
     def __str__(self) -> str:
         return self.url
+
+
+def _split(text: str) -> tuple[SplitResult, int | None]:
+    """The parts of an address, and its port; an error quotes none of them, as they may be of a password."""
+    url = text if "://" in text else f"mqtt://{text}"
+    try:
+        check_login(url)
+    except ValueError as exc:
+        raise ConfigurationError(f"MQTT broker address: {exc}") from None
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        return parts, parts.port
+    raise ConfigurationError("MQTT broker address has an unusable host or port")

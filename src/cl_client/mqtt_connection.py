@@ -338,7 +338,7 @@ class MQTTConnection:
             context.sslsocket_class = SelfClosingSSLSocket
             client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
         if self.address.websocket:
-            client.ws_set_options(path=self.address.path)
+            client.ws_set_options(path=self.address.target)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message

@@ -179,7 +179,8 @@ class RenewingAuthProvider(AuthProvider):
         return True
 
     async def _renew(self, seconds: float) -> None:
-        async with deadline(seconds, f"Getting a token from the auth service {self.auth_url}"):
+        what = f"Getting a token from the auth service {self.auth_url}"
+        async with deadline(seconds, what, f"{self.auth_url}/auth/token", "POST"):
             token = await self._refreshed_or_anew()
         await self._keep(token)
         self._failure = None

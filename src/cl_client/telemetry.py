@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from cl_client.log import about_job
 
+try:  # here, and not on the event loop inside of the first request
+    from opentelemetry import metrics, propagate, trace
+except ImportError:
+    metrics = propagate = trace = None
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -70,10 +75,8 @@ def operation(
 def trace_headers() -> dict[str, str]:
     """Headers that tell the server which trace a request belongs to (W3C Trace Context by default)."""
     headers: dict[str, str] = {}
-    if _instruments() is not None:
-        from opentelemetry.propagate import inject
-
-        inject(headers)
+    if propagate is not None:
+        propagate.inject(headers)
     return headers
 
 
@@ -102,9 +105,7 @@ class _Instruments:
 @cache
 def _instruments() -> _Instruments | None:
     """OpenTelemetry's, which follow whatever SDK the application sets up, also later; None without it."""
-    try:
-        from opentelemetry import metrics, trace
-    except ImportError:
+    if metrics is None or trace is None:
         return None
     meter = metrics.get_meter(_SCOPE)
     return _Instruments(

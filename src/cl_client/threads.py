@@ -1,9 +1,12 @@
-"""Blocking calls in a thread, each of which is over when the call that awaits it is."""
+"""Blocking calls in a thread: those that end by themselves, and those that may never do."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+import threading
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -33,3 +36,30 @@ async def in_thread(
         if not call.cancelled():
             call.exception()  # taken note of: the cancellation goes before
         raise
+
+
+async def in_own_thread(
+    function: Callable[ParamsT, ResultT], *args: ParamsT.args, **kwargs: ParamsT.kwargs
+) -> ResultT:
+    """Call a function that may never return, such as a read from a socket at which nothing comes.
+
+    It takes no thread of the loop's pool, in which files and host names of the whole program are waited for.
+    When the awaiting task is cancelled, the thread is left to itself: what it still reads is lost. It keeps
+    nobody from ending the program.
+    """
+    call: Future[ResultT] = Future()
+    call.set_running_or_notify_cancel()  # from now on, a cancellation leaves it alone
+    # Python ends with an abort where it has to close standard input while a thread still reads it. As long as
+    # that thread holds it, it is not closed.
+    work = (call, partial(function, *args, **kwargs), sys.stdin)
+    threading.Thread(target=_settle, args=work, daemon=True).start()
+    return await asyncio.wrap_future(call)
+
+
+def _settle(call: Future[ResultT], function: Callable[[], ResultT], _held: object) -> None:
+    try:
+        result = function()
+    except BaseException as exc:  # noqa: BLE001 - it is raised where the call is awaited
+        call.set_exception(exc)
+    else:
+        call.set_result(result)

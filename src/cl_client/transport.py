@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
 from urllib.request import getproxies, proxy_bypass
@@ -11,8 +13,9 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from typing_extensions import override
 
+from cl_client.checked_text import check_proxy
 from cl_client.early_answers import EarlyAnswerBackend, is_unused
-from cl_client.exceptions import MissingExtraError
+from cl_client.exceptions import ConfigurationError, MissingExtraError
 from cl_client.log import get_logger
 from cl_client.threads import in_thread
 
@@ -23,8 +26,15 @@ if TYPE_CHECKING:
 
 logger = get_logger("cl_client.http")
 
+# httpcore and anyio would import these inside of the first request, on the loop.
+for _module in ("httpcore._backends.anyio", "anyio._backends._asyncio"):
+    with contextlib.suppress(ImportError):
+        import_module(_module)
+
 _SPARE_CONNECTIONS: Final = 8
 """More connections than calls at once, so that one that is just closing holds up nobody."""
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
@@ -48,7 +58,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._backends: list[EarlyAnswerBackend] = []
         self._making = asyncio.Lock()
         # Read once: looking through the environment takes longer than much else of a request.
-        self._env_proxies = getproxies() if config.trust_env else {}
+        self._env_proxies = _env_proxies() if config.trust_env else {}
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -81,7 +91,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         if self._config.proxy is not None:
             return self._config.proxy.get_secret_value()
         proxy = self._env_proxies.get(url.scheme) or self._env_proxies.get("all")
-        return None if proxy is None or proxy_bypass(url.host) else proxy
+        return None if proxy is None or _is_exempt(url) else proxy
 
     async def _made(self, way: tuple[bool, str | None]) -> httpx.AsyncHTTPTransport:
         async with self._making:
@@ -90,8 +100,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 tls_to_proxy = proxy is not None and proxy.startswith("https:")
                 needed = tls or tls_to_proxy
                 context = await in_thread(self._make_ssl_context) if needed else _unused_context()
-                through = proxy and httpx.Proxy(proxy, ssl_context=context if tls_to_proxy else None)
-                self._transports[way] = self._make(context, through or None)
+                through = None if proxy is None else _usable(proxy, context if tls_to_proxy else None)
+                self._transports[way] = self._make(context, through)
             return self._transports[way]
 
     def _make(self, context: ssl.SSLContext, proxy: httpx.Proxy | None) -> httpx.AsyncHTTPTransport:
@@ -110,6 +120,26 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._backends.append(own)
         pool._network_backend = own  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see above
         return transport
+
+
+def _env_proxies() -> dict[str, str]:
+    """Proxies of the environment by scheme; one without a scheme of its own is spoken to in HTTP."""
+    return {scheme: url if "://" in url else f"http://{url}" for scheme, url in getproxies().items()}
+
+
+def _is_exempt(url: httpx.URL) -> bool:
+    """Whether the environment takes a server out by its host, with its port or without."""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    port = url.port or _DEFAULT_PORTS.get(url.scheme, 0)
+    return any(map(proxy_bypass, (url.host, f"{host}:{port}")))
+
+
+def _usable(proxy: str, context: ssl.SSLContext | None) -> httpx.Proxy:
+    try:
+        check_proxy(proxy)
+    except ValueError as exc:  # a config's was checked before
+        raise ConfigurationError(f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY of the environment: {exc}") from None
+    return httpx.Proxy(proxy, ssl_context=context)
 
 
 async def _close_unused(transport: httpx.AsyncHTTPTransport) -> None:

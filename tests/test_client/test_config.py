@@ -120,6 +120,14 @@ def test_broker_password_is_never_shown() -> None:
     assert "s@cret" not in f"{address} {address!r}"
 
 
+def test_the_query_of_a_web_socket_is_kept_and_never_shown() -> None:
+    config = ComputeClientConfig.create(mqtt_broker="wss://broker/mqtt?sig=s3cret%2F")
+    address = config.mqtt_address
+    assert address is not None
+    assert (address.target, address.url) == ("/mqtt?sig=s3cret%2F", "wss://broker:443/mqtt")
+    assert "s3cret" not in f"{address} {address!r} {config!r}"
+
+
 @pytest.mark.parametrize("text", ["", "http://broker", "broker:99999", "mqtt://:1883", "broker:0"])
 def test_unusable_broker_addresses(text: str) -> None:
     with pytest.raises(ConfigurationError):
@@ -156,10 +164,41 @@ def test_a_password_for_the_brokers_host_does_not_follow_to_another() -> None:
     assert named.replace(base_url="http://other").mqtt_password is not None
 
 
-@pytest.mark.parametrize("url", ["http://", "http://:8002", "http://[::1", "https:///path"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "http://:8002",
+        "http://[::1",
+        "https:///path",
+        "http://ho st",
+        "http://a:b",
+        "http://a:99999",
+    ],
+)
 def test_a_server_without_a_host_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"base_url|COMPUTE_SERVER_URL"):
         ComputeClientConfig.create(base_url=url)
+
+
+@pytest.mark.parametrize("url", ["http://host?x=1", "http://host/#f"])
+def test_a_server_to_which_no_path_can_be_added_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="paths are added to it"):
+        ComputeClientConfig.create(base_url=url)
+
+
+@pytest.mark.parametrize("path", ["jobs", "", "http://other/jobs", "/jobs?x=1", "/jobs#x"])
+def test_a_path_that_would_lead_elsewhere_is_refused(path: str) -> None:
+    for values in ({"jobs_endpoint": path}, {"plugin_endpoints": {"mine": path}}):
+        with pytest.raises(ConfigurationError, match=rf"{next(iter(values))}.*a path begins with a /"):
+            ComputeClientConfig.create(**values)
+
+
+@pytest.mark.parametrize("name", ["poll_min", "poll_interval", "poll_interval_push"])
+@pytest.mark.parametrize("seconds", [-1, 0, 1e-9, float("nan")])
+def test_jobs_are_not_read_without_a_pause(name: str, seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{name}.*0\.01"):
+        ComputeClientConfig.create(**{name: seconds})
 
 
 @pytest.mark.parametrize("topic", ["", "jobs/#", "jobs/+/events"])

@@ -35,9 +35,21 @@ def test_credentials_of_one_server_are_not_for_another() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("base_url", "http://user:p/secret@server", "as %2F, %40 and %3A"),
+        ("base_url", "http://user:p/secret@server", "as %2F, %3F, %23, %40 and %3A"),
+        ("base_url", "http://server:secret", "host or port is unusable"),
+        ("base_url", "http://server/?token=secret", r"cannot have a \?"),
+        ("mqtt_broker", "mqtt://user:p/secret@broker", "as %2F, %3F, %23, %40 and %3A"),
+        ("mqtt_broker", "user:secret/1@broker", "as %2F, %3F, %23, %40 and %3A"),
+        ("mqtt_broker", "mqtt://broker:secret", "unusable host or port"),
         ("proxy", "localhost:secret", "write it with its scheme"),
+        ("proxy", "http://user:secret/1@proxy", "as %2F, %3F, %23, %40 and %3A"),
+        ("proxy", "http://user:secret#1@proxy", "as %2F, %3F, %23, %40 and %3A"),
+        ("proxy", "http://proxy:secret", "host or port is unusable"),
+        ("proxy", "http://user:sec\nret@proxy", "host or port is unusable"),
         ("extra_headers", {"X-Key": "secret\r\nX: 1"}, "a line break"),
+        ("extra_headers", {"X-Key": "secret "}, "a space at an end"),
+        ("extra_headers", {"X-Key": " secret"}, "a space at an end"),
+        ("extra_headers", {"X-Key": "\ufeffsecret"}, "a character that is not ASCII"),
         ("extra_headers", {"X Key": "secret"}, "no header name"),
         ("pool_timeout", 0, "greater than 0"),
         ("connect_timeout", -1, "greater than 0"),
@@ -48,6 +60,9 @@ def test_unusable_settings_are_named_without_their_value(name: str, value: objec
         ComputeClientConfig.create(**{name: value})
     assert name in str(caught.value)
     assert "secret" not in str(caught.value)
+    with pytest.raises(ValueError, match=reason) as caught:
+        ComputeClientConfig.model_validate({name: value})
+    assert "secret" not in f"{caught.value} {caught.value!r}"
 
 
 def test_each_limit_falls_back_on_the_common_one() -> None:
@@ -83,7 +98,11 @@ async def test_what_is_sent_with_each_request() -> None:
     assert heads[1].startswith("GET http://compute.example/ HTTP/1.1\r\n")
 
 
-async def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "exempt"),
+    [("http://", "127.0.0.1"), ("", "127.0.0.1"), ("http://me:pw@", "{address}"), ("me:pw@", "{address}")],
+)
+async def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch, scheme: str, exempt: str) -> None:
     asked: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -94,14 +113,25 @@ async def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 
     proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
     address = f"127.0.0.1:{port_of(proxy.sockets[0])}"
-    monkeypatch.setenv("http_proxy", f"http://{address}")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("http_proxy", f"{scheme}{address}")
+    monkeypatch.setenv("no_proxy", exempt.format(address=address))
     async with proxy:
         async with ComputeClient("http://compute.example", mqtt_broker="off") as client:
             await client.health()
         async with ComputeClient(f"http://{address}", mqtt_broker="off") as client:
             await client.health()
     assert asked == ["http://compute.example/", "/"]
+
+
+@pytest.mark.parametrize("proxy", ["http://me:sec/ret@proxy", "gopher://me:secret@proxy", "me:sec#ret@proxy"])
+async def test_an_unusable_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    async with ComputeClient("http://compute.example", mqtt_broker="off") as client:
+        with pytest.raises(ConfigurationError, match="HTTP_PROXY") as caught:
+            await client.health()
+    assert "sec" not in f"{caught.value} {caught.value.__context__} {caplog.text}"
 
 
 async def test_requests_wait_for_their_turn_and_not_for_ever() -> None:

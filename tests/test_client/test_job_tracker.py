@@ -21,7 +21,7 @@ from followers import Log
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-CONFIG = ComputeClientConfig(poll_min=0.001, poll_interval=0.002, poll_interval_push=0.002)
+CONFIG = ComputeClientConfig(poll_min=0.01, poll_interval=0.01, poll_interval_push=0.01)
 IDLE_CONFIG = ComputeClientConfig(poll_min=1000, poll_interval=1000, poll_interval_push=1000)
 
 

@@ -27,6 +27,30 @@ def test_making_a_client_loads_no_plugin_and_needs_no_loop(run_python: Callable[
     assert run_python(code).splitlines() == ["[]", "1"]
 
 
+def test_the_first_request_imports_nothing_on_the_loop(run_python: Callable[[str], str]) -> None:
+    code = """
+import asyncio, sys
+from cl_client import ComputeClient
+
+async def serve(reader, writer):
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    writer.write(b'HTTP/1.1 200 OK\\r\\nContent-Length: 21\\r\\n\\r\\n{"status": "healthy"}')
+    await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    async with server, ComputeClient(address, mqtt_broker="off") as client:
+        before = set(sys.modules)
+        assert (await client.health()).status == "healthy"
+        print(sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+    assert run_python(code) == "[]"
+
+
 def test_providers_and_sessions_load_no_keyring_before_they_need_it(run_python: Callable[[str], str]) -> None:
     code = (
         "import sys; from cl_client import AuthClient, PasswordAuthProvider, Session, TokenStore; "

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
-from cl_client import ComputeClient, InvalidParameterError, JSONObject, plugins
+from cl_client import ComputeClient, InvalidParameterError, JSONObject, WorkerUnavailableError, plugins
+from fault_server import FaultyServer, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 HLS = {"resolution": 720, "bitrate": 3500}
 
@@ -108,10 +115,52 @@ def test_what_is_refused(client: ComputeClient, task: str, values: JSONObject) -
 
 
 @pytest.mark.parametrize("task", plugins.PLUGINS)
-@pytest.mark.parametrize("priority", [-1, 11])
-async def test_priorities_out_of_range(client: ComputeClient, task: str, priority: int) -> None:
+@pytest.mark.parametrize("priority", [-1, 11, True, 2.5, "5", None, float("nan")])
+async def test_priorities_out_of_range(client: ComputeClient, task: str, priority: object) -> None:
     plugin = client.plugin(task)
     made = plugin.params(plugin.params_model, **({"format": "png"} if task == "image_conversion" else {}))
-    with pytest.raises(InvalidParameterError, match=f"^{task}: priority={priority}: must be 0-10"):
-        await plugin.submit(b"x", made, priority=priority)
+    with pytest.raises(InvalidParameterError, match=f"^{task}: priority={priority!r}: must be 0-10"):
+        await plugin.submit(b"x", made, priority=cast("int", priority))
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"poll_interval": 0}, r"poll_interval=0: must be a number of seconds, at least 0\.01"),
+        ({"poll_interval": -1.0}, "poll_interval=-1"),
+        ({"poll_interval": 1e-9}, "poll_interval=1e-09"),
+        ({"poll_interval": float("nan")}, "poll_interval=nan"),
+        ({"timeout": float("nan")}, "timeout=nan: must be a number of seconds"),
+        ({"timeout": "3"}, "timeout='3'"),
+        ({"timeout": True}, "timeout=True"),
+    ],
+)
+async def test_seconds_that_are_none(client: ComputeClient, values: dict[str, float], reason: str) -> None:
+    with pytest.raises(InvalidParameterError, match=reason):
+        await client.wait_for_job(
+            "j", poll_interval=values.get("poll_interval"), timeout=values.get("timeout")
+        )
+    if "timeout" in values:
+        with pytest.raises(InvalidParameterError, match=reason):
+            await client.wait_for_workers(["hash"], values["timeout"])
+        with pytest.raises(InvalidParameterError, match="timeout="):
+            await client.read_job_file("j", "a", timeout=values["timeout"])
+    await client.close()
+
+
+async def test_one_name_is_not_taken_for_its_letters(tmp_path: Path) -> None:
+    server = FaultyServer(files={"": answer("503 Busy"), "a": answer("200 OK", "content")})
+    async with server.running(max_retries=0) as client:
+        with pytest.raises(WorkerUnavailableError) as caught:
+            await client.wait_for_workers("hash", timeout=0)
+        assert caught.value.missing == ("hash",)
+        assert await client.download_job_files("j", "output/a", tmp_path) == [tmp_path / "output" / "a"]
+
+
+@pytest.mark.parametrize(("tags", "sent"), [("Make", b"Make"), (["Make", "Model"], b"Make,Model")])
+async def test_tags_as_they_are_sent(tags: Sequence[str], sent: bytes) -> None:
+    server = FaultyServer(answer("200 OK", '{"job_id": "j", "task_type": "exif", "status": "queued"}'))
+    async with server.running() as client:
+        await client.exif.extract(b"x", tags=tags)
+    assert b'name="tags"\r\n\r\n%s\r\n' % sent in server.requests[0]

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+import anyio
 import psutil
 import pytest
+from typing_extensions import override
 
-from cl_client.exceptions import InvalidParameterError, UploadNotRepeatableError
+from cl_client.exceptions import InvalidParameterError, RequestTimeoutError, UploadNotRepeatableError
 from cl_client.transfers import UploadStream, base_name
 from cl_client.transfers.multipart import MultipartUpload
+from fault_server import FaultyServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable
@@ -97,6 +106,7 @@ async def test_unusable_files_are_refused_before_anything_is_sent(tmp_path: Path
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     as_text = empty.open(encoding="utf-8")
+    asynchronous = await anyio.open_file(empty, "rb")
     for source, reason in (
         (tmp_path / "missing.jpg", "cannot be read: No such file"),
         (str(tmp_path), r"^'[^']*' is a folder"),
@@ -112,11 +122,18 @@ async def test_unusable_files_are_refused_before_anything_is_sent(tmp_path: Path
         (UploadStream(chunks(b""), "a.jpg"), "empty"),
         (UploadStream(chunks(b"x"), "a.jpg", size=0), "empty"),
         (UploadStream(cast("AsyncIterable[bytes]", chunks(cast("bytes", "x"))), "a.jpg"), "a chunk is str"),
+        (
+            UploadStream(cast("AsyncIterable[bytes]", iter([b"x"])), "a.jpg"),
+            "which `async for` does not take",
+        ),
+        (UploadStream(lambda: cast("AsyncIterable[bytes]", [b"x"]), "a.jpg"), "come as list"),
+        (cast("BinaryIO", cast("object", asynchronous)), "an asynchronous file"),
     ):
         with pytest.raises(InvalidParameterError, match=reason):
             async with MultipartUpload.opened({}, source):
                 pass
     as_text.close()
+    await asynchronous.aclose()
 
 
 async def chunks(*parts: bytes) -> AsyncGenerator[bytes]:
@@ -156,6 +173,81 @@ async def test_a_pipe_is_sent_as_a_stream() -> None:
     with os.fdopen(reading, "rb") as file:
         async with MultipartUpload.opened({}, file) as upload:
             assert b"\r\n\r\nfrom a pipe\r\n" in await body(upload)
+
+
+async def test_a_file_that_only_behaves_like_a_pipe_is_sent_too() -> None:
+    reading, writing = socket.socketpair()
+    with reading, reading.makefile("rb") as file:
+        with writing:
+            writing.sendall(b"a line\nfrom a socket")
+        assert file.readline() == b"a line\n"  # by which the rest has come, too
+        async with MultipartUpload.opened({}, cast("BinaryIO", file)) as upload:
+            assert b"\r\n\r\nfrom a socket\r\n" in await body(upload)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_silent_pipe_holds_up_nobody(begun: bool) -> None:  # noqa: FBT001 - a parametrised case
+    reading, writing = os.pipe()
+    async with FaultyServer(b"").running() as client:
+        with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb", buffering=0) as end:
+            if begun:
+                end.write(b"some of it")
+            async with asyncio.timeout(20):
+                with pytest.raises(RequestTimeoutError, match=r"0\.2 s"):
+                    await client.hash.compute(file, timeout=0.2)
+                file.close()  # which waits for whoever is still reading
+
+
+class Silent(io.BytesIO):
+    """Something of which a read begins, and does not end before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+        self.gate = threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    @override
+    def seekable(self) -> bool:
+        return False
+
+    @override
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._loop.call_soon_threadsafe(self.begun.set)
+        self.gate.wait(20)
+        return b""
+
+
+async def test_what_never_returns_leaves_the_threads_of_the_loop_to_others() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
+    file = Silent()
+    async with FaultyServer(b"").running() as client, asyncio.timeout(10):
+        call = asyncio.create_task(client.hash.compute(file))
+        await file.begun.wait()
+        await loop.getaddrinfo("localhost", 80)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    file.gate.set()
+
+
+def test_a_program_can_end_while_nothing_comes() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from cl_client.threads import in_own_thread\n"
+        "async def main():\n"
+        "    async with asyncio.timeout(0.1):\n"
+        "        await in_own_thread(sys.stdin.buffer.read, 10)\n"
+        "try: asyncio.run(main())\n"
+        "except TimeoutError: print('over')\n"
+    )
+    with subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read() == b"over\n"
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("content", [b"x" * 10, b"y" * 100, b"x" * 200])

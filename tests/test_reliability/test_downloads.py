@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,8 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, RequestTimeoutError, ServerUnavailableError
-from cl_client.exceptions import DestinationExistsError, FileWriteError, InvalidResponseError, JobFilesError
+from cl_client.exceptions import (
+    DestinationExistsError,
+    FileWriteError,
+    InvalidRequestError,
+    InvalidResponseError,
+    JobFilesError,
+)
 from cl_client.transfers.partial_file import PartialFile
+from fault_server import FaultyServer, answer
 from support import port_of
 
 if TYPE_CHECKING:
@@ -103,6 +111,64 @@ async def test_a_download_goes_on_after_a_break(tmp_path: Path, server: FileServ
     assert server.asked == asked
     assert told[-1] == len(CONTENT)
     assert hidden(tmp_path) == []
+
+
+async def test_a_link_that_breaks_again_and_again_but_gets_on(tmp_path: Path) -> None:
+    server = FileServer(cuts=[320_000] * 10)
+    async with server.client(max_retries=1) as client:
+        path = await client.download_job_file("j", "a.bin", tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert len(server.asked) == 10
+
+
+async def test_a_link_that_does_not_get_on_is_given_up(tmp_path: Path) -> None:
+    server = FileServer(cuts=[1_000_000, 500_000, 0, 0, 0])
+    async with server.client(max_retries=2) as client:
+        with pytest.raises(ServerUnavailableError, match="broke"):
+            await client.download_job_file("j", "a.bin", tmp_path)
+    assert server.asked == ["", "1000000-", "1500000-", "1500000-"]
+    shrinking = FileServer(tag=None, cuts=[1_000_000, 900_000, 800_000, 700_000])
+    async with shrinking.client(max_retries=2) as client:
+        with pytest.raises(ServerUnavailableError, match="broke"):
+            await client.download_job_file("j", "a.bin", tmp_path)
+    assert len(shrinking.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (answer("206 Partial", "abc", "Content-Range: bytes 0-2/3\r\n"), "answered 206 Partial in place of"),
+        (answer("206 Partial", "abc", "Content-Range: bytes 5-7/8\r\n"), "answered 206 Partial in place of"),
+        (answer("202 Accepted", "soon"), "answered 202 Accepted in place of"),
+        (b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", "answered 204 No Content in place of"),
+        (answer("200 OK", "abc", "Content-Encoding: zstd\r\n"), "encoded as 'zstd'"),
+        (answer("200 OK", "abc", "Content-Encoding: gzip, x-mine\r\n"), "encoded as 'gzip, x-mine'"),
+    ],
+)
+async def test_what_is_not_the_file_is_not_saved_as_such(tmp_path: Path, reply: bytes, reason: str) -> None:
+    async with FaultyServer(reply).running(max_retries=0) as client:
+        with pytest.raises(InvalidResponseError, match=reason):
+            await client.download_job_file("j", "a.bin", tmp_path)
+        with pytest.raises(InvalidResponseError, match=reason):
+            await client.read_job_file("j", "a.bin")
+        with pytest.raises(InvalidResponseError, match=reason):
+            async with client.open_job_file("j", "a.bin"):
+                pass
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_refused_range_that_was_not_asked_for_is_an_error(tmp_path: Path) -> None:
+    async with FaultyServer(answer("416 No", '{"detail": "not satisfiable"}')).running() as client:
+        with pytest.raises(InvalidRequestError, match="not satisfiable"):
+            await client.download_job_file("j", "a.bin", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_compressed_file_is_decoded_although_nobody_asked(tmp_path: Path) -> None:
+    reply = answer("200 OK", gzip.compress(b"hello"), "Content-Encoding: gzip\r\n")
+    async with FaultyServer(reply).running() as client:
+        path = await client.download_job_file("j", "a.bin", tmp_path)
+        assert await client.read_job_file("j", "a.bin") == path.read_bytes() == b"hello"
 
 
 async def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:

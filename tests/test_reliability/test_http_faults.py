@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,6 +14,7 @@ from cl_client import (
     AuthenticationError,
     AuthProvider,
     ComputeClient,
+    ComputeClientError,
     ConfigurationError,
     HTTPError,
     InvalidRequestError,
@@ -169,8 +171,46 @@ async def test_a_fixed_token_is_sent_and_never_shown(caplog: pytest.LogCaptureFi
             await client.get_job("j")
     assert b"Bearer top.secret.token" in server.requests[0]
     assert "secret" not in f"{provider!r} {caught.value!r} {caught.value} {caplog.text}"
-    with pytest.raises(ConfigurationError, match="white space"):
-        JWTAuthProvider("Bearer x")
+
+
+@pytest.mark.parametrize("token", ["Bearer secret", "secret ", "sec\0ret", "\ufeffsecret", "s\u00e9cret", ""])
+def test_a_token_that_cannot_be_sent_is_refused_at_once(token: str) -> None:
+    with pytest.raises(ConfigurationError, match="white space") as caught:
+        JWTAuthProvider(token)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["secret ", "sec\nret", "s\u00e9cret"])
+async def test_headers_that_cannot_be_sent_are_not_shown(
+    value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = FaultyServer(answer("200 OK", JOB))
+    provider = Renewing()
+    provider.token = value
+    async with (
+        server.running() as plain,
+        ComputeClient(auth_provider=provider, config=plain.config) as client,
+    ):
+        with pytest.raises(ConfigurationError, match="'Authorization' has a line break") as caught:
+            await client.get_job("j")
+    assert server.requests == []
+    assert "cret" not in f"{''.join(traceback.format_exception(caught.value))} {caplog.text}"
+
+
+async def test_what_a_given_client_cannot_send_is_neither_shown_nor_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = FaultyServer(answer("200 OK", JOB))
+    async with (
+        server.running() as plain,
+        httpx.AsyncClient(headers={"X-Key": "secret "}) as given,
+        ComputeClient(http_client=given, config=plain.config) as client,
+    ):
+        with pytest.raises(ComputeClientError, match="cannot be sent as HTTP") as caught:
+            await client.get_job("j")
+    assert server.requests == []
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
@@ -182,6 +222,7 @@ async def test_a_fixed_token_is_sent_and_never_shown(caplog: pytest.LogCaptureFi
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("soon", None),
         ("nan", None),
+        ("Fri, 31 Dec 9999 23:59:59 -9999", None),
     ],
 )
 def test_forms_of_retry_after(value: str, seconds: float | None) -> None:

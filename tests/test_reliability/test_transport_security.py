@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import logging
 import ssl
 from typing import TYPE_CHECKING
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError, ServerUnavailableError
+from cl_client.mqtt_address import BrokerAddress
+from cl_client.mqtt_connection import MQTTConnection
 from support import TLSFiles, free_port, port_of
 
 if TYPE_CHECKING:
@@ -134,3 +138,27 @@ def test_certificate_files_that_cannot_be_used(tmp_path: Path, tls_files: TLSFil
         asyncio.run(use(ca_file=nonsense))
     with pytest.raises(ConfigurationError, match=r"client_cert_file: .*nonsense.pem is not a certificate"):
         asyncio.run(use(ca_file=tls_files.ca, client_cert_file=nonsense))
+
+
+async def test_a_web_socket_is_asked_for_with_its_query() -> None:
+    asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(line[19:] for line in head.splitlines() if line.lower().startswith("sec-websocket-key: "))
+        proof = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()  # noqa: S324 - RFC 6455
+        lines = ["HTTP/1.1 101 Yes", "Upgrade: websocket", "Connection: Upgrade"]
+        lines += [f"Sec-WebSocket-Accept: {base64.b64encode(proof).decode()}", "", ""]
+        writer.write("\r\n".join(lines).encode())
+        await writer.drain()
+        asked.put_nowait(head.splitlines()[0])
+        await reader.read()
+        writer.close()
+
+    broker = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{port_of(broker.sockets[0])}/mqtt?sig=a%2Fb"
+    connection = MQTTConnection(BrokerAddress.parse(url))
+    async with broker:
+        connection.start()
+        assert await asyncio.wait_for(asked.get(), 20) == "GET /mqtt?sig=a%2Fb HTTP/1.1"
+        await connection.close()

@@ -103,9 +103,11 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         self, source: FileSource, params: TaskParams, **options: Unpack[SubmitOptions[PluginOutputT]]
     ) -> JobResponse[PluginOutputT]:
         """Upload a file as a job of this task, and follow it as the options say."""
-        priority = options.get("priority", 5)
-        if not 0 <= priority <= MAX_PRIORITY:
-            raise InvalidParameterError(f"{self.task_type}: priority={priority!r}: must be 0-{MAX_PRIORITY}")
+        priority = cast("object", options.get("priority", 5))
+        if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_PRIORITY:
+            raise InvalidParameterError(
+                f"{self.task_type}: priority={priority!r}: must be 0-{MAX_PRIORITY}, a whole number"
+            )
         job = await self._client.submit_job(
             self.task_type,
             source,

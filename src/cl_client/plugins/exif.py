@@ -197,7 +197,8 @@ class ExifClient(FileResultClient[ExifOutput, ExifParams]):
 
         Args:
             image: The picture.
-            tags: Names of the tags wanted, for instance ``["Make", "Model"]``; none for all.
+            tags: Names of the tags wanted, for instance ``["Make", "Model"]``, or one; none for all.
             **options: Common to all plugins, see `SubmitOptions`.
         """
-        return await self.submit(image, self.params(ExifParams, tags=tuple(tags)), **options)
+        names = tags if isinstance(tags, str) else tuple(tags)
+        return await self.submit(image, self.params(ExifParams, tags=names), **options)

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 _WRITE_SECONDS: Final = 0.25
 """What comes slowly is written, and told, that often."""
+_OK: Final = 200
 _PARTIAL_CONTENT: Final = 206
 RANGE_NOT_SATISFIABLE: Final = 416
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
 """RFC 9110, 14.4."""
 PLAIN: Final = {"Accept-Encoding": "identity"}
 """Bytes as they are: a compressed body has no length that could be checked, and no ranges of the file."""
+_DECODABLE: Final = frozenset({"", "identity", "gzip", "deflate"})
+"""What is decoded all the same where a server does not care what was asked for."""
 
 
 class Download:
@@ -56,22 +59,25 @@ class Download:
             request: Makes a request with these headers; its context is open as long as the body is read.
 
         Raises:
-            InvalidResponseError: The body is not as long as announced.
+            InvalidResponseError: The answer is not the file, or not as long as announced.
         """
         partial = self._partial
         if partial.done and partial.version is not None:
             async with request({**PLAIN, "Range": f"bytes={partial.done}-"}) as response:
-                if response.is_success and (response.status_code != _PARTIAL_CONTENT or self._fits(response)):
+                if response.status_code == _OK or self._fits(response):
+                    _check_encoding(self._name, response)
                     await self.take(response)
                     return
         async with request(PLAIN) as response:
+            check_whole(self._name, response)
             await self.take(response)
 
     def _fits(self, response: httpx.Response) -> bool:
         """Whether a partial answer begins where this file ends, and is of the same version."""
         found = _content_range(response)
         return (
-            found is not None
+            response.status_code == _PARTIAL_CONTENT
+            and found is not None
             and int(found[1]) == self._partial.done
             and self._partial.continues(version_of(response))
         )
@@ -207,6 +213,27 @@ async def read_response(response: httpx.Response, name: str, max_bytes: int) -> 
     raise InvalidResponseError(
         f"{name}: longer than the limit of {max_bytes} bytes; raise the limit, or download it to a file"
     )
+
+
+def check_whole(name: str, response: httpx.Response) -> None:
+    """See to it that the answer to a request for a whole file is that, and not a part, a promise, or nothing.
+
+    Raises:
+        InvalidResponseError: It is something else, or cannot be decoded.
+    """
+    if response.status_code != _OK:
+        status = f"{response.status_code} {response.reason_phrase}".strip()
+        raise InvalidResponseError(f"{name}: the server answered {status} in place of the file")
+    _check_encoding(name, response)
+
+
+def _check_encoding(name: str, response: httpx.Response) -> None:
+    """Raise where httpx cannot decode a body: it gives it as it is, which would be taken for the file."""
+    encodings = cast("str", response.headers.get("Content-Encoding", ""))
+    if not {encoding.strip().lower() for encoding in encodings.split(",")} <= _DECODABLE:
+        raise InvalidResponseError(
+            f"{name}: the server sent it encoded as {encodings[:40]!r}, which was not asked for"
+        )
 
 
 def version_of(response: httpx.Response) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 from typing_extensions import override
 
+from cl_client.exceptions import ServerUnavailableError
 from cl_client.transfers.progress import Reporter
 from cl_client.transfers.sources import open_source
 
@@ -28,6 +29,7 @@ class MultipartUpload(httpx.AsyncByteStream):
     Attributes:
         headers: The request's, with the length of the body where it is known.
         sent: Bytes of the file that the last sending of the body has handed over.
+        whole: Whether it has handed over the end of the body: without it, no server can take the file.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class MultipartUpload(httpx.AsyncByteStream):
     ) -> None:
         self._source = source
         self.sent = 0
+        self.whole = False
         self._report = Reporter(on_upload, source.size)
         boundary = secrets.token_hex(16)
         parts = [
@@ -71,20 +74,25 @@ class MultipartUpload(httpx.AsyncByteStream):
             InvalidParameterError: It is missing, a folder, not readable, empty, or not a binary file.
         """
         opened = await open_source(source)
+        upload = cls(fields, opened, on_upload)
         try:
-            yield cls(fields, opened, on_upload)
+            yield upload
+        except ServerUnavailableError as exc:
+            exc.may_have_been_taken &= upload.whole
+            raise
         finally:
             await opened.close()
 
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.sent, self.whole = 0, False
         yield self._head
-        self.sent = 0
         async with contextlib.aclosing(self._source.blocks()) as blocks:
             async for block in blocks:
                 yield block
                 self.sent += len(block)
                 self._report(self.sent)
+        self.whole = True
         yield self._tail
 
 

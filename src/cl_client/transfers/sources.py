@@ -5,22 +5,26 @@ from __future__ import annotations
 import io
 import mimetypes
 import os
+import select
 import stat
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, cast
 
 from typing_extensions import override
 
 from cl_client.exceptions import InvalidParameterError, UploadNotRepeatableError
-from cl_client.threads import in_thread
+from cl_client.threads import in_own_thread, in_thread
 from cl_client.transfers.names import base_name
 
 CHUNK_SIZE: Final = 1 << 20
 _HEAD_SIZE: Final = 4096
+_POLL_MS: Final = 100
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
@@ -105,6 +109,10 @@ async def _started(stream: UploadStream) -> Source:
 
 
 async def _opened(file: BinaryIO) -> Source:
+    if iscoroutinefunction(getattr(file, "read", None)):
+        raise InvalidParameterError(
+            f"{_name_of(file)}: an asynchronous file; pass its path, or an UploadStream of its chunks"
+        )
     try:
         seekable = await in_thread(file.seekable)
     except (AttributeError, ValueError) as exc:
@@ -255,10 +263,15 @@ class _Stream(Source):
         """Take the first chunk.
 
         Raises:
-            InvalidParameterError: There is none, or it is not bytes.
+            InvalidParameterError: There is none, it is not bytes, or they do not come asynchronously.
         """
-        make = self._make
-        self._chunks = aiter(make() if callable(make) else make)
+        made = self._make() if callable(self._make) else self._make
+        if not isinstance(cast("object", made), AsyncIterable):
+            raise InvalidParameterError(
+                f"{self.name}: the chunks come as {type(made).__name__}, which `async for` does not take; "
+                "make them in an `async def` that yields"
+            )
+        self._chunks = aiter(made)
         self.head = await self._next()
         if not self.head:
             raise _empty(self.name)
@@ -302,8 +315,30 @@ class _Stream(Source):
 
 
 async def _read_in_blocks(file: BinaryIO) -> AsyncGenerator[bytes]:
-    while block := await in_thread(file.read, CHUNK_SIZE):
-        yield block
+    """From a pipe or a socket, at which nobody knows when something comes."""
+    given_up = threading.Event()
+    try:
+        while block := await in_own_thread(_read_when_there, file, given_up):
+            yield block
+    finally:
+        given_up.set()
+
+
+def _read_when_there(file: BinaryIO, given_up: threading.Event) -> bytes:
+    """Read what is there; nothing once the reader was given up.
+
+    A thread inside of `read` holds the file's lock, so that nobody else could even close it. Only what is
+    read from a descriptor is waited for, and not what another object may have kept a part of.
+    """
+    raw = cast("object", file.raw) if isinstance(file, io.BufferedReader) else None
+    if not (isinstance(raw, io.FileIO) and hasattr(select, "poll")):
+        return file.read(CHUNK_SIZE)
+    poll = select.poll()
+    poll.register(raw, select.POLLIN)
+    while not given_up.is_set():
+        if poll.poll(_POLL_MS):
+            return cast("io.BufferedReader", file).read1(CHUNK_SIZE)
+    return b""
 
 
 def _name_of(file: object) -> str:

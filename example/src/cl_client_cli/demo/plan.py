@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from cl_client.models import TaskParams
+    from cl_client import TaskParams
     from cl_client_cli.tasks.table import Media
 
 SAMPLES_FOLDER: Final = "samples"

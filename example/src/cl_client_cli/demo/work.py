@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from cl_client.local.samples import draw_samples
+from cl_client.local import draw_samples
 from cl_client_cli.demo.plan import SAMPLES_FOLDER, plan_demo
 from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.exit_codes import SOME_FAILED

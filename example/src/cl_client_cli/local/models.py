@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cl_client.exceptions import ComputeClientError, ConfigurationError
-from cl_client.local.model_settings import users_models
-from cl_client.local.model_store import MODELS
+from cl_client.local import MODELS, users_models
 from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.progress import byte_progress

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from cl_client import JSONObject
-    from cl_client.local.generations import Generation
+    from cl_client.local import Generation
     from cl_client_cli.frame.options import OutputOptions
     from cl_client_cli.frame.terminal import Terminal
 

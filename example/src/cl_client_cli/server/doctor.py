@@ -191,8 +191,7 @@ async def _workers_finding(context: CommandContext) -> tuple[Finding, Collection
 
 
 def _local_finding() -> Finding:
-    from cl_client.local.model_settings import users_models
-    from cl_client.local.model_store import MODELS
+    from cl_client.local import MODELS, users_models
 
     store = users_models(None)
     missing = [name for name in MODELS if store.find(name) is None]

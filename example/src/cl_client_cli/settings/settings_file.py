@@ -13,7 +13,6 @@ from platformdirs import user_config_path
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from cl_client import ComputeClientConfig, ConfigurationError
-from cl_client.config import anchor_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,7 +108,7 @@ class SettingsFile:
             yield name, value, self._section(profile)
 
     def _anchored(self, values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-        return anchor_paths(values, self.path.absolute().parent)
+        return ComputeClientConfig.anchor_paths(values, self.path.absolute().parent)
 
     def _section(self, profile: str) -> str:
         return f"{self.path} [{_PROFILES}.{profile}]"

@@ -119,7 +119,7 @@ def _models_of(context: CommandContext, connection: ConnectionOptions) -> str:
     """Whose models make the embeddings: local servers, each at another address, have the same."""
     if not connection.local:
         return context.server
-    from cl_client.local.model_settings import users_models
+    from cl_client.local import users_models
 
     return str(users_models().folder)
 

@@ -25,8 +25,7 @@ from cl_client_cli.tasks.table import TASKS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cl_client import ByteProgress, ComputeClient, JobResponse, JSONObject
-    from cl_client.models import TaskParams
+    from cl_client import ByteProgress, ComputeClient, JobResponse, JSONObject, TaskParams
     from cl_client_cli.frame.options import JobOptions
     from cl_client_cli.jobs.ledger import Ledger
     from cl_client_cli.tasks.table import TaskResult

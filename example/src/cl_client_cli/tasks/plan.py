@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from cl_client.models import TaskParams
+    from cl_client import TaskParams
     from cl_client_cli.frame.options import JobOptions, RunOptions
     from cl_client_cli.jobs.ledger import Ledger
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from cl_client import ComputeClient, JobResponse, JSONObject
-    from cl_client.models import TaskParams
+    from cl_client import ComputeClient, JobResponse, JSONObject, TaskParams
     from cl_client.plugins.base import PluginOutputT, PluginParamsT
     from cl_client.plugins.embedding import EmbeddingClient, EmbeddingT
     from cl_client.plugins.exif import ExifOutput
