@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,16 +16,15 @@ from cl_client.exceptions import (
     ConfigurationError,
     InvalidParameterError,
     JobTimeoutError,
-    ServerUnavailableError,
     WorkerUnavailableError,
 )
-from cl_client.log import get_logger
 from cl_client.models import JobResponse, ServerHealth
 from cl_client.plugin_clients import PluginClients
 from cl_client.runtime import Given, Runtime
 from cl_client.telemetry import operation
 from cl_client.transfers.multipart import MultipartUpload
 from cl_client.waiting import Waiter, Watcher
+from cl_client.worker_wait import wait_for_workers
 
 if TYPE_CHECKING:
     import ssl
@@ -43,10 +41,6 @@ if TYPE_CHECKING:
     from cl_client.plugins.base import JobCallback, SubmitOptions
     from cl_client.read_queue import ReadReason
     from cl_client.transfers import FileSource
-
-logger = get_logger("cl_client")
-
-_CAPABILITY_POLL = 1.0
 
 
 class ComputeClient(PluginClients):
@@ -116,22 +110,37 @@ class ComputeClient(PluginClients):
         await self.close()
 
     async def close(self) -> None:
-        """End every task, thread and connection. Idempotent; the next use opens new ones."""
-        runtime, self._runtime = self._runtime, None
-        if runtime is not None:
-            await runtime.close()
+        """End every task, thread and connection. Idempotent; the next use opens new ones.
+
+        Calls under way end in `ClientClosedError`. It takes up to ``mqtt_connect_timeout`` while a broker
+        does not answer, and up to ``timeout`` while a job is deleted for ``delete_on_cancel``.
+
+        Raises:
+            ComputeClientError: It is in use on another event loop, which is not closed.
+        """
+        runtime = self._runtime
+        if runtime is None:
+            return
+        abandoned = self._is_abandoned(runtime)
+        self._runtime = None
+        await (runtime.close_abandoned() if abandoned else runtime.close())
+
+    def _is_abandoned(self, runtime: Runtime) -> bool:
+        """Whether its loop was closed; it must not be another one that is still in use."""
+        if runtime.loop is asyncio.get_running_loop():
+            return False
+        if not runtime.loop.is_closed():
+            raise ComputeClientError(
+                "This client is in use on another event loop; make one client for each loop, closed on it"
+            )
+        return True
 
     @override
     def _open(self) -> Runtime:
         """The resources of the running loop, made on first use."""
-        loop = asyncio.get_running_loop()
         runtime = self._runtime
-        if runtime is not None and runtime.loop is not loop:
-            if not runtime.loop.is_closed():
-                raise ComputeClientError(
-                    "This client is in use on another event loop; make one client for each loop"
-                )
-            runtime.detach()
+        if runtime is not None and self._is_abandoned(runtime):
+            runtime.abandon()
             runtime = None
         if runtime is None:
             runtime = self._runtime = Runtime(self.config, self._auth_provider, self._given)
@@ -180,7 +189,7 @@ class ComputeClient(PluginClients):
                 limit.may_have_been_taken = lambda: upload.whole
                 require_worker = options.get("require_worker")
                 if self.config.require_worker if require_worker is None else require_worker:
-                    await self._require_worker(task_type)
+                    await _require_worker(task_type, runtime)
                 # Events count as complete only if push was there before the job was.
                 fresh = runtime.monitor.is_connected
                 runtime.tracker.submitting(1)
@@ -194,14 +203,8 @@ class ComputeClient(PluginClients):
             runtime.tracker.subscribe(job.job_id, on_progress, on_complete, submitted=job, fresh=fresh)
         if options.get("wait"):
             spent = runtime.loop.time() - begun
-            job = await self._wait(job.job_id, seconds, None, options, job, fresh=fresh, spent=spent)
+            job = await self._wait(runtime, job.job_id, seconds, options, job, fresh=fresh, spent=spent)
         return job.raise_for_status() if options.get("raise_on_failure") else job
-
-    async def _require_worker(self, task_type: str) -> None:
-        """Busy workers serve a task as well as idle ones do."""
-        served = self._open().monitor.served() or (await self.get_capabilities()).capabilities
-        if task_type not in served:
-            raise WorkerUnavailableError([task_type], served)
 
     async def get_job(self, job_id: str, *, cache: bool = False) -> JobResponse:
         """Read a job as it is now; calls at the same time share one request.
@@ -237,6 +240,9 @@ class ComputeClient(PluginClients):
     ) -> JobResponse:
         """Wait until a job has ended, and return it in full; needs nothing but its id.
 
+        A server that is away, busy or at fault is waited for. What stays as it is ends the wait: a refusal at
+        once, and ten answers in a row that are no job, or a 404 that names none, as a wrong address gives.
+
         Args:
             job_id: The job.
             poll_interval: The longest pause between two reads of the safety net under MQTT, 0.01 s or more.
@@ -247,26 +253,30 @@ class ComputeClient(PluginClients):
         Raises:
             JobTimeoutError: The time is up; it carries the last known job.
             JobNotFoundError: There is no such job, or it was deleted meanwhile.
-            InvalidParameterError: ``poll_interval`` or ``timeout`` is no such number.
+            InvalidParameterError: That is not the id of a job, or a number is out of its range.
+            InvalidRequestError: The server refuses to tell, or knows nothing of jobs at this address.
+            InvalidResponseError: What answers at this address is no compute service.
+            ClientClosedError: The client was closed meanwhile.
         """
         check_seconds("poll_interval", poll_interval, least=LEAST_POLL)
         check_seconds("timeout", timeout)
         options: SubmitOptions[TaskOutput] = {"delete_on_cancel": delete_on_cancel}
-        job = await self._wait(job_id, timeout, poll_interval, options, None)
+        job = await self._wait(self._open(), job_id, timeout, options, poll_interval=poll_interval)
         return job.raise_for_status() if raise_on_failure else job
 
     async def _wait(
         self,
+        runtime: Runtime,
         job_id: str,
         seconds: float | None,
-        poll_interval: float | None,
         options: SubmitOptions[TaskOutput],
-        submitted: JobResponse | None,
+        submitted: JobResponse | None = None,
         *,
         fresh: bool = False,
         spent: float = 0.0,
+        poll_interval: float | None = None,
     ) -> JobResponse:
-        tracker = self._open().tracker
+        tracker = runtime.tracker
         waiter = Waiter()
         if seconds is None:
             seconds, spent = self.config.wait_timeout, 0.0
@@ -286,13 +296,7 @@ class ComputeClient(PluginClients):
             wanted = options.get("delete_on_cancel")
             delete = self.config.delete_on_cancel if wanted is None else wanted
             if delete and waiter.abandoned:
-                await self._delete_abandoned(job_id)
-
-    async def _delete_abandoned(self, job_id: str) -> None:
-        try:
-            await asyncio.shield(asyncio.wait_for(self.delete_job(job_id), self.config.timeout))
-        except (ComputeClientError, TimeoutError) as exc:
-            logger.warning("job %s was abandoned but not deleted: %s", job_id, exc, extra={"job_id": job_id})
+                await runtime.delete_abandoned(job_id)
 
     async def watch_job(self, job_id: str) -> AsyncGenerator[JobResponse]:
         """Yield a job at every change that is seen; the last one is the full job.
@@ -385,29 +389,16 @@ class ComputeClient(PluginClients):
         check_seconds("timeout", timeout)
         one = isinstance(required_capabilities, str)
         required = {required_capabilities} if one else set(required_capabilities)
-        served: dict[str, int] = {}
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.wait_timeout if timeout is None else timeout):
-                while not required <= (served := await self._served()).keys():
-                    await self._next_worker_change()
-                return served
-        raise WorkerUnavailableError(sorted(required - served.keys()), served)
-
-    async def _served(self) -> dict[str, int]:
-        monitor = self._open().monitor
-        if monitor.is_connected and (served := monitor.served()):
-            return served
-        try:
-            return (await self.get_capabilities()).capabilities
-        except ServerUnavailableError as exc:
-            logger.debug("capabilities cannot be read: %s", exc)
-            return {}
-
-    async def _next_worker_change(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CAPABILITY_POLL):
-                await self._open().monitor.workers_changed.wait()
+        seconds = self.config.wait_timeout if timeout is None else timeout
+        return await wait_for_workers(self._open(), required, seconds)
 
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Call back with all present workers, by id, whenever one comes, goes, or turns busy or idle."""
         return self._open().monitor.subscribe_worker_updates(callback)
+
+
+async def _require_worker(task_type: str, runtime: Runtime) -> None:
+    """Busy workers serve a task as well as idle ones do."""
+    served = runtime.monitor.served() or (await runtime.read_capabilities(max_age=0.0)).capabilities
+    if task_type not in served:
+        raise WorkerUnavailableError([task_type], served)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final, cast
 import httpcore
 from typing_extensions import override
 
+from cl_client.dead_loops import release
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -31,12 +33,22 @@ class EarlyAnswerBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
-        self._open: set[httpcore.AsyncNetworkStream] = set()
+        self._open: set[_DuplexStream] = set()
+        self._closed = False
 
     async def aclose(self) -> None:
-        """Close what httpcore has left open: the connection to a SOCKS proxy that refuses, for instance."""
+        """Close what httpcore has left open: the connection to a SOCKS proxy that refuses, for instance.
+
+        A connection that is just being made is closed as soon as it is there.
+        """
+        self._closed = True
         for stream in tuple(self._open):
             await stream.aclose()
+
+    def abandon(self) -> None:
+        """Close all connections, when their event loop is closed."""
+        while self._open:
+            self._open.pop().abandon()
 
     @override
     async def connect_tcp(
@@ -48,6 +60,9 @@ class EarlyAnswerBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        if self._closed:
+            await stream.aclose()
+            raise httpcore.ConnectError("it was closed before there was a connection")
         return _DuplexStream(stream, self._open)
 
     @override
@@ -69,7 +84,7 @@ class _DuplexStream(httpcore.AsyncNetworkStream):
     def __init__(
         self,
         stream: httpcore.AsyncNetworkStream,
-        opened: set[httpcore.AsyncNetworkStream],
+        opened: set[_DuplexStream],
         *,
         multiplexed: bool = False,
     ) -> None:
@@ -141,6 +156,11 @@ class _DuplexStream(httpcore.AsyncNetworkStream):
                 await _ended(reading)
         finally:
             await self._stream.aclose()
+
+    def abandon(self) -> None:
+        """Close the connection, when its event loop is closed."""
+        self._reading = None
+        release(self._stream)
 
     @override
     async def start_tls(

@@ -81,16 +81,18 @@ class ConfigurationError(ComputeClientError, ValueError):
 
 
 class ClientClosedError(ComputeClientError):
-    """The client was closed while something waited for a job, or is closed already.
+    """The client was closed while a call of it was under way.
 
     Attributes:
-        job_id: The job that was followed; it goes on at the server.
+        job_id: The job that was followed, which goes on at the server; None for other calls.
     """
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str | None = None) -> None:
         """Say how to take the job up again."""
         super().__init__(
-            f"The client is closed and no longer follows job {job_id}. "
+            "The client was closed while this call was under way."
+            if job_id is None
+            else f"The client is closed and no longer follows job {job_id}. "
             "It goes on at the server: wait for it by its id with an open client."
         )
         self.job_id = job_id
@@ -222,7 +224,11 @@ class JobTimeoutError(ComputeClientError, TimeoutError):
 
     def __init__(self, job_id: str, timeout: float, job: JobResponse | None) -> None:
         """Say how far the job was."""
-        state = f"it was {job.status} at {job.progress} %" if job else "the server never told its state"
+        state = "the server never told its state"
+        if job is not None:
+            state = f"it was {job.status} at {job.progress} %"
+            if job.status == "unknown":
+                state = f"its status was {job.raw_status!r}, which this version does not know"
         super().__init__(
             f"Job {job_id} did not end within {timeout:g} s; {state}. "
             "It goes on at the server: wait for it again by its id."

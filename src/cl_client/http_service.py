@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import httpx
@@ -16,7 +17,11 @@ from tenacity.wait import wait_base, wait_random_exponential
 from cl_client import __version__
 from cl_client.auth import ProviderAuth, server_of
 from cl_client.exceptions import (
+    ClientClosedError,
+    ComputeClientError,
+    InvalidRequestError,
     InvalidResponseError,
+    JobNotFoundError,
     RequestTimeoutError,
     ServerBusyError,
     ServerError,
@@ -42,6 +47,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 _METHOD: Final = "cl_client.method"
 _TOO_MANY_REQUESTS: Final = 429
 _GATEWAY_ERRORS: Final = frozenset({502, 504})
+TRY_AGAIN: Final = frozenset({408, 421, 425})
+"""They refuse the moment or the connection, not what was asked (RFC 9110, 15.5; RFC 8470, 5.2)."""
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 _backoff = wait_random_exponential(multiplier=0.2, max=10)
 
@@ -50,6 +57,8 @@ def can_repeat(error: BaseException) -> bool:
     """Whether a read or delete that met this error is worth another try."""
     if isinstance(error, ServerError):
         return error.status_code in _GATEWAY_ERRORS
+    if isinstance(error, InvalidRequestError):
+        return error.status_code in TRY_AGAIN
     return isinstance(error, ServerUnavailableError | ServerBusyError)
 
 
@@ -69,9 +78,9 @@ def pause_before_retry(state: RetryCallState, backoff: wait_base = _backoff) -> 
     return asked if asked is not None else backoff(state)
 
 
-def _log_retry(state: RetryCallState) -> None:
+def _log_retry(state: RetryCallState, first: int) -> None:
     error = state.outcome.exception() if state.outcome else None
-    level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
+    level = first if state.attempt_number == 1 else logging.DEBUG
     pause = state.next_action.sleep if state.next_action else 0.0
     logger.log(level, "attempt %d failed, the next one is in %.1f s: %s", state.attempt_number, pause, error)
 
@@ -104,21 +113,52 @@ class HTTPService:
         self._provider = provider
         self._auth = ProviderAuth(provider, config.base_url)
         self._owned = http_client is None
+        self._pool = transport
+        if transport is None and http_client is None:
+            self._pool = PooledTransport(config, make_ssl_context)
         self._client = http_client or httpx.AsyncClient(
-            transport=transport or PooledTransport(config, make_ssl_context),
+            transport=self._pool,
             timeout=config.request_timeout,
             event_hooks={"request": [self._before_sending]},
         )
         self._headers = _own_headers(config)
+        self._closed = asyncio.Event()
 
     async def close(self) -> None:
-        """Close every connection, unless the client was given."""
+        """Close every connection, unless the client was given; calls under way end in `ClientClosedError`."""
+        self._closed.set()
         if self._owned:
             await self._client.aclose()
 
-    async def get(self, path: str, model: type[ModelT]) -> ModelT:
-        """Read a JSON document into a model, with retries."""
-        return parse(model, await self.request("GET", path))
+    def abandon(self) -> None:
+        """Close every connection of the own pool, when the loop that they belong to is closed."""
+        if isinstance(self._pool, PooledTransport):
+            self._pool.abandon()
+
+    async def get(self, path: str, model: type[ModelT], *, quiet: bool = False) -> ModelT:
+        """Read a JSON document into a model, with retries; quiet where the caller warns of failures."""
+        async for attempt in self.retrying(can_repeat, quiet=quiet):
+            with attempt:
+                return parse(model, await self._send(self._request("GET", path)))
+        raise AssertionError  # tenacity re-raises the last error
+
+    async def delete_job(self, path: str) -> None:
+        """Delete a job, with retries.
+
+        Raises:
+            JobNotFoundError: There is no such job, and no attempt before can have deleted it.
+        """
+        perhaps_done = False
+        async for attempt in self.retrying(can_repeat):
+            with attempt:
+                try:
+                    await self._send(self._request("DELETE", path))
+                except JobNotFoundError:
+                    if not perhaps_done:
+                        raise
+                except ComputeClientError as exc:
+                    perhaps_done = perhaps_done or not was_not_taken(exc)
+                    raise
 
     async def request(
         self,
@@ -175,15 +215,21 @@ class HTTPService:
                 raise error_for(await read_error(response))
             yield response
 
-    def retrying(self, repeatable: Callable[[BaseException], bool]) -> AsyncRetrying:
-        """The attempts at something, with pauses between them."""
+    def retrying(self, repeatable: Callable[[BaseException], bool], *, quiet: bool = False) -> AsyncRetrying:
+        """The attempts at something, with pauses between them, which end when this is closed."""
         return AsyncRetrying(
             retry=retry_if_exception(repeatable),
             stop=stop_after_attempt(self._config.max_retries + 1),
             wait=pause_before_retry,
-            before_sleep=_log_retry,
+            sleep=self._pause,
+            before_sleep=partial(_log_retry, first=logging.DEBUG if quiet else logging.WARNING),
             reraise=True,
         )
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
 
     def _request(
         self,
@@ -241,9 +287,17 @@ class HTTPService:
             error.request, error.may_have_been_taken = request, False
             raise error from None
         try:
+            self._check_open()
             yield
+        except ServerUnavailableError:
+            self._check_open()  # it was this side that hung up
+            raise
         finally:
             self._turns.release()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise ClientClosedError
 
     @contextlib.asynccontextmanager
     async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:

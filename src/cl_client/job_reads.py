@@ -7,6 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from cl_client.exceptions import ClientClosedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -26,15 +28,26 @@ class SharedReads(Generic[ResultT]):
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight[ResultT]] = {}
+        self._tasks: set[asyncio.Task[ResultT]] = set()
+        self._closed = False
 
     async def get(self, key: str, read: Callable[[], Coroutine[None, None, ResultT]]) -> ResultT:
-        """Join the read of that key, or begin one; it ends with the last caller that waits for it."""
+        """Join the read of that key, or begin one; it ends with the last caller that waits for it.
+
+        Raises:
+            ClientClosedError: It was closed meanwhile.
+        """
         flight = self._flights.get(key)
         if flight is None or flight.task.done():  # joining one that is over would give no turn to the loop
-            flight = self._flights[key] = _Flight(asyncio.create_task(read()))
+            flight = self._flights[key] = _Flight(self._begun(read))
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if self._closed and not (caller and caller.cancelling()):
+                raise ClientClosedError from None
+            raise
         finally:
             flight.waiting -= 1
             if not flight.waiting:
@@ -42,6 +55,20 @@ class SharedReads(Generic[ResultT]):
                     del self._flights[key]
                 flight.task.cancel()
                 await asyncio.wait([flight.task])
+
+    async def close(self) -> None:
+        """End the reads that are under way; whoever waits for one is told."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _begun(self, read: Callable[[], Coroutine[None, None, ResultT]]) -> asyncio.Task[ResultT]:
+        task = asyncio.create_task(read())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def renew(self, key: str) -> None:
         """Let nobody join the read that is under way: what it reads is no longer true."""

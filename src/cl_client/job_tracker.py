@@ -7,23 +7,22 @@ the end of a job is always read over HTTP, and a job without news is read on a g
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from cl_client.early_events import EarlyEvents
 from cl_client.exceptions import (
-    AuthenticationError,
     ClientClosedError,
     ComputeClientError,
-    InvalidRequestError,
+    InvalidParameterError,
     JobNotFoundError,
-    PermissionDeniedError,
 )
+from cl_client.followed_job import ErrorListener, FollowedJob, Listener
 from cl_client.log import get_logger
 from cl_client.models import JobResponse, JobStatus
 from cl_client.read_queue import ReadQueue, ReadReason
+from cl_client.read_troubles import MAX_HOPELESS_READS, ReadTroubles, is_final, is_hopeless
 from cl_client.subscriptions import Subscription
 
 if TYPE_CHECKING:
@@ -39,46 +38,6 @@ logger = get_logger("cl_client.jobs")
 _RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
 _ENDED_RANK = 2
 _GROWTH = 1.6
-_NOT_FOUND = 404
-
-
-class Listener(Protocol):
-    """What the tracker tells about a job: a `Subscription`, or somebody who waits."""
-
-    def progress(self, job: JobResponse) -> None:
-        """A change of status or progress."""
-
-    def complete(self, job: JobResponse) -> None:
-        """The full job, once."""
-
-
-@runtime_checkable
-class ErrorListener(Listener, Protocol):
-    """A listener that also wants to know why the job could not be read."""
-
-    def failed(self, error: ComputeClientError) -> None:
-        """Reading the job met an error that repeating cannot mend, or the job is gone."""
-
-
-@dataclass(slots=True, eq=False)
-class FollowedJob:
-    """One job's state; ``job`` is the last one told, None until the first news."""
-
-    job_id: str
-    task_type: str
-    max_interval: float | None = None
-    job: JobResponse | None = None
-    rank: int = -1
-    percent: int = 0
-    listeners: dict[str, Listener] = field(default_factory=dict[str, Listener])
-    interval: float = 0.0
-    heard_at: float = 0.0
-    """When there was news last. The safety net's timer is not moved by news but looks here when it fires."""
-    timer: asyncio.TimerHandle | None = None
-    ending: bool = False
-    """An event said that it has ended; the full job is still to be read."""
-    running_since: float = 0.0
-    troubled: bool = False
 
 
 class JobTracker:
@@ -103,10 +62,13 @@ class JobTracker:
         self._push_is_live = push_is_live
         self._jobs: dict[str, FollowedJob] = {}
         self._owners: dict[str, FollowedJob] = {}
+        self._leaving: dict[str, Listener] = {}
+        """Whose job has ended, but who has not heard all of it yet."""
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, FollowedJob] = {}
         self._early = EarlyEvents()
         self._reads = ReadQueue(self._read, config.max_concurrent_reads)
+        self._troubles = ReadTroubles()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -123,6 +85,7 @@ class JobTracker:
     async def close(self) -> None:
         """End every task and timer. Callbacks hear nothing more; whoever waits hears that it is over."""
         self._closed = True
+        self._leaving.clear()
         for followed in list(self._jobs.values()):
             waiting = [one for one in followed.listeners.values() if isinstance(one, ErrorListener)]
             self._forget(followed)
@@ -168,9 +131,13 @@ class JobTracker:
             fresh: Push was live before the job was submitted, so that no event can have been missed and the
                 first read can wait for the safety net.
             max_interval: The longest pause of the safety net for this job.
+
+        Raises:
+            InvalidParameterError: That is not the id of a job.
         """
         if self._closed:
             raise ClientClosedError(job_id)
+        self._check_id(job_id)
         followed = self._jobs.get(job_id)
         if followed is None:
             followed = FollowedJob(job_id, submitted.task_type if submitted else "", max_interval)
@@ -181,12 +148,23 @@ class JobTracker:
         subscription_id = secrets.token_hex(8)
         followed.listeners[subscription_id] = listener
         self._owners[subscription_id] = followed
-        self._loop.call_soon(self._begin, followed, submitted, fresh, self._early.take(job_id))
+        if followed.job is not None:
+            followed.uninformed = (followed.uninformed or set()) | {subscription_id}
+        self._loop.call_soon(
+            self._begin, followed, subscription_id, submitted, fresh, self._early.take(job_id)
+        )
         return subscription_id
+
+    def _check_id(self, job_id: str) -> None:
+        try:
+            self._config.job_path(job_id)
+        except TypeError:
+            raise InvalidParameterError(f"{job_id!r} is not the id of a job") from None
 
     def _begin(
         self,
         followed: FollowedJob,
+        subscription_id: str,
         submitted: JobResponse | None,
         fresh: bool,  # noqa: FBT001 - call_soon passes no keywords
         early: Sequence[JobEvent],
@@ -198,20 +176,30 @@ class JobTracker:
             self._merge(followed, submitted)
         for event in early:
             self.on_event(event)
+        self._inform(followed, subscription_id)
         if fresh and followed.job is not None:
             self._arm(followed)
         elif not followed.ending:
             self._ask(followed, ReadReason.FIRST)
 
-    def unfollow(self, subscription_id: str) -> None:
-        """Remove one listener; the job's other listeners stay. Idempotent."""
-        followed = self._owners.pop(subscription_id, None)
-        if followed is None:
+    def _inform(self, followed: FollowedJob, subscription_id: str) -> None:
+        """Tell a new listener what the others know, unless it was told of something newer meanwhile."""
+        if followed.uninformed is None or subscription_id not in followed.uninformed:
             return
-        listener = followed.listeners.pop(subscription_id, None)
+        followed.uninformed.discard(subscription_id)
+        listener = followed.listeners.get(subscription_id)
+        if listener is not None and followed.job is not None:
+            listener.progress(followed.job)
+
+    def unfollow(self, subscription_id: str) -> None:
+        """Remove one listener, who hears nothing more; the job's other listeners stay. Idempotent."""
+        followed = self._owners.pop(subscription_id, None)
+        listener = self._leaving.pop(subscription_id, None)
+        if followed is not None:
+            listener = followed.listeners.pop(subscription_id, None)
         if isinstance(listener, Subscription):
             listener.cancel()
-        if not followed.listeners:
+        if followed is not None and not followed.listeners:
             self._forget(followed)
 
     def last_known(self, job_id: str) -> JobResponse | None:
@@ -262,6 +250,12 @@ class JobTracker:
         for followed in list(self._jobs.values()):
             self._ask(followed, ReadReason.RECONCILE)
 
+    def on_deleted(self, job_id: str) -> None:
+        """This client has deleted a job, or has tried to: whoever follows it is told soon."""
+        followed = self._jobs.get(job_id)
+        if followed is not None:
+            self._ask(followed, ReadReason.DELETED)
+
     def on_push_lost(self) -> None:
         """Push ended: the longer intervals no longer hold."""
         for followed in list(self._jobs.values()):
@@ -286,10 +280,13 @@ class JobTracker:
         if job.status.is_terminal:
             self._complete(followed, job)
             return
+        known = job.status is not JobStatus.UNKNOWN
+        if not known:
+            self._troubles.say_unknown(job)
         advances = self._advances(followed, job.status, job.progress)
         if followed.rank > _RANK[job.status] or followed.percent > job.progress:
             behind = {"progress": followed.percent}
-            if followed.job is not None and followed.rank > _RANK[job.status]:
+            if known and followed.job is not None and followed.rank > _RANK[job.status]:
                 behind |= {"status": followed.job.status, "raw_status": followed.job.raw_status}
             job = job.model_copy(update=behind)
         followed.job = job
@@ -298,6 +295,7 @@ class JobTracker:
 
     def _tell(self, followed: FollowedJob, job: JobResponse) -> None:
         followed.job = job
+        followed.uninformed = None
         for subscription_id, listener in tuple(followed.listeners.items()):
             if subscription_id in followed.listeners:
                 listener.progress(job)
@@ -306,15 +304,23 @@ class JobTracker:
         followed.job = job
         listeners = dict(followed.listeners)
         self._forget(followed)
-        for listener in listeners.values():
-            if not self._closed:
-                listener.complete(job)
+        self._leaving |= listeners
+        for subscription_id, listener in listeners.items():
+            if subscription_id not in self._leaving:  # a callback before has ended it, or closed the client
+                continue
+            listener.complete(job)
+            leave = partial(self._leaving.pop, subscription_id, None)
+            if isinstance(listener, Subscription):
+                listener.when_idle(leave)
+            else:
+                leave()
 
     def _forget(self, followed: FollowedJob) -> None:
         if self._jobs.get(followed.job_id) is followed:
             del self._jobs[followed.job_id]
             self._running.pop(followed.job_id, None)
             self._reads.drop(followed.job_id)
+            self._troubles.forget(followed.job_id)
         for subscription_id in followed.listeners:
             self._owners.pop(subscription_id, None)
         followed.listeners.clear()
@@ -370,14 +376,18 @@ class JobTracker:
             self._on_read_error(followed, exc)
         else:
             if self._is_followed(followed):
-                followed.troubled = False
+                followed.hopeless_reads = 0
+                self._troubles.clear(job_id)
                 self._merge(followed, job)
         finally:
             followed.ending = False
             self._arm(followed)
 
     def _on_read_error(self, followed: FollowedJob, error: ComputeClientError) -> None:
-        if _is_final(error):
+        if not self._is_followed(followed):
+            return
+        followed.hopeless_reads = followed.hopeless_reads + 1 if is_hopeless(error) else 0
+        if is_final(error) or followed.hopeless_reads >= MAX_HOPELESS_READS:
             for subscription_id, listener in tuple(followed.listeners.items()):
                 if isinstance(listener, ErrorListener):
                     self.unfollow(subscription_id)
@@ -389,23 +399,10 @@ class JobTracker:
             gone = {"status": JobStatus.DELETED, "error_message": str(error)}
             self._complete(followed, known.model_copy(update=gone))
             return
-        level = logging.DEBUG if followed.troubled else logging.WARNING
-        followed.troubled = True
-        logger.log(
-            level, "job %s cannot be read: %s", followed.job_id, error, extra={"job_id": followed.job_id}
-        )
+        if self._is_followed(followed):
+            self._troubles.note(followed.job_id, error)
 
     def _own_task(self, task: asyncio.Task[None]) -> None:
         """Keep a task until it is done, so that `close` can end it."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _is_final(error: ComputeClientError) -> bool:
-    """Whether repeating the read cannot help, so that whoever waits is told at once.
-
-    A 404 that is not about the job comes from something in between, which may be gone in a moment.
-    """
-    if isinstance(error, InvalidRequestError):
-        return error.status_code != _NOT_FOUND
-    return isinstance(error, JobNotFoundError | AuthenticationError | PermissionDeniedError)

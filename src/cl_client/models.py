@@ -6,6 +6,7 @@ server's additions reach the caller.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias, cast
 
@@ -43,6 +44,8 @@ class JobStatus(StrEnum):
         return self in _TERMINAL
 
 
+_END_OF_TIME = 2**53
+"""What a float holds exactly; hundreds of thousands of years in milliseconds."""
 _TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.DELETED})
 _WIRE_WORDS = {status.value: status for status in JobStatus} | {
     "error": JobStatus.FAILED,
@@ -52,9 +55,33 @@ _WIRE_WORDS = {status.value: status for status in JobStatus} | {
 
 def _clamp_progress(value: object) -> object:
     """Servers store 0-100; a float or a value outside is rounded into that range."""
+    if value is None:
+        return 0
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN
         return round(min(max(value, 0), 100))
     return value
+
+
+def _read_time(value: object) -> int | None:
+    """Milliseconds since the epoch; None for anything else, as a job without a time still is a job."""
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        # Without a zone it could be any time of that day and the next.
+        value = None if time.tzinfo is None else time.timestamp() * 1000
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _END_OF_TIME:
+        return round(value)
+    return None
+
+
+def _read_time_or_zero(value: object) -> int:
+    return _read_time(value) or 0
+
+
+def _nothing_for_null(value: object) -> object:
+    return {} if value is None else value
 
 
 def _read_status(word: object) -> JobStatus:
@@ -62,6 +89,8 @@ def _read_status(word: object) -> JobStatus:
 
 
 Progress = Annotated[int, BeforeValidator(_clamp_progress), Field(ge=0, le=100)]
+Time = Annotated[int | None, BeforeValidator(_read_time)]
+TimeOrZero = Annotated[int, BeforeValidator(_read_time_or_zero)]
 
 
 class ServerModel(BaseModel):
@@ -91,6 +120,7 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         error_message: The server's words for a failure.
         priority: 0-10. Stored by servers, but their queue is first come, first served.
         created_at: Milliseconds since the epoch; ``updated_at``, ``started_at``, ``completed_at`` alike.
+            None where the server says nothing that can be read so.
     """
 
     job_id: str = Field(min_length=1)
@@ -98,14 +128,14 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
     status: Annotated[JobStatus, BeforeValidator(_read_status)]
     raw_status: str
     progress: Progress = 0
-    params: JSONObject = Field(default_factory=dict)
+    params: Annotated[JSONObject, BeforeValidator(_nothing_for_null)] = Field(default_factory=dict)
     task_output: JSONObject | None = None
     error_message: str | None = None
     priority: int = 5
-    created_at: int | None = None
-    updated_at: int | None = None
-    started_at: int | None = None
-    completed_at: int | None = None
+    created_at: Time = None
+    updated_at: Time = None
+    started_at: Time = None
+    completed_at: Time = None
 
     @model_validator(mode="before")
     @classmethod
@@ -161,7 +191,7 @@ class JobEvent(ServerModel):
 
     job_id: str = Field(min_length=1)
     event_type: str
-    timestamp: int = 0
+    timestamp: TimeOrZero = 0
     progress: Progress = 0
 
 
@@ -178,7 +208,7 @@ class WorkerCapability(ServerModel):
     worker_id: str = Field(validation_alias=AliasChoices("worker_id", "id"), min_length=1)
     capabilities: tuple[str, ...] = ()
     idle_count: int = Field(default=0, ge=0)
-    timestamp: int = 0
+    timestamp: TimeOrZero = 0
 
 
 class WorkerCapabilities(ServerModel):

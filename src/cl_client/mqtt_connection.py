@@ -15,49 +15,33 @@ import threading
 import time
 import traceback
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.enums import MQTTErrorCode
 from pydantic import SecretStr
 
 from cl_client.exceptions import ComputeClientError
 from cl_client.log import get_logger
+from cl_client.mqtt_attempt import ProtocolChoice
 from cl_client.mqtt_inbox import Inbox, News
+from cl_client.mqtt_paho import connect, new_client
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTCredentials, MQTTMessage
-from cl_client.tls import SelfClosingSSLSocket, certificate_problem
+from cl_client.threads import in_thread
+from cl_client.tls import certificate_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import paho.mqtt.client as paho
+    from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
     from cl_client.mqtt_address import BrokerAddress
+    from cl_client.mqtt_attempt import Attempt
 
 logger = get_logger("cl_client.mqtt")
 
 QOS = 1
-
-# CONNACK reason codes, MQTT 5.0 section 3.2.2.2; paho translates the codes of 3.1.1 into these.
-_UNSUPPORTED_PROTOCOL = 0x84
-_REFUSED = frozenset({0x86, 0x87, 0x8A, 0x8C})  # credentials, not authorised, banned, bad auth method
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What one connection has reached so far; touched by paho's thread alone."""
-
-    deadline: float
-    refused: ReasonCode | None = None
-    answered: bool = False
-    live: bool = False
-
-    @property
-    def refuses_protocol(self) -> bool:
-        return self.refused is not None and self.refused.value == _UNSUPPORTED_PROTOCOL
 
 
 class MQTTConnection:
@@ -93,12 +77,12 @@ class MQTTConnection:
         self._options = options or ConnectionOptions()
         # Two processes with one client id would throw each other out for ever.
         self._client_id = f"cl_client-{secrets.token_hex(8)}"
-        self._protocol = MQTTProtocolVersion.MQTTv5
+        self._choice = ProtocolChoice()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._inbox = Inbox(self._take_inbox, self._options.queue_limit)
         self._paho: paho.Client | None = None
-        self._attempt = _Attempt(deadline=0.0)
+        self._attempt = self._choice.attempt()
         self._outbox: deque[tuple[str, bytes, bool]] = deque()
         self._unacknowledged: set[int] = set()
         self._changed = asyncio.Event()
@@ -147,12 +131,16 @@ class MQTTConnection:
     async def close(self) -> None:
         """Disconnect and wait until the thread has ended. Idempotent.
 
-        Takes up to ``connect_timeout`` while a host does not answer, without blocking the loop.
+        Takes up to ``connect_timeout`` while a host does not answer, without blocking the loop. From another
+        loop only when the connection's own one is closed.
         """
         if self._thread is not None:
             self.detach()
-            await self._ended.wait()
-            self._thread.join()
+            if not self._inbox.is_abandoned:
+                await self._ended.wait()
+                self._thread.join()
+            else:
+                await in_thread(self._thread.join)
         self.state = ConnectionState.CLOSED
         self._changed.set()
 
@@ -231,29 +219,27 @@ class MQTTConnection:
             attempt = self._connect_and_serve()
             if self._closing.is_set():
                 return
-            if self._protocol is MQTTProtocolVersion.MQTTv5 and attempt.refuses_protocol:
-                self._fall_back("the broker refuses MQTT 5")
+            at_once = self._choice.take_in(attempt)
+            if self._choice.version is not attempt.version:
+                logger.debug("%s: %s is tried next", self.address, self._choice.version.name)
+                self._paho = None
+            if at_once:
                 continue
             if attempt.live:
                 pause = self._options.reconnect_min
-            refused = attempt.refused is not None and attempt.refused.value in _REFUSED
+            refused = attempt.refuses_credentials
             self._put(ConnectionState.REFUSED if refused else ConnectionState.DISCONNECTED)
             # Jitter, so that a broker that comes back does not meet all its clients in one instant.
             wait = self._options.refused_pause if refused else pause * random.uniform(0.5, 1.0)  # noqa: S311
             self._closing.wait(wait)
             pause = min(pause * 2, self._options.reconnect_max)
 
-    def _fall_back(self, reason: str) -> None:
-        logger.debug("%s: %s, going on with 3.1.1", self.address, reason)
-        self._protocol = MQTTProtocolVersion.MQTTv311
-        self._paho = None
-
-    def _connect_and_serve(self) -> _Attempt:
+    def _connect_and_serve(self) -> Attempt:
         """One connection from its start to its end."""
-        attempt = _Attempt(deadline=time.monotonic() + self._options.connect_timeout)
+        attempt = self._attempt = self._choice.attempt()
         try:
-            client = self._client_for(attempt)
-            self._open(client)
+            client = self._client_for()
+            connect(client, self.address, self._options)
         except ComputeClientError as exc:
             self._report(str(exc))
             return attempt
@@ -262,6 +248,7 @@ class MQTTConnection:
             reason = exc if problem is None else f"the certificate is not to be trusted: {problem}"
             self._report(f"cannot connect: {reason}")
             return attempt
+        attempt.opened = True
         try:
             self._serve(client, attempt)
         except Exception as exc:  # noqa: BLE001 - told, and kept to this connection
@@ -272,47 +259,28 @@ class MQTTConnection:
             self._paho = None
         return attempt
 
-    def _serve(self, client: paho.Client, attempt: _Attempt) -> None:
+    def _serve(self, client: paho.Client, attempt: Attempt) -> None:
         """Run paho's network loop until the connection ends."""
-        attempt.deadline = time.monotonic() + self._options.connect_timeout
+        deadline = time.monotonic() + self._options.connect_timeout
         result = MQTTErrorCode.MQTT_ERR_SUCCESS
         while result == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if self._inbox.is_abandoned:
+                self._closing.set()
             if self._closing.is_set():
                 client.disconnect()
-            elif not attempt.live and time.monotonic() > attempt.deadline:
-                self._report(f"no answer to CONNECT or SUBSCRIBE within {self._options.connect_timeout:g} s")
+            elif not attempt.live and attempt.problem is None and time.monotonic() > deadline:
+                self._report(f"no answer to {attempt.awaited} within {self._options.connect_timeout:g} s")
                 client.disconnect()
             result = client.loop(timeout=0.1 if not attempt.live else 1.0)
-        # A broker that only knows 3.1.1 may hang up on an MQTT 5 CONNECT without an answer.
-        if (
-            not attempt.answered
-            and not self._closing.is_set()
-            and client.protocol == MQTTProtocolVersion.MQTTv5
-        ):
-            self._fall_back("the broker hung up on MQTT 5")
-        elif attempt.live and not self._closing.is_set():
+        if self._closing.is_set():
+            return
+        if attempt.live:
             self._report("connection lost")
+        elif attempt.problem is None and not (attempt.probe and attempt.accepted):
+            self._report(f"the broker hung up without an answer to {attempt.awaited}")
 
-    def _open(self, client: paho.Client) -> None:
-        if client.host:
-            client.reconnect()
-            return
-        if client.protocol != MQTTProtocolVersion.MQTTv5:
-            client.connect(self.address.host, self.address.port, self._options.keepalive)
-            return
-        properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = self._options.session_expiry
-        client.connect(
-            self.address.host,
-            self.address.port,
-            self._options.keepalive,
-            clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=properties,
-        )
-
-    def _client_for(self, attempt: _Attempt) -> paho.Client:
+    def _client_for(self) -> paho.Client:
         """The paho client of the current protocol, kept over reconnects so that its session lives on."""
-        self._attempt = attempt
         client = self._paho or self._new_client()
         credentials = self._credentials()
         if credentials is not None:
@@ -326,25 +294,11 @@ class MQTTConnection:
         return MQTTCredentials(self.address.username, self.address.password or SecretStr(""))
 
     def _new_client(self) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._client_id,
-            protocol=self._protocol,
-            transport="websockets" if self.address.websocket else "tcp",
-        )
-        client.connect_timeout = self._options.connect_timeout
-        if self.address.tls:
-            context = self._options.make_ssl_context()
-            context.sslsocket_class = SelfClosingSSLSocket
-            client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
-        if self.address.websocket:
-            client.ws_set_options(path=self.address.target)
+        client = new_client(self._client_id, self._choice.version, self.address, self._options)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.on_publish = self._on_publish
-        # With this hook set, paho never writes to the socket on the caller's thread.
-        client.on_socket_register_write = _leave_writing_to_the_thread
         return client
 
     def _on_connect(
@@ -358,8 +312,9 @@ class MQTTConnection:
         self._attempt.answered = True
         if reason.is_failure:
             self._attempt.refused = reason
-            if not self._attempt.refuses_protocol:
-                self._report(f"the broker refuses the connection: {reason}")
+            self._report(f"the broker refuses the connection: {reason}")
+        elif self._attempt.probe:
+            client.disconnect()
         elif self._topics:
             client.subscribe([(topic, QOS) for topic in self._topics])
         else:
@@ -412,8 +367,4 @@ class MQTTConnection:
     def _report(self, problem: str) -> None:
         """Keep what is wrong, for whoever is told of the state; said aloud it would be said twice."""
         logger.debug("%s: %s", self.address, problem)
-        self.problem = problem
-
-
-def _leave_writing_to_the_thread(_client: paho.Client, _userdata: object, _socket: object) -> None:
-    """Do nothing: the network thread sees for itself that there is something to write."""
+        self.problem = self._attempt.problem = problem

@@ -40,6 +40,11 @@ class Inbox:
         """Name the loop that takes the news."""
         self._loop = loop
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the loop was closed, so that nobody will ever take anything."""
+        return self._loop is not None and self._loop.is_closed()
+
     def put(self, news: News) -> None:
         """Leave something for the loop; called in the thread.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import ValidationError
 
+from cl_client.broker_credentials import BrokerCredentials
 from cl_client.log import get_logger
 from cl_client.models import JobEvent, WorkerCapability
 from cl_client.mqtt_connection import MQTTConnection
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
     from cl_client.job_tracker import JobTracker
     from cl_client.models import TaskOutput
-    from cl_client.mqtt_types import MQTTCredentials, MQTTMessage
+    from cl_client.mqtt_types import MQTTMessage
     from cl_client.plugins.base import JobCallback
 
 logger = get_logger("cl_client.mqtt")
@@ -31,7 +32,8 @@ logger = get_logger("cl_client.mqtt")
 WorkerCallback: TypeAlias = Callable[[dict[str, WorkerCapability]], Awaitable[None] | None]
 """Given all workers that are present, by id, whenever one comes, goes, or turns busy or idle."""
 
-WorkerQueue: TypeAlias = CallbackQueue[dict[str, WorkerCapability]]
+_Workers: TypeAlias = dict[str, WorkerCapability]
+_Signature: TypeAlias = dict[str, tuple[tuple[str, ...], bool]]
 
 _MAX_PAYLOAD = 64 * 1024
 
@@ -51,12 +53,14 @@ class MQTTJobMonitor:
         config: ComputeClientConfig,
         tracker: JobTracker,
         make_ssl_context: Callable[[], ssl.SSLContext],
-        credentials: Callable[[], MQTTCredentials | None] = lambda: None,
+        credentials: BrokerCredentials | None = None,
     ) -> None:
         self._config = config
         self._tracker = tracker
         self._workers = WorkerRegistry(config.worker_stale_after)
-        self._worker_callbacks: dict[str, tuple[WorkerCallback, WorkerQueue]] = {}
+        self._worker_subscriptions: dict[str, _WorkerSubscription] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+        self._credentials = credentials or BrokerCredentials()
         self._tasks: set[asyncio.Task[None]] = set()
         self._said_lost = False
         self.workers_changed = asyncio.Event()
@@ -72,7 +76,7 @@ class MQTTJobMonitor:
                 on_overflow=tracker.reconcile,
                 options=ConnectionOptions(
                     connect_timeout=config.mqtt_connect_timeout,
-                    credentials=credentials,
+                    credentials=self._credentials,
                     make_ssl_context=make_ssl_context,
                 ),
             )
@@ -93,19 +97,30 @@ class MQTTJobMonitor:
 
     async def close(self) -> None:
         """Disconnect, and end the callbacks that still run."""
-        for subscription_id in list(self._worker_callbacks):
+        self.detach()
+        for subscription_id in list(self._worker_subscriptions):
             self.unsubscribe(subscription_id)
+        if self._expiry is not None:
+            self._expiry.cancel()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._credentials.close()
         if self._connection is not None:
             await self._connection.close()
 
     def detach(self) -> None:
-        """Let the connection end by itself, when the loop it belonged to is gone."""
+        """Ask the connection's thread to end, without waiting: also on another loop."""
         if self._connection is not None:
             self._connection.detach()
+        self._credentials.cancel()
+
+    async def close_abandoned(self) -> None:
+        """Disconnect when the loop it belonged to is closed; on another loop."""
+        self.detach()
+        if self._connection is not None:
+            await self._connection.close()
 
     def subscribe_job_updates(
         self,
@@ -119,16 +134,15 @@ class MQTTJobMonitor:
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
         subscription_id = secrets.token_hex(8)
-        # What a slow callback is late for is overtaken by the newest: only the state of now is of interest.
-        queue: WorkerQueue = CallbackQueue("workers", self._own_task, limit=1)
-        self._worker_callbacks[subscription_id] = (callback, queue)
+        self._worker_subscriptions[subscription_id] = _WorkerSubscription(callback, self._own_task)
+        asyncio.get_running_loop().call_soon(self._tell_workers)
         return subscription_id
 
     def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription of either kind. Idempotent."""
-        _callback, queue = self._worker_callbacks.pop(subscription_id, (None, None))
-        if queue is not None:
-            queue.cancel()
+        subscription = self._worker_subscriptions.pop(subscription_id, None)
+        if subscription is not None:
+            subscription.cancel()
         self._tracker.unfollow(subscription_id)
 
     def workers(self) -> dict[str, WorkerCapability]:
@@ -185,11 +199,48 @@ class MQTTJobMonitor:
             busy_since = self._workers.update(worker, retained=message.retain, now=now)
             if busy_since is not None:
                 self._tracker.on_worker_idle(worker.capabilities, busy_since)
+        self._on_workers_changed()
+
+    def _on_workers_changed(self) -> None:
         changed, self.workers_changed = self.workers_changed, asyncio.Event()
         changed.set()
-        for callback, queue in tuple(self._worker_callbacks.values()):
-            queue.deliver(callback, self.workers())
+        self._tell_workers()
+        if self._expiry is None and (expiry := self._workers.next_expiry()) is not None:
+            # Heartbeats do not move it: it looks for the next one when it fires.
+            self._expiry = asyncio.get_running_loop().call_at(expiry, self._on_expiry)
+
+    def _on_expiry(self) -> None:
+        self._expiry = None
+        self._workers.expire(asyncio.get_running_loop().time())
+        self._on_workers_changed()
+
+    def _tell_workers(self) -> None:
+        if self._worker_subscriptions:
+            workers = self.workers()
+            for subscription in tuple(self._worker_subscriptions.values()):
+                subscription.tell(workers)
 
     def _own_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class _WorkerSubscription:
+    """A callback, and what of the workers it was told last: their heartbeats alone are no news."""
+
+    def __init__(self, callback: WorkerCallback, own_task: Callable[[asyncio.Task[None]], None]) -> None:
+        self._callback = callback
+        # What a slow callback is late for is overtaken by the newest: only the state of now is of interest.
+        self._queue: CallbackQueue[_Workers] = CallbackQueue("workers", own_task, limit=1)
+        self._told: _Signature = {}
+
+    def tell(self, workers: _Workers) -> None:
+        """Call back if there is news."""
+        news = {worker_id: (one.capabilities, one.idle_count > 0) for worker_id, one in workers.items()}
+        if news != self._told:
+            self._told = news
+            self._queue.deliver(self._callback, workers)
+
+    def cancel(self) -> None:
+        """Call back no more."""
+        self._queue.cancel()

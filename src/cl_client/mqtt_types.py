@@ -57,6 +57,8 @@ class ConnectionOptions:
         reconnect_max: The longest such pause.
         refused_pause: The pause after the broker refused the credentials.
         session_expiry: How long an MQTT 5 broker keeps messages for a client that is away.
+        max_packet_size: Bytes above which an MQTT 5 broker keeps a message to itself; paho would take any
+            number of them into memory.
         queue_limit: Messages that may wait for the loop; above it see `MQTTConnection`.
         credentials: User name and password, where the address has none; called in the connection's thread
             for each connection, so that a token can be a new one. May block and may raise what this
@@ -70,6 +72,7 @@ class ConnectionOptions:
     reconnect_max: float = 30.0
     refused_pause: float = 300.0
     session_expiry: int = 300
+    max_packet_size: int = 128 * 1024
     queue_limit: int = 20_000
     credentials: Callable[[], MQTTCredentials | None] = lambda: None
     make_ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context

@@ -27,6 +27,8 @@ class ReadReason(StrEnum):
     """A worker that may have run it turned idle."""
     RECONCILE = "reconcile"
     """Push came back, or messages were dropped."""
+    DELETED = "deleted"
+    """This client has asked for it to be deleted."""
     SAFETY_NET = "safety_net"
     """There was no news for a while."""
 

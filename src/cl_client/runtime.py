@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cl_client.broker_credentials import broker_credentials
+from cl_client.cancellation import unhurried
+from cl_client.exceptions import ComputeClientError
 from cl_client.http_service import HTTPService, parse
 from cl_client.job_reads import EndedJobs, SharedReads
 from cl_client.job_tracker import JobTracker
-from cl_client.log import about_job
+from cl_client.log import about_job, get_logger
 from cl_client.models import JobResponse, WorkerCapabilities
 from cl_client.mqtt_monitor import MQTTJobMonitor
 from cl_client.telemetry import operation
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from cl_client.auth import AuthProvider
     from cl_client.config import ComputeClientConfig
     from cl_client.transfers.multipart import MultipartUpload
+
+
+logger = get_logger("cl_client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,9 @@ class Runtime:
         self._job_reads = SharedReads[JobResponse]()
         self._capability_reads = SharedReads[WorkerCapabilities]()
         self._capabilities: tuple[WorkerCapabilities, float] | None = None
-        self.tracker = JobTracker(self.read_job, config, lambda: self.monitor.is_connected)
+        self._deletions: set[asyncio.Task[None]] = set()
+        read_for_tracker = partial(self.read_job, quiet=True)
+        self.tracker = JobTracker(read_for_tracker, config, lambda: self.monitor.is_connected)
         self.monitor = MQTTJobMonitor(
             config, self.tracker, make_context, broker_credentials(config, auth_provider)
         )
@@ -62,22 +70,31 @@ class Runtime:
 
     async def close(self) -> None:
         """End everything, in the order of dependence."""
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            # In this order's reverse, and each whatever becomes of the others.
+            stack.push_async_callback(self.http.close)
+            stack.push_async_callback(self._capability_reads.close)
+            stack.push_async_callback(self._job_reads.close)
+            stack.push_async_callback(self.monitor.close)
+            stack.push_async_callback(self._deletions_done)
             await self.tracker.close()
-        finally:
-            try:
-                await self.monitor.close()
-            finally:
-                await self.http.close()
 
-    def detach(self) -> None:
-        """Give up resources whose loop was closed without `close`."""
+    def abandon(self) -> None:
+        """Give up resources whose loop was closed without `close`; the MQTT thread ends by itself."""
         self.monitor.detach()
+        self.http.abandon()
 
-    async def read_job(self, job_id: str) -> JobResponse:
-        """Read a job as it is now."""
+    async def close_abandoned(self) -> None:
+        """End everything whose loop was closed without `close`; on another loop."""
+        self.abandon()
+        await self.monitor.close_abandoned()
+        with contextlib.suppress(RuntimeError):  # a transport that the caller gave may need its old loop
+            await self.http.close()
+
+    async def read_job(self, job_id: str, *, quiet: bool = False) -> JobResponse:
+        """Read a job as it is now; quiet where the caller warns of failures."""
         with about_job(job_id):
-            job = await self.http.get(self._config.job_path(job_id), JobResponse)
+            job = await self.http.get(self._config.job_path(job_id), JobResponse, quiet=quiet)
         self.ended_jobs.note(job)
         return job
 
@@ -86,25 +103,47 @@ class Runtime:
         return await self._job_reads.get(job_id, partial(self.read_job, job_id))
 
     async def delete_job(self, job_id: str) -> None:
-        """Delete a job; whoever reads it from now on finds it gone."""
+        """Delete a job; whoever reads it from now on finds it gone, and whoever follows it is told."""
         self.ended_jobs.forget(job_id)
         try:
             with about_job(job_id):
-                await self.http.request("DELETE", self._config.job_path(job_id))
+                await self.http.delete_job(self._config.job_path(job_id))
         finally:
             self.ended_jobs.forget(job_id)
             self._job_reads.renew(job_id)
+            self.tracker.on_deleted(job_id)
 
-    async def read_capabilities(self, *, max_age: float) -> WorkerCapabilities:
+    async def delete_abandoned(self, job_id: str) -> None:
+        """Delete a job that nobody waits for any more; over when that is done, also when cancelled again.
+
+        Takes up to the config's ``timeout``. A failure is logged.
+        """
+        deletion = asyncio.create_task(self._delete_in_time(job_id))
+        self._deletions.add(deletion)
+        deletion.add_done_callback(self._deletions.discard)
+        await unhurried(deletion)
+
+    async def _delete_in_time(self, job_id: str) -> None:
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                await self.delete_job(job_id)
+        except (ComputeClientError, TimeoutError) as exc:
+            logger.warning("job %s was abandoned but not deleted: %s", job_id, exc, extra={"job_id": job_id})
+
+    async def _deletions_done(self) -> None:
+        if self._deletions:
+            await asyncio.wait(self._deletions)
+
+    async def read_capabilities(self, *, max_age: float, quiet: bool = False) -> WorkerCapabilities:
         """What the workers can do; an answer that is no older in seconds than that is taken again."""
         if self._capabilities is not None:
             capabilities, read_at = self._capabilities
             if self.loop.time() - read_at < max_age:
                 return capabilities
-        return await self._capability_reads.get("", self._read_capabilities)
+        return await self._capability_reads.get("", partial(self._read_capabilities, quiet=quiet))
 
-    async def _read_capabilities(self) -> WorkerCapabilities:
-        capabilities = await self.http.get("/capabilities", WorkerCapabilities)
+    async def _read_capabilities(self, *, quiet: bool) -> WorkerCapabilities:
+        capabilities = await self.http.get("/capabilities", WorkerCapabilities, quiet=quiet)
         self._capabilities = (capabilities, self.loop.time())
         return capabilities
 

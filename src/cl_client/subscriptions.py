@@ -33,7 +33,7 @@ class CallbackQueue(Generic[NewsT]):
         job_id: For the log records; None where the news are not about a job.
     """
 
-    __slots__ = ("_active", "_job_id", "_limit", "_name", "_own_task", "_waiting")
+    __slots__ = ("_active", "_job_id", "_limit", "_name", "_on_idle", "_own_task", "_waiting")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class CallbackQueue(Generic[NewsT]):
         self._job_id = job_id
         self._waiting: deque[tuple[Callable[[NewsT], Awaitable[None] | None], NewsT]] | None = None
         self._active = True
+        self._on_idle: Callable[[], object] | None = None
 
     def deliver(self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT) -> None:
         """Call back now, or when the callbacks before it are through."""
@@ -61,6 +62,13 @@ class CallbackQueue(Generic[NewsT]):
         if awaitable is not None:
             self._waiting = deque(maxlen=self._limit)
             self._own_task(asyncio.ensure_future(self._drain(awaitable)))
+
+    def when_idle(self, call: Callable[[], object]) -> None:
+        """Call once when everything is delivered, which may be now."""
+        if self._waiting is None:
+            call()
+        else:
+            self._on_idle = call
 
     def cancel(self) -> None:
         """Deliver nothing more. A callback that is running finishes; it may be the caller."""
@@ -88,6 +96,9 @@ class CallbackQueue(Generic[NewsT]):
                 awaitable = self._call(callback, news)
         finally:
             self._waiting = None
+            on_idle, self._on_idle = self._on_idle, None
+            if on_idle is not None:
+                on_idle()
 
     async def _await(self, awaitable: Awaitable[None]) -> None:
         try:
@@ -136,3 +147,7 @@ class Subscription:
     def cancel(self) -> None:
         """Deliver nothing more."""
         self._callbacks.cancel()
+
+    def when_idle(self, call: Callable[[], object]) -> None:
+        """Call once when everything is delivered, which may be now."""
+        self._callbacks.when_idle(call)

@@ -57,6 +57,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._retired: list[httpx.AsyncHTTPTransport] = []
         self._backends: list[EarlyAnswerBackend] = []
         self._making = asyncio.Lock()
+        self._closed = False
         # Read once: looking through the environment takes longer than much else of a request.
         self._env_proxies = _env_proxies() if config.trust_env else {}
 
@@ -79,6 +80,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     @override
     async def aclose(self) -> None:
+        self._closed = True
         transports = [*self._transports.values(), *self._retired]
         self._transports.clear()
         self._retired.clear()
@@ -86,6 +88,13 @@ class PooledTransport(httpx.AsyncBaseTransport):
             await transport.aclose()
         while self._backends:
             await self._backends.pop().aclose()
+
+    def abandon(self) -> None:
+        """Close every connection, when the event loop that they belong to is closed."""
+        self._transports.clear()
+        self._retired.clear()
+        while self._backends:
+            self._backends.pop().abandon()
 
     def _proxy_for(self, url: httpx.URL) -> str | None:
         if self._config.proxy is not None:
@@ -95,6 +104,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     async def _made(self, way: tuple[bool, str | None]) -> httpx.AsyncHTTPTransport:
         async with self._making:
+            if self._closed:
+                raise httpx.ConnectError("it was closed before there was a connection")
             if way not in self._transports:
                 tls, proxy = way
                 tls_to_proxy = proxy is not None and proxy.startswith("https:")

@@ -53,8 +53,22 @@ class WorkerRegistry:
         return {
             worker_id: worker
             for worker_id, (worker, seen) in self._workers.items()
-            if now - seen <= self._stale_after
+            if now < seen + self._stale_after
         }
+
+    def next_expiry(self) -> float | None:
+        """When the first of them will have been silent for too long; None where there is none."""
+        if not self._workers:
+            return None
+        return min(seen for _worker, seen in self._workers.values()) + self._stale_after
+
+    def expire(self, now: float) -> None:
+        """Remove those that were silent for too long."""
+        for worker_id in self._workers.keys() - self.present(now).keys():
+            logger.debug(
+                "worker %s has been silent for %g s and is taken for dead", worker_id, self._stale_after
+            )
+            self.remove(worker_id)
 
     def served(self, now: float) -> dict[str, int]:
         """Idle workers per task type; a task whose workers are all busy counts 0."""

@@ -10,50 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cl_client.config import ComputeClientConfig
 from cl_client.exceptions import ClientClosedError, ServerUnavailableError
 from cl_client.http_errors import error_for
-from cl_client.job_tracker import JobTracker
-from cl_client.models import JobEvent, JobResponse, JobStatus
+from cl_client.models import JobResponse, JobStatus
 from cl_client.waiting import Waiter, Watcher
 from followers import Log
+from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-CONFIG = ComputeClientConfig(poll_min=0.01, poll_interval=0.01, poll_interval_push=0.01)
-IDLE_CONFIG = ComputeClientConfig(poll_min=1000, poll_interval=1000, poll_interval_push=1000)
-
-
-def job(status: str, progress: int = 0) -> JobResponse:
-    values = {"job_id": "j", "task_type": "hash", "status": status, "progress": progress}
-    return JobResponse.model_validate(values)
-
-
-def event(status: str, progress: int = 0) -> JobEvent:
-    return JobEvent(job_id="j", event_type=status, progress=progress)
-
-
-class Server:
-    """A job as a server stores it, and what happens when it is read."""
-
-    def __init__(self, *states: JobResponse | Exception) -> None:
-        self._states = list(states)
-        self.reads = 0
-
-    async def read(self, _job_id: str) -> JobResponse:
-        self.reads += 1
-        state = self._states.pop(0) if len(self._states) > 1 else self._states[0]
-        await asyncio.sleep(0)
-        if isinstance(state, Exception):
-            raise state
-        return state
-
-
-def tracker_of(
-    read: Callable[[str], Awaitable[JobResponse]], config: ComputeClientConfig = CONFIG
-) -> JobTracker:
-    return JobTracker(read, config, lambda: True)
+    from cl_client.job_tracker import JobTracker
 
 
 async def test_a_subscription_reconciles_with_one_read() -> None:
@@ -199,13 +166,21 @@ async def test_lost_push_and_reconciling_read_again() -> None:
     await tracker.close()
 
 
+def follower(tracker: JobTracker) -> Log:
+    log = Log()
+    tracker.subscribe("j", log.progress, log.complete)
+    return log
+
+
 NEWS = st.one_of(
     st.tuples(
         st.just("event"),
         st.sampled_from(["queued", "processing", "in_progress", "completed", "error", "nonsense"]),
         st.integers(0, 100),
     ),
-    st.tuples(st.sampled_from(["reconcile", "idle", "lost", "yield"]), st.just(""), st.just(0)),
+    st.tuples(
+        st.sampled_from(["reconcile", "idle", "lost", "deleted", "yield", "join"]), st.just(""), st.just(0)
+    ),
 )
 
 
@@ -229,24 +204,30 @@ def test_any_interleaving_keeps_the_promises(
         tracker.subscribe(
             "j", log.progress, log.complete, submitted=job("queued") if fresh else None, fresh=fresh
         )
+        logs = [log]
+        turns: dict[str, Callable[[], object]] = {
+            "reconcile": tracker.reconcile,
+            "idle": lambda: tracker.on_worker_idle({"hash"}, 0.0),
+            "lost": tracker.on_push_lost,
+            "deleted": lambda: tracker.on_deleted("j"),
+            "join": lambda: logs.append(follower(tracker)),
+        }
         for kind, status, progress in news:
             if kind == "event":
                 tracker.on_event(event(status, progress))
-            elif kind == "reconcile":
-                tracker.reconcile()
-            elif kind == "idle":
-                tracker.on_worker_idle({"hash"}, 0.0)
-            elif kind == "lost":
-                tracker.on_push_lost()
-            else:
+            elif kind == "yield":
                 await asyncio.sleep(0)
-        await asyncio.wait_for(log.done.wait(), 10)
+            else:
+                turns[kind]()
+        for log in logs:
+            await asyncio.wait_for(log.done.wait(), 10)
         await asyncio.sleep(0)
         tracker.on_event(event("processing", 99))
-        assert [ended.raw_status for ended in log.ended] == [end]
-        percents = [progress for _, progress in log.told]
-        assert percents == sorted(percents)
-        assert len(set(log.told)) == len(log.told)
+        for log in logs:
+            assert [ended.raw_status for ended in log.ended] == [end]
+            percents = [progress for _, progress in log.told]
+            assert percents == sorted(percents)
+            assert len(set(log.told)) == len(log.told)
         assert tracker.followed == 0
         await tracker.close()
 

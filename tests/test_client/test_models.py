@@ -13,6 +13,7 @@ from cl_client import (
     TaskOutput,
     WorkerCapability,
 )
+from cl_client.models import JobEvent
 from cl_client.plugins.exif import ExifParams
 from cl_client.plugins.face_detection import FaceDetectionOutput
 from cl_client.plugins.hash import HashOutput
@@ -48,6 +49,35 @@ def test_seed_words_compare_equal() -> None:
 @pytest.mark.parametrize(("sent", "read"), [(-5, 0), (55.6, 56), (1e300, 100), (100, 100)])
 def test_progress_is_a_whole_percentage(sent: float, read: int) -> None:
     assert job(progress=sent).progress == read
+
+
+def test_null_says_nothing() -> None:
+    made = job(params=None, progress=None, created_at=None)
+    assert (made.params, made.progress, made.created_at) == ({}, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (1_700_000_000_000, 1_700_000_000_000),
+        (1.5, 2),
+        ("2026-01-01T00:00:00+00:00", 1_767_225_600_000),
+        ("2026-01-01T00:00:00", None),  # it may be of any zone
+        ("yesterday", None),
+        (10**400, None),
+        (float("nan"), None),
+        (True, None),
+        ([], None),
+    ],
+)
+def test_a_time_that_cannot_be_read_is_none(sent: object, read: int | None) -> None:
+    assert job(started_at=sent).started_at == read
+
+
+@pytest.mark.parametrize("timestamp", [None, 1.5, "soon", 10**400])
+def test_an_event_counts_whatever_its_unused_timestamp_is(timestamp: object) -> None:
+    event = JobEvent.model_validate({"job_id": "j", "event_type": "completed", "timestamp": timestamp})
+    assert event.event_type == "completed"
 
 
 def test_output_is_typed_and_keeps_unknown_fields() -> None:

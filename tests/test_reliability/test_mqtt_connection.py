@@ -171,13 +171,11 @@ async def test_a_host_that_never_answers_is_given_up() -> None:
         address = BrokerAddress.parse("127.0.0.1", port_of(server.sockets[0]))
         connection = MQTTConnection(address, topics=["a"], options=QUICK)
         connection.start()
-        first, second = [await asyncio.wait_for(connections.get(), 10) for _ in range(2)]
+        for _ in range(2):
+            assert await asyncio.wait_for(connections.get(), 10)
         await connection.close()
-    # The level of MQTT 5 first, then that of 3.1.1.
-    assert b"MQTT\x05" in first
-    assert b"MQTT\x04" in second
     assert connection.problem is not None
-    assert "no answer" in connection.problem
+    assert "no answer to CONNECT" in connection.problem
 
 
 async def test_a_name_that_does_not_resolve_and_a_closed_port(unused_port: int) -> None:

@@ -1,0 +1,92 @@
+"""Reads that fail: which of them are final, and how much of them is said."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from cl_client.exceptions import (
+    AuthenticationError,
+    ComputeClientError,
+    InvalidRequestError,
+    InvalidResponseError,
+    JobNotFoundError,
+    PermissionDeniedError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+)
+from cl_client.http_service import TRY_AGAIN
+from cl_client.log import get_logger
+
+if TYPE_CHECKING:
+    from cl_client.models import JobResponse
+
+logger = get_logger("cl_client.jobs")
+
+MAX_HOPELESS_READS: Final = 10
+"""So many answers in a row that are no job, or a 404 that speaks of none, are taken for the last word.
+
+Something in between, such as a proxy without its server, gives them for a while; a wrong address for ever.
+With the default intervals it takes half a minute without push, and up to a minute and a half with it.
+"""
+
+_NOT_FOUND: Final = 404
+_MAX_UNKNOWN_WORDS: Final = 16
+
+
+def is_final(error: ComputeClientError) -> bool:
+    """Whether repeating the read cannot help, so that whoever waits is told at once."""
+    if isinstance(error, InvalidRequestError):
+        return error.status_code not in {_NOT_FOUND, *TRY_AGAIN}
+    return isinstance(error, JobNotFoundError | AuthenticationError | PermissionDeniedError)
+
+
+def is_hopeless(error: ComputeClientError) -> bool:
+    """Whether repeating the read will hardly help, see `MAX_HOPELESS_READS`."""
+    if isinstance(error, InvalidRequestError):
+        return error.status_code == _NOT_FOUND
+    return isinstance(error, InvalidResponseError)
+
+
+class ReadTroubles:
+    """Says once what is wrong with reads, and once that it is over, however many jobs there are."""
+
+    def __init__(self) -> None:
+        self._without_server: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._unknown_words: set[str] = set()
+
+    def note(self, job_id: str, error: ComputeClientError) -> None:
+        """A job could not be read."""
+        of_the_server = isinstance(error, ServerUnavailableError | ServerBusyError | ServerError)
+        troubled = self._without_server if of_the_server else self._unreadable
+        level = logging.DEBUG if troubled else logging.WARNING
+        troubled.add(job_id)
+        logger.log(
+            level, "job %s, and perhaps others, cannot be read: %s", job_id, error, extra={"job_id": job_id}
+        )
+
+    def say_unknown(self, job: JobResponse) -> None:
+        """A job has a status that has no meaning here."""
+        if job.raw_status not in self._unknown_words and len(self._unknown_words) < _MAX_UNKNOWN_WORDS:
+            self._unknown_words.add(job.raw_status)
+            logger.warning(
+                "job %s has the status %r, unknown to this version: it is taken for one that goes on",
+                job.job_id,
+                job.raw_status,
+                extra={"job_id": job.job_id},
+            )
+
+    def clear(self, job_id: str) -> None:
+        """A job was read."""
+        if job_id in self._without_server:
+            self._without_server.discard(job_id)
+            if not self._without_server:
+                logger.info("the server is back: all jobs that are followed can be read again")
+        self._unreadable.discard(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """A job is followed no longer."""
+        self._without_server.discard(job_id)
+        self._unreadable.discard(job_id)

@@ -1,0 +1,140 @@
+"""Reads that fail: when whoever waits is told, and how much of it is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from cl_client.config import ComputeClientConfig
+from cl_client.exceptions import (
+    HTTPError,
+    InvalidRequestError,
+    InvalidResponseError,
+    JobTimeoutError,
+    ServerUnavailableError,
+)
+from cl_client.http_errors import error_for
+from cl_client.http_service import can_repeat
+from cl_client.read_troubles import MAX_HOPELESS_READS
+from cl_client.waiting import Waiter
+from fault_server import FaultyServer, answer
+from followers import Log
+from tracked_jobs import Server, job, tracker_of
+
+if TYPE_CHECKING:
+    from cl_client.models import JobResponse
+
+
+def refusal(status: int) -> HTTPError:
+    request = httpx.Request("GET", "http://server/jobs/j")
+    return error_for(httpx.Response(status, text="<html>nothing here</html>", request=request))
+
+
+HOPELESS = [InvalidResponseError("a login page"), refusal(404)]
+
+
+@pytest.mark.parametrize("error", HOPELESS)
+async def test_what_stays_hopeless_is_told_to_whoever_waits(error: Exception) -> None:
+    server, waiter, log = Server(error), Waiter(), Log()
+    tracker = tracker_of(server.read)
+    tracker.follow("j", waiter)
+    tracker.subscribe("j", None, log.complete)
+    with pytest.raises(type(error)):
+        await asyncio.wait_for(waiter.ended, 5)
+    assert server.reads == MAX_HOPELESS_READS
+    assert not log.ended
+    await tracker.close()
+
+
+@pytest.mark.parametrize("error", HOPELESS)
+async def test_what_is_hopeless_now_and_then_ends_nothing(error: Exception) -> None:
+    almost = [error] * (MAX_HOPELESS_READS - 1)
+    server, waiter = Server(*almost, job("processing", 10), *almost, job("completed", 100)), Waiter()
+    tracker = tracker_of(server.read)
+    tracker.follow("j", waiter)
+    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    await tracker.close()
+
+
+@pytest.mark.parametrize("status", [408, 421, 425])
+async def test_a_refusal_of_the_moment_is_repeated_for_ever(status: int) -> None:
+    error = refusal(status)
+    assert can_repeat(error)
+    server, waiter = Server(*[error] * 3 * MAX_HOPELESS_READS, job("completed", 100)), Waiter()
+    tracker = tracker_of(server.read)
+    tracker.follow("j", waiter)
+    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    await tracker.close()
+
+
+async def test_any_other_refusal_is_final_at_once() -> None:
+    server, waiter = Server(refusal(405)), Waiter()
+    tracker = tracker_of(server.read)
+    tracker.follow("j", waiter)
+    with pytest.raises(InvalidRequestError):
+        await asyncio.wait_for(waiter.ended, 5)
+    assert server.reads == 1
+    assert not can_repeat(refusal(405))
+    await tracker.close()
+
+
+async def test_an_unknown_status_is_said_once_and_waited_out(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(job("processing", 10), *[job("on hold", 10)] * 3, job("completed", 100))
+    tracker, waiter = tracker_of(server.read), Waiter()
+    tracker.follow("j", waiter)
+    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    assert caplog.text.count("has the status 'on hold', unknown") == 1
+    await tracker.close()
+
+
+async def test_an_unknown_status_is_what_a_timeout_tells() -> None:
+    body = '{"job_id": "j", "task_type": "hash", "status": "on hold"}'
+    server = FaultyServer(answer("200 OK", body))
+    async with server.running() as client, aclosing(client.watch_job("j")) as updates:
+        assert (await anext(updates)).raw_status == "on hold"
+        with pytest.raises(JobTimeoutError, match="'on hold', which this version does not know"):
+            await client.wait_for_job("j", timeout=0.05)
+
+
+async def test_an_unknown_status_does_not_take_progress_back() -> None:
+    server, log, waiter = (
+        Server(job("processing", 30), job("on hold", 10), job("completed", 100)),
+        Log(),
+        Waiter(),
+    )
+    tracker = tracker_of(server.read)
+    tracker.subscribe("j", log.progress, log.complete)
+    tracker.follow("j", waiter)
+    await asyncio.wait_for(waiter.ended, 5)
+    assert log.told == [("processing", 30)]
+    await tracker.close()
+
+
+async def test_an_outage_is_one_warning_and_its_end_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "cl_client")
+    names, reads = [f"j{number}" for number in range(100)], 0
+
+    async def read(job_id: str) -> JobResponse:
+        nonlocal reads
+        reads += 1
+        if reads < 5 * len(names):
+            raise ServerUnavailableError("nobody there")
+        return job("completed", 100).model_copy(update={"job_id": job_id})
+
+    often = ComputeClientConfig(poll_min=0.001, poll_interval=0.001, poll_interval_push=0.001)
+    tracker = tracker_of(read, often)
+    waiters = [Waiter() for _ in names]
+    for name, waiter in zip(names, waiters, strict=True):
+        tracker.follow(name, waiter)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(waiter.ended for waiter in waiters))
+    warning, back = (record for record in caplog.records if record.levelno >= logging.INFO)
+    assert "cannot be read: nobody there" in warning.getMessage()
+    assert (warning.levelno, back.levelno) == (logging.WARNING, logging.INFO)
+    assert "the server is back" in back.getMessage()
+    await tracker.close()

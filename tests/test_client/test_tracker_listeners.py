@@ -1,0 +1,134 @@
+"""Who is told what: those who come late, and those who have left."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from cl_client.exceptions import InvalidParameterError
+from cl_client.models import JobResponse
+from cl_client.waiting import Watcher
+from followers import Log
+from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
+
+
+async def test_whoever_comes_late_is_told_the_present_state_once() -> None:
+    server, first, second = Server(job("processing", 40)), Log(), Log()
+    tracker, watcher = tracker_of(server.read, IDLE_CONFIG), Watcher()
+    tracker.subscribe("j", first.progress, first.complete)
+    await first.was_told("processing")
+    tracker.subscribe("j", second.progress, second.complete)
+    tracker.follow("j", watcher)
+    assert second.told == []  # not inside the call, whose caller does not have the id yet
+    await second.was_told("processing")
+    tracker.on_event(event("processing", 60))
+    updates = [await asyncio.wait_for(watcher.updates.get(), 5) for _ in range(2)]
+    assert [update.progress for update in updates if isinstance(update, JobResponse)] == [40, 60]
+    assert first.told == second.told == [("processing", 40), ("processing", 60)]
+    await tracker.close()
+
+
+async def test_news_that_overtake_the_present_state_are_told_alone() -> None:
+    server, first, second = Server(job("processing", 40)), Log(), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", first.progress, first.complete)
+    await first.was_told("processing")
+    tracker.subscribe("j", second.progress, second.complete)
+    tracker.on_event(event("processing", 60))
+    await asyncio.sleep(0)
+    assert second.told == [("processing", 60)]
+    await tracker.close()
+
+
+async def test_whoever_comes_while_the_end_is_read_hears_of_it_once() -> None:
+    server, first, second = Server(job("processing", 40), job("completed", 100)), Log(), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", first.progress, first.complete)
+    await first.was_told("processing")
+    tracker.on_event(event("completed", 100))
+    tracker.subscribe("j", second.progress, second.complete)
+    await first.the_end()
+    await second.the_end()
+    assert first.told == second.told == [("processing", 40)]
+    assert tracker.followed == 0
+    await tracker.close()
+
+
+async def test_whoever_left_before_its_turn_is_told_nothing() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    ids: list[str] = []
+    left = asyncio.Event()
+
+    def end_the_other(_job: JobResponse) -> None:
+        tracker.unfollow(ids[1])
+        left.set()
+
+    ids.append(tracker.subscribe("j", None, end_the_other))
+    ids.append(tracker.subscribe("j", None, log.complete))
+    await asyncio.wait_for(left.wait(), 5)
+    await asyncio.sleep(0)
+    assert log.ended == []
+    await tracker.close()
+
+
+async def test_whoever_left_is_not_told_what_lined_up() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    entered, gate, other = asyncio.Event(), asyncio.Event(), Log()
+
+    async def slow(_job: JobResponse) -> None:
+        entered.set()
+        await gate.wait()
+
+    slow_id = tracker.subscribe("j", slow, log.complete, submitted=job("queued"), fresh=True)
+    tracker.subscribe("j", None, other.complete)
+    await asyncio.wait_for(entered.wait(), 5)
+    await other.the_end()
+    tracker.unfollow(slow_id)
+    tracker.unfollow(slow_id)
+    gate.set()
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*running)
+    assert log.ended == []
+    await tracker.close()
+
+
+async def test_whoever_stays_is_told_what_lined_up() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    gate, other = asyncio.Event(), Log()
+
+    async def slow(_job: JobResponse) -> None:
+        await gate.wait()
+
+    slow_id = tracker.subscribe("j", slow, log.complete, submitted=job("queued"), fresh=True)
+    tracker.subscribe("j", None, other.complete)
+    await other.the_end()
+    gate.set()
+    await log.the_end()
+    tracker.unfollow(slow_id)
+    await tracker.close()
+
+
+@pytest.mark.parametrize("job_id", ["", ".", "..", None])
+async def test_what_is_no_id_is_refused_before_anything_is_read(job_id: str) -> None:
+    server = Server(job("completed"))
+    tracker = tracker_of(server.read)
+    with pytest.raises(InvalidParameterError, match="is not the id of a job"):
+        tracker.follow(job_id, Watcher())
+    assert tracker.followed == server.reads == 0
+    await tracker.close()
+
+
+async def test_a_deletion_of_this_client_is_looked_into_at_once() -> None:
+    server, log = Server(job("processing", 10), job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete)
+    await log.was_told("processing")
+    tracker.on_deleted("another")
+    tracker.on_deleted("j")
+    await log.the_end()
+    assert server.reads == 2
+    await tracker.close()

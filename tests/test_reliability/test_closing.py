@@ -1,0 +1,207 @@
+"""Closing: whatever is under way, and on whatever loop, it ends soon and leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import (
+    ClientClosedError,
+    ComputeClient,
+    ComputeClientConfig,
+    ComputeClientError,
+    PasswordAuthProvider,
+)
+from cl_client.local import LocalServer, ServerTLS
+from fault_server import FaultyServer, answer
+from support import port_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from support import TLSFiles
+
+    MakeServer = Callable[..., LocalServer]
+    MakeClient = Callable[..., ComputeClient]
+
+GUARD = 20.0
+"""Seconds in which each of these closes has to be done, and none of which is ever needed."""
+
+
+async def use(client: ComputeClient, *, push: bool = True) -> None:
+    assert (await client.health()).status == "healthy"
+    assert not push or await client.mqtt_monitor.wait_connected(GUARD)
+
+
+async def close(client: ComputeClient) -> None:
+    async with asyncio.timeout(GUARD):
+        await client.close()
+
+
+def test_closing_on_another_loop_than_the_one_that_has_ended(
+    local_server: MakeServer, make_client: MakeClient
+) -> None:
+    client = make_client(local_server())
+    asyncio.run(use(client))
+    asyncio.run(close(client))
+    asyncio.run(close(client))
+
+
+def test_closing_on_another_loop_while_there_is_no_broker(
+    local_server: MakeServer, make_client: MakeClient, unused_port: int
+) -> None:
+    client = make_client(local_server(), mqtt_broker=f"127.0.0.1:{unused_port}")
+    asyncio.run(use(client, push=False))
+    asyncio.run(close(client))
+
+
+def test_closing_on_another_loop_while_the_broker_says_nothing(
+    local_server: MakeServer, make_client: MakeClient
+) -> None:
+    connected, server = threading.Event(), local_server()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    async def on_this_loop() -> None:
+        broker = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+        async with broker:
+            client = make_client(
+                server, mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}", mqtt_connect_timeout=60
+            )
+            await asyncio.to_thread(asyncio.run, use(client, push=False))
+            await asyncio.to_thread(connected.wait, GUARD)
+            await close(client)
+
+    asyncio.run(on_this_loop())
+
+
+def test_connections_over_tls_are_closed_on_another_loop(
+    make_client: MakeClient, tls_files: TLSFiles
+) -> None:
+    tls = ServerTLS(tls_files.server_cert, tls_files.server_key)
+    with LocalServer(workers=1, tasks=["hash"], tls=tls) as server:
+        client = make_client(server, ca_file=tls_files.ca)
+        asyncio.run(use(client))
+        asyncio.run(close(client))
+
+
+def test_another_loop_takes_over_and_the_old_connections_are_closed(
+    local_server: MakeServer, make_client: MakeClient
+) -> None:
+    client = make_client(local_server())
+    for _ in range(3):
+        asyncio.run(use(client))
+    asyncio.run(close(client))
+
+
+async def test_a_loop_in_use_keeps_its_client(local_server: MakeServer, make_client: MakeClient) -> None:
+    async with make_client(local_server()) as client:
+        with pytest.raises(ComputeClientError, match="in use on another event loop"):
+            await asyncio.to_thread(asyncio.run, close(client))
+        await use(client)
+
+
+def test_a_client_that_is_never_closed_ends_its_thread(
+    local_server: MakeServer, make_client: MakeClient
+) -> None:
+    client = make_client(local_server(), base_url="http://127.0.0.1:1")
+    before = set(threading.enumerate())
+
+    async def connect() -> set[threading.Thread]:
+        assert await client.mqtt_monitor.wait_connected(GUARD)
+        return {thread for thread in set(threading.enumerate()) - before if thread.name.startswith("mqtt-")}
+
+    (thread,) = asyncio.run(connect())
+    thread.join(GUARD)
+    assert not thread.is_alive()
+
+
+CALLS: dict[str, Callable[[ComputeClient, Path], Awaitable[object]]] = {
+    "read": lambda client, _: client.get_job("j"),
+    "submit": lambda client, _: client.hash.compute(b"x"),
+    "submit and wait": lambda client, _: client.hash.compute(b"x", wait=True),
+    "health": lambda client, _: client.health(),
+    "download": lambda client, folder: client.download_job_file("j", "output/a", folder / "a"),
+    "file": lambda client, _: client.read_job_file("j", "output/a"),
+    "capabilities": lambda client, _: client.get_capabilities(),
+    "workers": lambda client, _: client.wait_for_workers(["hash"]),
+    "delete": lambda client, _: client.delete_job("j"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+@pytest.mark.parametrize("state", ["without an answer", "between two attempts"])
+async def test_a_call_under_way_is_told(
+    tmp_path: Path, state: str, call: Callable[[ComputeClient, Path], Awaitable[object]]
+) -> None:
+    later = answer("429 Slow down", headers="Retry-After: 300\r\n")
+    server = FaultyServer(None if state == "without an answer" else later)
+    async with server.running() as client:
+        under_way = asyncio.ensure_future(call(client, tmp_path))
+        await server.received(1)
+        await close(client)
+        with pytest.raises(ClientClosedError):
+            await asyncio.wait_for(under_way, GUARD)
+        assert len(server.requests) == 1
+    assert not list(tmp_path.iterdir())
+
+
+async def test_calls_that_wait_for_their_turn_or_for_another_call_are_told() -> None:
+    server = FaultyServer(None)
+    async with server.running(pool_maxsize=1) as client:
+        calls = [asyncio.ensure_future(client.get_job(name)) for name in "aaabbc"]
+        await server.received(1)
+        await close(client)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * len(calls)
+    assert len(server.requests) == 1
+
+
+async def test_a_caller_that_was_cancelled_as_well_is_just_cancelled() -> None:
+    server = FaultyServer(None)
+    async with server.running() as client:
+        reading = asyncio.ensure_future(client.get_job("j"))
+        await server.received(1)
+        reading.cancel()
+        await close(client)
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+
+@pytest.mark.parametrize("on_another_loop", [False, True])
+def test_an_auth_service_that_hangs_holds_up_no_closing(*, on_another_loop: bool) -> None:
+    asked = threading.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async def connect(client: ComputeClient, *, and_close: bool) -> None:
+        assert not client.mqtt_monitor.is_connected
+        await asyncio.to_thread(asked.wait, GUARD)
+        if and_close:
+            await close(client)
+
+    async def play() -> None:
+        service = await asyncio.start_server(hang, "127.0.0.1", 0)
+        async with service:
+            provider = PasswordAuthProvider(f"http://127.0.0.1:{port_of(service.sockets[0])}", "me", "pw")
+            config = ComputeClientConfig.create(
+                base_url="http://127.0.0.1:1", mqtt_broker="127.0.0.1:1", mqtt_use_token=True
+            )
+            client = ComputeClient(config=config, auth_provider=provider)
+            its_loop = partial(asyncio.run, connect(client, and_close=not on_another_loop))
+            await asyncio.to_thread(its_loop)
+            await close(client)
+
+    asyncio.run(play())

@@ -1,0 +1,169 @@
+"""Deleting jobs: asked for, or because nobody waits for them any more."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from cl_client import JobNotFoundError
+from fault_proxy import FaultProxy, cut, pass_on, stall
+from fault_server import FaultyServer, answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from cl_client import ComputeClient
+    from cl_client.local import LocalServer
+    from fault_proxy import Exchange
+    from support import ScriptedJobs
+
+    MakeServer = Callable[..., LocalServer]
+    MakeClient = Callable[..., ComputeClient]
+
+GONE = answer("404 Not Found", '{"detail": "Job j not found"}')
+NO_SLOW_READS = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
+
+
+@pytest.fixture
+async def proxy(local_server: MakeServer) -> AsyncGenerator[FaultProxy]:
+    async with FaultProxy(local_server()) as proxy:
+        yield proxy
+
+
+def deletions(proxy: FaultProxy) -> int:
+    return sum(request.startswith(b"DELETE") for request in proxy.requests)
+
+
+async def stall_deletions(exchange: Exchange) -> None:
+    if exchange.head.startswith(b"DELETE"):
+        await stall(exchange, after=0)
+    else:
+        await pass_on(exchange)
+
+
+async def some_turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_deletion_whose_answer_was_lost_is_one(proxy: FaultProxy) -> None:
+    async with proxy.client() as client:
+        job = await client.hash.compute(b"x", wait=True, timeout=20)
+        proxy.plan(partial(cut, after=0))
+        await client.delete_job(job.job_id)
+        assert deletions(proxy) == 2
+        with pytest.raises(JobNotFoundError):
+            await client.delete_job(job.job_id)
+
+
+@pytest.mark.parametrize("first", [b"", answer("502 Bad Gateway"), answer("504 Gateway Timeout")])
+async def test_a_job_that_may_have_been_deleted_before_is_deleted(first: bytes) -> None:
+    async with FaultyServer(first, GONE).running() as client:
+        await client.delete_job("j")
+
+
+async def test_a_deletion_that_was_refused_at_first_may_find_nothing() -> None:
+    refused = answer("429 Slow down", headers="Retry-After: 0\r\n")
+    async with FaultyServer(refused, GONE).running() as client:
+        with pytest.raises(JobNotFoundError):
+            await client.delete_job("j")
+
+
+async def test_other_waits_of_the_client_learn_of_it_at_once(
+    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
+) -> None:
+    async with make_client(local_server(), **NO_SLOW_READS) as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        job = await client.submit_job("scripted", scripted_jobs.script, {})
+        await scripted_jobs.started()
+        updates = client.watch_job(job.job_id)
+        assert (await anext(updates)).status == "processing"
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id))
+        await client.delete_job(job.job_id)
+        with pytest.raises(JobNotFoundError):
+            await asyncio.wait_for(waiting, 20)
+        with pytest.raises(JobNotFoundError):
+            await asyncio.wait_for(anext(updates), 20)
+
+
+async def test_an_abandoned_job_is_deleted_however_often_the_wait_is_cancelled(
+    proxy: FaultProxy, scripted_jobs: ScriptedJobs
+) -> None:
+    proxy.plan(stall_deletions, times=20)
+    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
+        job = await client.submit_job("scripted", scripted_jobs.script, {})
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
+        await scripted_jobs.started()
+        waiting.cancel()
+        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        for _ in range(3):
+            waiting.cancel()
+            await some_turns()
+        assert not waiting.done()
+        proxy.released.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert deletions(proxy) == 1
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(job.job_id)
+
+
+async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
+    proxy: FaultProxy, scripted_jobs: ScriptedJobs
+) -> None:
+    proxy.plan(stall_deletions, times=20)
+    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
+        job = await client.submit_job("scripted", scripted_jobs.script, {})
+        scope = anyio.CancelScope()
+
+        async def cancel() -> None:
+            await scripted_jobs.started()
+            scope.cancel()
+            await proxy.stalled.wait()
+            await some_turns()
+            proxy.released.set()
+
+        cancelling = asyncio.create_task(cancel())
+        with scope:
+            await client.wait_for_job(job.job_id, delete_on_cancel=True)
+        assert scope.cancelled_caught
+        assert cancelling.done()
+        await cancelling
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(job.job_id)
+
+
+async def test_closing_waits_for_a_deletion(proxy: FaultProxy, scripted_jobs: ScriptedJobs) -> None:
+    proxy.plan(stall_deletions, times=20)
+    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
+        job = await client.submit_job("scripted", scripted_jobs.script, {})
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
+        await scripted_jobs.started()
+        waiting.cancel()
+        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        closing = asyncio.create_task(client.close())
+        await some_turns()
+        assert not closing.done()
+        proxy.released.set()
+        await asyncio.wait_for(closing, 20)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert deletions(proxy) == 1
+
+
+async def test_a_deletion_that_hangs_is_given_up_and_said(
+    proxy: FaultProxy, scripted_jobs: ScriptedJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy.plan(stall_deletions, times=20)
+    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}, timeout=2) as client:
+        job = await client.submit_job("scripted", scripted_jobs.script, {})
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
+        await scripted_jobs.started()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, 20)
+    assert f"job {job.job_id} was abandoned but not deleted" in caplog.text

@@ -1,0 +1,101 @@
+"""Workers that come, go and vanish, and servers that cannot say which are there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import ComputeClient, ComputeClientConfig, InvalidRequestError, WorkerUnavailableError
+from cl_client.mqtt_types import MQTTMessage
+from fault_server import FaultyServer, answer
+
+if TYPE_CHECKING:
+    from cl_client import WorkerCapability
+
+READY = answer("200 OK", '{"num_workers": 1, "capabilities": {"hash": 1}}')
+
+
+class Workers:
+    """What a subscriber was told: each time, who is idle."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[dict[str, bool]] = asyncio.Queue()
+
+    def __call__(self, workers: dict[str, WorkerCapability]) -> None:
+        self.told.put_nowait({name: worker.idle_count > 0 for name, worker in workers.items()})
+
+    async def next(self) -> dict[str, bool]:
+        return await asyncio.wait_for(self.told.get(), 20)
+
+
+def announcement(name: str, idle: int = 1, *, timestamp: object = None, retain: bool = False) -> MQTTMessage:
+    stamp = round(time.time() * 1000) if timestamp is None else timestamp
+    payload = {"id": name, "capabilities": ["hash"], "idle_count": idle, "timestamp": stamp}
+    return MQTTMessage(f"inference/workers/{name}", json.dumps(payload).encode(), retain)
+
+
+def client_of_nobody(**settings: object) -> ComputeClient:
+    values = {"base_url": "http://127.0.0.1:1", "mqtt_broker": "off", **settings}
+    return ComputeClient(config=ComputeClientConfig.create(**values))
+
+
+async def test_a_worker_that_was_killed_is_told_to_have_gone() -> None:
+    async with client_of_nobody(worker_stale_after=0.2) as client:
+        workers = Workers()
+        client.subscribe_worker_updates(workers)
+        client.mqtt_monitor.dispatch([announcement("one"), announcement("two")])
+        assert await workers.next() == {"one": True}
+        assert await workers.next() == {"one": True, "two": True}
+        gone = await workers.next()
+        if gone:  # they announced themselves one after the other
+            gone = await workers.next()
+        assert gone == client.mqtt_monitor.workers() == {}
+
+
+async def test_heartbeats_are_no_news() -> None:
+    async with client_of_nobody() as client:
+        workers = Workers()
+        client.subscribe_worker_updates(workers)
+        for idle in (1, 1, 1, 0, 0, 1):
+            client.mqtt_monitor.dispatch([announcement("one", idle)])
+        assert [await workers.next() for _ in range(3)] == [{"one": True}, {"one": False}, {"one": True}]
+        late = Workers()
+        client.subscribe_worker_updates(late)
+        assert await late.next() == {"one": True}
+        assert workers.told.empty()
+
+
+@pytest.mark.parametrize("timestamp", [10**400, 1e300, "yesterday", [], -(10**400)])
+async def test_an_absurd_timestamp_costs_nothing_but_that_worker(timestamp: object) -> None:
+    async with client_of_nobody() as client:
+        absurd = announcement("one", timestamp=timestamp, retain=True)
+        client.mqtt_monitor.dispatch([absurd, announcement("two", retain=True)])
+        assert list(client.mqtt_monitor.workers()) == ["two"]
+
+
+@pytest.mark.parametrize("status", ["500 Oops", "502 Bad Gateway", "503 Busy", "429 Slow down"])
+async def test_a_server_that_is_not_there_yet_is_waited_for(
+    status: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    down = answer(status, headers="Retry-After: 0\r\n")
+    async with FaultyServer(down, down, READY).running(max_retries=0) as client:
+        assert await client.wait_for_workers(["hash"], timeout=20) == {"hash": 1}
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_server_that_stays_away_is_the_reason_given() -> None:
+    async with FaultyServer(answer("500 Oops")).running(max_retries=0) as client:
+        with pytest.raises(WorkerUnavailableError) as caught:
+            await client.wait_for_workers(["hash"], timeout=0.5)
+    assert "500 Oops" in str(caught.value.__cause__)
+
+
+async def test_a_wrong_address_is_not_waited_for() -> None:
+    async with FaultyServer(answer("404 Not Found")).running() as client:
+        with pytest.raises(InvalidRequestError):
+            await client.wait_for_workers(["hash"], timeout=20)
