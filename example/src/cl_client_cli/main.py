@@ -65,6 +65,7 @@ def make_app(wanted: str | None = None) -> App:
         help_epilogue=EXIT_CODES_HELP,
         version=lambda: f"cl-client {version('cl-client-cli')}",
         version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
     )
     for position, (title, commands) in enumerate(_COMMANDS.items()):
         section = Group(title, sort_key=position)
@@ -77,7 +78,11 @@ def make_app(wanted: str | None = None) -> App:
 
 
 def main() -> None:
-    """Run the command that the process's arguments name, and end with its exit code."""
+    """Run the command that the process's arguments name, and end with its exit code.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted where nothing had to be ended in order.
+    """
     show_any_name()
     app = make_app(next((word for word in sys.argv[1:] if not word.startswith("-")), None))
     try:
