@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cl_client import JSONObject
     from cl_client_cli.frame.options import OutputOptions
 
-_PIPED_WIDTH = 200
+_PIPED_WIDTH = 100_000
+"""Programs read lines of any length, and nothing is to be cut or folded for them."""
 _WITHOUT_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 """Names, metadata and a server's words may hold any control character, and a terminal would obey them."""
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)} | {
