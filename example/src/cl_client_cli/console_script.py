@@ -12,6 +12,9 @@ _INTERRUPTED = 130
 def run() -> None:
     """Run the command line, and end with its exit code."""
     try:
+        from cl_client_cli.frame.process_start import open_closed_streams
+
+        open_closed_streams()
         from cl_client_cli.main import main
 
         main()

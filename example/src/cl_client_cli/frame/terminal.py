@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
     from typing import Self
 
     from rich.console import ConsoleOptions, RenderableType
@@ -102,6 +104,15 @@ class Terminal:
                     self.out.on_broken_pipe()
             else:
                 self._screen.print(Text(line), soft_wrap=True)
+
+    def content(self, file: Path) -> None:
+        """Give programs a file's content; where they leave before its end, that is their choice."""
+        try:
+            with file.open("rb") as content:
+                shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.out.on_broken_pipe()
 
     @property
     def _screen(self) -> Console:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.process_start import standard_input
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.server.health import GUEST_MODE_WORDS
 
@@ -49,7 +49,7 @@ def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *,
 
 
 def _is_wanted(context: CommandContext, days: int) -> bool:
-    if not sys.stdin.isatty():
+    if not standard_input().isatty():
         raise UsageError("this deletes jobs of all users, and there is no terminal to ask: add --yes")
     which = f"the jobs older than {days} days" if days else "ALL jobs"
     return Confirm.ask(

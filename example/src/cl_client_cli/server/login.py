@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from cl_client import Session
 from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.process_start import standard_input
 from cl_client_cli.frame.tables import facts_table
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.settings.resolved import load_settings
@@ -82,15 +82,15 @@ def _auth_url(settings: Settings) -> str:
 def _password(terminal: Terminal, username: str) -> SecretStr:
     if given := os.environ.get(PASSWORD_VARIABLE):
         return SecretStr(given)
-    if sys.stdin.isatty():
+    if standard_input().isatty():
         return SecretStr(Prompt.ask(Text(f"Password of {username}"), password=True, console=terminal.err))
-    line = sys.stdin.readline().rstrip("\r\n")
+    line = standard_input().readline().rstrip("\r\n")
     if not line:
         raise UsageError(f"there is no password: pipe it into standard input, or set {PASSWORD_VARIABLE}")
     return SecretStr(line)
 
 
 def _ask(terminal: Terminal, what: str) -> str:
-    if not sys.stdin.isatty():
+    if not standard_input().isatty():
         raise UsageError("who? Name the user: cl-client login NAME")
     return Prompt.ask(what, console=terminal.err)
