@@ -74,7 +74,8 @@ def translated(base_url: str) -> Generator[None]:
     except httpx.TimeoutException as exc:
         kind = "take the request" if isinstance(exc, httpx.WriteTimeout) else "answer"
         raise RequestTimeoutError(
-            f"{base_url} did not {kind} in time; raise `timeout` if it is just slow"
+            f"{base_url} did not {kind} in time; if it is just slow, raise `timeout`, "
+            "which the environment has as CL_CLIENT_TIMEOUT"
         ) from exc
     except httpx.ConnectError as exc:
         if (problem := certificate_problem(exc)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, cast
@@ -11,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from command_lines import StartCLI
+    from command_lines import RunCLI, StartCLI
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only POSIX shells close streams")
 
@@ -48,6 +49,13 @@ def test_a_closed_input_is_refused(work_folder: Path, cli_environment: dict[str,
     assert refused.returncode == 2
     assert "standard input is closed" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_pipe_with_a_name_is_refused(run_cli: RunCLI, work_folder: Path) -> None:
+    os.mkfifo(work_folder / "pipe")
+    refused = run_cli("hash", "compute", "pipe")
+    assert refused.returncode == 2
+    assert "'pipe': this is no regular file; pipe what comes out of it into '-'" in refused.stderr
 
 
 @pytest.mark.usefixtures("at_server")

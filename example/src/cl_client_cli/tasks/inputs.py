@@ -74,8 +74,10 @@ def _files_of(
         yield _kept_standard_input(temp_dir)
     elif path.is_dir():
         yield from _files_below(path, recursive=recursive, suffixes=suffixes)
-    elif path.exists():
+    elif path.is_file():
         yield path
+    elif path.exists():
+        raise UsageError(f"{argument!r}: this is no regular file; pipe what comes out of it into '-'")
     elif glob.has_magic(argument):
         # Not Path.glob: a pattern may be absolute, or begin with "..".
         matches = glob.glob(argument, recursive=True)  # noqa: PTH207 - see above
