@@ -78,6 +78,7 @@ def test_jobs_are_listed_without_their_server(
         at_it = ("--server", server.base_url, "--mqtt", "off")
         job_id = run_cli("hash", "compute", samples / "clip.mp4", "--no-wait", *at_it).stdout.strip()
         address = server.base_url
+        assert run_cli("admin", "storage", *at_it).stdout.startswith("1 job, ")
     shown = run_cli("jobs", "list", *at_it)
     assert (shown.returncode, job_id[:8] in shown.stdout) == (3, True)
     assert "this is what was known" in shown.stderr

@@ -71,10 +71,10 @@ def test_admin(run_cli: RunCLI, cli_environment: dict[str, str]) -> None:
     with LocalServer(workers=1, tasks=["hash"]) as server:
         cli_environment["COMPUTE_SERVER_URL"] = server.base_url
         cli_environment["MQTT_BROKER_HOST"] = "off"
-        assert run_cli("admin", "storage").stdout == "0 jobs, 0 bytes\n"
+        assert run_cli("admin", "storage").stdout == "no jobs, 0 bytes\n"
         refused = run_cli("admin", "cleanup")
         assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
-        assert run_cli("admin", "cleanup", "--days", "0", "--yes").stdout.startswith("0 jobs deleted")
+        assert run_cli("admin", "cleanup", "--days", "0", "--yes").stdout.startswith("no jobs deleted")
         assert "on" in run_cli("admin", "guest-mode").stdout
 
 

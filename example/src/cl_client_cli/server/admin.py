@@ -13,6 +13,7 @@ from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.process_start import standard_input
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.server.health import GUEST_MODE_WORDS
+from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -27,7 +28,7 @@ def show_storage(connection: ConnectionOptions, output: OutputOptions) -> int:
     async def show(context: CommandContext) -> int:
         usage = await context.client.admin.storage()
         context.terminal.record(usage)
-        context.terminal.result(f"{usage.job_count} jobs, {decimal(usage.total_size)}")
+        context.terminal.result(f"{counted(usage.job_count, 'job')}, {decimal(usage.total_size)}")
         return 0
 
     return run_with_client(connection, output, show)
@@ -42,7 +43,8 @@ def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *,
             return SOME_FAILED
         result = await context.client.admin.cleanup(days)
         context.terminal.record(result)
-        context.terminal.result(f"{result.deleted_count} jobs deleted, {decimal(result.freed_space)} freed")
+        deleted = counted(result.deleted_count, "job")
+        context.terminal.result(f"{deleted} deleted, {decimal(result.freed_space)} freed")
         return 0
 
     return run_with_client(connection, output, delete)
@@ -51,7 +53,7 @@ def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *,
 def _is_wanted(context: CommandContext, days: int) -> bool:
     if not standard_input().isatty():
         raise UsageError("this deletes jobs of all users, and there is no terminal to ask: add --yes")
-    which = f"the jobs older than {days} days" if days else "ALL jobs"
+    which = f"the jobs older than {counted(days, 'day')}" if days else "ALL jobs"
     return Confirm.ask(
         Text(f"Delete {which} at {context.server}?"), console=context.terminal.err, default=False
     )

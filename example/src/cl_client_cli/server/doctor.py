@@ -23,7 +23,7 @@ from cl_client_cli.server.round_trip import round_trip_finding
 from cl_client_cli.server.workers import announced_workers
 from cl_client_cli.settings.resolved import load_settings
 from cl_client_cli.settings.settings_file import searched_files
-from cl_client_cli.tasks.table import TASKS
+from cl_client_cli.tasks.table import TASKS, counted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -163,7 +163,7 @@ async def _broker_finding(context: CommandContext) -> Finding:
             remedy="name it with --mqtt mqtt://HOST:1883, or switch it off with --mqtt off",
         )
     workers = await announced_workers(context)
-    words = f"{broker} is connected, and tells of {len(workers)} workers"
+    words = f"{broker} is connected, and tells of {counted(len(workers), 'worker')}"
     if workers:
         return Finding(check="broker", state="ok", words=words)
     return Finding(check="broker", state="warning", words=words, remedy="is it the broker of this server?")
@@ -198,7 +198,7 @@ def _local_finding() -> Finding:
         return Finding(
             check="--local",
             state="warning",
-            words=f"works, without the models {', '.join(missing)}",
-            remedy="cl-client models pull fetches them",
+            words=f"works, without the model{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            remedy=f"cl-client models pull fetches {'them' if len(missing) > 1 else 'it'}",
         )
     return Finding(check="--local", state="ok", words="works, with all models")
