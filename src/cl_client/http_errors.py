@@ -93,7 +93,10 @@ def _unavailable(base_url: str, exc: httpx.TransportError) -> ServerUnavailableE
         return RequestTimeoutError(f"{base_url} did not accept a connection in time")
     if isinstance(exc, httpx.TimeoutException):
         kind = "take the request" if isinstance(exc, httpx.WriteTimeout) else "answer"
-        return RequestTimeoutError(f"{base_url} did not {kind} in time; raise `timeout` if it is just slow")
+        return RequestTimeoutError(
+            f"{base_url} did not {kind} in time; if it is just slow, raise `timeout`, "
+            "which the environment has as CL_CLIENT_TIMEOUT"
+        )
     if not isinstance(exc, httpx.ConnectError):
         return ServerUnavailableError(f"The connection to {base_url} broke: {str(exc) or type(exc).__name__}")
     if (problem := certificate_problem(exc)) is None:

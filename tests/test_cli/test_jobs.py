@@ -35,7 +35,9 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     fetched = run_cli("download", job_id[:8], "-d", "files")
     assert fetched.returncode == 0, fetched.stderr
     assert (work_folder / "files/output/exif_metadata.json").exists()
-    assert run_cli("download", job_id, "-d", "files").returncode == 1
+    again = run_cli("download", job_id, "-d", "files")
+    assert again.returncode == 1
+    assert "exif_metadata.json is there already; --force replaces it" in again.stderr
     one = run_cli("download", job_id, "output/exif_metadata.json", "-d", "files", "--force", "--json")
     assert json_objects(one)[0]["path"] == "files/output/exif_metadata.json"
 
@@ -76,6 +78,7 @@ def test_jobs_are_listed_without_their_server(
         at_it = ("--server", server.base_url, "--mqtt", "off")
         job_id = run_cli("hash", "compute", samples / "clip.mp4", "--no-wait", *at_it).stdout.strip()
         address = server.base_url
+        assert run_cli("admin", "storage", *at_it).stdout.startswith("1 job, ")
     shown = run_cli("jobs", "list", *at_it)
     assert (shown.returncode, job_id[:8] in shown.stdout) == (3, True)
     assert "this is what was known" in shown.stderr

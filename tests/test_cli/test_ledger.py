@@ -16,6 +16,7 @@ from cl_client_cli.database import open_database
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
 from cl_client_cli.jobs.relative_times import ago, parse_time
+from cl_client_cli.similar.embedding_cache import EmbeddingCache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,3 +238,15 @@ def test_times_in_words() -> None:
             parse_time(text, "--since")
     said = [ago(1000.0 - passed, 1000.0) for passed in (1, 90, 7200, 200000, -5)]
     assert said == ["just now", "2 min ago", "2 h ago", "2 d ago", "just now"]
+
+
+def test_the_users_folders_may_be_named_from_their_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setenv("CL_CLIENT_DATA_DIR", "~/data")
+    monkeypatch.setenv("CL_CLIENT_CACHE_DIR", "~/cache")
+    with Ledger.open(), EmbeddingCache.open():
+        assert (tmp_path / "data/jobs.sqlite").is_file()
+        assert (tmp_path / "cache/embeddings.sqlite").is_file()

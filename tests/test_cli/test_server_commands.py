@@ -73,6 +73,15 @@ def test_workers_are_watched_until_ctrl_c(start_cli: StartCLI) -> None:
     assert process.returncode == 130
 
 
+def test_a_server_that_does_not_answer_in_time(run_cli: RunCLI, cli_environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = cast("tuple[str, int]", silent.getsockname())[1]
+        cli_environment |= {"CL_CLIENT_TIMEOUT": "0.2", "CL_CLIENT_MAX_RETRIES": "0"}
+        shown = run_cli("health", "--server", f"http://127.0.0.1:{port}", "--mqtt", "off")
+    assert shown.returncode == 3
+    assert "raise `timeout`, which the environment has as CL_CLIENT_TIMEOUT" in shown.stderr
+
+
 def test_admin(run_cli: RunCLI, cli_environment: dict[str, str]) -> None:
     with LocalServer(workers=1, tasks=["hash"]) as server:
         cli_environment["COMPUTE_SERVER_URL"] = server.base_url

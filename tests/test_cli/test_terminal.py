@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cl_client_cli.frame.options import OutputOptions
 from cl_client_cli.frame.terminal import Terminal
+from screens import shown_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,42 +112,19 @@ def _typed(
     return AtPrompt(code, written.decode(), echoes)
 
 
-def _shown_by(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    """Run a command in a terminal of its own, and give all that it wrote there."""
-    import pty  # not on Windows
-
-    ours, theirs = pty.openpty()
-    written = bytearray()
-    with subprocess.Popen(  # noqa: S603 - the command under test
-        [sys.executable, "-m", "cl_client_cli", *command],
-        cwd=folder,
-        env=environment | {"TERM": "xterm-256color"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ):
-        os.close(theirs)
-        try:
-            while chunk := os.read(ours, 4096):
-                written += chunk
-        except OSError:  # how Linux says that the other end was closed
-            os.close(ours)
-    return written.decode()
-
-
 @pytest.mark.usefixtures("at_server")
 def test_results_stand_beside_the_progress(
     samples: Path, work_folder: Path, cli_environment: dict[str, str]
 ) -> None:
     files = [str(path) for path in samples.glob("*.jpg")]
-    shown = _shown_by(["hash", "compute", *files], work_folder, cli_environment)
+    shown = shown_by(["hash", "compute", *files], work_folder, cli_environment)
     assert shown.count(": sha512 ") == len(files)
     assert "3 of 3 succeeded" in shown
     assert "\x1b[?25l" in shown  # a bar was drawn
     assert "\x1b[?25h" in shown  # and the cursor is back
-    told = _shown_by(["hash", "compute", *files, "--json"], work_folder, cli_environment)
+    told = shown_by(["hash", "compute", *files, "--json"], work_folder, cli_environment)
     assert told.count('{"input"') == len(files)
-    alone = _shown_by(["download", "nope", "-q"], work_folder, cli_environment)
+    alone = shown_by(["download", "nope", "-q"], work_folder, cli_environment)
     assert "404" in alone
 
 
@@ -157,7 +135,7 @@ def test_jobs_that_fail_are_counted_as_such(
     for name in ("one.jpg", "two.jpg"):
         (work_folder / name).write_bytes(b"not a picture")
     job_ids = run_cli("media-thumbnail", "generate", "one.jpg", "two.jpg", "--no-wait").stdout.split()
-    shown = _shown_by(["jobs", "wait", *job_ids], work_folder, cli_environment)
+    shown = shown_by(["jobs", "wait", *job_ids], work_folder, cli_environment)
     assert "2 failed" in shown
 
 
@@ -165,10 +143,10 @@ def test_jobs_that_fail_are_counted_as_such(
 def test_no_colour_where_none_is_wanted(
     samples: Path, work_folder: Path, cli_environment: dict[str, str]
 ) -> None:
-    shown = _shown_by(["health"], work_folder, cli_environment | {"NO_COLOR": "1"})
+    shown = shown_by(["health"], work_folder, cli_environment | {"NO_COLOR": "1"})
     assert "healthy" in shown
     assert "\x1b[3" not in shown
-    bars = _shown_by(["batch", "submit", str(samples), "-t", "exif"], work_folder, cli_environment)
+    bars = shown_by(["batch", "submit", str(samples), "-t", "exif"], work_folder, cli_environment)
     assert "6 done" in bars
 
 
@@ -177,11 +155,11 @@ def test_no_name_takes_control_of_the_terminal(work_folder: Path, cli_environmen
     names = ["evil\x1b]0;owned\x07\x9b2J.txt", "other.txt"]
     for name in names:
         (work_folder / name).write_text(name)
-    shown = _shown_by(["hash", "compute", *names, "-c", "1"], work_folder, cli_environment)
+    shown = shown_by(["hash", "compute", *names, "-c", "1"], work_folder, cli_environment)
     assert "evil]0;owned2J.txt" in shown
     assert "\x1b]0;" not in shown
     assert not {"\x07", "\x9b"} & set(shown)
-    told = _shown_by(["hash", "compute", names[0], "--json"], work_folder, cli_environment)
+    told = shown_by(["hash", "compute", names[0], "--json"], work_folder, cli_environment)
     assert r"evil\u001b]0;owned\u0007\u009b2J.txt" in told
 
 

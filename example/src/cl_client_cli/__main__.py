@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cl_client_cli.main import main
+from cl_client_cli.console_script import run
 
-main()
+run()

@@ -80,7 +80,11 @@ def make_app(wanted: str | None = None) -> App:
 
 
 def main() -> None:
-    """Run the command that the process's arguments name, and end with its exit code."""
+    """Run the command that the process's arguments name, and end with its exit code.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted where nothing had to be ended in order.
+    """
     show_any_name()
     app = make_app(next((word for word in sys.argv[1:] if not word.startswith("-")), None))
     try:

@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from threading import Thread, main_thread
 from typing import TYPE_CHECKING, Final
 
@@ -20,10 +21,12 @@ from cl_client_cli.frame.process_start import early_exit_code, show_any_name
 from cl_client_cli.frame.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from multiprocessing.connection import Connection
 
 _LOOK_INTERVAL: Final = 0.5
+_KEPT_OFF: Final = tuple(number for number in ENDING_SIGNALS if number != signal.SIGTERM)
+"""The signals that a terminal sends to all of its processes."""
 
 
 def run_sheltered(work: Callable[[], int], *, resume_hint: str = "") -> int:
@@ -48,26 +51,43 @@ def run_sheltered(work: Callable[[], int], *, resume_hint: str = "") -> int:
             to_work.send("end")
 
     with to_work, ending_signals(ask_to_end):
-        process.start()
+        with _born_deaf():
+            process.start()
         orders.close()
         while process.is_alive():
             process.join(_LOOK_INTERVAL)  # in turns, since on Windows no signal interrupts it
     code = process.exitcode
     if code is not None and code >= 0:
         return code
-    if asked:
+    if asked:  # it had not even begun
+        Terminal.make().error(f"interrupted. {resume_hint}".rstrip())
         return INTERRUPTED
     Terminal.make().error(f"the process at work was ended by signal {-(code or 0)}. {resume_hint}".rstrip())
     return SOME_FAILED
+
+
+@contextmanager
+def _born_deaf() -> Generator[None]:
+    """Let a process that is started meanwhile have no ear for Ctrl-C while it still imports what it needs."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # its start, which would come with the process's, lets all signals in
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _KEPT_OFF)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run(work: Callable[[], int], orders: Connection) -> None:
     """The process's whole life."""
     if sys.platform != "win32":
         os.setsid()  # so that neither the terminal nor a signal to the command's group reaches it
-    for number in ENDING_SIGNALS:
-        if number != signal.SIGTERM:
-            signal.signal(number, signal.SIG_IGN)
+    for number in _KEPT_OFF:
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _KEPT_OFF)
     show_any_name()
     Thread(target=_obey, args=(orders,), daemon=True).start()
     try:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.plan import task_params
-from cl_client_cli.tasks.table import TASKS
+from cl_client_cli.tasks.table import TASKS, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +83,9 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, object]]:
     filled = [row for row in rows if row]
     for number, row in enumerate(filled, start=1):
         if len(row) > len(names):
-            raise UsageError(f"{path}, job {number}: it has {len(row)} columns, the heading {len(names)}")
+            raise UsageError(
+                f"{path}, job {number}: it has {counted(len(row), 'column')}, the heading {len(names)}"
+            )
     return [_from_csv(dict(zip(names, row, strict=False))) for row in filled]
 
 

@@ -25,6 +25,7 @@ from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.face_detection import mark_found_faces
 from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.run import run_requests
+from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -152,12 +153,11 @@ def _report(
     terminal.result(_table([outcomes[request] for request in plan.requests]))
     succeeded = sum(outcome.error is None for outcome in outcomes.values())
     where = f" The results are in {folder}" if folder is not None else ""
-    terminal.say(f"{succeeded} of {len(outcomes)} jobs succeeded.{where}")
+    terminal.say(f"{succeeded} of {counted(len(outcomes), 'job')} succeeded.{where}")
     if plan.left_out:
         tasks = ", ".join(plan.left_out)
-        terminal.say(
-            f"Left out, their models are not there yet: {tasks}. To fetch them: cl-client models pull"
-        )
+        whose = "its model is" if len(plan.left_out) == 1 else "their models are"
+        terminal.say(f"Left out, {whose} not there yet: {tasks}. To fetch them: cl-client models pull")
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:

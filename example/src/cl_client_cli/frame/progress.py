@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Group
 from rich.live import Live
@@ -21,6 +21,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 from typing_extensions import override
+
+from cl_client_cli.frame.names import ShortenedName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,14 @@ class _RateColumn(ProgressColumn):
             return Text("")
         rate, unit = (task.speed, "s") if task.speed >= _SLOW else (task.speed * 60, "min")
         return Text(f"{rate:.1f}/{unit}", style="progress.data.speed")
+
+
+class _NameColumn(ProgressColumn):
+    """The file's name, which is shortened where there is no room for all."""
+
+    @override
+    def render(self, task: Task) -> ShortenedName:
+        return ShortenedName(cast("str", task.fields["file"]))
 
 
 class WithMargin:
@@ -126,13 +136,12 @@ class JobProgress:
             console=self._console,
             expand=True,
         )
+        # Where a row is too long for the screen, only a column that may wrap gets narrower: the name's.
         self._running = Progress(
-            SpinnerColumn(),
-            TextColumn(
-                "{task.fields[file]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
-            ),
+            SpinnerColumn(table_column=Column(no_wrap=True)),
+            _NameColumn(),
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=16, table_column=Column(no_wrap=True)),
             TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, min_width=10)),
             console=self._console,
@@ -141,7 +150,7 @@ class JobProgress:
         self._tell = terminal.say if watch and not terminal.is_live else None
         self._running_count = self._failures = 0
         # A single job has its own row, and that says it all.
-        shown = Group(self._running, WithMargin(self._overall)) if total > 1 else self._running
+        shown = WithMargin(Group(self._running, self._overall) if total > 1 else self._running)
         # Results that are piped elsewhere must not be taken for words that belong above the bars.
         live = Live(
             shown, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
     from typing import Self
 
     from rich.console import ConsoleOptions, RenderableType
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from cl_client import JSONObject
     from cl_client_cli.frame.options import OutputOptions
 
-_PIPED_WIDTH = 200
+_PIPED_WIDTH = 100_000
+"""Programs read lines of any length, and nothing is to be cut or folded for them."""
 _WITHOUT_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 """Names, metadata and a server's words may hold any control character, and a terminal would obey them."""
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)} | {
@@ -102,6 +105,15 @@ class Terminal:
                     self.out.on_broken_pipe()
             else:
                 self._screen.print(Text(line), soft_wrap=True)
+
+    def content(self, file: Path) -> None:
+        """Give programs a file's content; where they leave before its end, that is their choice."""
+        try:
+            with file.open("rb") as content:
+                shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.out.on_broken_pipe()
 
     @property
     def _screen(self) -> Console:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cl_client.exceptions import ComputeClientError, DestinationExistsError
 from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import byte_progress
 from cl_client_cli.jobs.noted_jobs import NotedJobs, run_on_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cl_client import FilesProgress
@@ -36,16 +37,31 @@ def download_files(
             def show(progress: FilesProgress) -> None:
                 bars.update(bar, completed=progress.bytes_done, total=progress.bytes_total)
 
-            if files:
-                paths = await jobs.client.download_job_files(
-                    job_id, files, folder, on_progress=show, overwrite=force
-                )
-            else:
-                job = await jobs.read(job_id)
-                paths = await jobs.client.download_job_outputs(job, folder, on_progress=show, overwrite=force)
+            try:
+                paths = await _fetch(jobs, job_id, files, folder, show, overwrite=force)
+            except DestinationExistsError as exc:
+                raise ComputeClientError(f"{exc.path} is there already; --force replaces it") from exc
         for path in paths:
             jobs.terminal.record({"job_id": job_id, "path": str(path), "bytes": path.stat().st_size})
             jobs.terminal.result(str(path))
         return 0
 
     return run_on_jobs([prefix], connection, output, download)
+
+
+async def _fetch(
+    jobs: NotedJobs,
+    job_id: str,
+    files: Sequence[str],
+    folder: Path,
+    on_progress: Callable[[FilesProgress], None],
+    *,
+    overwrite: bool,
+) -> Sequence[Path]:
+    """Download some files of a job or, where none is named, all that it is known to leave."""
+    if files:
+        return await jobs.client.download_job_files(
+            job_id, files, folder, on_progress=on_progress, overwrite=overwrite
+        )
+    job = await jobs.read(job_id)
+    return await jobs.client.download_job_outputs(job, folder, on_progress=on_progress, overwrite=overwrite)

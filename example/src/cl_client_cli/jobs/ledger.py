@@ -315,4 +315,4 @@ def _conditions(
 def data_folder() -> Path:
     """Where the command line keeps what it knows: the user's data folder, or CL_CLIENT_DATA_DIR."""
     given = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(given) if given else user_data_path("cl-client", appauthor=False)
+    return Path(given).expanduser() if given else user_data_path("cl-client", appauthor=False)

@@ -13,6 +13,7 @@ from rich.text import Text
 from cl_client import JobStatus
 from cl_client.exceptions import AuthenticationError, JobNotFoundError, ServerUnavailableError
 from cl_client_cli.frame.command_frame import NoServerError, how_it_ends, open_context, run_guarded
+from cl_client_cli.frame.names import screen_name
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ids import SHORT_ID
 from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
@@ -144,15 +145,15 @@ def _table(entries: Sequence[LedgerEntry]) -> Table:
     now = time.time()
     table = Table("Job", "Task", "Status", "File", "When")
     for column in table.columns:
-        column.no_wrap = True
-    table.columns[3].overflow = "ellipsis"
+        column.no_wrap = column.header != "File"  # only that one gets narrower, then
+        column.overflow = "fold"
     for it in entries:
         state = f"{it.status} {it.progress} %" if it.status == "processing" else it.status
         table.add_row(
             it.job_id[:SHORT_ID],
             it.task,
             Text(state, style=_STYLES.get(it.status, "yellow")),
-            Text(PurePath(it.source).name),
+            Text(screen_name(PurePath(it.source).name)),
             ago(it.submitted_at, now),
         )
     return table

@@ -10,6 +10,7 @@ from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.jobs.noted_jobs import NotedJobs, run_on_jobs
 from cl_client_cli.jobs.relative_times import parse_time
+from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ def prune_jobs(older_than: str, output: OutputOptions) -> int:
         with Ledger.open() as ledger:
             count = ledger.prune(ended_before=before, unheard_of_since=unheard_of_since)
         terminal.record({"removed": count})
-        terminal.result(f"{count} removed")
+        terminal.result(f"{counted(count, 'job')} removed")
         return 0
 
     return run_guarded(output, prune)

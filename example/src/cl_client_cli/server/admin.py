@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.process_start import standard_input
 from cl_client_cli.frame.questions import confirm
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
@@ -53,7 +53,7 @@ def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *,
 
 def _is_wanted(days: int, connection: ConnectionOptions, output: OutputOptions) -> bool:
     server = load_settings(connection).client.base_url
-    if not sys.stdin.isatty():
+    if not standard_input().isatty():
         raise UsageError("this deletes jobs of all users, and there is no terminal to ask: add --yes")
     which = f"the jobs older than {counted(days, 'day')}" if days else "ALL jobs"
     return confirm(Terminal.make(output), f"Delete {which} at {server}?")

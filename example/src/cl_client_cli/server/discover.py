@@ -37,7 +37,7 @@ def run_discover(seconds: float, interface: str | None, output: OutputOptions) -
                 "block it: name yours with --server http://HOST:8002"
             )
             return SOME_FAILED
-        terminal.result(_table(servers))
+        terminal.result(servers_table(servers))
         terminal.say(f"To use it: cl-client health --server {servers[0].compute_url}")
         return 0
 
@@ -54,11 +54,14 @@ def _check(seconds: float, interface: str | None) -> None:
             raise UsageError(f"--interface {interface}: name it by its IP address") from None
 
 
-def _table(servers: Sequence[DiscoveredServer]) -> Table:
-    table = Table("Name", "Compute", "Broker", "Auth", "State")
+def servers_table(servers: Sequence[DiscoveredServer]) -> Table:
+    """One address on each line, whole: side by side they would be too long for most screens."""
+    table = Table("Name", "Compute, broker, auth", "State")
     for column in table.columns:
         column.overflow = "fold"
+    table.columns[1].no_wrap = True
     for it in servers:
+        addresses = "\n".join(filter(None, (it.compute_url, it.mqtt_url, it.auth_url)))
         state = Text("well", style="green") if it.error is None else Text(it.error, style="red")
-        table.add_row(Text(it.name), it.compute_url, it.mqtt_url or "", it.auth_url or "", state)
+        table.add_row(Text(it.name), Text(addresses), state)
     return table

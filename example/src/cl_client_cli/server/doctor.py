@@ -199,7 +199,7 @@ def _local_finding() -> Finding:
         return Finding(
             check="--local",
             state="warning",
-            words=f"works, without the models {', '.join(missing)}",
-            remedy="cl-client models pull fetches them",
+            words=f"works, without the model{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            remedy=f"cl-client models pull fetches {'them' if len(missing) > 1 else 'it'}",
         )
     return Finding(check="--local", state="ok", words="works, with all models")

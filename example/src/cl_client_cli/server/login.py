@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
@@ -12,6 +11,7 @@ from cl_client import AuthenticationError, Session
 from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.exit_codes import NOT_ALLOWED
 from cl_client_cli.frame.logins import entrust, forget_servers, load_login, login_command, way_by_folder
+from cl_client_cli.frame.process_start import standard_input
 from cl_client_cli.frame.questions import ask
 from cl_client_cli.frame.remedies import remedy_for
 from cl_client_cli.frame.tables import facts_table
@@ -108,15 +108,15 @@ def _tell_of_the_folder(terminal: Terminal, settings: Settings) -> None:
 def _password(terminal: Terminal, whose: str) -> SecretStr:
     if given := os.environ.get(PASSWORD_VARIABLE):
         return SecretStr(given)
-    if sys.stdin.isatty():
+    if standard_input().isatty():
         return SecretStr(ask(terminal, f"Password of {whose}", is_secret=True))
-    line = sys.stdin.readline().rstrip("\r\n")
+    line = standard_input().readline().rstrip("\r\n")
     if not line:
         raise UsageError(f"there is no password: pipe it into standard input, or set {PASSWORD_VARIABLE}")
     return SecretStr(line)
 
 
 def _name(terminal: Terminal) -> str:
-    if sys.stdin.isatty() and (name := ask(terminal, "User name")):
+    if standard_input().isatty() and (name := ask(terminal, "User name")):
         return name
     raise UsageError("who? Name the user: cl-client login NAME")

@@ -49,7 +49,7 @@ class EmbeddingCache:
             ConfigurationError: The file cannot be used.
         """
         given = os.environ.get(CACHE_DIR_VARIABLE)
-        folder = Path(given) if given else user_cache_path("cl-client", appauthor=False)
+        folder = Path(given).expanduser() if given else user_cache_path("cl-client", appauthor=False)
         return cls(open_database(folder / "embeddings.sqlite", _SCHEMA, _VERSION))
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from cl_client import map_concurrently
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.failures import Failures
+from cl_client_cli.frame.names import screen_name
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
@@ -148,5 +149,5 @@ def _show(
     for rank, (at, similarity) in enumerate(ranking[:limit], start=1):
         path = str(others[at])
         context.terminal.record({"rank": rank, "similarity": similarity, "path": path})
-        table.add_row(str(rank), f"{similarity:.1%}", Text(path))
+        table.add_row(str(rank), f"{similarity:.1%}", Text(screen_name(path)))
     context.terminal.result(table)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import glob
 import hashlib
 import shutil
-import sys
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 
+from cl_client_cli.frame.process_start import standard_input
 from cl_client_cli.frame.usage import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _with_lists(arguments: Sequence[str]) -> Iterator[str]:
 
 def _listed(name: str) -> Iterator[str]:
     if name == STANDARD_INPUT:
-        lines = sys.stdin.read().splitlines()
+        lines = standard_input().read().splitlines()
     else:
         try:
             lines = Path(name).read_text(encoding="utf-8").splitlines()
@@ -74,8 +74,10 @@ def _files_of(
         yield _kept_standard_input(temp_dir)
     elif path.is_dir():
         yield from _files_below(path, recursive=recursive, suffixes=suffixes)
-    elif path.exists():
+    elif path.is_file():
         yield path
+    elif path.exists():
+        raise UsageError(f"{argument!r}: this is no regular file; pipe what comes out of it into '-'")
     elif glob.has_magic(argument):
         # Not Path.glob: a pattern may be absolute, or begin with "..".
         matches = glob.glob(argument, recursive=True)  # noqa: PTH207 - see above
@@ -93,11 +95,11 @@ def _files_below(folder: Path, *, recursive: bool, suffixes: Collection[str] | N
 
 def _kept_standard_input(temp_dir: Path) -> Path:
     """Keep standard input as a file: it can be sent again then, and its kind be told by its content."""
-    if sys.stdin.isatty():
+    if standard_input().isatty():
         raise UsageError("'-' reads a file from standard input, which is a terminal: pipe the file in")
     temp_dir.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=temp_dir, prefix="stdin-", delete=False) as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
+        shutil.copyfileobj(standard_input().buffer, kept)
     return Path(kept.name)
 
 

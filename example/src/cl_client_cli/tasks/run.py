@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections import Counter
 from contextlib import aclosing
 from functools import partial
@@ -149,8 +147,7 @@ def _tell(terminal: Terminal, outcome: Outcome, plan: JobPlan, failures: Failure
     elif outcome.result is None:
         terminal.result(outcome.job.job_id if outcome.job else "")
     elif plan.to_stdout:
-        with outcome.result.files[0].open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
+        terminal.content(outcome.result.files[0])
     else:
         _tell_result(terminal, outcome, alone=len(plan.requests) + plan.skipped == 1)
 
