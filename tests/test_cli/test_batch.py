@@ -312,7 +312,7 @@ def test_a_server_that_goes_and_comes_back(
         with LocalServer(port=unused_port, workers=1, tasks=["hash"]):
             rest = process.communicate()[1]
     assert process.returncode == 0, rest
-    assert "The server answers again" in rest
+    assert "The server is back" in rest
     assert "30 done" in rest
 
 

@@ -16,9 +16,9 @@ from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError
 from cl_client.exceptions import JobTimeoutError, ServerUnavailableError
 from cl_client_cli.batch.items import Item, ItemKey
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
-from cl_client_cli.batch.outages import Outages
 from cl_client_cli.batch.run import BatchRun
 from cl_client_cli.frame.options import JobOptions, OutputOptions
+from cl_client_cli.frame.outages import Outages
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger

@@ -17,14 +17,14 @@ from cl_client.exceptions import JobNotFoundError, ServerUnavailableError
 from cl_client.plugins import plugin_class
 from cl_client_cli.batch.copies import copy_result
 from cl_client_cli.batch.items import content_of
-from cl_client_cli.batch.outages import PAUSES, is_outage
+from cl_client_cli.frame.outages import PAUSES, is_outage
 from cl_client_cli.tasks.job_engine import CONCERNS_ALL_JOBS, JobRequest, Outcome, failed
 
 if TYPE_CHECKING:
     from cl_client import JobResponse
     from cl_client_cli.batch.items import Content, Item
     from cl_client_cli.batch.manifest import BatchManifest
-    from cl_client_cli.batch.outages import Outages
+    from cl_client_cli.frame.outages import Outages
     from cl_client_cli.frame.progress import JobProgress, JobRow
     from cl_client_cli.frame.terminal import Terminal
     from cl_client_cli.tasks.job_engine import JobEngine
