@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -81,7 +82,7 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
     with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
         connection = batch_connection(manifest, options.connection)
         work = partial(
-            _run,
+            _run_recorded,
             manifest=manifest,
             ledger=ledger,
             options=replace(options, connection=connection),
@@ -89,6 +90,24 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
         )
         hint = resume_hint(folder)
         return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
+
+
+async def _run_recorded(
+    context: CommandContext,
+    *,
+    manifest: BatchManifest,
+    ledger: Ledger,
+    options: BatchOptions,
+    retry_failed: bool,
+) -> int:
+    """Run a batch, and say how to go on where its record cannot be kept any more."""
+    try:
+        return await _run(
+            context, manifest=manifest, ledger=ledger, options=options, retry_failed=retry_failed
+        )
+    except sqlite3.Error:
+        context.terminal.say(f"What was done is no longer noted. {resume_hint(manifest.folder)}")
+        raise
 
 
 async def _run(
@@ -121,8 +140,8 @@ async def _run(
     try:
         with progress:
             await outages.watch(run.run(concurrency=options.jobs.concurrency))
-    except asyncio.CancelledError:
-        hint = False  # whoever is told of the interruption is told how to go on, too
+    except (asyncio.CancelledError, sqlite3.Error):
+        hint = False  # whoever is told of that is told how to go on, too
         raise
     finally:
         say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])
