@@ -44,6 +44,9 @@ class _Attempt:
     def sent(self) -> None:
         self.manifest.submitting(self.item, self.content)
 
+    def refused(self) -> None:
+        self.manifest.refused(self.item)
+
     def accepted(self, job: JobResponse) -> None:
         # At once, and not in a thread: what dies before this line is submitted a second time.
         self.manifest.submitted(self.item, job.job_id)
@@ -105,7 +108,9 @@ class BatchRun:
         try:
             content = await asyncio.to_thread(content_of, item.source)
         except OSError as exc:
-            return self._end(item, failed(request, exc), None)
+            if (known := item.known_content()) is None:
+                return self._end(item, failed(request, exc), None)
+            content = known  # its job has the file, and perhaps its result by now
         if item.is_settled(content, retry_failed=self.retry_failed):
             self.manifest.touched(item, content)
             self.ended["unchanged"] += 1
