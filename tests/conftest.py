@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from cl_client.local import LocalServer
+from server_process import ServerProcess
 from support import (
     SCRIPTED,
     SCRIPTED_TASK,
@@ -107,6 +108,15 @@ def local_server() -> Generator[Callable[..., LocalServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def server_process(tmp_path: Path) -> Generator[ServerProcess]:
+    """A server with the scripted task and one worker, which can be killed."""
+    process = ServerProcess(tmp_path / "server")
+    process.start()
+    yield process
+    process.kill()
 
 
 @pytest.fixture

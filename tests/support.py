@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cl_client.local import LocalServer
+    from server_process import ServerProcess
 
 SCRIPTED = "scripted"
 SCRIPTED_TASK = TaskSpec("scripted_task:run", "scripted_task:ScriptedParams", "output/result.json")
@@ -94,7 +95,7 @@ class ScriptedJobs:
                 await writer.wait_closed()
 
 
-def client_of(server: LocalServer, **settings: object) -> ComputeClient:
+def client_of(server: LocalServer | ServerProcess, **settings: object) -> ComputeClient:
     """A client of a local server that knows the scripted task."""
     values = {"base_url": server.base_url, "mqtt_broker": server.mqtt_url, "plugin_endpoints": ENDPOINTS}
     return ComputeClient(config=ComputeClientConfig.create(**{**values, **settings}))

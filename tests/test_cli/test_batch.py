@@ -218,12 +218,14 @@ def test_failures_are_grouped_and_not_repeated(
 ) -> None:
     _draw(work_folder / "in", 2)
     for number in range(7):
-        (work_folder / "in" / f"bad-{number}.png").write_bytes(f"no picture {number}".encode())
-    shown = run_cli("batch", "submit", "in", "-t", "media-thumbnail", "-d", "out", "--report", "r.html")
+        (work_folder / "in" / f"{number}").mkdir()
+        (work_folder / "in" / f"{number}" / "bad.png").write_bytes(f"no picture {number}".encode())
+    shown = run_cli("batch", "submit", "in", "-r", "-t", "media-thumbnail", "-d", "out", "--report", "r.html")
     assert shown.returncode == 1
     assert "7 failed" in shown.stderr
+    assert f"({os.path.join('0', 'bad.png')}, " in shown.stderr  # noqa: PTH118 - as text
     assert "To try again what has failed: cl-client batch resume out --retry-failed" in shown.stderr
-    assert "bad-0.png" in (work_folder / "r.html").read_text()
+    assert "0/bad.png" in (work_folder / "r.html").read_text()
     before = _job_count(at_server)
     assert run_cli("batch", "resume", "out").returncode == 1
     assert _job_count(at_server) == before
@@ -232,6 +234,25 @@ def test_failures_are_grouped_and_not_repeated(
     told = json_objects(run_cli("batch", "status", "out", "--json"))
     assert (told[0]["done"], told[0]["failed"], len(told)) == (2, 7, 8)
     assert "media_thumbnail: " in run_cli("batch", "status", "out").stdout
+
+
+def test_a_hint_leads_to_something(run_cli: RunCLI, work_folder: Path, unused_port: int) -> None:
+    _draw(work_folder / "in", 2)
+    nowhere = ("-s", f"http://127.0.0.1:{unused_port}", "--mqtt", "off", "--give-up-after", "0")
+    run_cli("batch", "submit", "in", "-t", "hash", "-d", "out", *nowhere)
+    first, second = (work_folder / "in" / f"{number:03}.png" for number in range(2))
+    first.unlink()
+    first.mkdir()
+    assert "1 failed" in run_cli("batch", "resume", "out", *nowhere).stderr
+    both = run_cli("batch", "status", "out").stderr
+    assert "cl-client batch resume out; with --retry-failed, what has failed for good is tried" in both
+    second.unlink()
+    run_cli("batch", "resume", "out", *nowhere)
+    shown = run_cli("batch", "status", "out").stderr
+    assert "To try again what has failed: cl-client batch resume out --retry-failed" in shown
+    first.rmdir()
+    first.write_bytes(b"something")
+    assert "To go on: cl-client batch resume out; with" in run_cli("batch", "status", "out").stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -312,7 +333,7 @@ def test_a_server_that_goes_and_comes_back(
         with LocalServer(port=unused_port, workers=1, tasks=["hash"]):
             rest = process.communicate()[1]
     assert process.returncode == 0, rest
-    assert "The server answers again" in rest
+    assert "The server is back" in rest
     assert "30 done" in rest
 
 

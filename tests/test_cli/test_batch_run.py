@@ -13,12 +13,13 @@ import pytest
 from typing_extensions import override
 
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError
-from cl_client.exceptions import JobTimeoutError, ServerUnavailableError
+from cl_client.exceptions import AuthenticationError, JobTimeoutError, ServerUnavailableError
 from cl_client_cli.batch.items import Item, ItemKey
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
-from cl_client_cli.batch.outages import Outages
 from cl_client_cli.batch.run import BatchRun
+from cl_client_cli.database import StorageError
 from cl_client_cli.frame.options import JobOptions, OutputOptions
+from cl_client_cli.frame.outages import Outages
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
@@ -26,6 +27,7 @@ from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.table import TASKS, TaskKind, TaskResult
 from fault_proxy import FaultProxy, pass_on, refuse, reply
 from fault_server import FaultyServer, answer
+from small_disks import fill, small_disk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
@@ -189,6 +191,54 @@ async def test_nothing_that_one_result_does_ends_the_batch(
         items = await runner.run(client, retries=2)
     assert [item.state for item in items] == ["failed", "done"]
     assert items[0].error == "LookupError: a decoder's own mistake"
+
+
+async def test_what_the_server_has_refused_is_not_on_its_way(runner: _Runner) -> None:
+    refusal = answer("401 Unauthorized", '{"detail": "who are you?"}')
+    async with FaultyServer(refusal).running(max_retries=0) as client:
+        with pytest.raises(AuthenticationError):
+            await runner.run(client)
+    assert [item.state for item in runner.manifest.items()] == ["waiting", "waiting"]
+
+
+async def test_a_job_that_is_known_is_taken_up_though_its_file_is_gone(
+    runner: _Runner, media_server: LocalServer, tmp_path: Path
+) -> None:
+    async with _never_ending(media_server) as client:
+        jobs = [item.job_id for item in await runner.run(client, timeout=50)]
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").unlink()
+    async with media_server.client() as client:
+        await client.delete_job(str(jobs[1]))
+        first, second = await runner.run(client)
+    assert (first.state, first.job_id) == ("done", jobs[0])
+    assert second.state == "failed"
+    assert "b.txt" in (second.error or "")
+    assert second.source.name == "b.txt"
+
+
+async def test_what_cannot_be_noted_is_not_sent(tmp_path: Path, media_server: LocalServer) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    (tmp_path / "a.txt").write_text("a")
+    with (
+        small_disk(folder, "200k"),
+        BatchManifest.open(folder, create=True) as manifest,
+        Ledger.open(tmp_path / "jobs.sqlite") as ledger,
+    ):
+        manifest.add({ItemKey(tmp_path / "a.txt", "hash", "{}"): folder / "a.hash.json"})
+        runner = _Runner(manifest, ledger, Terminal.make(OutputOptions(quiet=True)))
+        fill(folder)
+        async with FaultProxy(media_server) as proxy, proxy.client() as client:
+            with pytest.raises(StorageError, match=r"batch\.sqlite.*free some space"):
+                await runner.run(client)
+            assert [item.state for item in manifest.items()] == ["waiting"]
+            before = (await client.admin.storage()).job_count
+        async with media_server.client() as client:
+            assert (await client.admin.storage()).job_count == before
+            (folder / "filler").unlink()
+            assert [item.state for item in await runner.run(client)] == ["done"]
+            assert (await client.admin.storage()).job_count == before + 1
 
 
 def test_a_manifest_of_an_earlier_version_is_refused(manifest: BatchManifest) -> None:

@@ -133,7 +133,7 @@ def test_no_question_that_is_asked_often_reads_all_jobs(tmp_path: Path) -> None:
     asked: list[str] = []
     with closing(sqlite3.connect(path)) as connection:
         connection.set_trace_callback(asked.append)
-        ledger = Ledger(connection)
+        ledger = Ledger(connection, path)
         ledger.running(SERVER, limit=50)
         ledger.result_of(path)
         ledger.entries(limit=50)

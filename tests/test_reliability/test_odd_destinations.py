@@ -7,8 +7,6 @@ import errno
 import io
 import os
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +15,8 @@ from cl_client import ComputeClient, JobFileNotFoundError, JobFilesError
 from cl_client.exceptions import FileWriteError
 from cl_client.local import LocalServer
 from fault_server import FaultyServer, answer
-from support import (
-    client_of,
-    skip,
-)
+from small_disks import make_read_only, small_disk
+from support import client_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -66,23 +62,14 @@ def job_id(job_ids: dict[int, str]) -> str:
     return job_ids[len(CONTENT)]
 
 
-def as_root(*command: str | Path) -> None:
-    sudo = [] if sys.platform == "linux" and os.geteuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*sudo, *command], check=True, capture_output=True)  # noqa: S603 - mounting a test's own disk
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Generator[Path]:
     """A disk of 8 KiB with an earlier file on it."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    try:
-        as_root("mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        skip(f"a small disk cannot be mounted: {exc}")
-    (folder / "file").write_bytes(OLD)
-    yield folder
-    as_root("umount", folder)
+    with small_disk(folder, "8k"):
+        (folder / "file").write_bytes(OLD)
+        yield folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -131,7 +118,7 @@ async def test_a_disk_that_has_room_again(client: ComputeClient, job_ids: dict[i
 
 
 async def test_a_read_only_disk(client: ComputeClient, job_id: str, disk: Path) -> None:
-    as_root("mount", "-o", "remount,ro", disk)
+    make_read_only(disk)
     failures = [
         await one_failure(client.download_job_file(job_id, FILE, disk / "file")),
         await one_failure(client.download_job_file(job_id, FILE, disk / "file", resume=True)),

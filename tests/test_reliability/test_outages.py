@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from followers import Log
-from support import ENDPOINTS, free_port
+from support import ENDPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from cl_client import ComputeClient, JobResponse
     from cl_client.local import LocalServer
+    from server_process import ServerProcess
     from support import Mosquitto, ScriptedJobs
 
     MakeServer = Callable[..., LocalServer]
@@ -58,50 +56,6 @@ async def test_a_broker_that_ends_under_running_jobs(
         assert await client.mqtt_monitor.wait_connected(40)
         assert (await client.hash.compute(b"after", wait=True, timeout=20)).status == "completed"
     assert sorted(ended) == sorted(job.job_id for job in jobs)
-
-
-SERVE_FOR_EVER = """
-import sys, threading
-from pathlib import Path
-from cl_client.local import LocalServer
-from support import SCRIPTED, SCRIPTED_TASK
-server = LocalServer(
-    workers=1, port=int(sys.argv[1]), mqtt_port=int(sys.argv[2]), data_dir=Path(sys.argv[3]),
-    extra_tasks={SCRIPTED: SCRIPTED_TASK},
-)
-server.start()
-print(server.base_url, server.mqtt_url, flush=True)
-threading.Event().wait()
-"""
-
-
-class ServerProcess:
-    """A local server with its broker in a process of its own, on ports that stay its own."""
-
-    def __init__(self, data_dir: Path) -> None:
-        arguments = [str(free_port()), str(free_port()), str(data_dir)]
-        self._command = [sys.executable, "-c", SERVE_FOR_EVER, *arguments]
-        self._process: subprocess.Popen[str] | None = None
-        self.base_url = self.mqtt_url = ""
-
-    def start(self) -> None:
-        tests = Path(__file__).parents[1]
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, cwd=tests)  # noqa: S603 - our own
-        self.base_url, self.mqtt_url = cast("IO[str]", self._process.stdout).readline().split()
-
-    def kill(self) -> None:
-        if self._process is not None:
-            with self._process:
-                self._process.kill()
-            self._process = None
-
-
-@pytest.fixture
-def server_process(tmp_path: Path) -> Generator[ServerProcess]:
-    process = ServerProcess(tmp_path)
-    process.start()
-    yield process
-    process.kill()
 
 
 async def test_a_server_that_is_killed_while_it_works(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeAlias, cast
 
@@ -112,12 +113,24 @@ class Item(BaseModel):
 
     def known_job(self, content: Content) -> str | None:
         """The job of such content that may still be there, running or done; None for none."""
-        may_be_there = self.state == "submitted" or (self.state == "failed" and self.transient)
-        return self.job_id if may_be_there and self.digest == content.digest else None
+        return self.job_id if self._job_may_be_there and self.digest == content.digest else None
+
+    def known_content(self) -> Content | None:
+        """The content that the known job has, for when the file is gone; None where there is no such job."""
+        parts = (self.digest, self.size, self.mtime_ns)
+        if self.job_id is None or not self._job_may_be_there or None in parts:
+            return None
+        return Content(self.digest or "", self.size or 0, self.mtime_ns or 0)
+
+    @property
+    def _job_may_be_there(self) -> bool:
+        return self.state == "submitted" or (self.state == "failed" and self.transient)
 
     @property
     def _was_written(self) -> bool:
-        """Whether the file has been written since it was read; one that is gone has not."""
+        """Whether the file has been written since it was read, or can be read only now."""
+        if self.size is None:
+            return self.source.is_file() and os.access(self.source, os.R_OK)
         try:
             now = self.source.stat()
         except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
-from cl_client_cli.batch.outages import Outages
 from cl_client_cli.batch.plan import plan_items
 from cl_client_cli.batch.run import BatchRun
 from cl_client_cli.batch.server import batch_connection, settle_at_server
@@ -18,6 +18,7 @@ from cl_client_cli.batch.sheltered_process import run_sheltered
 from cl_client_cli.batch.summary import next_step, resume_hint, say_added, say_summary
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
+from cl_client_cli.frame.outages import Outages
 from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
@@ -73,8 +74,6 @@ def _check(options: BatchOptions) -> None:
         check_file("--report", options.report)
     if options.retries < 0:
         raise UsageError(f"--retries {options.retries}: must be at least 0")
-    if not options.give_up_after >= 0:
-        raise UsageError(f"--give-up-after {options.give_up_after:g}: must be at least 0 seconds")
 
 
 def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
@@ -83,7 +82,7 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
     with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
         connection = batch_connection(manifest, options.connection)
         work = partial(
-            _run,
+            _run_recorded,
             manifest=manifest,
             ledger=ledger,
             options=replace(options, connection=connection),
@@ -91,6 +90,24 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
         )
         hint = resume_hint(folder)
         return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
+
+
+async def _run_recorded(
+    context: CommandContext,
+    *,
+    manifest: BatchManifest,
+    ledger: Ledger,
+    options: BatchOptions,
+    retry_failed: bool,
+) -> int:
+    """Run a batch, and say how to go on where its record cannot be kept any more."""
+    try:
+        return await _run(
+            context, manifest=manifest, ledger=ledger, options=options, retry_failed=retry_failed
+        )
+    except sqlite3.Error:
+        context.terminal.say(f"What was done is no longer noted. {resume_hint(manifest.folder)}")
+        raise
 
 
 async def _run(
@@ -106,22 +123,25 @@ async def _run(
     left = Counter(item.state for item in manifest.pending(retry_failed=retry_failed))
     total = manifest.counts().total()
     before = total - left.total()
-    progress = JobProgress(context.terminal, total, already_done=before, watch=options.jobs.watch)
+    outages = Outages(context.client, context.terminal, options.jobs.give_up_after)
+    progress = JobProgress(
+        context.terminal, total, already_done=before, watch=options.jobs.watch, on_news=outages.heard
+    )
     run = BatchRun(
         JobEngine(context.client, ledger, options.jobs),
         manifest,
         progress,
         context.terminal,
-        Outages(context.client, context.terminal, options.give_up_after),
+        outages,
         retries=options.retries,
         retry_failed=retry_failed,
     )
     hint = True
     try:
         with progress:
-            await run.run(concurrency=options.jobs.concurrency)
-    except asyncio.CancelledError:
-        hint = False  # whoever is told of the interruption is told how to go on, too
+            await outages.watch(run.run(concurrency=options.jobs.concurrency))
+    except (asyncio.CancelledError, sqlite3.Error):
+        hint = False  # whoever is told of that is told how to go on, too
         raise
     finally:
         say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 import portalocker
 
 from cl_client_cli.batch.items import Item, ItemKey
-from cl_client_cli.database import open_database, read_row, storable, transaction
+from cl_client_cli.database import explained, open_database, open_to_read, read_row, storable, transaction
 from cl_client_cli.frame.usage import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class BatchManifest:
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder
         self._connection = connection
+        self._path = folder / FILE_NAME
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = False) -> Self:
@@ -74,9 +75,21 @@ class BatchManifest:
             ConfigurationError: The file cannot be used.
         """
         path = folder / FILE_NAME
-        if not create and not path.is_file():
-            raise UsageError(f"{str(folder)!r}: there is no batch in this folder ({FILE_NAME} is missing)")
+        if not create:
+            _check_there(path)
         return cls(folder, open_database(path, _SCHEMA, _VERSION))
+
+    @classmethod
+    def open_to_read(cls, folder: Path) -> Self:
+        """Open the manifest of a folder to look at it, also where nothing may be written.
+
+        Raises:
+            UsageError: There is none.
+            ConfigurationError: The file cannot be used.
+        """
+        path = folder / FILE_NAME
+        _check_there(path)
+        return cls(folder, open_to_read(path, _SCHEMA, _VERSION)[0])
 
     def __enter__(self) -> Self:
         return self
@@ -131,16 +144,16 @@ class BatchManifest:
 
     def facts(self) -> dict[str, str]:
         """What is known of the batch as a whole."""
-        rows = cast("list[sqlite3.Row]", self._connection.execute("SELECT name, value FROM facts").fetchall())
+        rows = cast("list[sqlite3.Row]", self._execute("SELECT name, value FROM facts").fetchall())
         return {str(row["name"]): str(row["value"]) for row in map(read_row, rows)}
 
     def set_fact(self, name: str, value: str) -> None:
         """Note something of the batch as a whole."""
-        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", storable((name, value)))
+        self._execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", storable((name, value)))
 
     def known_items(self) -> dict[ItemKey, Path]:
         """Where the result of each item goes."""
-        rows = self._connection.execute("SELECT source, task, params, target FROM items")
+        rows = self._execute("SELECT source, task, params, target FROM items")
         return {
             ItemKey(Path(str(row["source"])), str(row["task"]), str(row["params"])): self._placed(
                 row["target"]
@@ -159,7 +172,7 @@ class BatchManifest:
         """
         before = self._connection.total_changes
         try:
-            with transaction(self._connection):
+            with explained(self._path), transaction(self._connection):
                 self._connection.executemany(
                     "INSERT INTO items (source, task, params, target) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT (source, task, params) DO NOTHING",
@@ -182,6 +195,10 @@ class BatchManifest:
         """The server has taken an item."""
         self._set(item, state="submitted", job_id=job_id)
 
+    def refused(self, item: Item) -> None:
+        """The server has answered that it makes no job of an item."""
+        self._set(item, state="waiting")
+
     def reopened(self, item: Item) -> None:
         """An item that was done has to be done again."""
         self._set(item, state="waiting", digest=None)
@@ -192,7 +209,7 @@ class BatchManifest:
 
     def take_back_submitted(self) -> int:
         """Let what was submitted, and has not ended, be submitted again; how many items that were."""
-        return self._connection.execute(
+        return self._execute(
             "UPDATE items SET state = 'waiting', job_id = NULL WHERE state IN ('submitting', 'submitted')"
         ).rowcount
 
@@ -229,7 +246,7 @@ class BatchManifest:
 
     def sources(self) -> list[Path]:
         """All files, in order."""
-        rows = self._connection.execute("SELECT source FROM items GROUP BY source ORDER BY min(id)")
+        rows = self._execute("SELECT source FROM items GROUP BY source ORDER BY min(id)")
         return [Path(str(row["source"])) for row in map(read_row, cast("Iterator[sqlite3.Row]", rows))]
 
     def items_of(self, source: Path) -> list[Item]:
@@ -238,7 +255,7 @@ class BatchManifest:
 
     def counts(self) -> Counter[tuple[str, State]]:
         """How many items there are of each task in each state."""
-        rows = self._connection.execute("SELECT task, state, count(*) AS n FROM items GROUP BY task, state")
+        rows = self._execute("SELECT task, state, count(*) AS n FROM items GROUP BY task, state")
         counted = cast("Iterator[Mapping[str, str]]", rows)
         return Counter({(row["task"], cast("State", row["state"])): int(row["n"]) for row in counted})
 
@@ -246,16 +263,20 @@ class BatchManifest:
         """The items that failed."""
         return iter(self._select("state = 'failed'", (), "id"))
 
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        with explained(self._path):
+            return self._connection.execute(statement, values)
+
     def _set(self, item: Item, **values: str | float | None) -> None:
         assignments = ", ".join(f"{name} = ?" for name in values)
         # The names are those of the calls above.
         statement = f"UPDATE items SET {assignments} WHERE id = ?"  # noqa: S608 - see above
-        self._connection.execute(statement, storable((*values.values(), item.id)))
+        self._execute(statement, storable((*values.values(), item.id)))
 
     def _select(self, where: str, values: Sequence[str | float], order: str) -> list[Item]:
         # The conditions are those above; what comes from outside is bound to their question marks.
         statement = f"SELECT * FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - see above
-        rows = cast("list[sqlite3.Row]", self._connection.execute(statement, storable(values)).fetchall())
+        rows = cast("list[sqlite3.Row]", self._execute(statement, storable(values)).fetchall())
         return [self._item(read_row(row)) for row in rows]
 
     def _item(self, row: Mapping[str, object]) -> Item:
@@ -269,6 +290,11 @@ class BatchManifest:
 
     def _placed(self, stored: object) -> Path:
         return self.folder / str(stored)
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"{str(path.parent)!r}: there is no batch in this folder ({path.name} is missing)")
 
 
 def _read(content: Content | None) -> dict[str, str | int | None]:

@@ -33,7 +33,7 @@ def report_batch(folder: Path, page: Path | None, output: OutputOptions) -> int:
     async def work(terminal: Terminal) -> int:
         path = page or folder / _DEFAULT_PAGE
         check_file("report", path)
-        with BatchManifest.open(folder) as manifest:
+        with BatchManifest.open_to_read(folder) as manifest:
             await write_batch_report(terminal, manifest, path)
         terminal.record({"report": str(path)})
         return 0

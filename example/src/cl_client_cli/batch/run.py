@@ -17,14 +17,14 @@ from cl_client.exceptions import JobNotFoundError, ServerUnavailableError
 from cl_client.plugins import plugin_class
 from cl_client_cli.batch.copies import copy_result
 from cl_client_cli.batch.items import content_of
-from cl_client_cli.batch.outages import PAUSES, is_outage
+from cl_client_cli.frame.outages import PAUSES, is_outage
 from cl_client_cli.tasks.job_engine import CONCERNS_ALL_JOBS, JobRequest, Outcome, failed
 
 if TYPE_CHECKING:
     from cl_client import JobResponse
     from cl_client_cli.batch.items import Content, Item
     from cl_client_cli.batch.manifest import BatchManifest
-    from cl_client_cli.batch.outages import Outages
+    from cl_client_cli.frame.outages import Outages
     from cl_client_cli.frame.progress import JobProgress, JobRow
     from cl_client_cli.frame.terminal import Terminal
     from cl_client_cli.tasks.job_engine import JobEngine
@@ -43,6 +43,9 @@ class _Attempt:
 
     def sent(self) -> None:
         self.manifest.submitting(self.item, self.content)
+
+    def refused(self) -> None:
+        self.manifest.refused(self.item)
 
     def accepted(self, job: JobResponse) -> None:
         # At once, and not in a thread: what dies before this line is submitted a second time.
@@ -105,7 +108,9 @@ class BatchRun:
         try:
             content = await asyncio.to_thread(content_of, item.source)
         except OSError as exc:
-            return self._end(item, failed(request, exc), None)
+            if (known := item.known_content()) is None:
+                return self._end(item, failed(request, exc), None)
+            content = known  # its job has the file, and perhaps its result by now
         if item.is_settled(content, retry_failed=self.retry_failed):
             self.manifest.touched(item, content)
             self.ended["unchanged"] += 1

@@ -22,7 +22,7 @@ _STATES: Final = ("waiting", "submitting", "submitted", "done", "failed")
 
 def show_status(folder: Path, output: OutputOptions) -> int:
     """Show how far the batch in a folder is; the process's exit code."""
-    with BatchManifest.open(folder) as manifest:
+    with BatchManifest.open_to_read(folder) as manifest:
         _show_status(Terminal.make(output), manifest)
     return 0
 

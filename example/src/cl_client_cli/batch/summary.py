@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cl_client_cli.tasks.result_names import common_folder, relative_to
 from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cl_client_cli.batch.manifest import BatchManifest
     from cl_client_cli.batch.run import BatchRun
     from cl_client_cli.frame.terminal import Terminal
@@ -29,9 +29,13 @@ def resume_hint(folder: Path) -> str:
 
 def next_step(manifest: BatchManifest) -> str | None:
     """What is left to be done with a batch, as a sentence; None for nothing."""
+    failed_for_good = any(not item.is_pending(retry_failed=False) for item in manifest.failures())
     if any(manifest.pending(retry_failed=False)):
-        return resume_hint(manifest.folder)
-    if any(state == "failed" for _, state in manifest.counts()):
+        more = (
+            "; with --retry-failed, what has failed for good is tried again, too" if failed_for_good else ""
+        )
+        return f"{resume_hint(manifest.folder)}{more}"
+    if failed_for_good:
         return f"To try again what has failed: {resume_command(manifest.folder)} --retry-failed"
     return None
 
@@ -69,10 +73,13 @@ def say_summary(
 
 
 def failure_lines(manifest: BatchManifest) -> list[str]:
-    """The failures by their reasons, each with the first few names."""
+    """The failures by their reasons, each with the first few files, by what is below their common folder."""
+    failures = list(manifest.failures())
+    folder = common_folder(manifest.sources()) if failures else Path()
     names: dict[str, list[str]] = {}
-    for item in manifest.failures():
-        names.setdefault(f"{item.task}: {item.error}", []).append(item.source.name)
+    for item in failures:
+        name = str(relative_to(folder, item.source))
+        names.setdefault(f"{item.task}: {item.error}", []).append(name)
     lines: list[str] = []
     for reason, files in sorted(names.items(), key=lambda pair: -len(pair[1])):
         more = f" and {len(files) - _NAMES_PER_REASON} more" if len(files) > _NAMES_PER_REASON else ""

@@ -84,6 +84,8 @@ class JobOptions:
         priority: 0-10.
         require_worker: Fail at once where no worker serves the task.
         wait: Wait for the results, or print the jobs' ids and leave; jobs wait takes them up again.
+        give_up_after: Seconds for which jobs wait for a server that is gone, a batch also for one that is
+            busy; 0 to end at once.
         watch: Tell each change of a job as it comes; a terminal shows bars in any case.
         delete_on_cancel: Delete what still runs at the server when it is interrupted or its time is up.
     """
@@ -93,6 +95,7 @@ class JobOptions:
     priority: int = 5
     require_worker: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     wait: Annotated[bool, Parameter(show_default=False)] = True
+    give_up_after: float = 300.0
     watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     delete_on_cancel: Annotated[bool, Parameter(negative=(), show_default=False)] = False
 
@@ -143,7 +146,6 @@ class BatchOptions:
         report: Write a page with all results, to be opened in a browser.
         retries: How often what fails for want of a worker, or by a fault of the server, is tried again. A job
             whose time is up is not.
-        give_up_after: Seconds for which the server may be gone or busy; 0 to end at once.
         jobs: How jobs are submitted.
         output: How results are told.
         connection: Where the server is.
@@ -151,7 +153,6 @@ class BatchOptions:
 
     report: Path | None = None
     retries: int = 2
-    give_up_after: float = 300.0
     jobs: JobOptions = field(default_factory=JobOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
     connection: ConnectionOptions = field(default_factory=ConnectionOptions)

@@ -82,6 +82,7 @@ class JobRow:
         state: How far it is.
         is_shown: Whether there is room for it.
         tell: Is told of each change in words.
+        on_news: Is called at each change.
     """
 
     def __init__(
@@ -93,18 +94,23 @@ class JobRow:
         *,
         is_shown: bool,
         tell: Callable[[str], None] | None,
+        on_news: Callable[[], None] | None,
     ) -> None:
-        self._bars, self._name, self._task, self._tell = bars, name, task, tell
+        self._bars, self._name, self._task, self._tell, self._on_news = bars, name, task, tell, on_news
         label = PurePath(name).name or name
         self._bar = bars.add_task(task, total=100, file=label, state=state, visible=is_shown)
 
     def upload(self, done: int, total: int | None) -> None:
         """More of its file has been sent."""
+        if self._on_news is not None:
+            self._on_news()
         if total:
             self._bars.update(self._bar, completed=done * 100 / total)
 
     def update(self, job: JobResponse) -> None:
         """News of it have come."""
+        if self._on_news is not None:
+            self._on_news()
         self._bars.update(self._bar, completed=job.progress, state=str(job.status))
         if self._tell is not None:
             self._tell(f"{self._name}: {self._task} {job.status} {job.progress} %")
@@ -122,9 +128,18 @@ class JobProgress:
         total: How many jobs there are.
         already_done: How many of them an earlier run has done.
         watch: Tell each change in words, where no bars can be drawn.
+        on_news: Is called whenever something has come or gone.
     """
 
-    def __init__(self, terminal: Terminal, total: int, *, already_done: int = 0, watch: bool = False) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        total: int,
+        *,
+        already_done: int = 0,
+        watch: bool = False,
+        on_news: Callable[[], None] | None = None,
+    ) -> None:
         self._console = terminal.err
         self._overall = Progress(
             BarColumn(bar_width=None),
@@ -148,6 +163,7 @@ class JobProgress:
         )
         self._total = self._overall.add_task("", total=total, completed=already_done, failed="")
         self._tell = terminal.say if watch and not terminal.is_live else None
+        self._on_news = on_news
         self._running_count = self._failures = 0
         # A single job has its own row, and that says it all.
         shown = WithMargin(Group(self._running, self._overall) if total > 1 else self._running)
@@ -177,7 +193,8 @@ class JobProgress:
         room = max(1, self._console.height - _LINES_BESIDE_ROWS)
         self._running_count += 1
         is_shown = self._running_count <= room
-        return JobRow(self._running, name, task, state, is_shown=is_shown, tell=self._tell)
+        tell, on_news = self._tell, self._on_news
+        return JobRow(self._running, name, task, state, is_shown=is_shown, tell=tell, on_news=on_news)
 
     def end(self, row: JobRow, *, failed: bool) -> None:
         """A job has come to its end; its row goes."""

@@ -80,6 +80,7 @@ def get(
 def wait(
     *job_ids: _JobIds,
     timeout: float | None = None,
+    give_up_after: float = 300.0,
     watch: _Flag = False,
     connection: ConnectionOptions | None = None,
     output: OutputOptions | None = None,
@@ -91,6 +92,7 @@ def wait(
     Args:
         job_ids: The jobs.
         timeout: Seconds; by default no limit.
+        give_up_after: Seconds for which the server may be gone meanwhile; 0 to end at once.
         watch: Show each change as it comes.
         connection: Where the server is.
         output: How results are told.
@@ -98,7 +100,12 @@ def wait(
     from cl_client_cli.jobs.following import wait_for_jobs
 
     return wait_for_jobs(
-        job_ids, timeout, connection or ConnectionOptions(), output or OutputOptions(), watch=watch
+        job_ids,
+        timeout,
+        connection or ConnectionOptions(),
+        output or OutputOptions(),
+        give_up_after=give_up_after,
+        watch=watch,
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cl_client import JobStatus
+from cl_client_cli.frame.outages import Outages, check_patience
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ids import SHORT_ID
@@ -24,21 +25,24 @@ def wait_for_jobs(
     connection: ConnectionOptions,
     output: OutputOptions,
     *,
+    give_up_after: float,
     watch: bool,
 ) -> int:
     """Wait for jobs; the process's exit code.
 
     Raises:
-        UsageError: The timeout cannot be.
+        UsageError: The timeout, or the time without a server, cannot be.
     """
+    check_patience(give_up_after)
     if timeout is not None and not timeout > 0:
         raise UsageError(f"--timeout {timeout:g}: must be above 0 seconds")
 
     async def wait_for_all(jobs: NotedJobs, job_ids: Sequence[str]) -> int:
-        with JobProgress(jobs.terminal, len(job_ids), watch=watch) as progress:
+        outages = Outages(jobs.client, jobs.terminal, give_up_after)
+        with JobProgress(jobs.terminal, len(job_ids), watch=watch, on_news=outages.heard) as progress:
             wait = partial(_wait, jobs, progress, timeout)
             # All at once: it costs little, and the time of each begins with the command.
-            return await jobs.each(job_ids, wait, at_a_time=len(job_ids))
+            return await outages.watch(jobs.each(job_ids, wait, at_a_time=len(job_ids)))
 
     return run_on_jobs(prefixes, connection, output, wait_for_all)
 

@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cl_client import JobStatus
-from cl_client_cli.database import open_database, read_row, storable
+from cl_client_cli.database import explained, open_database, open_to_read, read_row, storable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -118,8 +118,10 @@ class Ledger:
     Its methods take a fraction of a millisecond, unless another process is writing.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, can_write: bool = True) -> None:
+        self.can_write = can_write
         self._connection = connection
+        self._path = path
         self._lock = threading.Lock()
 
     @classmethod
@@ -129,9 +131,19 @@ class Ledger:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        return cls(
-            open_database(path or data_folder() / "jobs.sqlite", _SCHEMA + _INDEXES, _VERSION, _UPGRADES)
-        )
+        path = path or _users_file()
+        return cls(open_database(path, _SCHEMA + _INDEXES, _VERSION, _UPGRADES), path)
+
+    @classmethod
+    def open_to_read(cls) -> Self:
+        """Open the user's ledger to look at it; ``can_write`` says whether more is possible.
+
+        Raises:
+            ConfigurationError: The file cannot be used.
+        """
+        path = _users_file()
+        connection, can_write = open_to_read(path, _SCHEMA + _INDEXES, _VERSION, _UPGRADES)
+        return cls(connection, path, can_write=can_write)
 
     def __enter__(self) -> Self:
         return self
@@ -213,7 +225,7 @@ class Ledger:
 
     def find(self, prefix: str, *, server: str) -> list[str]:
         """The ids of a server's jobs that begin so, the latest first."""
-        with self._lock:
+        with self._lock, explained(self._path):
             rows = cast(
                 "list[tuple[str]]",
                 self._connection.execute(
@@ -253,7 +265,7 @@ class Ledger:
     ) -> int:
         """How many jobs there are at all servers; None stands for all."""
         where, values = _conditions(None, status, task, since)
-        with self._lock:
+        with self._lock, explained(self._path):
             row = cast(
                 "tuple[int]",
                 self._connection.execute(
@@ -277,7 +289,7 @@ class Ledger:
 
     def _write(self, statement: str, values: Sequence[str | float | None]) -> int:
         # Jobs that end at the same time are written down by several threads, and a connection is for one.
-        with self._lock:
+        with self._lock, explained(self._path):
             return self._connection.execute(statement, storable(values)).rowcount
 
     def _select(
@@ -291,7 +303,7 @@ class Ledger:
         # The conditions are those above; what comes from outside is bound to their question marks.
         statement = f"SELECT * FROM jobs WHERE {where} ORDER BY {order} DESC, rowid DESC LIMIT ?"  # noqa: S608 - see above
         most = -1 if limit is None else min(limit, _MOST_ROWS)
-        with self._lock:
+        with self._lock, explained(self._path):
             rows: list[sqlite3.Row] = self._connection.execute(
                 statement, storable((*values, most))
             ).fetchall()
@@ -310,6 +322,10 @@ def _conditions(
     }
     given = {clause: value for clause, value in wanted.items() if value is not None}
     return " AND ".join(given) or "1", list(given.values())
+
+
+def _users_file() -> Path:
+    return data_folder() / "jobs.sqlite"
 
 
 def data_folder() -> Path:

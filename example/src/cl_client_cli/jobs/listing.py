@@ -88,8 +88,10 @@ def list_jobs(
 
     async def work(terminal: Terminal) -> int:
         server = load_settings(connection).client.base_url
-        with Ledger.open() as ledger:
-            running = wanted.running(ledger, server) if refresh else []
+        with Ledger.open_to_read() as ledger:
+            if refresh and not ledger.can_write:
+                terminal.say("This is what was known: the list may not be written, so nobody is asked.")
+            running = wanted.running(ledger, server) if refresh and ledger.can_write else []
             code = await _refresh(terminal, ledger, connection, running) if running else 0
             entries = wanted.entries(ledger, None if everywhere else server)
             _show(terminal, entries, with_server=everywhere)

@@ -18,6 +18,7 @@ from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.failures import Failures
 from cl_client_cli.frame.names import screen_name
+from cl_client_cli.frame.outages import Outages
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
@@ -29,7 +30,7 @@ from cl_client_cli.tasks.media_kinds import suffixes_for
 from cl_client_cli.tasks.plan import check_job_options, task_params
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,7 +66,8 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             engine = JobEngine(context.client, ledger, options.jobs)
             embedder = _Embedder(context, cache, engine, task, _models_of(context, options.connection))
             paths = list(dict.fromkeys([wanted, *files]))
-            vectors = await embedder.embed_all(paths, options.jobs)
+            outages = Outages(context.client, context.terminal, options.jobs.give_up_after)
+            vectors = await outages.watch(embedder.embed_all(paths, options.jobs, outages.heard))
             if wanted not in vectors:
                 return SOME_FAILED
             others = [path for path in files if path in vectors and path.resolve() != wanted.resolve()]
@@ -84,11 +86,13 @@ class _Embedder:
     task: str
     models: str
 
-    async def embed_all(self, paths: Sequence[Path], jobs: JobOptions) -> dict[Path, NDArray[np.float32]]:
+    async def embed_all(
+        self, paths: Sequence[Path], jobs: JobOptions, on_news: Callable[[], None]
+    ) -> dict[Path, NDArray[np.float32]]:
         """The embeddings of files; what has none is said to have failed."""
         vectors: dict[Path, NDArray[np.float32]] = {}
         failures = Failures(self.context.terminal)
-        with JobProgress(self.context.terminal, len(paths), watch=jobs.watch) as progress:
+        with JobProgress(self.context.terminal, len(paths), watch=jobs.watch, on_news=on_news) as progress:
 
             async def embed(path: Path) -> NDArray[np.float32] | str:
                 digest = await asyncio.to_thread(content_digest, path)

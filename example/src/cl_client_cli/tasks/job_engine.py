@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from cl_client.exceptions import (
     AuthenticationError,
     ComputeClientError,
+    HTTPError,
     JobFailedError,
     JobNotFoundError,
     JobTimeoutError,
@@ -109,7 +111,13 @@ class SubmissionWatcher(Protocol):
     """Is told, at once and in the loop, how far a submission is."""
 
     def sent(self) -> None:
-        """The server has the whole file, and may make a job of it from now on."""
+        """The server is about to have the whole file, and may make a job of it from now on.
+
+        Where this raises, the upload is cut, so that the server makes none.
+        """
+
+    def refused(self) -> None:
+        """The server has said that it makes no job of it."""
 
     def accepted(self, job: JobResponse) -> None:
         """The server has made a job of it."""
@@ -151,21 +159,16 @@ class JobEngine:
         Raises:
             ComputeClientError: It could not be submitted.
             OSError: The file cannot be read.
+            Exception: The watcher's own, when it was told that the file is sent.
         """
-        sent = asyncio.Event()
-
-        def note_upload(done: int, total: int | None) -> None:
-            observer.upload(done, total)
-            if done == total and not sent.is_set():
-                sent.set()
-                if watcher is not None:
-                    watcher.sent()
-
-        submission = asyncio.create_task(self._submit(request, watcher, note_upload))
+        upload = _Upload(observer, watcher)
+        submission = asyncio.create_task(self._submit(request, watcher, upload))
         try:
             return await asyncio.shield(submission)
         except asyncio.CancelledError:
-            if not sent.is_set():
+            if upload.cut_by is not None:
+                raise upload.cut_by from None
+            if not upload.is_sent:
                 submission.cancel()  # now: one turn of the loop later the file may be there
             await _end_within(_ANSWER_SECONDS, submission)
             raise
@@ -173,14 +176,20 @@ class JobEngine:
     async def _submit(
         self, request: JobRequest, watcher: SubmissionWatcher | None, on_upload: ByteProgress
     ) -> JobResponse:
-        job = await self._client.plugin(request.task).submit(
-            request.path,
-            request.params,
-            priority=self._options.priority,
-            timeout=self._options.timeout,
-            require_worker=self._options.require_worker,
-            on_upload=on_upload,
-        )
+        try:
+            job = await self._client.plugin(request.task).submit(
+                request.path,
+                request.params,
+                priority=self._options.priority,
+                timeout=self._options.timeout,
+                require_worker=self._options.require_worker,
+                on_upload=on_upload,
+            )
+        except HTTPError as exc:
+            # Above that it may be a gateway's word, or one said after the job was made.
+            if watcher is not None and exc.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                watcher.refused()
+            raise
         if watcher is not None:
             watcher.accepted(job)
         await asyncio.to_thread(
@@ -266,6 +275,34 @@ class JobEngine:
             raise JobTimeoutError(job_id, seconds, exc.job) from exc  # told by the time that was given
         finally:
             self._client.unsubscribe(subscription)
+
+
+class _Upload:
+    """Follows the upload of a file, and cuts it where nobody could know afterwards that it was sent.
+
+    Args:
+        observer: Is shown how it comes along.
+        watcher: Is told when all is sent but for the end of the request.
+    """
+
+    def __init__(self, observer: JobObserver, watcher: SubmissionWatcher | None) -> None:
+        self._observer = observer
+        self._watcher = watcher
+        self.is_sent = False
+        self.cut_by: Exception | None = None
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """So many bytes of it have been sent."""
+        self._observer.upload(done, total)
+        if done != total or self.is_sent:
+            return
+        if self._watcher is not None:
+            try:
+                self._watcher.sent()
+            except Exception as exc:
+                self.cut_by = exc
+                raise asyncio.CancelledError from exc  # any other error of a callback stops no upload
+        self.is_sent = True
 
 
 async def _end_within(seconds: float, task: asyncio.Task[JobResponse]) -> None:

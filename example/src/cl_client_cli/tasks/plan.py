@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cl_client import MAX_PRIORITY
 from cl_client.plugins import plugin_class
+from cl_client_cli.frame.outages import check_patience
 from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.inputs import STANDARD_INPUT, find_inputs
@@ -174,6 +175,7 @@ def check_job_options(jobs: JobOptions) -> None:
         raise UsageError(f"--priority {jobs.priority}: must be 0 to {MAX_PRIORITY}")
     if jobs.timeout is not None and jobs.timeout <= 0:
         raise UsageError(f"--timeout {jobs.timeout:g}: must be above 0 seconds")
+    check_patience(jobs.give_up_after)
 
 
 def task_params(task: str, values: Mapping[str, object]) -> TaskParams:

@@ -13,6 +13,7 @@ from cl_client import map_concurrently
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.failures import Failures
+from cl_client_cli.frame.outages import Outages, ServerStaysAwayError
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
@@ -62,13 +63,15 @@ def run_plugin(
             options.connection,
             options.output,
             work,
-            resume_hint=_after_interruption(task, options),
+            resume_hint=_what_goes_on(task, options),
             brings_work=True,
         )
 
 
-def _after_interruption(task: str, options: RunOptions) -> str:
-    if options.jobs.delete_on_cancel:
+def _what_goes_on(task: str, options: RunOptions, *, by_outage: bool = False) -> str:
+    if by_outage:
+        running = "What was running may go on at the server; cl-client jobs list shows it."
+    elif options.jobs.delete_on_cancel:
         running = "What was running has been deleted at the server."
     else:
         running = "What is running goes on at the server; cl-client jobs list shows it."
@@ -84,16 +87,25 @@ async def _run(
     ledger: Ledger,
     after: Callable[[Outcome], Awaitable[Outcome]] | None,
 ) -> int:
-    engine = JobEngine(context.client, ledger, options.jobs)
+    engine, jobs = JobEngine(context.client, ledger, options.jobs), options.jobs
+    outages = Outages(context.client, context.terminal, jobs.give_up_after)
     counts: Counter[bool] = Counter()
     failures = Failures(context.terminal)
-    jobs = options.jobs
-    with JobProgress(context.terminal, len(plan.requests), watch=jobs.watch) as progress:
+
+    async def run_all(progress: JobProgress) -> None:
         running = run_requests(plan.requests, engine, progress, concurrency=jobs.concurrency, after=after)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 counts[outcome.error is None] += 1
                 _tell(context.terminal, outcome, plan, failures)
+
+    on_news = outages.heard
+    try:
+        with JobProgress(context.terminal, len(plan.requests), watch=jobs.watch, on_news=on_news) as progress:
+            await outages.watch(run_all(progress))
+    except ServerStaysAwayError:
+        context.terminal.say(_what_goes_on(plan.requests[0].task, options, by_outage=True))
+        raise
     if len(plan.requests) + plan.skipped > 1:
         context.terminal.say(_summary(counts, plan.skipped))
     return SOME_FAILED if counts[False] else 0

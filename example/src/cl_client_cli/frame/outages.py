@@ -1,0 +1,173 @@
+"""Outages of the server: what counts as one, how it is noticed, and how its end is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    RetryError,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from cl_client import MQTT_OFF
+from cl_client.exceptions import (
+    HTTPError,
+    InvalidResponseError,
+    RequestTimeoutError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+)
+from cl_client_cli.frame.usage import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from cl_client import ComputeClient
+    from cl_client_cli.frame.terminal import Terminal
+
+ResultT = TypeVar("ResultT")
+
+PAUSES: Final = wait_random_exponential(0.5, max=30.0)
+"""Before something is tried again."""
+_QUESTION_PAUSES: Final = wait_random_exponential(0.5, max=5.0)
+_QUIET_SECONDS: Final = 3.0
+"""Without news for so long, the server is asked whether it is there."""
+_ANSWER_SECONDS: Final = 5.0
+_SILENT: Final = (ServerUnavailableError, ServerBusyError, ServerError, InvalidResponseError)
+"""The last one is what a page of a gateway's looks like."""
+_FROM_GATEWAYS: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
+
+
+class ServerStaysAwayError(ServerUnavailableError):
+    """The server was gone for longer than it may be."""
+
+
+def is_outage(error: Exception | None) -> bool:
+    """Whether an error is that of a server that is gone or busy, rather than of what was asked of it."""
+    if isinstance(error, ServerError):
+        return error.status_code in _FROM_GATEWAYS
+    return isinstance(error, ServerUnavailableError | ServerBusyError)
+
+
+def check_patience(give_up_after: float) -> None:
+    """Check what Cyclopts takes for any number.
+
+    Raises:
+        UsageError: It is below zero, or none.
+    """
+    if not give_up_after >= 0:
+        raise UsageError(f"--give-up-after {give_up_after:g}: must be at least 0 seconds")
+
+
+@dataclass(slots=True)
+class Outages:
+    """Notices that a server is gone, and waits for it to be there again; one asks, all wait.
+
+    Attributes:
+        client: The client.
+        terminal: Where it is told.
+        give_up_after: Seconds for which the server may be gone.
+    """
+
+    client: ComputeClient
+    terminal: Terminal
+    give_up_after: float
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _heard_at: float = 0.0
+
+    def heard(self) -> None:
+        """There were news from the server: it is there."""
+        self._heard_at = asyncio.get_running_loop().time()
+
+    async def watch(self, work: Coroutine[object, object, ResultT]) -> ResultT:
+        """Do work to its end, and ask the server now and then whether it is there.
+
+        Jobs outlive restarts of their server, so whoever waits for one is not told that the server is gone.
+
+        Raises:
+            ServerStaysAwayError: It was gone for too long; the work was cancelled, and has ended.
+        """
+        working, looking = asyncio.create_task(work), asyncio.create_task(self._look())
+        try:
+            await asyncio.wait([working, looking], return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else looking.result()
+        finally:
+            working.cancel()
+            looking.cancel()
+            await asyncio.gather(working, looking, return_exceptions=True)
+
+    async def wait(self, error: Exception) -> None:
+        """Wait until the server says that it is well.
+
+        Raises:
+            ServerStaysAwayError: It does not say so in time.
+        """
+        if self.give_up_after <= 0:
+            if isinstance(error, ServerUnavailableError):
+                raise ServerStaysAwayError(str(error)) from error
+            return  # it is there, however busy
+        waited_for = self._asking.locked()
+        async with self._asking:
+            if waited_for:
+                return  # whoever asked has got an answer
+            self.terminal.say(f"The server does not answer ({error}); waiting for it ...")
+            retrying = AsyncRetrying(
+                retry=retry_if_exception_type(_SILENT),
+                wait=self._pause,
+                stop=stop_after_delay(self.give_up_after),
+            )
+            try:
+                await retrying(self._ask)
+            except RetryError:
+                words = f"{error} (waited for it for {self.give_up_after:g} s)"
+                raise ServerStaysAwayError(words) from error
+            except HTTPError:
+                pass  # it answers; what it has against this question, the jobs will hear
+            self.terminal.say("The server is back.")
+
+    def _pause(self, state: RetryCallState) -> float:
+        """The pause before the next question, which is the last one when the time is up."""
+        left = self.give_up_after - (state.seconds_since_start or 0.0)
+        return max(0.0, min(_QUESTION_PAUSES(state), left))
+
+    async def _look(self) -> NoReturn:
+        self.heard()
+        while True:
+            quiet = asyncio.get_running_loop().time() - self._heard_at
+            if quiet < _QUIET_SECONDS:
+                await asyncio.sleep(_QUIET_SECONDS - quiet)
+                continue
+            try:
+                await self._ask()
+            except (HTTPError, ServerUnavailableError, InvalidResponseError) as exc:
+                if is_outage(exc):
+                    await self.wait(exc)
+            self.heard()
+
+    async def _ask(self) -> None:
+        """Ask the server how it is: once, anew, and whatever else is under way.
+
+        Raises:
+            ServerUnavailableError: It does not answer.
+            HTTPError: It has something against it.
+            InvalidResponseError: Something else answers.
+        """
+        from cl_client import ComputeClient
+
+        config = self.client.config.replace(max_retries=0, mqtt_broker=MQTT_OFF)
+        try:
+            async with ComputeClient(config=config) as client, asyncio.timeout(_ANSWER_SECONDS):
+                await client.health()
+        except TimeoutError as exc:
+            if isinstance(exc, ServerUnavailableError):
+                raise
+            words = f"{config.base_url} does not say within {_ANSWER_SECONDS:g} s how it is."
+            raise RequestTimeoutError(words) from exc

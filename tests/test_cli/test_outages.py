@@ -1,0 +1,93 @@
+"""Commands whose server is killed while their jobs wait for it, for good or for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from support import client_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+    from subprocess import Popen
+
+    from command_lines import StartCLI
+    from server_process import ServerProcess
+    from support import ScriptedJobs
+
+PLUGIN = ["hash", "compute", "a.txt", "b.txt", "-d", "out"]
+WAIT = ["jobs", "wait"]
+BATCH = ["batch", "submit", "a.txt", "b.txt", "-t", "hash", "-d", "out"]
+
+
+@pytest.fixture(autouse=True)
+def at_process(
+    server_process: ServerProcess, cli_environment: dict[str, str], work_folder: Path
+) -> ServerProcess:
+    """The server, known to the commands by their environment; and files for them."""
+    cli_environment["COMPUTE_SERVER_URL"] = server_process.base_url
+    cli_environment["MQTT_BROKER_HOST"] = server_process.mqtt_url
+    for name in ("a.txt", "b.txt"):
+        (work_folder / name).write_text(name)
+    return server_process
+
+
+@asynccontextmanager
+async def _waiting(
+    start_cli: StartCLI, server: ServerProcess, jobs: ScriptedJobs, command: Sequence[str], give_up_after: int
+) -> AsyncGenerator[Popen[str]]:
+    """A command whose two jobs are queued behind one that runs until the test ends it."""
+    async with client_of(server) as client:
+        await client.submit_job("scripted", jobs.script, {})
+        await jobs.started()
+        made = [await client.hash.compute(text) for text in (b"a", b"b")] if command == WAIT else []
+    job_ids = [job.job_id for job in made]
+    with start_cli(*command, *job_ids, "--watch", "--give-up-after", str(give_up_after)) as process:
+        for _ in range(2):
+            await _said(process, "hash queued")
+        yield process
+
+
+async def _said(process: Popen[str], words: str) -> None:
+    """Read until a command has said something."""
+    assert process.stderr is not None
+    while words not in (line := cast("str", await asyncio.to_thread(process.stderr.readline))):
+        assert line, f"it ended without a word of {words!r}"
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (PLUGIN, "cl-client jobs list shows it. The same command does the rest."),
+        (WAIT, ""),
+        (BATCH, "To go on: cl-client batch resume out"),
+    ],
+)
+async def test_a_server_that_stays_away(
+    start_cli: StartCLI, at_process: ServerProcess, scripted_jobs: ScriptedJobs, command: list[str], hint: str
+) -> None:
+    async with _waiting(start_cli, at_process, scripted_jobs, command, 1) as process:
+        await asyncio.to_thread(at_process.kill)
+        rest = (await asyncio.to_thread(process.communicate))[1]
+    assert process.returncode == 3, rest
+    assert rest.count("The server does not answer") == 1
+    assert "waited for it for 1 s" in rest
+    assert hint in rest
+
+
+@pytest.mark.parametrize("command", [PLUGIN, WAIT, BATCH])
+async def test_a_server_that_comes_back_in_time(
+    start_cli: StartCLI, at_process: ServerProcess, scripted_jobs: ScriptedJobs, command: list[str]
+) -> None:
+    async with _waiting(start_cli, at_process, scripted_jobs, command, 90) as process:
+        await asyncio.to_thread(at_process.kill)
+        await _said(process, "The server does not answer")
+        await asyncio.to_thread(at_process.start)
+        scripted_jobs.tell(await scripted_jobs.started(), "finish")
+        rest = (await asyncio.to_thread(process.communicate))[1]
+    assert process.returncode == 0, rest
+    assert "The server is back" in rest
