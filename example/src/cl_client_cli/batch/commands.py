@@ -16,7 +16,7 @@ batch_app = App(
 )
 
 _DEFAULT_FOLDER = Path("cl-client-batch")
-_TaskName: TypeAlias = Literal[
+TaskName: TypeAlias = Literal[
     "clip-embedding",
     "dino-embedding",
     "exif",
@@ -29,7 +29,7 @@ _TaskName: TypeAlias = Literal[
 ]
 """What shells complete; other spellings are understood too."""
 _Tasks = Annotated[
-    tuple[_TaskName | str, ...], Parameter(alias="-t", negative_iterable=(), show_default=False)
+    tuple[TaskName | str, ...], Parameter(alias="-t", negative_iterable=(), show_default=False)
 ]
 _Texts = Annotated[tuple[str, ...], Parameter(negative_iterable=(), show_default=False)]
 
