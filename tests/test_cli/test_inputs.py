@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client.plugins.hls_streaming import HlsStreamingParams
+from cl_client_cli.batch.items import ItemKey
+from cl_client_cli.batch.plan import plan_items
+from cl_client_cli.batch.spec import read_spec
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.jobs.ledger import DATA_DIR_VARIABLE, Ledger
 from cl_client_cli.tasks.inputs import InputSearch, find_inputs
 from cl_client_cli.tasks.result_names import ResultNames
+from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -199,3 +206,43 @@ def test_a_folder_that_may_not_be_used(
         shut.chmod(0o755)
     assert words in ended.stderr
     assert ended.returncode == 2
+
+
+def test_a_batch_keeps_the_places_it_has_noted(search: InputSearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of files that it noted by another path than would be noted today."""
+    monkeypatch.setenv(DATA_DIR_VARIABLE, "data")
+    make("sub/b.jpg", "2024/a.jpg")
+    Path("sub/jobs.csv").write_text("input,task,output\n../2024/a.jpg,hash,x\n")
+    folder, noted = Path("out"), Path("sub/../2024/a.jpg").absolute()
+    params = '{"algorithm": "sha512"}'
+    known = {ItemKey(noted, "hash", params): folder / "x"}
+    planned = partial(plan_items, params=(), folder=folder, known=known, recursive=True, say=search.say)
+    assert planned(["sub/jobs.csv"], ()) == known
+    items = planned(["2024", "sub/b.jpg"], ["exif", "hash"])
+    assert {path.as_posix() for path in items.values()} == {
+        "out/x",
+        "out/2024/a.exif.json",
+        "out/sub/b.exif.json",
+        "out/sub/b.hash.json",
+    }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["720:3500", {"height": 480, "bitrate": 1500}],
+        [{"resolution": 720, "bitrate": 3500}, {"resolution": "480", "bitrate": "1500"}],
+        "720:3500, 480:1500",
+        '[{"resolution": 720, "bitrate": 3500}, {"resolution": 480, "bitrate": 1500}]',
+    ],
+)
+def test_the_qualities_of_a_stream_in_a_specification(search: InputSearch, written: object) -> None:
+    del search  # only its folder is needed
+    make("a.mp4")
+    row = {"input": "a.mp4", "task": "hls-streaming", "params": {"variants": written}, "output": ""}
+    Path("jobs.json").write_text(json.dumps([row]))
+    (spec,) = read_spec(Path("jobs.json"))
+    assert spec.output is None
+    params = task_params(spec.task, {**spec.params})
+    assert isinstance(params, HlsStreamingParams)
+    assert [(it.resolution, it.bitrate) for it in params.variants] == [(720, 3500), (480, 1500)]
