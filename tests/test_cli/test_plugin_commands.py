@@ -148,6 +148,27 @@ def test_a_result_of_another_file_is_left_alone(run_cli: RunCLI, samples: Path, 
     assert moved[0]["files"] == ["out/drawing.hash.json"]  # what it was made of is no longer there
 
 
+def test_a_folder_that_grows_and_has_its_results_in_it(
+    run_cli: RunCLI, samples: Path, work_folder: Path
+) -> None:
+    """Nothing is made twice, and nothing of what was made."""
+    for year in ("2024", "2025"):
+        (work_folder / "p" / year).mkdir(parents=True)
+    shutil.copy(samples / "drawing.png", work_folder / "p/2024/a.png")
+    convert = ("image-conversion", "convert", "--format", "webp", "-d", "p")
+    assert "webp" in run_cli(*convert, "p", "-r").stdout
+    generate = ("media-thumbnail", "generate", "p", "-r", "-d", "p", "--json")
+    (first,) = json_objects(run_cli(*generate))
+    assert first["files"] == ["p/2024/a.thumbnail.jpg"]
+    shutil.copy(samples / "astronaut.jpg", work_folder / "p/2025/a.jpg")
+    (second,) = json_objects(run_cli(*generate))
+    assert second["files"] == ["p/2025/a.thumbnail.jpg"]
+    again = run_cli("media-thumbnail", "generate", "p/2024/../2025/a.jpg", "-d", "p/2025")
+    assert (again.stdout, "1 already there" in again.stderr) == ("", True)
+    named = json_objects(run_cli("hash", "compute", "p/2024/a.webp", "--json"))
+    assert [it["status"] for it in named] == ["completed"]
+
+
 def test_one_bad_picture_does_not_end_the_others(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
     (work_folder / "bad.jpg").write_bytes(b"not a picture")
     shown = run_cli("media-thumbnail", "generate", "bad.jpg", samples / "drawing.png", "--json")

@@ -141,6 +141,9 @@ def test_similar(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
     # Everything had been embedded before.
     assert run_cli("jobs", "list", "--task", "clip-embedding", "--json").stdout == jobs
     assert "nothing to compare" in run_cli("similar", twin, twin).stderr
+    piped = run_cli("similar", "-", twin, stdin="not a picture either")
+    assert piped.returncode == 1
+    assert "cl-client: -: clip_embedding failed" in piped.stderr
 
 
 def test_similar_at_local_servers(

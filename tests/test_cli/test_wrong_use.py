@@ -57,6 +57,9 @@ _SPECIFICATIONS: Final = {
     "inside.csv": "input,task,output\na.jpg,hash,x\nb.jpg,hash,x/y\n",
     "around.csv": "input,task,output\na.jpg,hash,x/y\nb.jpg,hash,x\n",
     "crops.csv": "input,task,output\na.jpg,face-detection,x.a\nb.jpg,face-detection,x.b\n",
+    "variant.yaml": "- {input: a.jpg, task: hls-streaming, params: {variants: [{height: 0, bitrate: 900}]}}",
+    "width.yaml": "- {input: a.jpg, task: hash}\n"
+    "- {input: a.jpg, task: media-thumbnail, params: {width: 0}, output: ''}",
     "stream.csv": "input,task,output\na.jpg,hls-streaming,folder\n",
 }
 _CASES: Final = (
@@ -70,8 +73,14 @@ _CASES: Final = (
     ("server --port 0 --mqtt-port 0 --tls-cert nope.pem", "--tls-cert and --tls-key"),
     ("server --port 0 --mqtt-port 0 --mqtt-auth", "--mqtt-auth needs --auth and the built-in broker"),
     ("hash compute", "name at least one"),
+    ("hash compute <empty>", "an argument is empty"),
+    ("similar a.jpg <empty>", "an argument is empty"),
+    ("batch submit <empty> -t hash", "an argument is empty"),
+    ("batch submit - -t hash", "standard input cannot be read again"),
+    ("batch submit -t hash", "name at least one file, folder, pattern or @list.txt"),
+    ("similar - - a.jpg", "give it once"),
     ("hash compute nope.jpg", "nope.jpg"),
-    ("hash compute *.nope", "*.nope"),
+    ("hash compute *.nope", "'*.nope': there is no file that this pattern fits"),
     ("hash compute @nope.txt", "nope.txt"),
     ("hash compute folder", "there is no file that suits"),
     ("hash compute a.jpg --nope", "Unknown option: --nope"),
@@ -80,6 +89,8 @@ _CASES: Final = (
     ("hash compute a.jpg --algorithm sha1", "sha1"),
     ("hash compute a.jpg --concurrency 0", "--concurrency 0"),
     ("hash compute a.jpg --timeout 0", "--timeout 0"),
+    ("hash compute a.jpg --timeout nan", "--timeout nan: must be a number of seconds above 0"),
+    ("batch submit a.jpg -t hash --timeout inf", "--timeout inf: must be a number"),
     ("hash compute a.jpg --priority 11", "--priority 11"),
     ("hash compute a.jpg --local --server http://x", "--local and --server"),
     ("hash compute a.jpg --server nope", "base_url: write it with its scheme"),
@@ -102,7 +113,9 @@ _CASES: Final = (
     ("exif extract a.jpg --tag a+b", "--tag"),
     ("image-conversion convert a.jpg", "--format"),
     ("image-conversion convert a.jpg --format webp --quality 0", "--quality 0"),
-    ("media-thumbnail generate a.jpg --width -1", "--width -1"),
+    ("media-thumbnail generate a.jpg --width -1", "--width -1: must be above 0"),
+    ("media-thumbnail generate a.jpg -o y.png", "in the format jpg, and not png"),
+    ("image-conversion convert a.jpg --format webp -o y.PNG", "in the format webp, and not png"),
     ("hls-streaming generate-manifest a.jpg --variant 720", "--variant 720"),
     ("face-detection detect a.jpg --nms-threshold 2", "--nms-threshold 2"),
     ("face-detection detect a.jpg --annotate a.txt", "'a.txt': no picture can be"),
@@ -122,7 +135,9 @@ _CASES: Final = (
     ("batch submit short.yaml", "job 1: task"),
     ("batch submit param.yaml", "--algorithm sha1"),
     ("batch submit row.csv", "job 2: input"),
-    ("batch submit needed.csv", "needed.csv, job 1: --format"),
+    ("batch submit needed.csv", "needed.csv, job 1: --format: is needed"),
+    ("batch submit width.yaml", "width.yaml, job 2: --width 0: must be above 0"),
+    ("batch submit variant.yaml", "job 1: --variant {'height': 0, 'bitrate': 900}: write HEIGHT:KBITS"),
     ("batch submit semicolons.csv", "input;task"),
     ("batch submit blank.csv", "its first line must name"),
     ("batch submit wide.csv", "job 1: it has 3 columns"),
@@ -136,7 +151,10 @@ _CASES: Final = (
     ("batch submit stream.csv -d .", "is there already"),
     ("batch resume -d nope", "there is no batch"),
     ("demo -d out --no-keep", "--output-dir and --no-keep"),
-    ("batch submit twins.csv", "the place of another job's result"),
+    (
+        "batch submit twins.csv",
+        "job 2: output 'cl-client-batch/X' is the place of another",
+    ),
     ("batch submit moved.csv", "name no other output"),
     ("batch submit itself.csv -d .", "is one of the inputs"),
     ("batch submit a.jpg -t hash --report folder", "--report folder: this is a folder"),
@@ -205,7 +223,7 @@ def refusals(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     home = tmp_path_factory.mktemp("home")
     private = {name: str(home) for name in ("CL_CLIENT_CACHE_DIR", "CL_CLIENT_DATA_DIR", "XDG_CONFIG_HOME")}
     environment = {**os.environ, **private, "PYTHONUTF8": "1", "COMPUTE_SERVER_URL": "http://127.0.0.1:9"}
-    cases: list[list[str]] = [case.split() for case, _ in _CASES]
+    cases: list[list[str]] = [[word.replace("<empty>", "") for word in case.split()] for case, _ in _CASES]
     shown = subprocess.run(  # noqa: S603 - the command under test
         [sys.executable, "-c", _RUN_EACH, TypeAdapter(list[list[str]]).dump_json(cases).decode()],
         cwd=folder,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from cyclopts import App, CycloptsError, Group
+from typing_extensions import override
 
 from cl_client_cli.frame.exit_codes import EXIT_CODES_HELP, WRONG_USE
 from cl_client_cli.frame.option_check import refuse_unknown_options
@@ -14,6 +15,11 @@ from cl_client_cli.frame.process_start import early_exit_code, early_interruptio
 
 _PLUGINS: Final = "cl_client_cli.tasks.commands"
 _SERVER: Final = "cl_client_cli.server.commands"
+_BASH_FILES: Final = {
+    '$(compgen -f -- "${cur}")': "",
+    "\ncomplete -F ": "\ncomplete -o bashdefault -o default -F ",
+}
+"""What Cyclopts writes into the script for bash, and what is better."""
 
 _COMMANDS: Final = {
     "Tasks": (
@@ -52,6 +58,23 @@ _COMMANDS: Final = {
 }
 
 
+class _App(App):
+    """The commands, whose completion in bash is also that of files."""
+
+    @override
+    def generate_completion(
+        self,
+        *,
+        prog_name: str | None = None,
+        shell: Literal["zsh", "bash", "fish", "powershell"] | None = None,
+    ) -> str:
+        script = super().generate_completion(prog_name=prog_name, shell=shell)
+        # Where nothing is offered, bash completes files itself: folders with a slash, and blanks escaped.
+        for found, instead in _BASH_FILES.items():
+            script = script.replace(found, instead)
+        return script
+
+
 def make_app(wanted: str | None = None) -> App:
     """The commands.
 
@@ -59,7 +82,7 @@ def make_app(wanted: str | None = None) -> App:
         wanted: The one that is about to be used. Its own help text counts; of the others, which need not be
             imported, a line is shown.
     """
-    app = App(
+    app = _App(
         name="cl-client",
         help="Media compute jobs from the command line: hashes, metadata, faces, embeddings, thumbnails.\n\n"
         "Example: `cl-client media-thumbnail generate photos/ --output-dir thumbnails/ --local`",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter
 
 from cl_client_cli.frame.options import BatchOptions, InputOptions, OutputDir, OutputOptions
+from cl_client_cli.tasks.file_arguments import FileArgument  # noqa: TC001 - read at run time, to parse arguments
 
 batch_app = App(
     name="batch",
@@ -15,13 +16,28 @@ batch_app = App(
 )
 
 _DEFAULT_FOLDER = Path("cl-client-batch")
+TaskName: TypeAlias = Literal[
+    "clip-embedding",
+    "dino-embedding",
+    "exif",
+    "face-detection",
+    "face-embedding",
+    "hash",
+    "hls-streaming",
+    "image-conversion",
+    "media-thumbnail",
+]
+"""What shells complete; other spellings are understood too."""
+_Tasks = Annotated[
+    tuple[TaskName | str, ...], Parameter(alias="-t", negative_iterable=(), show_default=False)
+]
 _Texts = Annotated[tuple[str, ...], Parameter(negative_iterable=(), show_default=False)]
 
 
 @batch_app.command
 def submit(
-    *inputs: str,
-    task: Annotated[_Texts, Parameter(alias="-t")] = (),
+    *inputs: FileArgument,
+    task: _Tasks = (),
     param: _Texts = (),
     output_dir: OutputDir = _DEFAULT_FOLDER,
     search: InputOptions | None = None,
@@ -46,7 +62,8 @@ def submit(
     from cl_client_cli.batch.lifecycle import submit_batch
 
     recursive = search is not None and search.recursive
-    return submit_batch(inputs, task, param, output_dir, options or BatchOptions(), recursive=recursive)
+    texts = [*map(str, inputs)]
+    return submit_batch(texts, task, param, output_dir, options or BatchOptions(), recursive=recursive)
 
 
 @batch_app.command

@@ -53,10 +53,11 @@ def submit_batch(
     if (folder / FILE_NAME).exists():
         with BatchManifest.open(folder) as manifest:
             known = manifest.known_items()
-    items = plan_items(arguments, tasks, params, folder, known, recursive=recursive)
+    terminal = Terminal.make(options.output)
+    items = plan_items(arguments, tasks, params, folder, known, recursive=recursive, say=terminal.say)
     with BatchManifest.open(folder, create=True) as manifest:
         added = manifest.add(items)
-    say_added(Terminal.make(options.output), added, len(items), folder)
+    say_added(terminal, added, len(items), folder)
     return resume_batch(folder, options, retry_failed=False)
 
 

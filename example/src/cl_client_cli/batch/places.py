@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cl_client_cli.batch.manifest import FILE_NAME
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.tasks.result_names import ResultNames, place_key
+from cl_client_cli.tasks.result_names import ResultNames, place_key, real_place
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
@@ -23,11 +23,18 @@ class ResultPlaces:
     Args:
         folder: The batch's folder.
         sources: All inputs, absolute.
+        folders: Where they were looked for.
         known: The places of the results that are in the batch already.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[Path], known: Mapping[ItemKey, Path]) -> None:
-        self._folder, self._sources = folder, sources
+    def __init__(
+        self,
+        folder: Path,
+        sources: Sequence[Path],
+        folders: Sequence[Path],
+        known: Mapping[ItemKey, Path],
+    ) -> None:
+        self._folder, self._sources, self._searched = folder, sources, folders
         self._inputs = {place_key(source) for source in sources}
         self._taken: set[str] = set()
         self._folders: set[str] = set()
@@ -39,7 +46,9 @@ class ResultPlaces:
     def made_from(self, source: Path, suffix: str) -> Path:
         """A place named like an input; nothing is there yet."""
         if suffix not in self._names:
-            self._names[suffix] = ResultNames(self._folder, self._sources, suffix, self._taken)
+            self._names[suffix] = ResultNames(
+                self._folder, self._sources, self._searched, suffix, self._taken
+            )
         place = self._names[suffix].target(source, self._is_occupied)
         self._keep_folders(place)
         return place
@@ -100,14 +109,15 @@ def without_results(
         known: The places of the results that are in the batch already.
         folder: The batch's folder.
     """
-    named = {Path(argument).absolute() for argument in arguments}
-    made = {it.absolute() for key, place in known.items() for it in (place, _beside(place, key.task))}
+    named = {real_place(Path(argument)) for argument in arguments}
+    made = {real_place(it) for key, place in known.items() for it in (place, _beside(place, key.task))}
 
     def is_own(path: Path) -> bool:
-        is_record = path.parent == folder.absolute() and path.name.startswith(FILE_NAME)
+        is_record = path.parent == folder.resolve() and path.name.startswith(FILE_NAME)
         return is_record or not made.isdisjoint((path, *path.parents))
 
-    return [path for path in inputs if path.absolute() in named or not is_own(path.absolute())]
+    places = ((path, real_place(path)) for path in inputs)
+    return [path for path, place in places if place in named or not is_own(place)]
 
 
 def _beside(place: Path, task: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,13 +11,15 @@ from cl_client_cli.batch.items import ItemKey
 from cl_client_cli.batch.places import ResultPlaces, without_results
 from cl_client_cli.batch.spec import SPEC_SUFFIXES, JobSpec, read_spec
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.tasks.inputs import find_inputs
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.tasks.inputs import InputSearch, find_inputs
 from cl_client_cli.tasks.media_kinds import SUFFIXES, media_of, suffixes_for
-from cl_client_cli.tasks.plan import task_params
+from cl_client_cli.tasks.result_names import settled
 from cl_client_cli.tasks.table import TASKS, result_suffix
+from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -29,6 +32,7 @@ def plan_items(
     known: Mapping[ItemKey, Path],
     *,
     recursive: bool,
+    say: Callable[[str], None],
 ) -> dict[ItemKey, Path]:
     """Find out what a batch consists of, and where each result goes.
 
@@ -39,6 +43,7 @@ def plan_items(
         folder: Where results go.
         known: The items that are in the batch already; their places are theirs.
         recursive: Look into the folders of folders too.
+        say: Is told of folders with nothing in them.
 
     Raises:
         UsageError: Something cannot be; nothing has been changed.
@@ -46,14 +51,17 @@ def plan_items(
     if len(arguments) == 1 and Path(arguments[0]).suffix.lower() in SPEC_SUFFIXES:
         if tasks or params:
             raise UsageError("a specification names its tasks itself: leave out --task and --param")
-        return _placed(read_spec(Path(arguments[0])), folder, known)
+        rows = read_spec(Path(arguments[0]))
+        folders = [Path(row.input).parent for row in rows]
+        return _placed(rows, folder, folders, known, f"{arguments[0]}, job ")
     chosen = [_known_task(name) for name in tasks]
     if not chosen:
         raise UsageError("name at least one task, for instance --task exif --task media-thumbnail")
     values = _parse_params(params, chosen)
-    with_suffix = suffixes_for(chosen)
-    found = find_inputs(arguments, recursive=recursive, suffixes=with_suffix, temp_dir=folder)
-    inputs = without_results(found, arguments, known, folder)
+    with Ledger.open() as ledger:
+        search = InputSearch(recursive=recursive, suffixes=suffixes_for(chosen), ledger=ledger, say=say)
+        found = find_inputs(arguments, search)
+    inputs = without_results(found.files, arguments, known, folder)
     # Not validated, which has no use for names that are no Unicode.
     jobs = [
         JobSpec.model_construct(input=str(path), task=task, params=values.get(task, {}), output=None)
@@ -63,7 +71,7 @@ def plan_items(
     ]
     if not jobs:
         raise UsageError(f"none of the files suits {', '.join(chosen)}")
-    return _placed(jobs, folder, known)
+    return _placed(jobs, folder, found.folders, known)
 
 
 def _known_task(name: str) -> str:
@@ -92,23 +100,54 @@ def _parse_params(params: Sequence[str], tasks: Sequence[str]) -> Mapping[str, d
     return parsed
 
 
-def _placed(jobs: Sequence[JobSpec], folder: Path, known: Mapping[ItemKey, Path]) -> dict[ItemKey, Path]:
-    """Validate the parameters, and give each result a place of its own."""
-    sources = list(dict.fromkeys(Path(job.input).absolute() for job in jobs))
-    places = ResultPlaces(folder, sources, known)
-    placed: dict[ItemKey, Path] = {}
-    for job in jobs:
+def _placed(
+    jobs: Sequence[JobSpec],
+    folder: Path,
+    searched: Sequence[Path],
+    known: Mapping[ItemKey, Path],
+    row: str | None = None,
+) -> dict[ItemKey, Path]:
+    """Give each job's result a place of its own.
+
+    Args:
+        jobs: The jobs.
+        folder: Where results go.
+        searched: Where the inputs were looked for.
+        known: The items that are in the batch already.
+        row: What to call a specification's rows, before their number; None where there is none.
+    """
+    sources = list(dict.fromkeys(settled(Path(job.input)) for job in jobs))
+    # An earlier version noted some files by other names.
+    noted = {key._replace(source=settled(key.source)): key for key in known}
+    placement = _Placement(ResultPlaces(folder, sources, searched, known), known, noted)
+    for number, job in enumerate(jobs, start=1):
+        try:
+            placement.place(job)
+        except UsageError as exc:
+            raise UsageError(str(exc) if row is None else f"{row}{number}: {exc}") from None
+    return placement.placed
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    places: ResultPlaces
+    known: Mapping[ItemKey, Path]
+    noted: Mapping[ItemKey, ItemKey]
+    placed: dict[ItemKey, Path] = field(default_factory=dict[ItemKey, Path])
+
+    def place(self, job: JobSpec) -> None:
+        """Validate a job's parameters, and find the place of its result."""
         params = task_params(job.task, cast("Mapping[str, object]", job.params))
-        source = Path(job.input).absolute()
+        source = settled(Path(job.input))
         key = ItemKey(source, job.task, json.dumps(params.form_fields(), sort_keys=True))
-        if (there := placed.get(key) or known.get(key)) is not None:
-            if job.output is not None and places.wanted(job.output) != there:
+        key = self.noted.get(key, key)
+        if (there := self.placed.get(key) or self.known.get(key)) is not None:
+            if job.output is not None and self.places.wanted(job.output) != there:
                 raise UsageError(
                     f"{source}: the result of {job.task} is at {str(there)!r}: name no other output"
                 )
-            placed[key] = there
+            self.placed[key] = there
         elif job.output is not None:
-            placed[key] = places.named(job.output, job.task)
+            self.placed[key] = self.places.named(job.output, job.task)
         else:
-            placed[key] = places.made_from(source, result_suffix(job.task, params))
-    return placed
+            self.placed[key] = self.places.made_from(source, result_suffix(job.task, params))

@@ -48,7 +48,7 @@ async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: 
         OSError: It cannot be written.
     """
     sources = manifest.sources()
-    folder = common_folder(sources) if sources else Path()
+    folder = common_folder([source.parent for source in sources]) if sources else Path()
 
     def entries() -> Iterator[ReportEntry]:
         for source in sources:

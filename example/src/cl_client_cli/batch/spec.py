@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.tasks.plan import task_params
 from cl_client_cli.tasks.table import TASKS, counted
+from cl_client_cli.tasks.task_params import rule_of, task_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,10 @@ _COLUMNS: Final = ("input", "task", "output")
 _NEEDED: Final = frozenset({"input", "task"})
 
 
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value  # a cell of a table that was left empty
+
+
 class JobSpec(BaseModel):
     """One row of a specification.
 
@@ -31,16 +35,16 @@ class JobSpec(BaseModel):
         input: The file; relative to the folder of the specification.
         task: The task, ``media_thumbnail`` or ``media-thumbnail``.
         params: Its parameters, by the names of its form fields.
-        output: Where the result goes, relative to the folder of the results; None for a name made of the
-            input's.
+        output: Where the result goes, relative to the folder of the results; None or empty for a name made
+            of the input's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: str = Field(min_length=1)
     task: str
-    params: dict[str, str | int | float | bool | list[str] | None] = Field(default_factory=dict)
-    output: str | None = None
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    output: Annotated[str | None, BeforeValidator(_none_if_empty)] = None
 
 
 def read_spec(path: Path) -> list[JobSpec]:
@@ -100,7 +104,7 @@ def _checked(path: Path, number: int, row: object) -> JobSpec:
         spec = JobSpec.model_validate(row)
     except ValidationError as exc:
         problems = "; ".join(
-            f"{'.'.join(map(str, error['loc'])) or 'row'}: {error['msg']}" for error in exc.errors()
+            f"{'.'.join(map(str, error['loc'])) or 'row'}: {rule_of(error)}" for error in exc.errors()
         )
         raise UsageError(f"{path}, job {number}: {problems}") from None
     task = spec.task.replace("-", "_")

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cl_client_cli.frame.options import ConnectionOptions, InputOptions, JobOptions, OutputOptions, RunOptions
+from cl_client_cli.tasks.file_arguments import FileArgument  # noqa: TC001 - read at run time, to parse arguments
 
 
 def similar(
-    query: str,
-    *files: str,
+    query: FileArgument,
+    *files: FileArgument,
     by: Literal["clip", "dino"] = "clip",
     limit: Annotated[int, Parameter(alias="-n")] = 10,
     inputs: InputOptions | None = None,
@@ -24,8 +25,8 @@ def similar(
     Example: `cl-client similar beach.jpg photos/ --recursive --by dino`
 
     Args:
-        query: The photo to compare with.
-        files: Files, patterns, folders, @list.txt.
+        query: The photo to compare with, or - for standard input.
+        files: Files, patterns, folders, @list.txt, or - for standard input.
         by: clip finds similar things, dino what looks alike.
         limit: How many to show.
         inputs: How the files are found.
@@ -41,4 +42,4 @@ def similar(
         output=output or OutputOptions(),
         connection=connection or ConnectionOptions(),
     )
-    return rank_similar(query, files, f"{by}_embedding", limit, options)
+    return rank_similar(str(query), [*map(str, files)], f"{by}_embedding", limit, options)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
@@ -20,14 +21,16 @@ from cl_client_cli.frame.failures import Failures
 from cl_client_cli.frame.names import screen_name
 from cl_client_cli.frame.outages import Outages
 from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.similar.embedding_cache import EmbeddingCache
 from cl_client_cli.similar.ranking import ranked, unit_rows
-from cl_client_cli.tasks.inputs import content_digest, find_inputs
+from cl_client_cli.tasks.inputs import STANDARD_INPUT, InputSearch, content_digest, find_inputs, told_name
 from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
 from cl_client_cli.tasks.media_kinds import suffixes_for
-from cl_client_cli.tasks.plan import check_job_options, task_params
+from cl_client_cli.tasks.plan import check_job_options
+from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,28 +53,38 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
         raise UsageError("--no-wait: there is nothing to rank before the jobs have ended; leave it out")
     if limit < 1:
         raise UsageError(f"--limit {limit}: must be at least 1")
-    suffixes = suffixes_for((task,))
+    if STANDARD_INPUT in arguments and query == STANDARD_INPUT:
+        raise UsageError("'-': standard input is one photo: give it once")
     with (
         TemporaryDirectory(prefix="cl-client-") as temp,
         EmbeddingCache.open() as cache,
         Ledger.open() as ledger,
     ):
-        recursive = options.inputs.recursive
-        wanted, *more = find_inputs([query], recursive=False, suffixes=suffixes, temp_dir=Path(temp))
+        search = InputSearch(
+            recursive=options.inputs.recursive,
+            suffixes=suffixes_for((task,)),
+            ledger=ledger,
+            say=Terminal.make(options.output).say,
+            temp_dir=Path(temp),
+        )
+        name_of = partial(told_name, temp_dir=Path(temp))
+        wanted, *more = find_inputs([query], replace(search, recursive=False)).files
         if more:
             raise UsageError(f"{query!r}: photos are compared with one, and these are {len(more) + 1}")
-        files = find_inputs(arguments, recursive=recursive, suffixes=suffixes, temp_dir=Path(temp))
+        files = find_inputs(arguments, search).files
 
         async def work(context: CommandContext) -> int:
             engine = JobEngine(context.client, ledger, options.jobs)
-            embedder = _Embedder(context, cache, engine, task, _models_of(context, options.connection))
+            models = _models_of(context, options.connection)
+            embedder = _Embedder(context, cache, engine, task, models, name_of)
             paths = list(dict.fromkeys([wanted, *files]))
             outages = Outages(context.client, context.terminal, options.jobs.give_up_after)
             vectors = await outages.watch(embedder.embed_all(paths, options.jobs, outages.heard))
             if wanted not in vectors:
                 return SOME_FAILED
             others = [path for path in files if path in vectors and path.resolve() != wanted.resolve()]
-            _show(context, wanted, others, vectors, limit)
+            rows = [vectors[path] for path in (wanted, *others)]
+            _show(context.terminal, rows, [name_of(path) for path in others], limit)
             return SOME_FAILED if len(vectors) < len(paths) else 0
 
         hint = "What was embedded is kept."
@@ -85,6 +98,7 @@ class _Embedder:
     engine: JobEngine
     task: str
     models: str
+    name_of: Callable[[Path], str]
 
     async def embed_all(
         self, paths: Sequence[Path], jobs: JobOptions, on_news: Callable[[], None]
@@ -100,7 +114,7 @@ class _Embedder:
                 if known is not None:
                     progress.skip()
                     return known
-                request = JobRequest(path, self.task, task_params(self.task, {}), None, str(path))
+                request = JobRequest(path, self.task, task_params(self.task, {}), None, self.name_of(path))
                 row = progress.start(request.name, self.task)
                 outcome = await self.engine.run(request, row)
                 progress.end(row, failed=outcome.error is not None)
@@ -112,7 +126,7 @@ class _Embedder:
             async with aclosing(map_concurrently(embed, paths, concurrency=jobs.concurrency)) as outcomes:
                 async for path, vector in outcomes:
                     if isinstance(vector, OSError | str):
-                        failures.tell(str(path), self.task, str(vector))
+                        failures.tell(self.name_of(path), self.task, str(vector))
                     elif isinstance(vector, Exception):
                         raise vector
                     else:
@@ -137,21 +151,18 @@ def _vector(outcome: Outcome) -> NDArray[np.float32] | str:
 
 
 def _show(
-    context: CommandContext,
-    query: Path,
-    others: Sequence[Path],
-    vectors: dict[Path, NDArray[np.float32]],
-    limit: int,
+    terminal: Terminal, vectors: Sequence[NDArray[np.float32]], names: Sequence[str], limit: int
 ) -> None:
-    if not others:
-        context.terminal.say("There is nothing to compare with.")
+    """Tell which of the named vectors, all but the first, are most like the first."""
+    if not names:
+        terminal.say("There is nothing to compare with.")
         return
-    rows = unit_rows([vectors[path] for path in (query, *others)])
+    rows = unit_rows(vectors)
     ranking = ranked(cast("NDArray[np.float32]", rows[0]), rows[1:])
     table = Table("Rank", "Similarity", "File")
     table.columns[2].overflow = "fold"
     for rank, (at, similarity) in enumerate(ranking[:limit], start=1):
-        path = str(others[at])
-        context.terminal.record({"rank": rank, "similarity": similarity, "path": path})
+        path = names[at]
+        terminal.record({"rank": rank, "similarity": similarity, "path": path})
         table.add_row(str(rank), f"{similarity:.1%}", Text(screen_name(path)))
-    context.terminal.result(table)
+    terminal.result(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - read at run time, to parse arguments
+from collections.abc import Mapping, Sequence  # noqa: TC003 - read at run time, to parse arguments
 from pathlib import Path  # noqa: TC003 - read at run time, to parse arguments
 from typing import Annotated
 
@@ -10,11 +10,17 @@ from cyclopts import App, Group, Parameter
 
 from cl_client import HashAlgorithm, ImageFormat  # noqa: TC001 - read at run time, to parse arguments
 from cl_client_cli.frame.options import RunOptions
+from cl_client_cli.tasks.file_arguments import FileArgument
 
 _TASK = Group("Task", sort_key=10)
-_FILES_HELP = "Files, patterns such as '*.jpg', folders, @list.txt, or - for standard input."
+_FILES_HELP = (
+    "Files, patterns such as '*.jpg', folders, @list.txt with a name on each line, or - for standard input. "
+    "Links to folders are followed, and each file is taken once; results are left out where what they were "
+    "made of is in the same folder."
+)
 
-_Files = Annotated[str, Parameter(allow_leading_hyphen=True, help=_FILES_HELP)]
+
+_Files = Annotated[FileArgument, Parameter(help=_FILES_HELP)]
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
@@ -122,7 +128,7 @@ def detect(
     from cl_client_cli.tasks.face_detection import run_face_detection
 
     values = {"confidence_threshold": confidence_threshold, "nms_threshold": nms_threshold}
-    return run_face_detection(files, values, options or RunOptions(), annotate)
+    return run_face_detection([*map(str, files)], values, options or RunOptions(), annotate)
 
 
 @hash_.command
@@ -207,10 +213,10 @@ def generate(
 
 def _run(
     task: str,
-    files: tuple[str, ...],
+    files: Sequence[str | Path],
     values: Mapping[str, object],
     options: RunOptions | None,
 ) -> int:
     from cl_client_cli.tasks.run import run_plugin
 
-    return run_plugin(task, files, values, options or RunOptions())
+    return run_plugin(task, [*map(str, files)], values, options or RunOptions())

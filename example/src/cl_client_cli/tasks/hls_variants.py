@@ -1,14 +1,21 @@
-"""The qualities of a stream, as they are written on the command line."""
+"""The qualities of a stream, as they are written on the command line and in specifications."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
+
+from pydantic import ValidationError
 
 from cl_client.plugins.hls_streaming import HlsVariant
 from cl_client_cli.frame.usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+_RULE: Final = (
+    "write HEIGHT:KBITS, the height above 0 and at least 100 kbit/s, for instance 720:3500; "
+    "or, in a specification, {height: 720, bitrate: 3500}"
+)
 
 
 def parse_variants(texts: Sequence[str]) -> tuple[HlsVariant, ...]:
@@ -17,15 +24,34 @@ def parse_variants(texts: Sequence[str]) -> tuple[HlsVariant, ...]:
     Raises:
         UsageError: One is something else.
     """
-    return tuple(_parse(text) for text in texts)
+    return tuple(map(_parse, texts))
 
 
-def _parse(text: str) -> HlsVariant:
-    height, _, kbits = text.partition(":")
+def read_variants(value: object) -> object:
+    """Read one or many qualities: texts, with commas or blanks between them, or the fields of `HlsVariant`.
+
+    JSON text is left as it is.
+
+    Raises:
+        UsageError: One is something else.
+    """
+    if isinstance(value, str):
+        return value if value.lstrip().startswith("[") else parse_variants(value.replace(",", " ").split())
+    if isinstance(value, list | tuple):
+        return tuple(map(_parse, cast("Sequence[object]", value)))
+    return value
+
+
+def _parse(value: object) -> HlsVariant:
+    if isinstance(value, HlsVariant):
+        return value
     try:
+        if isinstance(value, dict):
+            fields = dict(cast("Mapping[str, object]", value))
+            if "height" in fields:
+                fields.setdefault("resolution", fields.pop("height"))
+            return HlsVariant.model_validate(fields)
+        height, _, kbits = str(value).partition(":")
         return HlsVariant(resolution=int(height), bitrate=int(kbits))
-    except ValueError:
-        raise UsageError(
-            f"--variant {text}: write HEIGHT:KBITS, the height above 0 and at least 100 kbit/s, "
-            "for instance 720:3500"
-        ) from None
+    except (ValidationError, ValueError):
+        raise UsageError(f"--variant {value}: {_RULE}") from None

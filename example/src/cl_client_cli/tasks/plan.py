@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from cl_client import MAX_PRIORITY
-from cl_client.plugins import plugin_class
 from cl_client_cli.frame.outages import check_patience
 from cl_client_cli.frame.places import check_file, check_folder
+from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.tasks.inputs import STANDARD_INPUT, find_inputs
+from cl_client_cli.tasks.inputs import STANDARD_INPUT, FoundInputs, InputSearch, find_inputs, told_name
 from cl_client_cli.tasks.job_engine import JobRequest
-from cl_client_cli.tasks.media_kinds import suffixes_for
+from cl_client_cli.tasks.known_results import ANNOTATED_SUFFIX
+from cl_client_cli.tasks.media_kinds import SUFFIXES, suffixes_for
 from cl_client_cli.tasks.result_names import ResultNames, is_result_of_other, is_up_to_date
 from cl_client_cli.tasks.stream_folder import check_stream_folder
 from cl_client_cli.tasks.table import TASKS, result_suffix
+from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pydantic_core import ErrorDetails
-
-    from cl_client import TaskParams
     from cl_client_cli.frame.options import JobOptions, RunOptions
     from cl_client_cli.jobs.ledger import Ledger
 
 _MAX_CONCURRENCY: Final = 64
-_SINGULAR: Final = {"tags": "tag", "variants": "variant"}
-"""Parameters with many values, and the options that give them one by one."""
-_ANNOTATED_SUFFIX: Final = ".faces.jpg"
+_SAME_FORMAT: Final = {".jpeg": ".jpg", ".tif": ".tiff", ".heif": ".heic"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +73,20 @@ class Planner:
         """
         check_job_options(self.options.jobs)
         params = task_params(self.task, values)
-        inputs = find_inputs(
-            files,
+        search = InputSearch(
             recursive=self.options.inputs.recursive,
             suffixes=suffixes_for((self.task,)),
+            ledger=self.ledger,
+            say=Terminal.make(self.options.output).say,
             temp_dir=self.temp_dir,
         )
+        inputs = find_inputs(files, search)
         target_of = self._targets(inputs, result_suffix(self.task, params))
         annotated_at = self._annotated(inputs)
+        name_of = partial(told_name, temp_dir=self.temp_dir)
         wanted = [
-            JobRequest(path, self.task, params, target_of(path), self._name(path), annotated_at(path))
-            for path in inputs
+            JobRequest(path, self.task, params, target_of(path), name_of(path), annotated_at(path))
+            for path in inputs.files
         ]
         requests = [request for request in wanted if not self._is_there(request)]
         return JobPlan(tuple(requests), len(wanted) - len(requests), self._to_stdout)
@@ -95,9 +94,6 @@ class Planner:
     @property
     def _to_stdout(self) -> bool:
         return str(self.options.results.output) == STANDARD_INPUT
-
-    def _name(self, path: Path) -> str:
-        return STANDARD_INPUT if path.parent == self.temp_dir else str(path)
 
     def _is_there(self, request: JobRequest) -> bool:
         results, target, annotated = self.options.results, request.target, request.annotated
@@ -108,29 +104,33 @@ class Planner:
             return False
         return is_up_to_date(target, request.path, request.params.form_fields(), self.ledger)
 
-    def _targets(self, inputs: Sequence[Path], suffix: str) -> Callable[[Path], Path | None]:
+    def _targets(self, inputs: FoundInputs, suffix: str) -> Callable[[Path], Path | None]:
         """What gives each input its result's place."""
         output, output_dir = self.options.results.output, self.options.results.output_dir
         if output is not None and output_dir is not None:
             raise UsageError("--output and --output-dir contradict each other: give one of them")
         if output is not None:
-            if len(inputs) > 1:
-                raise UsageError(f"--output is for one input, and here are {len(inputs)}: use --output-dir")
-            if self._to_stdout:
-                self._check_standard_output()
-                return lambda _: self.temp_dir / f"result{suffix}"
-            if TASKS[self.task].is_folder:
-                check_stream_folder("--output", output)
-            else:
-                check_file("--output", output)
-                _check_no_input("--output", output, inputs)
-            return lambda _: output
+            return self._one_target(output, inputs.files, suffix)
         if output_dir is None and not TASKS[self.task].is_file:
             return lambda _: None
-        if output_dir is not None:
-            check_folder("--output-dir", output_dir)
-        names = ResultNames(output_dir or Path(), inputs, suffix)
+        check_folder("--output-dir", output_dir or Path.cwd())
+        names = ResultNames(output_dir or Path(), inputs.files, inputs.folders, suffix)
         return lambda path: names.target(path, partial(is_result_of_other, source=path, ledger=self.ledger))
+
+    def _one_target(self, output: Path, inputs: Sequence[Path], suffix: str) -> Callable[[Path], Path]:
+        """What gives the one input the place that was named."""
+        if len(inputs) > 1:
+            raise UsageError(f"--output is for one input, and here are {len(inputs)}: use --output-dir")
+        if self._to_stdout:
+            self._check_standard_output()
+            return lambda _: self.temp_dir / f"result{suffix}"
+        if TASKS[self.task].is_folder:
+            check_stream_folder("--output", output)
+        else:
+            check_file("--output", output)
+            _check_no_input("--output", output, inputs)
+            _check_format("--output", output, suffix)
+        return lambda _: output
 
     def _check_standard_output(self) -> None:
         if TASKS[self.task].is_folder:
@@ -138,29 +138,40 @@ class Planner:
         if self.options.output.json:
             raise UsageError("--output - and --json both write to standard output: give one of them")
 
-    def _annotated(self, inputs: Sequence[Path]) -> Callable[[Path], Path | None]:
+    def _annotated(self, inputs: FoundInputs) -> Callable[[Path], Path | None]:
         """What gives each input the place of its copy with the faces marked."""
         annotate = self.annotate
         if annotate is None:
             return lambda _: None
         if annotate.is_dir() or not annotate.suffix:
             check_folder("--annotate", annotate)
-            return ResultNames(annotate, inputs, _ANNOTATED_SUFFIX).target
-        if len(inputs) > 1:
+            return ResultNames(annotate, inputs.files, inputs.folders, ANNOTATED_SUFFIX).target
+        count = len(inputs.files)
+        if count > 1:
             raise UsageError(
-                f"--annotate {annotate} is one picture, and here are {len(inputs)} inputs: name a folder"
+                f"--annotate {annotate} is one picture, and here are {count} inputs: name a folder"
             )
         from cl_client_cli.pictures.upright import writable_format
 
         writable_format(annotate)
         check_file("--annotate", annotate)
-        _check_no_input("--annotate", annotate, inputs)
+        _check_no_input("--annotate", annotate, inputs.files)
         return lambda _: annotate
 
 
 def _check_no_input(option: str, file: Path, inputs: Sequence[Path]) -> None:
     if file.resolve() in {path.resolve() for path in inputs}:
         raise UsageError(f"{option} {file}: that is the input itself; name another file")
+
+
+def _check_format(option: str, file: Path, suffix: str) -> None:
+    """See that a result which is a picture is not called one of another format."""
+    named, made = (_SAME_FORMAT.get(it, it) for it in (file.suffix.lower(), Path(f"_{suffix}").suffix))
+    if named != made and {named, made} <= SUFFIXES["picture"]:
+        raise UsageError(
+            f"{option} {file}: the result is a picture in the format {made[1:]}, and not {named[1:]}; "
+            f"name a file that ends in {made}"
+        )
 
 
 def check_job_options(jobs: JobOptions) -> None:
@@ -173,24 +184,6 @@ def check_job_options(jobs: JobOptions) -> None:
         raise UsageError(f"--concurrency {jobs.concurrency}: must be 1 to {_MAX_CONCURRENCY}")
     if not 0 <= jobs.priority <= MAX_PRIORITY:
         raise UsageError(f"--priority {jobs.priority}: must be 0 to {MAX_PRIORITY}")
-    if jobs.timeout is not None and jobs.timeout <= 0:
-        raise UsageError(f"--timeout {jobs.timeout:g}: must be above 0 seconds")
+    if jobs.timeout is not None and not 0 < jobs.timeout < math.inf:
+        raise UsageError(f"--timeout {jobs.timeout:g}: must be a number of seconds above 0")
     check_patience(jobs.give_up_after)
-
-
-def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
-    """A task's parameters from the values of options.
-
-    Raises:
-        UsageError: One is out of its range; named as the option.
-    """
-    try:
-        return plugin_class(task).params_model.model_validate(dict(values))
-    except ValidationError as exc:
-        raise UsageError("; ".join(_explained(error) for error in exc.errors(include_url=False))) from None
-
-
-def _explained(error: ErrorDetails) -> str:
-    field = ".".join(map(str, error["loc"][:1]))
-    option = _SINGULAR.get(field, field).replace("_", "-")
-    return f"--{option} {error['input']}: {error['msg']}"

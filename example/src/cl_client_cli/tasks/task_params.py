@@ -1,0 +1,68 @@
+"""A task's parameters, from what people write; what cannot be is explained as the option it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from pydantic import ValidationError
+
+from cl_client.plugins import plugin_class
+from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.tasks.hls_variants import read_variants
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from cl_client.models import TaskParams
+
+_SINGULAR: Final = {"tags": "tag", "variants": "variant"}
+"""Parameters with many values, and the options that give them one by one."""
+_RULES: Final = {
+    "missing": "is needed",
+    "extra_forbidden": "there is no such parameter",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "literal_error": "must be {expected}",
+}
+"""What pydantic's rules say in the words of the command line."""
+
+
+def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
+    """A task's parameters from the values of options.
+
+    Raises:
+        UsageError: One is out of its range; named as the option.
+    """
+    given = dict(values)
+    if task == "hls_streaming" and "variants" in given:
+        given["variants"] = read_variants(given["variants"])
+    try:
+        return plugin_class(task).params_model.model_validate(given)
+    except ValidationError as exc:
+        raise UsageError("; ".join(map(_explained, exc.errors(include_url=False)))) from None
+
+
+def rule_of(error: ErrorDetails) -> str:
+    """What a value must be."""
+    values = cast("Mapping[str, object]", error.get("ctx", {}))
+    rule = _RULES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return rule.format_map(values) if error["type"] in _RULES else rule
+
+
+def _explained(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"][:1]))
+    option = f"--{_SINGULAR.get(field, field).replace('_', '-')}"
+    given = "" if error["type"] == "missing" else f" {error['input']}"
+    return f"{option}{given}: {rule_of(error)}"
