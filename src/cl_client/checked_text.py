@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -94,7 +95,9 @@ def check_endpoint(path: str) -> None:
 
 def _check_host(url: str) -> None:
     parsed = None
-    with contextlib.suppress(httpx.InvalidURL):  # its text quotes what it took for the port
+    # The texts of both parsers quote what they took for the port. Each takes what the other does not.
+    with contextlib.suppress(httpx.InvalidURL, ValueError):
+        urlsplit(url)
         parsed = httpx.URL(url)
     if parsed is None or "%20" in parsed.host or not 0 < (parsed.port or 1) <= _LAST_PORT:
         raise ValueError("its host or port is unusable; write it like http://server:8002")
