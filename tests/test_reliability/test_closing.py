@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from support import TLSFiles
+    from support import Mosquitto, TLSFiles
 
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
@@ -109,10 +109,9 @@ async def test_a_loop_in_use_keeps_its_client(local_server: MakeServer, make_cli
         await use(client)
 
 
-def test_a_client_that_is_never_closed_ends_its_thread(
-    local_server: MakeServer, make_client: MakeClient
-) -> None:
-    client = make_client(local_server(), base_url="http://127.0.0.1:1")
+def test_a_client_that_is_never_closed_ends_its_thread(make_mosquitto: Callable[[], Mosquitto]) -> None:
+    # This broker has no messages, the first of which would find out that there is no loop.
+    client = ComputeClient("http://127.0.0.1:1", mqtt_broker=make_mosquitto().url)
     before = set(threading.enumerate())
 
     async def connect() -> set[threading.Thread]:

@@ -70,7 +70,11 @@ async def test_heartbeats_are_no_news() -> None:
         assert workers.told.empty()
 
 
-@pytest.mark.parametrize("timestamp", [10**400, 1e300, "yesterday", [], -(10**400)])
+@pytest.mark.parametrize(
+    "timestamp",
+    [10**400, 1e300, "yesterday", [], -(10**400)],
+    ids=["huge", "large", "word", "list", "negative"],
+)
 async def test_an_absurd_timestamp_costs_nothing_but_that_worker(timestamp: object) -> None:
     async with client_of_nobody() as client:
         absurd = announcement("one", timestamp=timestamp, retain=True)
