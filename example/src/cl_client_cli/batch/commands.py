@@ -7,7 +7,16 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter
 
-from cl_client_cli.frame.options import BatchOptions, InputOptions, OutputDir, OutputOptions
+from cl_client_cli.frame.options import (
+    DEFAULT_BATCH,
+    DEFAULT_INPUTS,
+    DEFAULT_OUTPUT,
+    BatchOptions,
+    Flag,
+    InputOptions,
+    OutputDir,
+    OutputOptions,
+)
 from cl_client_cli.tasks.file_arguments import FileArgument  # noqa: TC001 - read at run time, to parse arguments
 
 batch_app = App(
@@ -40,8 +49,8 @@ def submit(
     task: _Tasks = (),
     param: _Texts = (),
     output_dir: OutputDir = _DEFAULT_FOLDER,
-    search: InputOptions | None = None,
-    options: BatchOptions | None = None,
+    search: InputOptions = DEFAULT_INPUTS,
+    options: BatchOptions = DEFAULT_BATCH,
 ) -> int:
     """Run tasks on many files, or what a specification says; go on later with whatever is left.
 
@@ -61,17 +70,16 @@ def submit(
     """
     from cl_client_cli.batch.lifecycle import submit_batch
 
-    recursive = search is not None and search.recursive
     texts = [*map(str, inputs)]
-    return submit_batch(texts, task, param, output_dir, options or BatchOptions(), recursive=recursive)
+    return submit_batch(texts, task, param, output_dir, options, recursive=search.recursive)
 
 
 @batch_app.command
 def resume(
     output_dir: OutputDir = _DEFAULT_FOLDER,
     *,
-    retry_failed: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    options: BatchOptions | None = None,
+    retry_failed: Flag = False,
+    options: BatchOptions = DEFAULT_BATCH,
 ) -> int:
     """Go on with a batch that was interrupted, killed, or left without its server.
 
@@ -84,11 +92,11 @@ def resume(
     """
     from cl_client_cli.batch.lifecycle import resume_batch
 
-    return resume_batch(output_dir, options or BatchOptions(), retry_failed=retry_failed)
+    return resume_batch(output_dir, options, retry_failed=retry_failed)
 
 
 @batch_app.command
-def status(output_dir: OutputDir = _DEFAULT_FOLDER, *, output: OutputOptions | None = None) -> int:
+def status(output_dir: OutputDir = _DEFAULT_FOLDER, *, output: OutputOptions = DEFAULT_OUTPUT) -> int:
     """Show how far a batch is, and what has failed and why; also while it runs.
 
     Example: `cl-client batch status cl-client-batch --json`
@@ -99,12 +107,15 @@ def status(output_dir: OutputDir = _DEFAULT_FOLDER, *, output: OutputOptions | N
     """
     from cl_client_cli.batch.status import show_status
 
-    return show_status(output_dir, output or OutputOptions())
+    return show_status(output_dir, output)
 
 
 @batch_app.command
 def report(
-    output_dir: OutputDir = _DEFAULT_FOLDER, page: Path | None = None, *, output: OutputOptions | None = None
+    output_dir: OutputDir = _DEFAULT_FOLDER,
+    page: Path | None = None,
+    *,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Write a page with all that a batch has done so far, to be opened in a browser; no server is needed.
 
@@ -117,4 +128,4 @@ def report(
     """
     from cl_client_cli.batch.report import report_batch
 
-    return report_batch(output_dir, page, output or OutputOptions())
+    return report_batch(output_dir, page, output)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, TypeAlias
 
 from cyclopts import Group, Parameter
 from cyclopts.types import ExistingFile  # noqa: TC002 - read at run time, to parse arguments
+
+Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
+"""An option that is there or not, without a ``--no-`` of its own."""
 
 _CONNECTION = Group("Connection", sort_key=90)
 _OUTPUT = Group("Output", sort_key=80)
@@ -36,7 +39,7 @@ class ConnectionOptions:
 
     server: Annotated[str | None, Parameter(alias="-s", show_default=False)] = None
     mqtt: str | None = None
-    local: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    local: Flag = False
     config: Path | None = None
     profile: str | None = None
     auth_url: str | None = None
@@ -55,8 +58,8 @@ class OutputOptions:
         verbose: Say more on standard error; twice, everything.
     """
 
-    json: Annotated[bool, Parameter(negative=(), show_default=False)] = False
-    quiet: Annotated[bool, Parameter(alias="-q", negative=(), show_default=False)] = False
+    json: Flag = False
+    quiet: Annotated[Flag, Parameter(alias="-q")] = False
     verbose: Annotated[int, Parameter(alias="-v", count=True, show_default=False)] = 0
 
 
@@ -69,7 +72,7 @@ class InputOptions:
         recursive: Look into the folders of folders too.
     """
 
-    recursive: Annotated[bool, Parameter(alias="-r", negative=(), show_default=False)] = False
+    recursive: Annotated[Flag, Parameter(alias="-r")] = False
 
 
 @Parameter(name="*", group=_JOBS)
@@ -93,11 +96,11 @@ class JobOptions:
     concurrency: Annotated[int, Parameter(alias="-c")] = 8
     timeout: float | None = None
     priority: int = 5
-    require_worker: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    require_worker: Flag = False
     wait: Annotated[bool, Parameter(show_default=False)] = True
     give_up_after: float = 300.0
-    watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False
-    delete_on_cancel: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    watch: Flag = False
+    delete_on_cancel: Flag = False
 
 
 @Parameter(name="*", group=_OUTPUT)
@@ -114,7 +117,7 @@ class ResultOptions:
 
     output: Annotated[Path | None, Parameter(alias="-o", allow_leading_hyphen=True)] = None
     output_dir: Annotated[Path | None, Parameter(alias="-d")] = None
-    force: Annotated[bool, Parameter(alias="-f", negative=(), show_default=False)] = False
+    force: Annotated[Flag, Parameter(alias="-f")] = False
 
 
 @Parameter(name="*")
@@ -156,3 +159,11 @@ class BatchOptions:
     jobs: JobOptions = field(default_factory=JobOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
     connection: ConnectionOptions = field(default_factory=ConnectionOptions)
+
+
+DEFAULT_CONNECTION: Final = ConnectionOptions()
+DEFAULT_OUTPUT: Final = OutputOptions()
+DEFAULT_INPUTS: Final = InputOptions()
+DEFAULT_JOBS: Final = JobOptions()
+DEFAULT_RUN: Final = RunOptions()
+DEFAULT_BATCH: Final = BatchOptions()

@@ -7,13 +7,18 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+from cl_client_cli.frame.options import (
+    DEFAULT_CONNECTION,
+    DEFAULT_OUTPUT,
+    ConnectionOptions,
+    Flag,
+    OutputOptions,
+)
 
 jobs_app = App(
     name="jobs", help="The jobs submitted from this machine.\n\nExample: `cl-client jobs list --since 2d`"
 )
 
-_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 _JOB_IDS_HELP = "Jobs by their ids; the first letters suffice where they are unique."
 _JobIds = Annotated[str, Parameter(help=_JOB_IDS_HELP)]
 
@@ -25,10 +30,10 @@ def list_(
     task: str | None = None,
     since: str | None = None,
     limit: int = 50,
-    all: _Flag = False,  # noqa: A002 - the option's name
+    all: Flag = False,  # noqa: A002 - the option's name
     refresh: bool = True,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """List the jobs that were submitted from this machine to the server, the latest first.
 
@@ -51,8 +56,8 @@ def list_(
     wanted = JobFilter.of(status=status, task=task, since=since, limit=limit)
     return list_jobs(
         wanted,
-        connection or ConnectionOptions(),
-        output or OutputOptions(),
+        connection,
+        output,
         refresh=refresh,
         everywhere=all,
     )
@@ -60,7 +65,9 @@ def list_(
 
 @jobs_app.command
 def get(
-    *job_ids: _JobIds, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+    *job_ids: _JobIds,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Show jobs as the server has them now.
 
@@ -73,7 +80,7 @@ def get(
     """
     from cl_client_cli.jobs.showing import show_jobs
 
-    return show_jobs(job_ids, connection or ConnectionOptions(), output or OutputOptions())
+    return show_jobs(job_ids, connection, output)
 
 
 @jobs_app.command
@@ -81,9 +88,9 @@ def wait(
     *job_ids: _JobIds,
     timeout: float | None = None,
     give_up_after: float = 300.0,
-    watch: _Flag = False,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    watch: Flag = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Wait until jobs have ended. Exits with 1 if one of them failed.
 
@@ -102,8 +109,8 @@ def wait(
     return wait_for_jobs(
         job_ids,
         timeout,
-        connection or ConnectionOptions(),
-        output or OutputOptions(),
+        connection,
+        output,
         give_up_after=give_up_after,
         watch=watch,
     )
@@ -111,7 +118,9 @@ def wait(
 
 @jobs_app.command
 def cancel(
-    *job_ids: _JobIds, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+    *job_ids: _JobIds,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Cancel jobs that have not ended. The server has no other way than to delete them.
 
@@ -124,14 +133,14 @@ def cancel(
     """
     from cl_client_cli.jobs.removing import delete_jobs
 
-    return delete_jobs(
-        job_ids, connection or ConnectionOptions(), output or OutputOptions(), only_running=True
-    )
+    return delete_jobs(job_ids, connection, output, only_running=True)
 
 
 @jobs_app.command
 def delete(
-    *job_ids: _JobIds, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+    *job_ids: _JobIds,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Delete jobs and their files at the server, whether they have ended or not.
 
@@ -144,13 +153,11 @@ def delete(
     """
     from cl_client_cli.jobs.removing import delete_jobs
 
-    return delete_jobs(
-        job_ids, connection or ConnectionOptions(), output or OutputOptions(), only_running=False
-    )
+    return delete_jobs(job_ids, connection, output, only_running=False)
 
 
 @jobs_app.command
-def prune(*, older_than: str = "30d", output: OutputOptions | None = None) -> int:
+def prune(*, older_than: str = "30d", output: OutputOptions = DEFAULT_OUTPUT) -> int:
     """Remove jobs that ended long ago from the list on this machine; the server is not asked.
 
     Jobs that were not seen to end, for instance after an interruption, may still run: they go when nothing
@@ -165,16 +172,16 @@ def prune(*, older_than: str = "30d", output: OutputOptions | None = None) -> in
     """
     from cl_client_cli.jobs.removing import prune_jobs
 
-    return prune_jobs(older_than, output or OutputOptions())
+    return prune_jobs(older_than, output)
 
 
 def download(
     job_id: str,
     *files: str,
     output_dir: Annotated[Path, Parameter(alias="-d")] = Path(),
-    force: Annotated[bool, Parameter(alias="-f", negative=(), show_default=False)] = False,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    force: Annotated[Flag, Parameter(alias="-f")] = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Download the files of a job that has completed.
 
@@ -190,6 +197,4 @@ def download(
     """
     from cl_client_cli.jobs.download import download_files
 
-    return download_files(
-        job_id, files, output_dir, connection or ConnectionOptions(), output or OutputOptions(), force=force
-    )
+    return download_files(job_id, files, output_dir, connection, output, force=force)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - read at run time, to parse arguments
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
 from cyclopts.types import Port, PositiveInt  # noqa: TC002 - read at run time, to parse arguments
 
-from cl_client_cli.frame.options import OutputDir, OutputOptions
-
-_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+from cl_client_cli.frame.options import DEFAULT_OUTPUT, Flag, OutputDir, OutputOptions
 
 
 def demo(
-    *photos: Path, output_dir: OutputDir | None = None, keep: bool = True, output: OutputOptions | None = None
+    *photos: Path,
+    output_dir: OutputDir | None = None,
+    keep: bool = True,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Run every suitable task on photos, on a local server that lives as long as the demo.
 
@@ -30,7 +30,7 @@ def demo(
     """
     from cl_client_cli.demo.work import run_demo
 
-    return run_demo(photos, output_dir, output or OutputOptions(), keep=keep)
+    return run_demo(photos, output_dir, output, keep=keep)
 
 
 def server(
@@ -42,14 +42,14 @@ def server(
     data_dir: Path | None = None,
     workers: PositiveInt | None = None,
     generation: Literal["A", "B", "C"] = "C",
-    auth: _Flag = False,
+    auth: Flag = False,
     auth_port: Port = 8000,
-    mqtt_auth: _Flag = False,
+    mqtt_auth: Flag = False,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     tls_client_ca: Path | None = None,
     announce: bool | None = None,
-    output: OutputOptions | None = None,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Run a local compute server until Ctrl-C.
 
@@ -76,7 +76,7 @@ def server(
     from cl_client_cli.local.serving import run_server
 
     return run_server(
-        output or OutputOptions(),
+        output,
         announce=announce,
         host=host,
         port=port,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cl_client_cli.frame.options import OutputOptions
+from cl_client_cli.frame.options import DEFAULT_OUTPUT, OutputOptions
 
 models_app = App(
     name="models",
@@ -21,7 +21,7 @@ _ModelsDir = Annotated[Path | None, Parameter(show_default=False)]
 def list_(
     *,
     models_dir: _ModelsDir = None,
-    output: OutputOptions | None = None,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Show the models and which of them are there.
 
@@ -33,11 +33,11 @@ def list_(
     """
     from cl_client_cli.local.models import list_models
 
-    return list_models(models_dir, output or OutputOptions())
+    return list_models(models_dir, output)
 
 
 @models_app.command
-def pull(*names: str, models_dir: _ModelsDir = None, output: OutputOptions | None = None) -> int:
+def pull(*names: str, models_dir: _ModelsDir = None, output: OutputOptions = DEFAULT_OUTPUT) -> int:
     """Fetch models that are not there yet.
 
     They come from their public addresses, or from below the URL in CL_CLIENT_MODELS_MIRROR, by file name.
@@ -52,4 +52,4 @@ def pull(*names: str, models_dir: _ModelsDir = None, output: OutputOptions | Non
     """
     from cl_client_cli.local.models import pull_models
 
-    return pull_models(names, models_dir, output or OutputOptions())
+    return pull_models(names, models_dir, output)

@@ -6,17 +6,23 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+from cl_client_cli.frame.options import (
+    DEFAULT_CONNECTION,
+    DEFAULT_OUTPUT,
+    ConnectionOptions,
+    Flag,
+    OutputOptions,
+)
 
 admin_app = App(
     name="admin",
     help="Storage, cleanup and guest mode, for administrators.\n\nExample: `cl-client admin storage`",
 )
 
-_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
-
-def health(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+def health(
+    *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
+) -> int:
     """Show what the server says of itself.
 
     Example: `cl-client health --server http://nas:8002`
@@ -27,11 +33,14 @@ def health(*, connection: ConnectionOptions | None = None, output: OutputOptions
     """
     from cl_client_cli.server.health import show_health
 
-    return show_health(connection or ConnectionOptions(), output or OutputOptions())
+    return show_health(connection, output)
 
 
 def workers(
-    *, watch: _Flag = False, connection: ConnectionOptions | None = None, output: OutputOptions | None = None
+    *,
+    watch: Flag = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Show the workers, the tasks that each serves, and whether it is busy.
 
@@ -45,11 +54,13 @@ def workers(
     from cl_client_cli.server.workers import show_workers, watch_workers
 
     show = watch_workers if watch else show_workers
-    return show(connection or ConnectionOptions(), output or OutputOptions())
+    return show(connection, output)
 
 
 @admin_app.command
-def storage(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+def storage(
+    *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
+) -> int:
     """Show how many jobs the server keeps, and how large their files are.
 
     Example: `cl-client admin storage --json`
@@ -60,16 +71,16 @@ def storage(*, connection: ConnectionOptions | None = None, output: OutputOption
     """
     from cl_client_cli.server.admin import show_storage
 
-    return show_storage(connection or ConnectionOptions(), output or OutputOptions())
+    return show_storage(connection, output)
 
 
 @admin_app.command
 def cleanup(
     *,
     days: int = 7,
-    yes: Annotated[bool, Parameter(alias="-y", negative=(), show_default=False)] = False,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    yes: Annotated[Flag, Parameter(alias="-y")] = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Delete the server's old jobs, of all its users, with their files.
 
@@ -83,15 +94,15 @@ def cleanup(
     """
     from cl_client_cli.server.admin import clean_up
 
-    return clean_up(days, connection or ConnectionOptions(), output or OutputOptions(), confirmed=yes)
+    return clean_up(days, connection, output, confirmed=yes)
 
 
 @admin_app.command
 def guest_mode(
     switch: Literal["on", "off"] | None = None,
     *,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Show whether the server takes everybody, or switch that.
 
@@ -104,14 +115,14 @@ def guest_mode(
     """
     from cl_client_cli.server.admin import guest_mode as show_or_switch
 
-    return show_or_switch(switch, connection or ConnectionOptions(), output or OutputOptions())
+    return show_or_switch(switch, connection, output)
 
 
 def login(
     username: str | None = None,
     *,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Log in at the auth service; later commands with the same --auth-url are logged in at the server then.
 
@@ -128,10 +139,12 @@ def login(
     """
     from cl_client_cli.server.login import log_in
 
-    return log_in(username, connection or ConnectionOptions(), output or OutputOptions())
+    return log_in(username, connection, output)
 
 
-def logout(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+def logout(
+    *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
+) -> int:
     """Forget the login on this machine.
 
     Example: `cl-client logout --auth-url http://nas:8000`
@@ -142,10 +155,12 @@ def logout(*, connection: ConnectionOptions | None = None, output: OutputOptions
     """
     from cl_client_cli.server.login import log_out
 
-    return log_out(connection or ConnectionOptions(), output or OutputOptions())
+    return log_out(connection, output)
 
 
-def whoami(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+def whoami(
+    *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
+) -> int:
     """Show who is logged in, and what that user may do.
 
     Example: `cl-client whoami --auth-url http://nas:8000`
@@ -156,10 +171,12 @@ def whoami(*, connection: ConnectionOptions | None = None, output: OutputOptions
     """
     from cl_client_cli.server.login import show_user
 
-    return show_user(connection or ConnectionOptions(), output or OutputOptions())
+    return show_user(connection, output)
 
 
-def doctor(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+def doctor(
+    *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
+) -> int:
     """Check settings, server, broker, workers and login, and say what to do about what is wrong.
 
     Example: `cl-client doctor`
@@ -170,14 +187,14 @@ def doctor(*, connection: ConnectionOptions | None = None, output: OutputOptions
     """
     from cl_client_cli.server.doctor import run_doctor
 
-    return run_doctor(connection or ConnectionOptions(), output or OutputOptions())
+    return run_doctor(connection, output)
 
 
 def discover(
     *,
     timeout: float = 3.0,
     interface: Annotated[str | None, Parameter(show_default=False)] = None,
-    output: OutputOptions | None = None,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Find the servers that announce themselves on the local network, by mDNS.
 
@@ -190,4 +207,4 @@ def discover(
     """
     from cl_client_cli.server.discover import run_discover
 
-    return run_discover(timeout, interface, output or OutputOptions())
+    return run_discover(timeout, interface, output)

@@ -6,19 +6,23 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
+from cl_client_cli.frame.options import (
+    DEFAULT_CONNECTION,
+    DEFAULT_OUTPUT,
+    ConnectionOptions,
+    Flag,
+    OutputOptions,
+)
 
 config_app = App(name="config", help="Show and make settings.\n\nExample: `cl-client config show`")
-
-_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
 @config_app.command
 def show(
     *,
-    all: _Flag = False,  # noqa: A002 - the option's name
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    all: Flag = False,  # noqa: A002 - the option's name
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Show the settings that count, and where each came from.
 
@@ -33,11 +37,13 @@ def show(
     """
     from cl_client_cli.settings.work import show_settings
 
-    return show_settings(connection or ConnectionOptions(), output or OutputOptions(), with_defaults=all)
+    return show_settings(connection, output, with_defaults=all)
 
 
 @config_app.command
-def path(*, connection: ConnectionOptions | None = None, output: OutputOptions | None = None) -> int:
+def path(
+    *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
+) -> int:
     """Show the settings files that are looked for, the strongest last, and which of them are there.
 
     Example: `cl-client config path`
@@ -48,16 +54,16 @@ def path(*, connection: ConnectionOptions | None = None, output: OutputOptions |
     """
     from cl_client_cli.settings.work import show_paths
 
-    return show_paths(connection or ConnectionOptions(), output or OutputOptions())
+    return show_paths(connection, output)
 
 
 @config_app.command
 def init(
     *,
-    user_wide: Annotated[bool, Parameter(name="--global", negative=(), show_default=False)] = False,
-    force: Annotated[bool, Parameter(alias="-f", negative=(), show_default=False)] = False,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    user_wide: Annotated[Flag, Parameter(name="--global")] = False,
+    force: Annotated[Flag, Parameter(alias="-f")] = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Write a settings file with comments that say what can be in it.
 
@@ -71,6 +77,4 @@ def init(
     """
     from cl_client_cli.settings.work import write_settings
 
-    return write_settings(
-        connection or ConnectionOptions(), output or OutputOptions(), user_wide=user_wide, force=force
-    )
+    return write_settings(connection, output, user_wide=user_wide, force=force)

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cl_client_cli.frame.options import ConnectionOptions, InputOptions, JobOptions, OutputOptions, RunOptions
+from cl_client_cli.frame.options import (
+    DEFAULT_CONNECTION,
+    DEFAULT_INPUTS,
+    DEFAULT_JOBS,
+    DEFAULT_OUTPUT,
+    ConnectionOptions,
+    InputOptions,
+    JobOptions,
+    OutputOptions,
+    RunOptions,
+)
 from cl_client_cli.tasks.file_arguments import FileArgument  # noqa: TC001 - read at run time, to parse arguments
 
 
@@ -15,10 +25,10 @@ def similar(
     *files: FileArgument,
     by: Literal["clip", "dino"] = "clip",
     limit: Annotated[int, Parameter(alias="-n")] = 10,
-    inputs: InputOptions | None = None,
-    jobs: JobOptions | None = None,
-    connection: ConnectionOptions | None = None,
-    output: OutputOptions | None = None,
+    inputs: InputOptions = DEFAULT_INPUTS,
+    jobs: JobOptions = DEFAULT_JOBS,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Rank photos by how much they look like one. What was embedded once is not embedded again.
 
@@ -37,9 +47,9 @@ def similar(
     from cl_client_cli.similar.work import rank_similar
 
     options = RunOptions(
-        inputs=inputs or InputOptions(),
-        jobs=jobs or JobOptions(),
-        output=output or OutputOptions(),
-        connection=connection or ConnectionOptions(),
+        inputs=inputs,
+        jobs=jobs,
+        output=output,
+        connection=connection,
     )
     return rank_similar(str(query), [*map(str, files)], f"{by}_embedding", limit, options)

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Group, Parameter
 
 from cl_client import HashAlgorithm, ImageFormat  # noqa: TC001 - read at run time, to parse arguments
-from cl_client_cli.frame.options import RunOptions
+from cl_client_cli.frame.options import DEFAULT_RUN, Flag, RunOptions
 from cl_client_cli.tasks.file_arguments import FileArgument
 
 _TASK = Group("Task", sort_key=10)
@@ -21,7 +21,6 @@ _FILES_HELP = (
 
 
 _Files = Annotated[FileArgument, Parameter(help=_FILES_HELP)]
-_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
 def _group(name: str, summary: str, example: str) -> App:
@@ -47,7 +46,7 @@ media_thumbnail = _group("media-thumbnail", "Make small pictures of photos and v
 
 
 @clip_embedding.command(name="embed")
-def embed_clip(*files: _Files, normalize: bool = True, options: RunOptions | None = None) -> int:
+def embed_clip(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
     """Turn pictures into vectors of 512 numbers that are close for pictures of similar things.
 
     Example: `cl-client clip-embedding embed *.jpg --output-dir embeddings/`
@@ -61,7 +60,7 @@ def embed_clip(*files: _Files, normalize: bool = True, options: RunOptions | Non
 
 
 @dino_embedding.command(name="embed")
-def embed_dino(*files: _Files, normalize: bool = True, options: RunOptions | None = None) -> int:
+def embed_dino(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
     """Turn pictures into vectors of 384 numbers that are close for pictures that look alike.
 
     Example: `cl-client dino-embedding embed photos/ --recursive --output-dir embeddings/`
@@ -75,7 +74,7 @@ def embed_dino(*files: _Files, normalize: bool = True, options: RunOptions | Non
 
 
 @face_embedding.command(name="embed")
-def embed_faces(*files: _Files, normalize: bool = True, options: RunOptions | None = None) -> int:
+def embed_faces(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
     """Turn pictures of one face each into vectors of 512 numbers that are close for the same person.
 
     Example: `cl-client face-embedding embed faces/*.png --output-dir embeddings/`
@@ -92,7 +91,7 @@ def embed_faces(*files: _Files, normalize: bool = True, options: RunOptions | No
 def extract(
     *files: _Files,
     tag: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    options: RunOptions | None = None,
+    options: RunOptions = DEFAULT_RUN,
 ) -> int:
     """Read the camera, the date, the place and all other metadata of pictures.
 
@@ -112,7 +111,7 @@ def detect(
     confidence_threshold: float = 0.7,
     nms_threshold: float = 0.4,
     annotate: Path | None = None,
-    options: RunOptions | None = None,
+    options: RunOptions = DEFAULT_RUN,
 ) -> int:
     """Find the faces on pictures.
 
@@ -128,11 +127,11 @@ def detect(
     from cl_client_cli.tasks.face_detection import run_face_detection
 
     values = {"confidence_threshold": confidence_threshold, "nms_threshold": nms_threshold}
-    return run_face_detection([*map(str, files)], values, options or RunOptions(), annotate)
+    return run_face_detection([*map(str, files)], values, options, annotate)
 
 
 @hash_.command
-def compute(*files: _Files, algorithm: HashAlgorithm = "sha512", options: RunOptions | None = None) -> int:
+def compute(*files: _Files, algorithm: HashAlgorithm = "sha512", options: RunOptions = DEFAULT_RUN) -> int:
     """Compute the hashes of files of any kind.
 
     Example: `cl-client hash compute photo.jpg --algorithm md5`
@@ -149,8 +148,8 @@ def compute(*files: _Files, algorithm: HashAlgorithm = "sha512", options: RunOpt
 def generate_manifest(
     *files: _Files,
     variant: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    include_original: _Flag = False,
-    options: RunOptions | None = None,
+    include_original: Flag = False,
+    options: RunOptions = DEFAULT_RUN,
 ) -> int:
     """Turn videos into streams for the browser: playlists and segments in a folder each.
 
@@ -173,7 +172,7 @@ def convert(
     *files: _Files,
     format: ImageFormat,  # noqa: A002 - the option's name
     quality: int | None = None,
-    options: RunOptions | None = None,
+    options: RunOptions = DEFAULT_RUN,
 ) -> int:
     """Convert pictures to another format; they go into the current folder, or where --output-dir says.
 
@@ -194,7 +193,7 @@ def generate(
     width: int | None = None,
     height: int | None = None,
     maintain_aspect_ratio: bool = True,
-    options: RunOptions | None = None,
+    options: RunOptions = DEFAULT_RUN,
 ) -> int:
     """Make small JPEGs of pictures and videos; they go into the current folder, or where --output-dir says.
 
@@ -211,12 +210,7 @@ def generate(
     return _run("media_thumbnail", files, values, options)
 
 
-def _run(
-    task: str,
-    files: Sequence[str | Path],
-    values: Mapping[str, object],
-    options: RunOptions | None,
-) -> int:
+def _run(task: str, files: Sequence[str | Path], values: Mapping[str, object], options: RunOptions) -> int:
     from cl_client_cli.tasks.run import run_plugin
 
-    return run_plugin(task, [*map(str, files)], values, options or RunOptions())
+    return run_plugin(task, [*map(str, files)], values, options)
