@@ -1,7 +1,7 @@
-"""Everything this library raises. All of it derives from `ComputeClientError`.
+"""Every error of this library; all derive from `ComputeClientError`.
 
-An answer of the server with an error status also is an `httpx.HTTPStatusError`, and a connection that
-cannot be had also is an `httpx.TransportError`, so that existing ``except`` clauses keep working.
+An answer of the server with an error status is also an `httpx.HTTPStatusError`, and a connection that
+cannot be made is also an `httpx.TransportError`, so that existing ``except`` clauses keep working.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class UnknownTaskError(ComputeClientError, ValueError):
 
 
 class ConfigurationError(ComputeClientError, ValueError):
-    """A setting is unusable; the message names it and where it came from."""
+    """A setting is unusable; the message names it."""
 
 
 class ClientClosedError(ComputeClientError):
@@ -111,7 +111,7 @@ class ServerUnavailableError(ComputeClientError, httpx.TransportError):
 
 
 class RequestTimeoutError(ServerUnavailableError, TimeoutError):
-    """One HTTP request took longer than its timeout; the message says which part of it."""
+    """A request, or a whole call with its retries, took longer than its timeout; the message says which."""
 
 
 class InvalidResponseError(ComputeClientError):
@@ -158,7 +158,7 @@ class AuthenticationError(HTTPError):
 
 
 class InvalidTokenError(ComputeClientError, ValueError):
-    """A token does not count: it is none, its time is over, or somebody else has signed it."""
+    """A token is invalid: malformed, expired, or signed by somebody else."""
 
 
 class PermissionDeniedError(HTTPError):
@@ -288,17 +288,19 @@ _WRITE_REMEDIES: dict[int | None, str] = {
 
 
 class DestinationExistsError(FileWriteError, FileExistsError):
-    """A file is there already, and was not to be replaced."""
+    """A file already exists, and was not to be replaced."""
 
     @classmethod
     def at(cls, path: Path) -> Self:
         """Name it and the remedy."""
-        message = f"{str(path)!r} is there already; overwrite=True replaces it"
+        message = f"{str(path)!r} already exists; overwrite=True replaces it"
         return cls._at(path, message, errno.EEXIST)
 
 
 class JobFilesError(ComputeClientError, ExceptionGroup[Exception]):
-    """Some of a job's files could not be downloaded, so none was kept; the message names each.
+    """Some of a job's files could not be downloaded or put into place; the message names each.
+
+    Where one could not be downloaded none is kept; where one could not be put into place the others are kept.
 
     Also an exception group, for ``except*``.
 

@@ -162,7 +162,7 @@ class MQTTJobMonitor:
         elif state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
             self._said_lost = True
             logger.warning(
-                "There is no MQTT push from %s (%s): jobs are followed over HTTP alone until there is",
+                "No MQTT connection to %s (%s): jobs are followed over HTTP until there is one",
                 self._connection.address if self._connection else None,
                 self._connection.problem if self._connection else None,
             )

@@ -52,7 +52,7 @@ def checked_claims(token: SecretStr, key: PublicKey, leeway: float) -> TokenClai
     except jwt.InvalidSignatureError:
         return None
     except jwt.ExpiredSignatureError:
-        raise InvalidTokenError("The token's time is over; log in again") from None
+        raise InvalidTokenError("The token has expired; log in again") from None
     except (jwt.InvalidTokenError, ValidationError) as exc:
         reason = type(exc).__name__
         raise InvalidTokenError(f"This is no token of an auth service ({reason}); log in again") from None

@@ -156,7 +156,7 @@ def test_tasks_whose_models_are_there_run_too(
         loaded = cast("object", np.load(work_folder / "results" / "photo" / f"{task}.npy"))
         assert np.shape(np.asarray(loaded)) == (size,)
         assert f"{size} numbers, unit length" in shown.stdout
-    assert "not there yet: face_embedding." in shown.stderr.splitlines()[-1]
+    assert "not installed: face_embedding." in shown.stderr.splitlines()[-1]
 
 
 def test_bad_photos_are_rows_that_name_the_cause(run_cli: RunCLI, work_folder: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     assert (work_folder / "files/output/exif_metadata.json").exists()
     again = run_cli("download", job_id, "-d", "files")
     assert again.returncode == 1
-    assert "exif_metadata.json is there already; --force replaces it" in again.stderr
+    assert "exif_metadata.json already exists; --force replaces it" in again.stderr
     one = run_cli("download", job_id, "output/exif_metadata.json", "-d", "files", "--force", "--json")
     assert json_objects(one)[0]["path"] == "files/output/exif_metadata.json"
 

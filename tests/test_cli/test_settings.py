@@ -138,7 +138,7 @@ def test_the_commands(run_cli: RunCLI, work_folder: Path, cli_environment: dict[
     made = run_cli("config", "init", "--server", "http://nas:8002")
     assert made.stdout == f"{work_folder / FILE_NAME}\n"
     again = run_cli("config", "init")
-    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    assert (again.returncode, "already exists" in again.stderr) == (2, True)
     assert run_cli("config", "init", "--force", "--server", "http://nas:8002").returncode == 0
     cli_environment["CL_CLIENT_HTTP_PASSWORD"] = "swordfish"
     shown = run_cli("config", "show")

@@ -148,7 +148,7 @@ _CASES: Final = (
     ("batch submit inside.csv", "the place of another job's result"),
     ("batch submit around.csv", "the place of another job's result"),
     ("batch submit crops.csv", "the place of another job's result"),
-    ("batch submit stream.csv -d .", "is there already"),
+    ("batch submit stream.csv -d .", "already exists"),
     ("batch resume -d nope", "there is no batch"),
     ("demo -d out --no-keep", "--output-dir and --no-keep"),
     (

@@ -198,7 +198,7 @@ async def test_an_unreachable_broker_is_one_warning(
         for _ in range(3):
             assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warning.startswith(f"There is no MQTT push from mqtt://127.0.0.1:{unused_port} (cannot connect: ")
+    assert warning.startswith(f"No MQTT connection to mqtt://127.0.0.1:{unused_port} (cannot connect: ")
     assert warning.endswith("jobs are followed over HTTP alone until there is")
 
 

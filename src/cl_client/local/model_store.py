@@ -136,7 +136,7 @@ class ModelStore:
         return path
 
     async def pull(self, name: str, on_progress: ByteProgress | None = None) -> Path:
-        """Fetch a model, unless it is there already and undamaged.
+        """Fetch a model, unless it exists already, undamaged.
 
         Args:
             name: The model's.

@@ -1,1 +1,1 @@
-"""Many jobs at once, that survive anything."""
+"""Many jobs at once, which can be resumed."""

@@ -21,7 +21,7 @@ from cl_client_cli.tasks.file_arguments import FileArgument  # noqa: TC001 - rea
 
 batch_app = App(
     name="batch",
-    help="Many jobs at once, that survive anything.\n\nExample: `cl-client batch submit photos/ -t exif`",
+    help="Many jobs at once, which can be resumed.\n\nExample: `cl-client batch submit photos/ -t exif`",
 )
 
 _DEFAULT_FOLDER = Path("cl-client-batch")
@@ -87,7 +87,7 @@ def resume(
 
     Args:
         output_dir: The folder of the results.
-        retry_failed: Try again, too, what has failed for good.
+        retry_failed: Retry jobs that failed for good, too.
         options: Common to submit and resume.
     """
     from cl_client_cli.batch.lifecycle import resume_batch
@@ -97,7 +97,7 @@ def resume(
 
 @batch_app.command
 def status(output_dir: OutputDir = _DEFAULT_FOLDER, *, output: OutputOptions = DEFAULT_OUTPUT) -> int:
-    """Show how far a batch is, and what has failed and why; also while it runs.
+    """Show how far a batch is, what has failed, and why; also while it runs.
 
     Example: `cl-client batch status cl-client-batch --json`
 

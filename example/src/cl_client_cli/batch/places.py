@@ -68,7 +68,7 @@ class ResultPlaces:
         if place_key(place) in self._inputs:
             raise UsageError(f"output {str(place)!r} is one of the inputs: name another place")
         if TASKS[task].is_folder and place.exists():
-            raise UsageError(f"output {str(place)!r} is there already: name a new folder")
+            raise UsageError(f"output {str(place)!r} already exists: name a new folder")
         self._take(place, task)
         return place
 

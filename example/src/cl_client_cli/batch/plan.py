@@ -42,7 +42,7 @@ def plan_items(
         params: Parameters, each as TASK.NAME=VALUE.
         folder: Where results go.
         known: The items that are in the batch already; their places are theirs.
-        recursive: Look into the folders of folders too.
+        recursive: Search subfolders too.
         say: Is told of folders with nothing in them.
 
     Raises:

@@ -85,7 +85,7 @@ def _output_folder(output_dir: Path | None, *, keep: bool) -> Generator[Path]:
 
 
 def _new_folder() -> Path:
-    """Make the default folder, numbered where it is there already; two demos at once get two folders."""
+    """Make the default folder, numbered where it already exists; two demos at once get two folders."""
     names = itertools.chain([_DEFAULT_OUTPUT_DIR], (f"{_DEFAULT_OUTPUT_DIR}-{n}" for n in itertools.count(2)))
     return next(folder for folder in map(Path, names) if _was_made(folder))
 
@@ -157,7 +157,7 @@ def _report(
     if plan.left_out:
         tasks = ", ".join(plan.left_out)
         whose = "its model is" if len(plan.left_out) == 1 else "their models are"
-        terminal.say(f"Left out, {whose} not there yet: {tasks}. To fetch them: cl-client models pull")
+        terminal.say(f"Skipped, as {whose} not installed: {tasks}. To fetch them: cl-client models pull")
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:

@@ -53,7 +53,7 @@ class OutputOptions:
     """How results are told.
 
     Attributes:
-        json: One JSON object per line on standard output; all else goes to standard error.
+        json: One JSON object per line on standard output; everything else goes to standard error.
         quiet: No progress and no summary; errors and results only.
         verbose: Say more on standard error; twice, everything.
     """
@@ -69,7 +69,7 @@ class InputOptions:
     """How inputs are found.
 
     Attributes:
-        recursive: Look into the folders of folders too.
+        recursive: Search subfolders too.
     """
 
     recursive: Annotated[Flag, Parameter(alias="-r")] = False
@@ -85,11 +85,11 @@ class JobOptions:
         timeout: Seconds for each job, its upload included; by default no limit. A batch takes a job up again
             when it is resumed.
         priority: 0-10.
-        require_worker: Fail at once where no worker serves the task.
+        require_worker: Fail at once if no worker serves the task.
         wait: Wait for the results, or print the jobs' ids and leave; jobs wait takes them up again.
         give_up_after: Seconds for which jobs wait for a server that is gone, a batch also for one that is
             busy; 0 to end at once.
-        watch: Tell each change of a job as it comes; a terminal shows bars in any case.
+        watch: Print each change of a job as it happens; a terminal shows bars anyway.
         delete_on_cancel: Delete what still runs at the server when it is interrupted or its time is up.
     """
 
@@ -110,9 +110,9 @@ class ResultOptions:
 
     Attributes:
         output: The result's file, ``-`` for standard output; for one input.
-        output_dir: The folder of the results, named like their inputs. Results that are there already are
+        output_dir: The folder of the results, named like their inputs. Results that exist already are
             not made again.
-        force: Make results again that are there already.
+        force: Make results again that exist already.
     """
 
     output: Annotated[Path | None, Parameter(alias="-o", allow_leading_hyphen=True)] = None

@@ -122,7 +122,7 @@ def cancel(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Cancel jobs that have not ended. The server has no other way than to delete them.
+    """Cancel jobs that have not ended. Servers cannot stop a job, so it is deleted.
 
     Example: `cl-client jobs cancel 3f2a`
 

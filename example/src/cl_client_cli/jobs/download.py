@@ -40,7 +40,7 @@ def download_files(
             try:
                 paths = await _fetch(jobs, job_id, files, folder, show, overwrite=force)
             except DestinationExistsError as exc:
-                raise ComputeClientError(f"{exc.path} is there already; --force replaces it") from exc
+                raise ComputeClientError(f"{exc.path} already exists; --force replaces it") from exc
         for path in paths:
             jobs.terminal.record({"job_id": job_id, "path": str(path), "bytes": path.stat().st_size})
             jobs.terminal.result(str(path))

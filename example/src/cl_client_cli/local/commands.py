@@ -16,7 +16,7 @@ def demo(
     keep: bool = True,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Run every suitable task on photos, on a local server that lives as long as the demo.
+    """Run every suitable task on photos, on a temporary local server.
 
     Exits with 1 if some of the jobs failed.
 

@@ -23,7 +23,7 @@ admin_app = App(
 def health(
     *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
 ) -> int:
-    """Show what the server says of itself.
+    """Show the server's status and version.
 
     Example: `cl-client health --server http://nas:8002`
 
@@ -104,12 +104,12 @@ def guest_mode(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Show whether the server takes everybody, or switch that.
+    """Show or set guest mode, in which no login is needed.
 
     Example: `cl-client admin guest-mode off`
 
     Args:
-        switch: What it is to be; by default it is only shown.
+        switch: The new state; leave it out to see the present one.
         connection: Where the server is.
         output: How results are told.
     """

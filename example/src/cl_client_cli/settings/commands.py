@@ -14,7 +14,7 @@ from cl_client_cli.frame.options import (
     OutputOptions,
 )
 
-config_app = App(name="config", help="Show and make settings.\n\nExample: `cl-client config show`")
+config_app = App(name="config", help="Show and create settings.\n\nExample: `cl-client config show`")
 
 
 @config_app.command
@@ -24,7 +24,7 @@ def show(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Show the settings that count, and where each came from.
+    """Show the settings in effect, and where each came from.
 
     Flags win over the environment, and the environment over files.
 

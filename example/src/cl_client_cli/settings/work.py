@@ -84,7 +84,7 @@ def write_settings(
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} is there already; --force replaces it") from None
+        raise UsageError(f"{path} already exists; --force replaces it") from None
     terminal.record({"path": str(path)})
     terminal.result(str(path))
     return 0

@@ -30,7 +30,7 @@ def similar(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Rank photos by how much they look like one. What was embedded once is not embedded again.
+    """Rank photos by similarity to one. Embeddings are kept, so a photo is embedded only once.
 
     Example: `cl-client similar beach.jpg photos/ --recursive --by dino`
 

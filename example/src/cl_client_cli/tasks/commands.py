@@ -35,7 +35,7 @@ def _group(name: str, summary: str, example: str) -> App:
 clip_embedding = _group("clip-embedding", "Embed pictures with CLIP.", "embed *.jpg -d embeddings/")
 dino_embedding = _group("dino-embedding", "Embed pictures with DINOv2.", "embed *.jpg -d embeddings/")
 exif = _group("exif", "Read the metadata of pictures.", "extract photo.jpg")
-face_detection = _group("face-detection", "Find faces on pictures.", "detect party.jpg")
+face_detection = _group("face-detection", "Find faces in pictures.", "detect party.jpg")
 face_embedding = _group("face-embedding", "Embed pictures of faces.", "embed face.jpg")
 hash_ = _group("hash", "Hash files of any kind.", "compute photo.jpg")
 hls_streaming = _group("hls-streaming", "Turn videos into HLS streams.", "generate-manifest film.mp4")
@@ -113,7 +113,7 @@ def detect(
     annotate: Path | None = None,
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Find the faces on pictures.
+    """Find the faces in pictures.
 
     Example: `cl-client face-detection detect party.jpg --annotate marked.jpg`
 

@@ -32,7 +32,7 @@ class InputSearch:
     """How files are looked for.
 
     Attributes:
-        recursive: Look into the folders of folders too.
+        recursive: Search subfolders too.
         suffixes: What is taken from folders, in lower case; None for every file. Named files and patterns
             are always taken.
         ledger: Knows which files in a folder were made of others there; these are left out.
