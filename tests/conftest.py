@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import os
 import subprocess
 import sys
 import threading
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
     from cl_client.local.generations import Generation
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """More processes than cores: half of the time most tests wait for a server or a command."""
+    cores = os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on a loop are checked for tasks as well: first set up, and so last torn down."""
     for item in items:
@@ -51,6 +58,7 @@ def no_leaks() -> Generator[None]:
     open_files = _open_files()
     yield
     gc.collect()  # so that a "never awaited" is an error of the test that it belongs to
+    gc.freeze()  # what is left, all modules among it, need not be looked through again after each test
     left = [t.name for t in threading.enumerate() if t.ident not in threads and t.name.startswith("mqtt-")]
     assert not left, f"threads left behind: {left}"
     # A server that tests share closes its end of a connection a moment after the client did.

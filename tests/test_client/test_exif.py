@@ -251,6 +251,11 @@ def test_raw_tags_by_name() -> None:
     )
 
 
+def test_degrees_written_as_fractions() -> None:
+    assert as_latitude("48/1 51/1 2900/100", "S") == pytest.approx(-48.858056, abs=1e-6)
+    assert as_latitude("0/0", "0/0") is None
+
+
 @given(
     st.text() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.integers() | st.text())
 )

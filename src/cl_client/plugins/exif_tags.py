@@ -35,7 +35,7 @@ _NEGATIVE_ALTITUDE_REFS: Final = frozenset({"1", "3"})
 """Exif 3.0, GPSAltitudeRef: below the ellipsoid and, 3, below sea level."""
 _MAX_DEGREE_PARTS: Final = 3
 
-_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NUMBER: Final = re.compile(r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?:/(\d+))?")
 _FRACTION: Final = re.compile(r"\s*(\d+)\s*/\s*(\d+)")
 _HEMISPHERE: Final = re.compile(r"[NESW]\s*$", re.IGNORECASE)
 _DATE: Final = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d:\d\d.*)")
@@ -70,8 +70,7 @@ def as_text(value: object) -> str | None:
 def as_number(value: object) -> float | None:
     """The first number of a value: ``85``, ``"85.0 mm"``, ``"1/250"``."""
     if isinstance(value, str) and (fraction := _FRACTION.match(value)) is not None:
-        numerator, denominator = map(float, fraction.groups())
-        quotient = numerator / denominator if denominator else math.inf
+        quotient = _quotient(fraction.group(1), fraction.group(2))
         return quotient if math.isfinite(quotient) else None
     return next(iter(_numbers(value)), None)
 
@@ -158,10 +157,14 @@ def as_datetime(text: str | None, offset: object = None) -> datetime | None:
 
 
 def _numbers(value: object) -> list[float]:
-    """All finite numbers of a value."""
+    """All finite numbers of a value, of which fractions such as ``51/1`` are one each."""
     if isinstance(value, list | tuple):
         return [number for part in cast("Sequence[object]", value) for number in _numbers(part)]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return []
-    found = (float(match.group()) for match in _NUMBER.finditer(str(value)))
+    found = (_quotient(*match.groups(default="1")) for match in _NUMBER.finditer(str(value)))
     return [number for number in found if math.isfinite(number)]
+
+
+def _quotient(numerator: str, denominator: str) -> float:
+    return float(numerator) / float(denominator) if float(denominator) else math.inf
