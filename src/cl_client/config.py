@@ -228,7 +228,8 @@ class ComputeClientConfig(BaseSettings):
         given = _given(values)
         if "base_url" in given:  # what one server accepts is not for another
             given = {"http_username": None, "http_password": None, **given}
-            if self.mqtt_broker is None:  # the broker is that server's, too
+            on_its_host = self.mqtt_broker is None and "mqtt_broker" not in given
+            if on_its_host and "base_url" in self.model_fields_set:  # as is what its broker accepts
                 given = {"mqtt_username": None, "mqtt_password": None, **given}
         # Every field is passed on, None as well: otherwise the environment would fill it again.
         return self._validated({**dict(self), **given})

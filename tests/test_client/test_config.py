@@ -160,6 +160,9 @@ def test_a_password_for_the_brokers_host_does_not_follow_to_another() -> None:
     config = ComputeClientConfig.create(base_url="http://nas", mqtt_username="me", mqtt_password="pw")
     assert config.replace(timeout=1.0).mqtt_password is not None
     assert config.replace(base_url="http://other").mqtt_password is None
+    assert config.replace(base_url="http://other", mqtt_broker="nas").mqtt_password is not None
+    unbound = ComputeClientConfig.create(mqtt_username="me", mqtt_password="pw")
+    assert ComputeClient("http://nas", config=unbound).config.mqtt_password is not None
     named = config.replace(mqtt_broker="broker", mqtt_username="me", mqtt_password="pw")
     assert named.replace(base_url="http://other").mqtt_password is not None
 
