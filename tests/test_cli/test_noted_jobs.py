@@ -168,19 +168,19 @@ async def test_many_jobs_are_waited_for_at_the_same_time(notes: Notes, start_cli
     assert sorted(server.targets) == sorted(f"/jobs/{name}" for name in names)
 
 
-async def test_times_that_no_calendar_has_are_shown_as_they_came(notes: Notes) -> None:
+async def test_times_that_no_calendar_has_are_left_out(notes: Notes) -> None:
     async with FaultyServer(says("it", "completed", created_at=2**62)).running() as client:
         notes.at(client, "it")
         shown = await notes.run("jobs", "get", "it")
-    assert (shown.returncode, str(2**62) in shown.stdout) == (0, True)
+    assert (shown.returncode, "submitted" in shown.stdout) == (0, False)
 
 
 async def test_jobs_that_were_never_seen_to_end_are_pruned_late(notes: Notes) -> None:
     notes.note("lost", "recent", server="http://gone")
     with closing(sqlite3.connect(notes.path)) as connection, connection:
         connection.execute("UPDATE jobs SET updated_at = updated_at - 31 * 86400 WHERE job_id = 'lost'")
-    assert (await notes.run("jobs", "prune", "--older-than", "60d")).stdout == "0 removed\n"
-    assert (await notes.run("jobs", "prune", "--older-than", "1s")).stdout == "1 removed\n"
+    assert (await notes.run("jobs", "prune", "--older-than", "60d")).stdout == "no jobs removed\n"
+    assert (await notes.run("jobs", "prune", "--older-than", "1s")).stdout == "1 job removed\n"
     assert notes.states() == {"recent": "queued"}
 
 

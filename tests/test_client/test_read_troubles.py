@@ -126,7 +126,7 @@ async def test_an_outage_is_one_warning_and_its_end_one_line(caplog: pytest.LogC
             raise ServerUnavailableError("nobody there")
         return job("completed", 100).model_copy(update={"job_id": job_id})
 
-    often = ComputeClientConfig(poll_min=0.001, poll_interval=0.001, poll_interval_push=0.001)
+    often = ComputeClientConfig(poll_min=0.01, poll_interval=0.01, poll_interval_push=0.01)
     tracker = tracker_of(read, often)
     waiters = [Waiter() for _ in names]
     for name, waiter in zip(names, waiters, strict=True):

@@ -199,7 +199,7 @@ async def test_an_unreachable_broker_is_one_warning(
             assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert warning.startswith(f"No MQTT connection to mqtt://127.0.0.1:{unused_port} (cannot connect: ")
-    assert warning.endswith("jobs are followed over HTTP alone until there is")
+    assert warning.endswith("jobs are followed over HTTP until there is one")
 
 
 async def test_workers_come_and_go(local_server: MakeServer, make_client: MakeClient) -> None:

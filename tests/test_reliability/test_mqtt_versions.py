@@ -159,14 +159,14 @@ async def test_a_broker_that_refuses_both_is_asked_for_both_again(make_mosquitto
     gate.refuses = {V5: REFUSED, V311: REFUSED, V31: REFUSED}
     async with gate.connection() as connection:
         async with asyncio.timeout(20):
-            while connection.problem is None or len(gate.levels) < 2:
+            while connection.problem is None or len(gate.levels) < 4:
                 await connection.wait_connected(0.01)
         assert "Unsupported protocol version" in str(connection.problem)
         gate.refuses = {}
         assert await connection.wait_connected(20)
     # The oldest one is paho's own idea.
     assert [level for level, _ in gate.levels][:4] == [V5, V311, V31, V5]
-    assert gate.levels[-1][0] == V5
+    assert gate.levels[-1][0] in {V5, V311}  # whichever had its turn when the broker changed its mind
 
 
 async def test_the_warning_says_why_there_is_no_push(caplog: pytest.LogCaptureFixture) -> None:
@@ -175,7 +175,7 @@ async def test_the_warning_says_why_there_is_no_push(caplog: pytest.LogCaptureFi
     class Listener(logging.Handler):
         @override
         def emit(self, record: logging.LogRecord) -> None:
-            if "no MQTT push" in record.getMessage():
+            if "No MQTT connection" in record.getMessage():
                 warned.set()
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -94,7 +94,7 @@ async def test_a_broker_that_is_not_who_it_should_be(
         assert job.status == "completed"
         assert not client.mqtt_monitor.is_connected
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    (warning,) = [message for message in warnings if "no MQTT push" in message]
+    (warning,) = [message for message in warnings if "No MQTT connection" in message]
     assert "certificate is not to be trusted" in warning
 
 

@@ -54,7 +54,7 @@ def _moment(milliseconds: int | None) -> str:
         return ""
     try:
         moment = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone()
-    except (OverflowError, ValueError, OSError):  # of a server that counts in something else
+    except (OverflowError, ValueError, OSError):  # before 1970, where the system has no such times
         return str(milliseconds)
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from cl_client.models import TaskParams
+    from cl_client import TaskParams
 
 _SINGULAR: Final = {"tags": "tag", "variants": "variant"}
 """Parameters with many values, and the options that give them one by one."""
