@@ -90,3 +90,15 @@ def test_a_picture_of_many_pixels(run_cli: RunCLI, work_folder: Path) -> None:
     shown = run_cli("face-detection", "detect", "many.png", "few.jpg", "--annotate", "marked", "-d", "found")
     assert "Traceback" not in shown.stderr
     assert (work_folder / "marked" / "few.faces.jpg").is_file()
+
+
+def test_faces_that_are_no_longer_found_leave(run_cli: RunCLI, work_folder: Path, samples: Path) -> None:
+    command = ("face-detection", "detect", "party.jpg", "-d", ".")
+    shutil.copy(samples / "astronaut.jpg", work_folder / "party.jpg")
+    assert run_cli(*command).returncode == 0
+    folder = work_folder / "party.faces"
+    assert [file.name for file in folder.iterdir()] == ["face_0.png"]
+    (folder / "mine.png").write_text("mine")
+    draw_photo(work_folder / "party.jpg", size=(40, 30))
+    assert run_cli(*command).stdout.startswith("party.jpg: no faces")
+    assert [file.name for file in folder.iterdir()] == ["mine.png"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from rich.filesize import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -139,15 +138,30 @@ async def _picture_result(
 async def _face_detection(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
     plugin = client.face_detection
     found = plugin.output(job)
+    earlier = set[Path]() if target is None else await asyncio.to_thread(_crops_of, target)
     files = await _kept(plugin, job, target)
     if target is not None and found.faces:
         crops = await plugin.download_crops(job, _crops_folder(target))
         files += tuple(crop for crop in crops if crop is not None)
+    for crop in earlier.difference(files):  # faces that are no longer found
+        crop.unlink(missing_ok=True)
     return TaskResult(_faces_in_words(found), _as_json(found), files)
 
 
 def _crops_folder(target: Path) -> Path:
     return target.with_suffix("") if target.suffix else target.with_name(f"{target.name}.crops")
+
+
+def _crops_of(target: Path) -> set[Path]:
+    """The cut-out faces of a result that exists already."""
+    from cl_client.plugins.face_detection import FaceDetectionOutput
+
+    try:
+        found = FaceDetectionOutput.model_validate_json(target.read_bytes())
+    except (OSError, ValueError):  # there is none, or something else
+        return set()
+    names = [PurePosixPath(face.file_path).name for face in found.faces if face.file_path]
+    return {_crops_folder(target) / name for name in names}
 
 
 def _faces_in_words(found: FaceDetectionOutput) -> str:
