@@ -87,7 +87,7 @@ async def test_a_server_that_comes_back_in_time(
         await asyncio.to_thread(at_process.kill)
         await _said(process, "The server does not answer")
         await asyncio.to_thread(at_process.start)
+        await _said(process, "The server is back")
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
         rest = (await asyncio.to_thread(process.communicate))[1]
     assert process.returncode == 0, rest
-    assert "The server is back" in rest

@@ -166,7 +166,6 @@ async def test_a_broker_that_refuses_both_is_asked_for_both_again(make_mosquitto
         assert await connection.wait_connected(20)
     # The oldest one is paho's own idea.
     assert [level for level, _ in gate.levels][:4] == [V5, V311, V31, V5]
-    assert gate.levels[-1][0] in {V5, V311}  # whichever had its turn when the broker changed its mind
 
 
 async def test_the_warning_says_why_there_is_no_push(caplog: pytest.LogCaptureFixture) -> None:
