@@ -16,7 +16,6 @@ def shown_by(command: list[str], folder: Path, environment: dict[str, str]) -> s
     import pty  # not on Windows
 
     ours, theirs = pty.openpty()
-    written = bytearray()
     with subprocess.Popen(  # noqa: S603 - the command under test
         [sys.executable, "-m", "cl_client_cli", *command],
         cwd=folder,
@@ -26,9 +25,16 @@ def shown_by(command: list[str], folder: Path, environment: dict[str, str]) -> s
         stderr=theirs,
     ):
         os.close(theirs)
-        try:
-            while chunk := os.read(ours, 4096):
-                written += chunk
-        except OSError:  # how Linux says that the other end was closed
-            os.close(ours)
+        written = rest_of(ours)
     return written.decode()
+
+
+def rest_of(terminal: int) -> bytes:
+    """What is still written to a terminal, by its own end of it, which is closed then."""
+    written = bytearray()
+    try:
+        while chunk := os.read(terminal, 4096):
+            written += chunk
+    except OSError:  # how Linux says that the other end was closed
+        os.close(terminal)
+    return bytes(written)

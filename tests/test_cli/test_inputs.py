@@ -19,7 +19,8 @@ from cl_client_cli.batch.items import ItemKey
 from cl_client_cli.batch.plan import plan_items
 from cl_client_cli.batch.spec import read_spec
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.jobs.ledger import DATA_DIR_VARIABLE, Ledger
+from cl_client_cli.frame.user_folders import DATA_DIR_VARIABLE
+from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.inputs import InputSearch, find_inputs
 from cl_client_cli.tasks.result_names import ResultNames
 from cl_client_cli.tasks.task_params import task_params

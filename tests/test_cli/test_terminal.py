@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+import psutil
 import pytest
 from rich.table import Table
 
 from cl_client_cli.frame.options import OutputOptions
 from cl_client_cli.frame.terminal import Terminal
-from screens import shown_by
+from screens import rest_of, shown_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,17 +100,16 @@ def _typed(
         try:
             while prompt.encode() not in written:
                 written += os.read(ours, 4096)
+            # A signal that comes a moment before Python reads is only seen at the next key.
+            while psutil.Process(process.pid).status() != psutil.STATUS_SLEEPING:
+                threading.Event().wait(0.001)
             os.write(ours, keys)
             code = process.wait()
         finally:
             process.kill()
     echoes = bool(cast("int", termios.tcgetattr(theirs)[3]) & termios.ECHO)
     os.close(theirs)
-    try:
-        while chunk := os.read(ours, 4096):
-            written += chunk
-    except OSError:  # how Linux says that the other end was closed
-        os.close(ours)
+    written += rest_of(ours)
     return AtPrompt(code, written.decode(), echoes)
 
 

@@ -111,6 +111,14 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
+def putting_into(came: asyncio.Queue[bytes]) -> Callable[[list[MQTTMessage]], None]:
+    def take(messages: list[MQTTMessage]) -> None:
+        for message in messages:
+            came.put_nowait(message.payload)
+
+    return take
+
+
 @pytest.mark.parametrize("hang_ups", [1, MAX_HANG_UPS - 1, MAX_HANG_UPS, MAX_HANG_UPS + 2])
 async def test_a_broker_that_is_just_starting_gets_mqtt_5(
     make_mosquitto: MakeMosquitto, hang_ups: int
@@ -126,11 +134,7 @@ async def test_mqtt_5_that_has_worked_is_kept_with_its_session(make_mosquitto: M
     gate, hang_ups = Gate(make_mosquitto().port), 2 * MAX_HANG_UPS
     came: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def take(messages: list[MQTTMessage]) -> None:
-        for message in messages:
-            came.put_nowait(message.payload)
-
-    async with gate.connection(on_messages=take) as connection:
+    async with gate.connection(on_messages=putting_into(came)) as connection:
         assert await connection.wait_connected(20)
         gate.hang_up = hang_ups
         gate.cut()
@@ -196,11 +200,7 @@ async def test_a_message_too_large_to_be_of_use_is_not_sent_at_all(make_mosquitt
     gate = Gate(make_mosquitto().port)
     came: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def take(messages: list[MQTTMessage]) -> None:
-        for message in messages:
-            came.put_nowait(message.payload)
-
-    async with gate.connection(on_messages=take) as connection:
+    async with gate.connection(on_messages=putting_into(came)) as connection:
         assert await connection.wait_connected(20)
         connection.publish("a", bytes(QUICK.max_packet_size))
         connection.publish("a", b"small")

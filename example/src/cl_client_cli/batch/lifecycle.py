@@ -83,32 +83,22 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
     with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
         connection = batch_connection(manifest, options.connection)
         work = partial(
-            _run_recorded,
+            _run,
             manifest=manifest,
             ledger=ledger,
             options=replace(options, connection=connection),
             retry_failed=retry_failed,
         )
         hint = resume_hint(folder)
-        return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
 
+        async def recorded(context: CommandContext) -> int:
+            try:
+                return await work(context)
+            except sqlite3.Error:
+                context.terminal.say(f"What was done is no longer noted. {hint}")
+                raise
 
-async def _run_recorded(
-    context: CommandContext,
-    *,
-    manifest: BatchManifest,
-    ledger: Ledger,
-    options: BatchOptions,
-    retry_failed: bool,
-) -> int:
-    """Run a batch, and say how to go on where its record cannot be kept any more."""
-    try:
-        return await _run(
-            context, manifest=manifest, ledger=ledger, options=options, retry_failed=retry_failed
-        )
-    except sqlite3.Error:
-        context.terminal.say(f"What was done is no longer noted. {resume_hint(manifest.folder)}")
-        raise
+        return run_with_client(connection, options.output, recorded, resume_hint=hint, brings_work=True)
 
 
 async def _run(

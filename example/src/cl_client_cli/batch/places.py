@@ -98,7 +98,7 @@ class ResultPlaces:
         return place.exists() or place_key(place) in self._folders
 
 
-def without_results(
+def without_own_results(
     inputs: Sequence[Path], arguments: Sequence[str], known: Mapping[ItemKey, Path], folder: Path
 ) -> list[Path]:
     """The inputs without what the batch itself has made, unless it was named: else a folder would never end.

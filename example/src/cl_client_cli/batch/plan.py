@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cl_client_cli.batch.items import ItemKey
-from cl_client_cli.batch.places import ResultPlaces, without_results
+from cl_client_cli.batch.places import ResultPlaces, without_own_results
 from cl_client_cli.batch.spec import SPEC_SUFFIXES, JobSpec, read_spec
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
@@ -61,7 +61,7 @@ def plan_items(
     with Ledger.open() as ledger:
         search = InputSearch(recursive=recursive, suffixes=suffixes_for(chosen), ledger=ledger, say=say)
         found = find_inputs(arguments, search)
-    inputs = without_results(found.files, arguments, known, folder)
+    inputs = without_own_results(found.files, arguments, known, folder)
     # Not validated, which has no use for names that are no Unicode.
     jobs = [
         JobSpec.model_construct(input=str(path), task=task, params=values.get(task, {}), output=None)

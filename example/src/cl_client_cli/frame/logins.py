@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from cl_client import Session
 from cl_client_cli.database import open_database
-from cl_client_cli.jobs.ledger import data_folder
+from cl_client_cli.frame.user_folders import data_folder
 from cl_client_cli.settings.settings_file import FILE_NAME
 
 if TYPE_CHECKING:

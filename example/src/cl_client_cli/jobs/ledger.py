@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cl_client import JobStatus
 from cl_client_cli.database import explained, open_database, open_to_read, read_row, storable
+from cl_client_cli.frame.user_folders import data_folder
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from cl_client import JobResponse, JSONObject
 
-DATA_DIR_VARIABLE: Final = "CL_CLIENT_DATA_DIR"
 FORGOTTEN: Final = "forgotten"
 """The status of a job that the server no longer knows."""
 
@@ -326,9 +324,3 @@ def _conditions(
 
 def _users_file() -> Path:
     return data_folder() / "jobs.sqlite"
-
-
-def data_folder() -> Path:
-    """Where the command line keeps what it knows: the user's data folder, or CL_CLIENT_DATA_DIR."""
-    given = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(given).expanduser() if given else user_data_path("cl-client", appauthor=False)

@@ -16,7 +16,7 @@ from cl_client.exceptions import AuthenticationError, ServerUnavailableError
 from cl_client_cli.frame.command_frame import CommandContext, run_guarded
 from cl_client_cli.frame.exit_codes import SERVER_UNREACHABLE, SOME_FAILED
 from cl_client_cli.frame.logins import load_login, login_command
-from cl_client_cli.jobs.ledger import data_folder
+from cl_client_cli.frame.user_folders import data_folder
 from cl_client_cli.server.findings import Finding
 from cl_client_cli.server.health import GUEST_MODE_WORDS
 from cl_client_cli.server.round_trip import round_trip_finding

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from cl_client_cli.database import open_database
+from cl_client_cli.frame.user_folders import cache_folder
 
 if TYPE_CHECKING:
     import sqlite3
     from typing import Self
 
     from numpy.typing import NDArray
-
-CACHE_DIR_VARIABLE: Final = "CL_CLIENT_CACHE_DIR"
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -48,9 +44,7 @@ class EmbeddingCache:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        given = os.environ.get(CACHE_DIR_VARIABLE)
-        folder = Path(given).expanduser() if given else user_cache_path("cl-client", appauthor=False)
-        return cls(open_database(folder / "embeddings.sqlite", _SCHEMA, _VERSION))
+        return cls(open_database(cache_folder() / "embeddings.sqlite", _SCHEMA, _VERSION))
 
     def __enter__(self) -> Self:
         return self
