@@ -27,10 +27,10 @@ class Log:
         self.ended.append(job)
         self.done.set()
 
-    async def was_told(self, status: str) -> None:
-        """Wait until the job was in a status."""
+    async def was_told(self, status: str, progress: int = 0) -> None:
+        """Wait until the job was in a status, at some progress or past it."""
         async with asyncio.timeout(20):
-            while status not in {word for word, _ in self.told}:
+            while not any(word == status and reached >= progress for word, reached in self.told):
                 self._news.clear()
                 await self._news.wait()
 
