@@ -24,6 +24,7 @@ from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.table import TASKS, TaskKind, TaskResult
 from fault_proxy import FaultProxy, pass_on, refuse, reply
 from fault_server import FaultyServer, answer
@@ -69,11 +70,13 @@ class _Runner:
     ) -> Sequence[Item]:
         """Run what is left; all items as they are then."""
         run = BatchRun(
-            JobEngine(client, self.ledger, JobOptions(timeout=timeout)),
+            ResilientEngine(
+                JobEngine(client, self.ledger, JobOptions(timeout=timeout)),
+                Outages(client, self.terminal, give_up_after),
+            ),
             self.manifest,
             JobProgress(self.terminal, 2),
             self.terminal,
-            Outages(client, self.terminal, give_up_after),
             retries=retries,
         )
         await run.run(concurrency=1)

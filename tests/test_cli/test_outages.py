@@ -91,3 +91,22 @@ async def test_a_server_that_comes_back_in_time(
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
         rest = (await asyncio.to_thread(process.communicate))[1]
     assert process.returncode == 0, rest
+
+
+async def test_a_server_that_is_gone_when_the_next_files_are_to_be_sent(
+    start_cli: StartCLI, at_process: ServerProcess, work_folder: Path
+) -> None:
+    many = [f"{number}.txt" for number in range(200)]
+    for name in many:
+        (work_folder / name).write_text(name)
+    with start_cli("hash", "compute", *many, "-c", "2", "-d", "out") as process:
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)  # the first result
+        await asyncio.to_thread(at_process.kill)
+        await _said(process, "The server does not answer")
+        await asyncio.to_thread(at_process.start)
+        await _said(process, "The server is back")
+        rest = (await asyncio.to_thread(process.communicate))[1]
+    assert process.returncode == 0, rest
+    assert "200 of 200 succeeded" in rest
+    assert len(list((work_folder / "out").iterdir())) == 200

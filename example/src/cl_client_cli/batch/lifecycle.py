@@ -26,6 +26,7 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.plan import check_job_options
+from cl_client_cli.tasks.resilient_engine import ResilientEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,11 +120,10 @@ async def _run(
         context.terminal, total, already_done=before, watch=options.jobs.watch, on_news=outages.heard
     )
     run = BatchRun(
-        JobEngine(context.client, ledger, options.jobs),
+        ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages),
         manifest,
         progress,
         context.terminal,
-        outages,
         retries=options.retries,
         retry_failed=retry_failed,
     )

@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
+from typing_extensions import override
 
 from cl_client import map_concurrently
-from cl_client.exceptions import JobNotFoundError, ServerUnavailableError
 from cl_client.plugins import plugin_class
 from cl_client_cli.batch.copies import copy_result
 from cl_client_cli.batch.items import content_of
 from cl_client_cli.frame.outages import PAUSES, is_outage
-from cl_client_cli.tasks.job_engine import CONCERNS_ALL_JOBS, JobRequest, Outcome, failed
+from cl_client_cli.tasks.job_engine import JobRequest, Outcome, failed
+from cl_client_cli.tasks.resilient_engine import Attempt, last_outcome
 
 if TYPE_CHECKING:
     from cl_client import JobResponse
     from cl_client_cli.batch.items import Content, Item
     from cl_client_cli.batch.manifest import BatchManifest
-    from cl_client_cli.frame.outages import Outages
     from cl_client_cli.frame.progress import JobProgress, JobRow
     from cl_client_cli.frame.terminal import Terminal
-    from cl_client_cli.tasks.job_engine import JobEngine
+    from cl_client_cli.tasks.resilient_engine import ResilientEngine
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """An item under way, and its job as soon as there is one, which outlives any outage."""
+@dataclass(slots=True, kw_only=True)
+class _NotedAttempt(Attempt):
+    """An item under way, each step of which is written down in its batch."""
 
     manifest: BatchManifest
     item: Item
-    request: JobRequest
-    row: JobRow
     content: Content
-    job_id: str | None
 
+    @override
     def sent(self) -> None:
         self.manifest.submitting(self.item, self.content)
 
+    @override
     def refused(self) -> None:
         self.manifest.refused(self.item)
 
+    @override
     def accepted(self, job: JobResponse) -> None:
         # At once, and not in a thread: what dies before this line is submitted a second time.
         self.manifest.submitted(self.item, job.job_id)
@@ -58,21 +57,19 @@ class BatchRun:
     """One run of a batch.
 
     Attributes:
-        engine: Runs the jobs.
+        engine: Runs the jobs, through outages.
         manifest: The batch.
         progress: Is shown what happens.
         terminal: Where outcomes are told.
-        outages: Waits for the server where it is gone.
         retries: How often a transient failure is tried again.
         retry_failed: Whether to try again, too, what has failed for good.
         ended: How many succeeded, failed, were copied, and were found unchanged, so far.
     """
 
-    engine: JobEngine
+    engine: ResilientEngine
     manifest: BatchManifest
     progress: JobProgress
     terminal: Terminal
-    outages: Outages
     retries: int
     retry_failed: bool = False
     ended: Counter[str] = field(default_factory=Counter[str])
@@ -122,7 +119,9 @@ class BatchRun:
         async with same:
             if (copied := await self._copy(item, request, content)) is not None:
                 return self._end(item, copied, content)
-            attempt = _Attempt(self.manifest, item, request, row, content, item.known_job(content))
+            attempt = _NotedAttempt(
+                request, row, item.known_job(content), manifest=self.manifest, item=item, content=content
+            )
             return self._end(item, await self._to_the_end(attempt), content)
 
     async def _copy(self, item: Item, request: JobRequest, content: Content) -> Outcome | None:
@@ -147,65 +146,21 @@ class BatchRun:
             self.ended["done" if outcome.error is None else "failed"] += 1
         return outcome
 
-    async def _to_the_end(self, attempt: _Attempt) -> Outcome:
+    async def _to_the_end(self, attempt: Attempt) -> Outcome:
         """Run an item until it has succeeded, failed for good, or failed too often."""
         retrying = AsyncRetrying(
             retry=retry_if_result(_is_worth_a_retry),
             wait=PAUSES,
             stop=stop_after_attempt(self.retries + 1),
-            retry_error_callback=_last_outcome,
+            retry_error_callback=last_outcome,
         )
-        return await retrying(self._past_outages, attempt)
-
-    async def _past_outages(self, attempt: _Attempt) -> Outcome:
-        """Run an item through outages, unless it alone meets them for too long."""
-        retrying = AsyncRetrying(
-            retry=retry_if_result(_met_outage),
-            wait=PAUSES,
-            stop=self._has_waited_enough,
-            retry_error_callback=_last_outcome,
-        )
-        return await retrying(self._try, attempt)
-
-    def _has_waited_enough(self, state: RetryCallState) -> bool:
-        return state.idle_for >= self.outages.give_up_after
-
-    async def _try(self, attempt: _Attempt) -> Outcome:
-        try:
-            outcome = await self._attempt(attempt)
-        except ServerUnavailableError as exc:
-            outcome = failed(attempt.request, exc)
-        except (*CONCERNS_ALL_JOBS, sqlite3.Error):
-            raise
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the other items have no part in it
-            outcome = failed(attempt.request, RuntimeError(f"{type(exc).__name__}: {exc}"))
-        if outcome.cause is not None and is_outage(outcome.cause):
-            await self.outages.wait(outcome.cause)
-        return outcome
-
-    async def _attempt(self, attempt: _Attempt) -> Outcome:
-        if attempt.job_id is not None:
-            try:
-                return await self.engine.take_up(attempt.request, attempt.job_id, attempt.row)
-            except JobNotFoundError:  # forgotten, or deleted by somebody
-                attempt.job_id = None
-        return await self.engine.run(attempt.request, attempt.row, watcher=attempt)
+        return await retrying(self.engine.go_on, attempt)
 
 
 def _is_worth_a_retry(outcome: Outcome) -> bool:
     """Whether to try again now; a job whose time is up has had its time."""
     out_of_time = isinstance(outcome.cause, TimeoutError) and not is_outage(outcome.cause)
     return outcome.transient and not out_of_time
-
-
-def _met_outage(outcome: Outcome) -> bool:
-    return is_outage(outcome.cause)
-
-
-def _last_outcome(state: RetryCallState) -> Outcome:
-    if state.outcome is None:
-        raise RuntimeError("tenacity asks for a result before there was one")
-    return cast("Outcome", state.outcome.result())
 
 
 def _request(item: Item) -> JobRequest:

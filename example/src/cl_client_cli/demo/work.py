@@ -125,7 +125,11 @@ async def _run_requests(
         engine = JobEngine(client, ledger, options)
         with JobProgress(terminal, len(requests)) as progress:
             running = run_requests(
-                requests, engine, progress, concurrency=options.concurrency, after=_mark_if_there_are_faces
+                requests,
+                engine.run,
+                progress,
+                concurrency=options.concurrency,
+                after=_mark_if_there_are_faces,
             )
             async with aclosing(running) as ended:
                 async for outcome in ended:

@@ -87,8 +87,7 @@ class JobOptions:
         priority: 0-10.
         require_worker: Fail at once if no worker serves the task.
         wait: Wait for the results, or print the jobs' ids and leave; jobs wait takes them up again.
-        give_up_after: Seconds for which jobs wait for a server that is gone, a batch also for one that is
-            busy; 0 to end at once.
+        give_up_after: Seconds for which jobs wait for a server that is gone or busy; 0 to end at once.
         watch: Print each change of a job as it happens; a terminal shows bars anyway.
         delete_on_cancel: Delete what still runs at the server when it is interrupted or its time is up.
     """

@@ -75,16 +75,20 @@ class Outages:
         client: The client.
         terminal: Where it is told.
         give_up_after: Seconds for which the server may be gone.
+        waits_at_first: Whether to wait for one, too, of which nothing has been heard yet.
     """
 
     client: ComputeClient
     terminal: Terminal
     give_up_after: float
+    waits_at_first: bool = True
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _heard_at: float = 0.0
+    _was_there: bool = False
 
     def heard(self) -> None:
         """There were news from the server: it is there."""
+        self._was_there = True
         self._heard_at = asyncio.get_running_loop().time()
 
     async def watch(self, work: Coroutine[object, object, ResultT]) -> ResultT:
@@ -109,7 +113,10 @@ class Outages:
 
         Raises:
             ServerStaysAwayError: It does not say so in time.
+            ServerUnavailableError: It never was there, and is not waited for.
         """
+        if isinstance(error, ServerUnavailableError) and not self._is_expected:
+            raise error
         if self.give_up_after <= 0:
             if isinstance(error, ServerUnavailableError):
                 raise ServerStaysAwayError(str(error)) from error
@@ -131,6 +138,7 @@ class Outages:
                 raise ServerStaysAwayError(words) from error
             except HTTPError:
                 pass  # it answers; what it has against this question, the jobs will hear
+            self.heard()
             self.terminal.say("The server is back.")
 
     def _pause(self, state: RetryCallState) -> float:
@@ -138,19 +146,26 @@ class Outages:
         left = self.give_up_after - (state.seconds_since_start or 0.0)
         return max(0.0, min(_QUESTION_PAUSES(state), left))
 
+    @property
+    def _is_expected(self) -> bool:
+        return self.waits_at_first or self._was_there
+
     async def _look(self) -> NoReturn:
-        self.heard()
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
         while True:
-            quiet = asyncio.get_running_loop().time() - self._heard_at
+            quiet = loop.time() - self._heard_at
             if quiet < _QUIET_SECONDS:
                 await asyncio.sleep(_QUIET_SECONDS - quiet)
                 continue
             try:
                 await self._ask()
             except (HTTPError, ServerUnavailableError, InvalidResponseError) as exc:
-                if is_outage(exc):
+                if is_outage(exc) and self._is_expected:  # else the work itself will meet it
                     await self.wait(exc)
-            self.heard()
+                self._heard_at = loop.time()
+            else:
+                self.heard()
 
     async def _ask(self) -> None:
         """Ask the server how it is: once, anew, and whatever else is under way.

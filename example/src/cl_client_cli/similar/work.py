@@ -30,6 +30,7 @@ from cl_client_cli.tasks.inputs import STANDARD_INPUT, InputSearch, content_dige
 from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
 from cl_client_cli.tasks.media_kinds import suffixes_for
 from cl_client_cli.tasks.plan import check_job_options
+from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
         files = find_inputs(arguments, search).files
 
         async def work(context: CommandContext) -> int:
-            engine = JobEngine(context.client, ledger, options.jobs)
+            patience = options.jobs.give_up_after
+            outages = Outages(context.client, context.terminal, patience, waits_at_first=False)
+            engine = ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages)
             models = _models_of(context, options.connection)
             embedder = _Embedder(context, cache, engine, task, models, name_of)
             paths = list(dict.fromkeys([wanted, *files]))
-            outages = Outages(context.client, context.terminal, options.jobs.give_up_after)
             vectors = await outages.watch(embedder.embed_all(paths, options.jobs, outages.heard))
             if wanted not in vectors:
                 return SOME_FAILED
@@ -95,7 +97,7 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
 class _Embedder:
     context: CommandContext
     cache: EmbeddingCache
-    engine: JobEngine
+    engine: ResilientEngine
     task: str
     models: str
     name_of: Callable[[Path], str]

@@ -19,6 +19,7 @@ from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine, failed
 from cl_client_cli.tasks.plan import JobPlan, Planner
+from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import RunOptions
-    from cl_client_cli.tasks.job_engine import JobRequest, Outcome
+    from cl_client_cli.tasks.job_engine import JobObserver, JobRequest, Outcome
 
 
 def run_plugin(
@@ -87,13 +88,14 @@ async def _run(
     ledger: Ledger,
     after: Callable[[Outcome], Awaitable[Outcome]] | None,
 ) -> int:
-    engine, jobs = JobEngine(context.client, ledger, options.jobs), options.jobs
-    outages = Outages(context.client, context.terminal, jobs.give_up_after)
+    jobs = options.jobs
+    outages = Outages(context.client, context.terminal, jobs.give_up_after, waits_at_first=False)
+    engine = ResilientEngine(JobEngine(context.client, ledger, jobs), outages)
     counts: Counter[bool] = Counter()
     failures = Failures(context.terminal)
 
     async def run_all(progress: JobProgress) -> None:
-        running = run_requests(plan.requests, engine, progress, concurrency=jobs.concurrency, after=after)
+        running = run_requests(plan.requests, engine.run, progress, concurrency=jobs.concurrency, after=after)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 counts[outcome.error is None] += 1
@@ -113,7 +115,7 @@ async def _run(
 
 async def run_requests(
     requests: Sequence[JobRequest],
-    engine: JobEngine,
+    run_one: Callable[[JobRequest, JobObserver], Awaitable[Outcome]],
     progress: JobProgress,
     *,
     concurrency: int,
@@ -123,7 +125,7 @@ async def run_requests(
 
     Args:
         requests: The requests.
-        engine: Runs each of them.
+        run_one: Runs each of them.
         progress: Is shown what happens.
         concurrency: How many run at once.
         after: What is made of each job that succeeded; an `OSError` of it is the request's failure.
@@ -134,7 +136,7 @@ async def run_requests(
 
     async def run(request: JobRequest) -> Outcome:
         row = progress.start(request.name, request.task)
-        outcome = await engine.run(request, row)
+        outcome = await run_one(request, row)
         if after is not None and outcome.result is not None:
             try:
                 outcome = await after(outcome)
