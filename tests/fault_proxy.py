@@ -133,14 +133,17 @@ async def reset(exchange: Exchange, after: int) -> None:
 class FaultProxy:
     """Passes requests on to a server, except for those that a fault is planned for.
 
+    Args:
+        server: A compute service, or the address of another service.
+
     Attributes:
         requests: The heads of all requests.
         stalled: Set when an answer has stopped.
         released: Set it to let stopped answers go on.
     """
 
-    def __init__(self, server: LocalServer) -> None:
-        self.target = httpx.URL(server.base_url)
+    def __init__(self, server: LocalServer | str) -> None:
+        self.target = httpx.URL(server if isinstance(server, str) else server.base_url)
         self.requests: list[bytes] = []
         self.stalled = asyncio.Event()
         self.released = asyncio.Event()
@@ -163,11 +166,15 @@ class FaultProxy:
         """Deal so with the next requests for which nothing is planned yet."""
         self._faults.extend([fault] * times)
 
+    @property
+    def base_url(self) -> str:
+        """Where it listens."""
+        assert self._server is not None
+        return f"http://127.0.0.1:{port_of(self._server.sockets[0])}"
+
     def client(self, **settings: object) -> ComputeClient:
         """A client whose requests go through here."""
-        assert self._server is not None
-        url = f"http://127.0.0.1:{port_of(self._server.sockets[0])}"
-        values: dict[str, object] = {"base_url": url, "mqtt_broker": "off", **settings}
+        values: dict[str, object] = {"base_url": self.base_url, "mqtt_broker": "off", **settings}
         return ComputeClient(config=ComputeClientConfig.create(**values))
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

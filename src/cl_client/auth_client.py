@@ -276,7 +276,7 @@ class AuthClient:
         Raises:
             InvalidRequestError: There is no such user.
         """
-        await self._http().request("DELETE", f"/users/{user_id}")
+        await self._http().delete(f"/users/{user_id}")
 
     def _http(self) -> AuthHTTP:
         if self._opened is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cl_client.auth import AuthProvider
 
 ModelT = TypeVar("ModelT")
+ResultT = TypeVar("ResultT")
 
 Form: TypeAlias = "Mapping[str, str | SecretStr | bool | None]"
 """Fields by their names; None is left out."""
@@ -101,6 +103,11 @@ class AuthHTTP:
         call = service.request(method, path, params=params, form=None if form is None else _fields(form))
         return await _without_secrets(self._url, call)
 
+    async def delete(self, path: str) -> None:
+        """Delete something; that it is gone is no error where an attempt before may have deleted it."""
+        call = self._known.delete(path, lambda error: error.status_code == HTTPStatus.NOT_FOUND)
+        await _without_secrets(self._url, call)
+
 
 def parsed(model: TypeAdapter[ModelT], answer: httpx.Response) -> ModelT:
     """The body as a model; an error does not quote the body, which may be a token.
@@ -129,7 +136,7 @@ def _text(value: str | SecretStr | bool) -> str:  # noqa: FBT001 - a field like 
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-async def _without_secrets(auth_url: str, call: Awaitable[httpx.Response]) -> httpx.Response:
+async def _without_secrets(auth_url: str, call: Awaitable[ResultT]) -> ResultT:
     """Let errors name the auth service, and carry no request and no frame that holds a password or token."""
     error: ComputeClientError
     try:

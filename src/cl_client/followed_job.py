@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from cl_client.models import JobStatus
+
 if TYPE_CHECKING:
     import asyncio
 
     from cl_client.exceptions import ComputeClientError
     from cl_client.models import JobResponse
+
+_RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
+_ENDED_RANK = 2
 
 
 class Listener(Protocol):
@@ -52,3 +57,27 @@ class FollowedJob:
     running_since: float = 0.0
     hopeless_reads: int = 0
     """How many reads in a row had an answer that looks as if it would stay so."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether a worker has it, or had it."""
+        return self.rank >= _RANK[JobStatus.PROCESSING]
+
+    def advance(self, status: JobStatus, percent: int) -> bool:
+        """Take in a state that was told of it; False where that is no news, as jobs do not go back."""
+        rank = _RANK.get(status, _ENDED_RANK)
+        percent = max(percent, self.percent)
+        if rank < self.rank or (rank == self.rank and percent == self.percent):
+            return False
+        self.rank, self.percent = rank, percent
+        return True
+
+    def not_behind(self, job: JobResponse) -> JobResponse:
+        """The job as HTTP told it, but no further back than what is known already."""
+        rank = _RANK.get(job.status, _ENDED_RANK)
+        if self.rank <= rank and self.percent <= job.progress:
+            return job
+        known = {"progress": self.percent}
+        if job.status is not JobStatus.UNKNOWN and self.job is not None and self.rank > rank:
+            known |= {"status": self.job.status, "raw_status": self.job.raw_status}
+        return job.model_copy(update=known)

@@ -19,9 +19,9 @@ from cl_client.auth import ProviderAuth, server_of
 from cl_client.exceptions import (
     ClientClosedError,
     ComputeClientError,
+    HTTPError,
     InvalidRequestError,
     InvalidResponseError,
-    JobNotFoundError,
     RequestTimeoutError,
     ServerBusyError,
     ServerError,
@@ -142,21 +142,24 @@ class HTTPService:
                 return parse(model, await self._send(self._request("GET", path)))
         raise AssertionError  # tenacity re-raises the last error
 
-    async def delete_job(self, path: str) -> None:
-        """Delete a job, with retries.
+    async def delete(self, path: str, is_gone: Callable[[HTTPError], bool]) -> None:
+        """Delete something, with retries.
+
+        Args:
+            path: Its path.
+            is_gone: Whether an error says that there is no such thing.
 
         Raises:
-            JobNotFoundError: There is no such job, and no attempt before can have deleted it.
+            HTTPError: There is no such thing, and no attempt before can have deleted it; or another refusal.
         """
         perhaps_done = False
         async for attempt in self.retrying(can_repeat):
             with attempt:
                 try:
                     await self._send(self._request("DELETE", path))
-                except JobNotFoundError:
-                    if not perhaps_done:
-                        raise
                 except ComputeClientError as exc:
+                    if perhaps_done and isinstance(exc, HTTPError) and is_gone(exc):
+                        return
                     perhaps_done = perhaps_done or not was_not_taken(exc)
                     raise
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 logger = get_logger("cl_client.jobs")
 
-_RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
-_ENDED_RANK = 2
 _GROWTH = 1.6
 
 
@@ -264,14 +262,12 @@ class JobTracker:
 
     def _advances(self, followed: FollowedJob, status: JobStatus, percent: int) -> bool:
         """Whether this is news; takes it in if so."""
-        rank = _RANK.get(status, _ENDED_RANK)
-        percent = max(percent, followed.percent)
-        if rank < followed.rank or (rank == followed.rank and percent == followed.percent):
+        ran_before = followed.runs
+        if not followed.advance(status, percent):
             return False
-        if rank == _RANK[JobStatus.PROCESSING] and followed.rank < rank:
+        if followed.runs and not ran_before:
             followed.running_since = self._loop.time()
             self._running[followed.job_id] = followed
-        followed.rank, followed.percent = rank, percent
         return True
 
     def _merge(self, followed: FollowedJob, job: JobResponse) -> None:
@@ -280,15 +276,10 @@ class JobTracker:
         if job.status.is_terminal:
             self._complete(followed, job)
             return
-        known = job.status is not JobStatus.UNKNOWN
-        if not known:
+        if job.status is JobStatus.UNKNOWN:
             self._troubles.say_unknown(job)
         advances = self._advances(followed, job.status, job.progress)
-        if followed.rank > _RANK[job.status] or followed.percent > job.progress:
-            behind = {"progress": followed.percent}
-            if known and followed.job is not None and followed.rank > _RANK[job.status]:
-                behind |= {"status": followed.job.status, "raw_status": followed.job.raw_status}
-            job = job.model_copy(update=behind)
+        job = followed.not_behind(job)
         followed.job = job
         if advances:
             self._tell(followed, job)
@@ -348,7 +339,7 @@ class JobTracker:
     def _due(self, followed: FollowedJob) -> float:
         longest = self._longest_pause(followed)
         pause = min(followed.interval, longest)
-        if self._push_is_live() and followed.rank < _RANK[JobStatus.PROCESSING]:
+        if self._push_is_live() and not followed.runs:
             # Only a job that runs can end without an event; thousands that are queued need no early look.
             pause = max(pause, min(self._config.poll_interval, longest))
         return followed.heard_at + pause

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cl_client.broker_credentials import broker_credentials
 from cl_client.cancellation import unhurried
-from cl_client.exceptions import ComputeClientError
+from cl_client.exceptions import ComputeClientError, JobNotFoundError
 from cl_client.http_service import HTTPService, parse
 from cl_client.job_reads import EndedJobs, SharedReads
 from cl_client.job_tracker import JobTracker
@@ -107,7 +107,8 @@ class Runtime:
         self.ended_jobs.forget(job_id)
         try:
             with about_job(job_id):
-                await self.http.delete_job(self._config.job_path(job_id))
+                path = self._config.job_path(job_id)
+                await self.http.delete(path, lambda error: isinstance(error, JobNotFoundError))
         finally:
             self.ended_jobs.forget(job_id)
             self._job_reads.renew(job_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -30,7 +31,7 @@ from cl_client import (
     User,
 )
 from cl_client.local import LocalServer
-from fault_proxy import FaultProxy
+from fault_proxy import FaultProxy, cut
 from scripted_auth import PASSWORD, ScriptedAuth, unsigned_token
 from support import free_port
 
@@ -113,6 +114,19 @@ async def test_a_user_from_beginning_to_end(server: LocalServer) -> None:
         await auth.delete_user(made.id)
         with pytest.raises(InvalidRequestError, match="User not found"):
             await auth.get_user(made.id)
+
+
+async def test_a_deletion_whose_answer_was_lost_is_one(server: LocalServer) -> None:
+    async with (
+        FaultProxy(server.auth_url) as proxy,
+        AuthClient(proxy.base_url, JWTAuthProvider(server.issue_token())) as auth,
+    ):
+        user = await auth.create_user(new_name(), "first")
+        proxy.plan(partial(cut, after=0))
+        await auth.delete_user(user.id)
+        assert [head.split(b" ")[0] for head in proxy.requests] == [b"POST", b"DELETE", b"DELETE"]
+        with pytest.raises(InvalidRequestError, match="User not found"):
+            await auth.delete_user(user.id)
 
 
 async def test_permissions_that_the_server_keeps_are_not_reported_as_taken_away(server: LocalServer) -> None:

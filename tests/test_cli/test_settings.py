@@ -75,6 +75,9 @@ def test_the_folder_wins_over_the_user(tmp_path: Path, monkeypatch: pytest.Monke
     other.write_text("base_url: http://other:1\n")
     monkeypatch.setenv("CL_CLIENT_CONFIG", str(other))
     assert load_settings(ConnectionOptions()).client.base_url == "http://other:1"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CL_CLIENT_CONFIG", "~/other.yaml")
+    assert load_settings(ConnectionOptions()).client.base_url == "http://other:1"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def searched_files(given: Path | None) -> list[Path]:
     if given is None and (named := os.environ.get(CONFIG_VARIABLE)):
         given = Path(named)
     if given is not None:
-        return [given]
+        return [given.expanduser()]  # no shell does it for a variable that is set elsewhere
     return [user_file(), folder_file()]
 
 
