@@ -7,12 +7,13 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from cl_client import JobResponse
-from cl_client_cli.jobs.ledger import Ledger
+from cl_client import JobResponse, JobStatus
+from cl_client_cli.jobs.commands import ListedStatus
+from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
 from command_lines import json_objects
 from fault_server import FaultyServer, answer
 
@@ -188,3 +189,7 @@ def test_how_many_jobs_are_elsewhere(notes: Notes, run_cli: RunCLI) -> None:
     notes.note(*(f"job-{number}" for number in range(60)), server="http://elsewhere")
     shown = run_cli("jobs", "list", "--server", "http://here")
     assert "60 at others" in shown.stderr
+
+
+def test_jobs_can_be_listed_by_every_status() -> None:
+    assert set(get_args(ListedStatus)) == {*JobStatus, FORGOTTEN}

@@ -164,7 +164,7 @@ _CASES: Final = (
     ("batch resume nope", "there is no batch"),
     ("batch status nope", "there is no batch"),
     ("batch report nope", "there is no batch"),
-    ("jobs list --status nope", "--status nope"),
+    ("jobs list --status nope", '"nope" for --status'),
     ("jobs list --since nope", "--since nope"),
     ("jobs list --since 99999999999w", "--since 99999999999w: the calendar"),
     ("jobs list --task nope", "--task nope: there is no such task; there are hash,"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter
 
@@ -19,6 +19,11 @@ jobs_app = App(
     name="jobs", help="The jobs submitted from this machine.\n\nExample: `cl-client jobs list --since 2d`"
 )
 
+ListedStatus: TypeAlias = Literal[
+    "queued", "processing", "completed", "failed", "deleted", "unknown", "forgotten"
+]
+"""Those of `JobStatus`, and what the ledger knows and the server does not."""
+
 _JOB_IDS_HELP = "Jobs by their ids; the first letters suffice where they are unique."
 _JobIds = Annotated[str, Parameter(help=_JOB_IDS_HELP)]
 
@@ -26,7 +31,7 @@ _JobIds = Annotated[str, Parameter(help=_JOB_IDS_HELP)]
 @jobs_app.command(name="list")
 def list_(
     *,
-    status: str | None = None,
+    status: ListedStatus | None = None,
     task: str | None = None,
     since: str | None = None,
     limit: int = 50,
@@ -42,7 +47,7 @@ def list_(
     Example: `cl-client jobs list --status failed --since 2d`
 
     Args:
-        status: Only queued, processing, completed, failed, deleted or forgotten ones.
+        status: Only those of this status.
         task: Only those of this task.
         since: Only those after this: 30m, 2h, 3d, 1w ago, or a date.
         limit: How many at most.

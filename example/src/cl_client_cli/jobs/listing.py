@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from cl_client import JobStatus
 from cl_client.exceptions import AuthenticationError, JobNotFoundError, ServerUnavailableError
 from cl_client_cli.frame.command_frame import NoServerError, how_it_ends, open_context, run_guarded
 from cl_client_cli.frame.names import screen_name
@@ -50,9 +49,6 @@ class JobFilter:
         Raises:
             UsageError: One cannot be.
         """
-        statuses = {*map(str, JobStatus), FORGOTTEN}
-        if status is not None and status not in statuses:
-            raise UsageError(f"--status {status}: must be one of {', '.join(sorted(statuses))}")
         known_task = None if task is None else task.replace("-", "_")
         if known_task is not None and known_task not in TASKS:
             raise UsageError(f"--task {task}: there is no such task; there are {', '.join(TASKS)}")
