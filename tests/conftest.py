@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from cl_client.local import LocalServer
+from followers import broken_promises
 from server_process import ServerProcess
 from support import (
     SCRIPTED,
@@ -66,6 +67,13 @@ def no_leaks() -> Generator[None]:
     while (more := _open_files() - open_files) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert not more, f"left open: {more}"
+
+
+@pytest.fixture(autouse=True)
+def kept_promises() -> Generator[None]:
+    """Nobody who followed a job was told of its end twice, or of anything after it."""
+    yield
+    assert not (broken := broken_promises()), broken
 
 
 def _open_files() -> Counter[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import itertools
 import os
+import random
 import re
 import shutil
 import socket
@@ -24,6 +26,7 @@ from cl_client.local.model_settings import users_models
 from cl_client.local.tasks import TaskSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from cl_client.local import LocalServer
@@ -107,9 +110,26 @@ def port_of(listener: socket.socket) -> int:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return port_of(probe)
+    """A port that nobody listens on, and that nobody is given who asks the system for any.
+
+    It is below those that systems give out, in a range of this test process's own.
+    """
+    for port in _OWN_PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError  # there is always a next one
+
+
+def _own_ports() -> Iterator[int]:
+    count, first = 500, 16_000
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 30
+    ports = range(first + worker * count, first + (worker + 1) * count)
+    begin = random.randrange(count)  # noqa: S311 - so that two test runs on one machine rarely meet
+    yield from itertools.cycle([*ports[begin:], *ports[:begin]])
+
+
+_OWN_PORTS = _own_ports()
 
 
 class Mosquitto:

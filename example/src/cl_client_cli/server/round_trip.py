@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
 from cl_client import ComputeClient, ComputeClientError, JobStatus
-from cl_client.exceptions import AuthenticationError, JobNotFoundError, JobTimeoutError, PermissionDeniedError
+from cl_client.exceptions import AuthenticationError, JobNotFoundError, PermissionDeniedError
 from cl_client_cli.server.findings import Finding
 
 if TYPE_CHECKING:
@@ -54,11 +55,14 @@ async def round_trip_finding(
 
 async def _round_trip(client: ComputeClient, patience: float, *, pushed: bool) -> Finding:
     begun = time.perf_counter()
-    job_id = (await client.hash.compute(_CONTENT)).job_id
+    # Followed from its submit on, so that nobody asks for a first state: that could be its end already.
+    ended: asyncio.Future[JobResponse] = asyncio.get_running_loop().create_future()
+    job_id = (await client.hash.compute(_CONTENT, on_complete=ended.set_result)).job_id
     try:
-        job = await client.wait_for_job(job_id, timeout=patience)
+        async with asyncio.timeout(patience):
+            job = await ended
         return _ended(job, time.perf_counter() - begun, pushed=pushed)
-    except JobTimeoutError:
+    except TimeoutError:
         return _late(await client.get_job(job_id), patience)
     finally:
         await _remove(client, job_id)
