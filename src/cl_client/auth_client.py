@@ -107,8 +107,6 @@ class AuthClient:
         if opened is not None:
             await opened.close()
 
-    # Tokens.
-
     async def login(self, username: str, password: str | SecretStr) -> Token:
         """Exchange a name and a password for a token. A client without ``auth_provider`` goes on with it.
 
@@ -157,8 +155,6 @@ class AuthClient:
         if claims is None:
             raise InvalidTokenError(f"The token's signature is none of the auth service at {self.auth_url}")
         return claims
-
-    # Users.
 
     async def me(self) -> User:
         """Whose credentials these are."""

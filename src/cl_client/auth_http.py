@@ -146,7 +146,7 @@ async def _without_secrets(auth_url: str, call: Awaitable[ResultT]) -> ResultT:
         error.request = error.response.request = httpx.Request(exc.request.method, exc.request.url)
     except ServerUnavailableError as exc:
         error = type(exc)(f"Auth service {auth_url}: {exc}")
-        error.may_have_been_taken = exc.may_have_been_taken
+        error.may_have_been_accepted = exc.may_have_been_accepted
         error.request = httpx.Request(exc.request.method, exc.request.url)
     except InvalidResponseError as exc:
         error = type(exc)(f"Auth service {auth_url}: {exc}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-async def unhurried(task: asyncio.Task[None]) -> None:
+async def wait_uncancelled(task: asyncio.Task[None]) -> None:
     """Wait until a task is done, however often this is cancelled meanwhile; the cancellation follows then."""
     from anyio import CancelScope
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from cl_client.auth import AuthProvider, NoAuthProvider
 from cl_client.config import ComputeClientConfig
-from cl_client.deadlines import LEAST_POLL, check_seconds, deadline
+from cl_client.deadlines import MIN_POLL_SECONDS, check_seconds, deadline
 from cl_client.exceptions import (
     ComputeClientError,
     ConfigurationError,
@@ -20,7 +20,7 @@ from cl_client.exceptions import (
 )
 from cl_client.models import JobResponse, ServerHealth
 from cl_client.plugin_clients import PluginClients
-from cl_client.runtime import Given, Runtime
+from cl_client.runtime import InjectedParts, Runtime
 from cl_client.telemetry import operation
 from cl_client.transfers.multipart import MultipartUpload
 from cl_client.waiting import Waiter, Watcher
@@ -97,7 +97,7 @@ class ComputeClient(PluginClients):
         }
         self.config = config.replace(**given) if config else ComputeClientConfig.create(**given)
         self._auth_provider = auth_provider or NoAuthProvider()
-        self._given = Given(ssl_context, http_client, transport)
+        self._injected = InjectedParts(ssl_context, http_client, transport)
         self._runtime: Runtime | None = None
 
     async def __aenter__(self) -> Self:
@@ -143,7 +143,7 @@ class ComputeClient(PluginClients):
             runtime.abandon()
             runtime = None
         if runtime is None:
-            runtime = self._runtime = Runtime(self.config, self._auth_provider, self._given)
+            runtime = self._runtime = Runtime(self.config, self._auth_provider, self._injected)
             runtime.start()
         return runtime
 
@@ -156,8 +156,6 @@ class ComputeClient(PluginClients):
     def reads(self) -> Counter[ReadReason]:
         """How many HTTP reads of followed jobs there were, by their reason; for diagnosis and measuring."""
         return self._open().tracker.reads
-
-    # Jobs.
 
     @override
     async def submit_job(
@@ -174,6 +172,19 @@ class ComputeClient(PluginClients):
             source: The file.
             fields: Form fields of the request.
             options: See `SubmitOptions`.
+
+        Returns:
+            The job as it was queued; with ``wait``, the full job after its end.
+
+        Raises:
+            InvalidParameterError: The file or an option cannot be used; nothing was sent.
+            UnknownTaskError: There is no such task.
+            WorkerUnavailableError: ``require_worker`` was asked for, and nobody serves the task.
+            ServerUnavailableError: The server cannot be reached, or hung up; `RequestTimeoutError`
+                where the time was up. Its ``may_have_been_accepted`` says whether there may be a job.
+            HTTPError: The server refused it.
+            JobTimeoutError: With ``wait``, the time was up before the job had ended.
+            JobFailedError: With ``wait`` and ``raise_on_failure``, the job failed or was deleted.
         """
         endpoint = self.config.get_plugin_endpoint(task_type)
         url = f"{self.config.base_url}{endpoint}"
@@ -186,17 +197,14 @@ class ComputeClient(PluginClients):
                 deadline(seconds, f"Submitting a job of {task_type}", url, "POST") as limit,
                 MultipartUpload.opened(fields, source, options.get("on_upload")) as upload,
             ):
-                limit.may_have_been_taken = lambda: upload.whole
+                limit.may_have_been_accepted = lambda: upload.whole
                 require_worker = options.get("require_worker")
                 if self.config.require_worker if require_worker is None else require_worker:
                     await _require_worker(task_type, runtime)
                 # Events count as complete only if push was there before the job was.
                 fresh = runtime.monitor.is_connected
-                runtime.tracker.submitting(1)
-                try:
+                with runtime.tracker.submitting():
                     job = await runtime.submit(task_type, endpoint, upload)
-                finally:
-                    runtime.tracker.submitting(-1)
             under_way.note(job_id=job.job_id)
         on_progress, on_complete = options.get("on_progress"), options.get("on_complete")
         if on_progress is not None or on_complete is not None:
@@ -258,7 +266,7 @@ class ComputeClient(PluginClients):
             InvalidResponseError: What answers at this address is no compute service.
             ClientClosedError: The client was closed meanwhile.
         """
-        check_seconds("poll_interval", poll_interval, least=LEAST_POLL)
+        check_seconds("poll_interval", poll_interval, least=MIN_POLL_SECONDS)
         check_seconds("timeout", timeout)
         options: SubmitOptions[TaskOutput] = {"delete_on_cancel": delete_on_cancel}
         job = await self._wait(self._open(), job_id, timeout, options, poll_interval=poll_interval)
@@ -303,6 +311,8 @@ class ComputeClient(PluginClients):
 
         Raises:
             JobNotFoundError: There is no such job, or it was deleted meanwhile.
+            InvalidParameterError: That is not the id of a job.
+            ComputeClientError: It can no longer be read, for the reasons of `wait_for_job`.
         """
         tracker = self._open().tracker
         watcher = Watcher()
@@ -341,8 +351,6 @@ class ComputeClient(PluginClients):
         """End a subscription; others of the same job stay. Idempotent."""
         if self._runtime is not None:
             self._runtime.monitor.unsubscribe(subscription_id)
-
-    # Workers and the server itself.
 
     @cached_property
     def admin(self) -> AdminClient:
@@ -393,7 +401,15 @@ class ComputeClient(PluginClients):
         return await wait_for_workers(self._open(), required, seconds)
 
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
-        """Call back with all present workers, by id, whenever one comes, goes, or turns busy or idle."""
+        """Call back with the workers whenever one comes, goes, or turns busy or idle; needs a running loop.
+
+        Args:
+            callback: A function, plain or async, that is given all present workers by id. While it is busy,
+                only the newest state is kept for it.
+
+        Returns:
+            The subscription's id, for `unsubscribe`.
+        """
         return self._open().monitor.subscribe_worker_updates(callback)
 
 

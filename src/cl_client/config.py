@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from cl_client.checked_text import check_endpoint, check_headers, check_proxy, check_server_url
 from cl_client.choices import MQTT_OFF
-from cl_client.deadlines import LEAST_POLL
+from cl_client.deadlines import MIN_POLL_SECONDS
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.plugins import PLUGINS, third_party_plugins
@@ -38,7 +38,7 @@ _URLS_WITH_CREDENTIALS = (
 _ValueT = TypeVar("_ValueT")
 
 Seconds = Annotated[float, Field(gt=0)]
-PollSeconds = Annotated[float, Field(ge=LEAST_POLL)]
+PollSeconds = Annotated[float, Field(ge=MIN_POLL_SECONDS)]
 
 
 class ComputeClientConfig(BaseSettings):
@@ -295,6 +295,7 @@ class ComputeClientConfig(BaseSettings):
             connect=self.connect_timeout or self.timeout,
             read=self.read_timeout or self.timeout,
             write=self.write_timeout or self.timeout,
+            # HTTPService waits for a free connection itself, for `pool_timeout`: httpx's pool has one then.
             pool=self.connect_timeout or self.timeout,
         )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 
-LEAST_POLL: Final = 0.01
+MIN_POLL_SECONDS: Final = 0.01
 """Seconds; reading a job more often would be an attack."""
 
 
@@ -38,11 +38,11 @@ class Limit:
     """What is said of the request when the time is up.
 
     Attributes:
-        may_have_been_taken: Tells whether the server may have taken what was sent; by default there is
+        may_have_been_accepted: Tells whether the server may have taken what was sent; by default there is
             nothing to take.
     """
 
-    may_have_been_taken: Callable[[], bool] = bool
+    may_have_been_accepted: Callable[[], bool] = bool
 
 
 @contextlib.asynccontextmanager
@@ -71,5 +71,5 @@ async def deadline(seconds: float | None, what: str, url: str, method: str = "GE
             raise
         error = RequestTimeoutError(f"{what} was not done within {seconds:g} s")
         error.request = httpx.Request(method, url)
-        error.may_have_been_taken = limit.may_have_been_taken()
+        error.may_have_been_accepted = limit.may_have_been_accepted()
         raise error from None

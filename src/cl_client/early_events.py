@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from cl_client.models import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from cl_client.models import JobEvent
 
@@ -24,11 +25,16 @@ class EarlyEvents:
         self._submitting = 0
         self._events: OrderedDict[str, list[JobEvent]] = OrderedDict()
 
-    def submitting(self, change: int) -> None:
-        """Count the submits on their way: without any, there is nothing worth keeping."""
+    @contextmanager
+    def submitting(self) -> Generator[None]:
+        """While a job is submitted; at other times there is nothing worth keeping."""
         if not self._submitting:
             self._events.clear()  # what the submits before left
-        self._submitting += change
+        self._submitting += 1
+        try:
+            yield
+        finally:
+            self._submitting -= 1
 
     def keep(self, event: JobEvent) -> None:
         """Keep an event of a job that nobody follows yet."""

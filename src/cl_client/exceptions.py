@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 import httpx
 from typing_extensions import override
 
-from cl_client.portable import portable
+from cl_client.error_pickling import portable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,12 +102,12 @@ class ServerUnavailableError(ComputeClientError, httpx.TransportError):
     """The server cannot be reached: refused, reset, no such name, or a proxy in between failed.
 
     Attributes:
-        may_have_been_taken: Whether the server may have taken what was sent to it, for instance a job, with
+        may_have_been_accepted: Whether the server may have taken what was sent, for instance a job, with
             its answer lost. False where that is certain not to be so: there was no connection, or the end of
             the file was not sent. Such a submit can be repeated without a second job.
     """
 
-    may_have_been_taken: bool = True
+    may_have_been_accepted: bool = True
 
 
 class RequestTimeoutError(ServerUnavailableError, TimeoutError):

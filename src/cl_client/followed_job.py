@@ -55,7 +55,7 @@ class FollowedJob:
     ending: bool = False
     """An event said that it has ended; the full job is still to be read."""
     running_since: float = 0.0
-    hopeless_reads: int = 0
+    bad_reads: int = 0
     """How many reads in a row had an answer that looks as if it would stay so."""
 
     @property

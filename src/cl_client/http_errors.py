@@ -81,7 +81,7 @@ def translated(base_url: str, request: httpx.Request) -> Generator[None]:
         ) from exc
     except httpx.TransportError as exc:
         error = _unavailable(base_url, exc)
-        error.may_have_been_taken = not isinstance(exc, _NEVER_SENT)
+        error.may_have_been_accepted = not isinstance(exc, _NEVER_SENT)
         error.request = request
         raise error from exc
 

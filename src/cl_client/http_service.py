@@ -47,7 +47,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 _METHOD: Final = "cl_client.method"
 _TOO_MANY_REQUESTS: Final = 429
 _GATEWAY_ERRORS: Final = frozenset({502, 504})
-TRY_AGAIN: Final = frozenset({408, 421, 425})
+RETRYABLE_STATUSES: Final = frozenset({408, 421, 425})
 """They refuse the moment or the connection, not what was asked (RFC 9110, 15.5; RFC 8470, 5.2)."""
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 _backoff = wait_random_exponential(multiplier=0.2, max=10)
@@ -58,11 +58,11 @@ def can_repeat(error: BaseException) -> bool:
     if isinstance(error, ServerError):
         return error.status_code in _GATEWAY_ERRORS
     if isinstance(error, InvalidRequestError):
-        return error.status_code in TRY_AGAIN
+        return error.status_code in RETRYABLE_STATUSES
     return isinstance(error, ServerUnavailableError | ServerBusyError)
 
 
-def was_not_taken(error: BaseException) -> bool:
+def was_not_accepted(error: BaseException) -> bool:
     """Whether it is certain that the server did not take a submit, so that it may be sent again."""
     if isinstance(error, ServerBusyError):
         return error.status_code == _TOO_MANY_REQUESTS
@@ -160,7 +160,7 @@ class HTTPService:
                 except ComputeClientError as exc:
                     if perhaps_done and isinstance(exc, HTTPError) and is_gone(exc):
                         return
-                    perhaps_done = perhaps_done or not was_not_taken(exc)
+                    perhaps_done = perhaps_done or not was_not_accepted(exc)
                     raise
 
     async def request(
@@ -190,7 +190,7 @@ class HTTPService:
         self, path: str, stream: httpx.AsyncByteStream, headers: Mapping[str, str]
     ) -> httpx.Response:
         """Send a body once; again only when it is certain that the server did not take it."""
-        async for attempt in self.retrying(was_not_taken):
+        async for attempt in self.retrying(was_not_accepted):
             with attempt:
                 request = self._request("POST", path, headers=headers)
                 request.stream = stream
@@ -287,7 +287,7 @@ class HTTPService:
                 f"No connection to {self._config.base_url} came free in {self._config.pool_timeout:g} s; "
                 f"{self._config.pool_maxsize} requests are under way; raise `pool_maxsize` or `pool_timeout`"
             )
-            error.request, error.may_have_been_taken = request, False
+            error.request, error.may_have_been_accepted = request, False
             raise error from None
         try:
             self._check_open()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cl_client.exceptions import ClientClosedError
+from cl_client.owned_tasks import OwnedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,7 +29,7 @@ class SharedReads(Generic[ResultT]):
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight[ResultT]] = {}
-        self._tasks: set[asyncio.Task[ResultT]] = set()
+        self._tasks = OwnedTasks()
         self._closed = False
 
     async def get(self, key: str, read: Callable[[], Coroutine[None, None, ResultT]]) -> ResultT:
@@ -59,15 +60,11 @@ class SharedReads(Generic[ResultT]):
     async def close(self) -> None:
         """End the reads that are under way; whoever waits for one is told."""
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.cancel()
 
     def _begun(self, read: Callable[[], Coroutine[None, None, ResultT]]) -> asyncio.Task[ResultT]:
         task = asyncio.create_task(read())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         return task
 
     def renew(self, key: str) -> None:

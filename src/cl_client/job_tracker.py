@@ -21,13 +21,15 @@ from cl_client.exceptions import (
 from cl_client.followed_job import ErrorListener, FollowedJob, Listener
 from cl_client.log import get_logger
 from cl_client.models import JobResponse, JobStatus
+from cl_client.owned_tasks import OwnedTasks
+from cl_client.read_errors import MAX_BAD_READS, ReadErrorLog, is_final, looks_permanent
 from cl_client.read_queue import ReadQueue, ReadReason
-from cl_client.read_troubles import MAX_HOPELESS_READS, ReadTroubles, is_final, is_hopeless
 from cl_client.subscriptions import Subscription
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Awaitable, Callable, Collection, Sequence
+    from contextlib import AbstractContextManager
 
     from cl_client.config import ComputeClientConfig
     from cl_client.models import JobEvent, TaskOutput
@@ -66,8 +68,8 @@ class JobTracker:
         self._running: dict[str, FollowedJob] = {}
         self._early = EarlyEvents()
         self._reads = ReadQueue(self._read, config.max_concurrent_reads)
-        self._troubles = ReadTroubles()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._read_errors = ReadErrorLog()
+        self._tasks = OwnedTasks()
         self._closed = False
 
     @property
@@ -90,13 +92,7 @@ class JobTracker:
             for listener in waiting:
                 listener.failed(ClientClosedError(followed.job_id))
         await self._reads.close()
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    # Following.
+        await self._tasks.cancel()
 
     def subscribe(
         self,
@@ -108,7 +104,7 @@ class JobTracker:
         fresh: bool = False,
     ) -> str:
         """Add a pair of callbacks; see `follow`."""
-        subscription = Subscription(job_id, on_progress, on_complete, self._own_task)
+        subscription = Subscription(job_id, on_progress, on_complete, self._tasks)
         return self.follow(job_id, subscription, submitted=submitted, fresh=fresh)
 
     def follow(
@@ -205,11 +201,9 @@ class JobTracker:
         followed = self._jobs.get(job_id)
         return followed.job if followed else None
 
-    def submitting(self, change: int) -> None:
-        """Count the submit calls on their way, whose jobs may have events before they are followed."""
-        self._early.submitting(change)
-
-    # News.
+    def submitting(self) -> AbstractContextManager[None]:
+        """While a job is submitted: it may have events before anybody can follow it."""
+        return self._early.submitting()
 
     def on_event(self, event: JobEvent) -> None:
         """Take an MQTT event: one look-up, whatever the number of followed jobs."""
@@ -277,7 +271,7 @@ class JobTracker:
             self._complete(followed, job)
             return
         if job.status is JobStatus.UNKNOWN:
-            self._troubles.say_unknown(job)
+            self._read_errors.warn_unknown_status(job)
         advances = self._advances(followed, job.status, job.progress)
         job = followed.not_behind(job)
         followed.job = job
@@ -311,14 +305,12 @@ class JobTracker:
             del self._jobs[followed.job_id]
             self._running.pop(followed.job_id, None)
             self._reads.drop(followed.job_id)
-            self._troubles.forget(followed.job_id)
+            self._read_errors.forget(followed.job_id)
         for subscription_id in followed.listeners:
             self._owners.pop(subscription_id, None)
         followed.listeners.clear()
         if followed.timer is not None:
             followed.timer.cancel()
-
-    # Reading.
 
     def _is_followed(self, followed: FollowedJob) -> bool:
         return not self._closed and self._jobs.get(followed.job_id) is followed
@@ -367,8 +359,8 @@ class JobTracker:
             self._on_read_error(followed, exc)
         else:
             if self._is_followed(followed):
-                followed.hopeless_reads = 0
-                self._troubles.clear(job_id)
+                followed.bad_reads = 0
+                self._read_errors.clear(job_id)
                 self._merge(followed, job)
         finally:
             followed.ending = False
@@ -377,8 +369,8 @@ class JobTracker:
     def _on_read_error(self, followed: FollowedJob, error: ComputeClientError) -> None:
         if not self._is_followed(followed):
             return
-        followed.hopeless_reads = followed.hopeless_reads + 1 if is_hopeless(error) else 0
-        if is_final(error) or followed.hopeless_reads >= MAX_HOPELESS_READS:
+        followed.bad_reads = followed.bad_reads + 1 if looks_permanent(error) else 0
+        if is_final(error) or followed.bad_reads >= MAX_BAD_READS:
             for subscription_id, listener in tuple(followed.listeners.items()):
                 if isinstance(listener, ErrorListener):
                     self.unfollow(subscription_id)
@@ -391,9 +383,4 @@ class JobTracker:
             self._complete(followed, known.model_copy(update=gone))
             return
         if self._is_followed(followed):
-            self._troubles.note(followed.job_id, error)
-
-    def _own_task(self, task: asyncio.Task[None]) -> None:
-        """Keep a task until it is done, so that `close` can end it."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._read_errors.note(followed.job_id, error)

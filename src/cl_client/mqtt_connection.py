@@ -230,7 +230,7 @@ class MQTTConnection:
             refused = attempt.refuses_credentials
             self._put(ConnectionState.REFUSED if refused else ConnectionState.DISCONNECTED)
             # Jitter, so that a broker that comes back does not meet all its clients in one instant.
-            wait = self._options.refused_pause if refused else pause * random.uniform(0.5, 1.0)  # noqa: S311
+            wait = self._options.refused_pause if refused else pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
             self._closing.wait(wait)
             pause = min(pause * 2, self._options.reconnect_max)
 

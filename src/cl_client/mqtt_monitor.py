@@ -15,6 +15,7 @@ from cl_client.log import get_logger
 from cl_client.models import JobEvent, WorkerCapability
 from cl_client.mqtt_connection import MQTTConnection
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState
+from cl_client.owned_tasks import OwnedTasks
 from cl_client.subscriptions import CallbackQueue
 from cl_client.worker_registry import WorkerRegistry
 
@@ -61,7 +62,7 @@ class MQTTJobMonitor:
         self._worker_subscriptions: dict[str, _WorkerSubscription] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._credentials = credentials or BrokerCredentials()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OwnedTasks()
         self._said_lost = False
         self.workers_changed = asyncio.Event()
         self.malformed = 0
@@ -102,10 +103,7 @@ class MQTTJobMonitor:
             self.unsubscribe(subscription_id)
         if self._expiry is not None:
             self._expiry.cancel()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._credentials.close()
         if self._connection is not None:
             await self._connection.close()
@@ -134,7 +132,7 @@ class MQTTJobMonitor:
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
         subscription_id = secrets.token_hex(8)
-        self._worker_subscriptions[subscription_id] = _WorkerSubscription(callback, self._own_task)
+        self._worker_subscriptions[subscription_id] = _WorkerSubscription(callback, self._tasks)
         asyncio.get_running_loop().call_soon(self._tell_workers)
         return subscription_id
 
@@ -220,18 +218,14 @@ class MQTTJobMonitor:
             for subscription in tuple(self._worker_subscriptions.values()):
                 subscription.tell(workers)
 
-    def _own_task(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
 
 class _WorkerSubscription:
     """A callback, and what of the workers it was told last: their heartbeats alone are no news."""
 
-    def __init__(self, callback: WorkerCallback, own_task: Callable[[asyncio.Task[None]], None]) -> None:
+    def __init__(self, callback: WorkerCallback, tasks: OwnedTasks) -> None:
         self._callback = callback
         # What a slow callback is late for is overtaken by the newest: only the state of now is of interest.
-        self._queue: CallbackQueue[_Workers] = CallbackQueue("workers", own_task, limit=1)
+        self._queue: CallbackQueue[_Workers] = CallbackQueue("workers", tasks, limit=1)
         self._told: _Signature = {}
 
     def tell(self, workers: _Workers) -> None:

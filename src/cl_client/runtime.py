@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cl_client.broker_credentials import broker_credentials
-from cl_client.cancellation import unhurried
+from cl_client.cancellation import wait_uncancelled
 from cl_client.exceptions import ComputeClientError, JobNotFoundError
 from cl_client.http_service import HTTPService, parse
 from cl_client.job_reads import EndedJobs, SharedReads
@@ -34,7 +34,7 @@ logger = get_logger("cl_client")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class InjectedParts:
     """What the caller made and the client only uses; None where the client makes its own."""
 
     ssl_context: ssl.SSLContext | None = None
@@ -45,13 +45,19 @@ class Given:
 class Runtime:
     """HTTP, tracker and MQTT of one client on one loop."""
 
-    def __init__(self, config: ComputeClientConfig, auth_provider: AuthProvider, given: Given) -> None:
+    def __init__(
+        self, config: ComputeClientConfig, auth_provider: AuthProvider, injected: InjectedParts
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self._config = config
-        ssl_context = given.ssl_context
+        ssl_context = injected.ssl_context
         make_context = partial(make_ssl_context, config) if ssl_context is None else lambda: ssl_context
         self.http = HTTPService(
-            config, auth_provider, make_context, http_client=given.http_client, transport=given.transport
+            config,
+            auth_provider,
+            make_context,
+            http_client=injected.http_client,
+            transport=injected.transport,
         )
         self.ended_jobs = EndedJobs(config.job_cache_size)
         self._job_reads = SharedReads[JobResponse]()
@@ -122,7 +128,7 @@ class Runtime:
         deletion = asyncio.create_task(self._delete_in_time(job_id))
         self._deletions.add(deletion)
         deletion.add_done_callback(self._deletions.discard)
-        await unhurried(deletion)
+        await wait_uncancelled(deletion)
 
     async def _delete_in_time(self, job_id: str) -> None:
         try:

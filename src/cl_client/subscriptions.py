@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from cl_client.models import JobResponse, TaskOutput
+    from cl_client.owned_tasks import OwnedTasks
     from cl_client.plugins.base import JobCallback
 
 logger = get_logger("cl_client.callbacks")
@@ -28,23 +29,23 @@ class CallbackQueue(Generic[NewsT]):
 
     Args:
         name: Whose callbacks these are, for the log.
-        own_task: Given the task that awaits, so that whoever closes the client can end it.
+        tasks: Takes the task that awaits, so that whoever closes the client can end it.
         limit: How many pieces of news may line up; the oldest give way. None for no limit.
         job_id: For the log records; None where the news are not about a job.
     """
 
-    __slots__ = ("_active", "_job_id", "_limit", "_name", "_on_idle", "_own_task", "_waiting")
+    __slots__ = ("_active", "_job_id", "_limit", "_name", "_on_idle", "_tasks", "_waiting")
 
     def __init__(
         self,
         name: str,
-        own_task: Callable[[asyncio.Task[None]], None],
+        tasks: OwnedTasks,
         *,
         limit: int | None = None,
         job_id: str | None = None,
     ) -> None:
         self._name = name
-        self._own_task = own_task
+        self._tasks = tasks
         self._limit = limit
         self._job_id = job_id
         self._waiting: deque[tuple[Callable[[NewsT], Awaitable[None] | None], NewsT]] | None = None
@@ -61,7 +62,7 @@ class CallbackQueue(Generic[NewsT]):
         awaitable = self._call(callback, news)
         if awaitable is not None:
             self._waiting = deque(maxlen=self._limit)
-            self._own_task(asyncio.ensure_future(self._drain(awaitable)))
+            self._tasks.add(asyncio.ensure_future(self._drain(awaitable)))
 
     def when_idle(self, call: Callable[[], object]) -> None:
         """Call once when everything is delivered, which may be now."""
@@ -127,10 +128,10 @@ class Subscription:
         job_id: str,
         on_progress: JobCallback[TaskOutput] | None,
         on_complete: JobCallback[TaskOutput] | None,
-        own_task: Callable[[asyncio.Task[None]], None],
+        tasks: OwnedTasks,
     ) -> None:
         # No limit: progress is whole percents and never goes back, so there are about a hundred at most.
-        self._callbacks: CallbackQueue[JobResponse] = CallbackQueue(f"job {job_id}", own_task, job_id=job_id)
+        self._callbacks: CallbackQueue[JobResponse] = CallbackQueue(f"job {job_id}", tasks, job_id=job_id)
         self._on_progress = on_progress
         self._on_complete = on_complete
 

@@ -14,7 +14,7 @@ import httpx
 from typing_extensions import override
 
 from cl_client.checked_text import check_proxy
-from cl_client.early_answers import EarlyAnswerBackend, is_unused
+from cl_client.early_responses import EarlyResponseBackend, is_unused
 from cl_client.exceptions import ConfigurationError, MissingExtraError
 from cl_client.log import get_logger
 from cl_client.threads import in_thread
@@ -55,7 +55,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         )
         self._transports: dict[tuple[bool, str | None], httpx.AsyncHTTPTransport] = {}
         self._retired: list[httpx.AsyncHTTPTransport] = []
-        self._backends: list[EarlyAnswerBackend] = []
+        self._backends: list[EarlyResponseBackend] = []
         self._making = asyncio.Lock()
         self._closed = False
         # Read once: looking through the environment takes longer than much else of a request.
@@ -127,7 +127,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         # httpcore takes a backend, but httpx has no argument to pass it on.
         pool = transport._pool  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see above
         backend = pool._network_backend  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see above
-        own = EarlyAnswerBackend(backend)
+        own = EarlyResponseBackend(backend)
         self._backends.append(own)
         pool._network_backend = own  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see above
         return transport

@@ -216,9 +216,6 @@ def test_a_time_with_a_zone_is_turned_into_utc_and_permissions_may_be_a_comma_li
         user.username = "y"
 
 
-# Signatures.
-
-
 async def test_a_token_that_counts_is_verified_with_one_read_of_the_key(server: LocalServer) -> None:
     async with FaultProxy(server) as proxy:
         url = proxy.client().config.base_url

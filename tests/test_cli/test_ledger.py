@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cl_client import ConfigurationError, JobResponse
-from cl_client_cli.database import open_database
+from cl_client_cli.database import StorageError, open_database
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
 from cl_client_cli.jobs.relative_times import ago, parse_time
@@ -214,6 +214,12 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     damaged.write_bytes(b"no database at all" * 100)
     with pytest.raises(ConfigurationError, match="move it away"):
         Ledger.open(damaged)
+    with Ledger.open(tmp_path / "edited.sqlite") as edited:
+        edited.submitted(_job("one"), server=SERVER, source="a.jpg", params={}, target=None)
+        with closing(sqlite3.connect(tmp_path / "edited.sqlite")) as connection, connection:
+            connection.execute("UPDATE jobs SET params = 'no JSON'")
+        with pytest.raises(StorageError, match=r"edited.sqlite: cannot be used: it holds a LedgerEntry with"):
+            edited.entries()
     with pytest.raises(ConfigurationError, match="check that you may write there"):
         Ledger.open(damaged / "jobs.sqlite")
     newer = tmp_path / "newer.sqlite"

@@ -85,7 +85,7 @@ def test_a_folder_does_not_get_the_login_by_naming_a_server(
     by_flag = run_cli("admin", "storage", "--server", stranger.url)
     assert (by_flag.returncode, "is not shown to" in by_flag.stderr) == (4, True)
     (found,) = [it for it in json_objects(run_cli("doctor", "--json")) if it["check"] == "login"]
-    assert (found["state"], "is not shown to" in str(found["words"])) == ("warning", True)
+    assert (found["state"], "is not shown to" in str(found["message"])) == ("warning", True)
     who = run_cli("whoami")
     assert (who.returncode, "everything" in who.stdout, "is not shown to" in who.stderr) == (0, True, True)
     assert stranger.shown

@@ -145,7 +145,7 @@ def test_doctor_finds_all_well(run_cli: RunCLI) -> None:
     found = {str(it["check"]): it for it in json_objects(shown)}
     names = ("server", "broker", "workers", "round trip")
     assert [found[name]["state"] for name in names] == ["ok", "ok", "ok", "ok"]
-    assert "the broker told of its end" in str(found["round trip"]["words"])
+    assert "the broker told of its end" in str(found["round trip"]["message"])
 
 
 async def test_a_round_trip_and_what_can_be_wrong_with_it(media_server: LocalServer) -> None:
@@ -153,15 +153,15 @@ async def test_a_round_trip_and_what_can_be_wrong_with_it(media_server: LocalSer
         before = (await client.admin.storage()).job_count
     config = ComputeClientConfig.create(base_url=media_server.base_url, mqtt_broker=media_server.mqtt_url)
     asked = await round_trip_finding(config.replace(mqtt_broker="off"), None, ["hash"], pushed=False)
-    assert (asked.state, "its end was asked for" in asked.words) == ("ok", True)
+    assert (asked.state, "its end was asked for" in asked.message) == ("ok", True)
     not_tried = await round_trip_finding(config, None, ["exif"], pushed=True)
-    assert (not_tried.state, "nobody serves hash" in not_tried.words) == ("warning", True)
+    assert (not_tried.state, "nobody serves hash" in not_tried.message) == ("warning", True)
     with LocalServer(workers=1, tasks=["hash"], auth=True) as other:
         wrong = config.replace(mqtt_broker=other.mqtt_url)
         unheard = await round_trip_finding(wrong, None, ["hash"], pushed=True, patience=1.0)
         elsewhere = config.replace(base_url=other.base_url)
         refused = await round_trip_finding(elsewhere, None, ["hash"], pushed=True)
-    assert (unheard.state, "the broker did not tell" in unheard.words) == ("warning", True)
+    assert (unheard.state, "the broker did not tell" in unheard.message) == ("warning", True)
     assert (refused.state, refused.remedy) == ("problem", "cl-client login")
     gone = await round_trip_finding(elsewhere, None, ["hash"], pushed=False)
     assert gone.state == "problem"

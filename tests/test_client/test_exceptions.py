@@ -104,7 +104,7 @@ def test_an_unread_answer_and_a_request_come_through() -> None:
     again = cast("HTTPError", pickle.loads(pickle.dumps(failed)))  # noqa: S301 - our own
     assert (again.response.status_code, again.response.content) == (500, b"")
     late = RequestTimeoutError("late")
-    late.request, late.may_have_been_taken = REQUEST, False
+    late.request, late.may_have_been_accepted = REQUEST, False
     copied = copy.copy(late)
-    assert (copied.request.url, copied.may_have_been_taken) == (REQUEST.url, False)
+    assert (copied.request.url, copied.may_have_been_accepted) == (REQUEST.url, False)
     assert "Authorization" not in copied.request.headers

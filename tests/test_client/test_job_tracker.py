@@ -53,8 +53,8 @@ async def test_a_fresh_job_needs_one_read_only() -> None:
 async def test_events_before_the_submit_call_returned() -> None:
     server, log = Server(job("completed", 100)), Log()
     tracker = tracker_of(server.read, IDLE_CONFIG)
-    tracker.submitting(1)
-    tracker.on_event(event("completed", 100))
+    with tracker.submitting():
+        tracker.on_event(event("completed", 100))
     tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
     await asyncio.wait_for(log.done.wait(), 5)
     assert server.reads == 1

@@ -25,7 +25,7 @@ def checked(error: ServerUnavailableError) -> bool:
     """What it says, after a look at its request, which httpx's users rely on."""
     assert isinstance(error, httpx.RequestError)
     assert (error.request.method, error.request.url.path) == ("POST", "/jobs/hash")
-    return error.may_have_been_taken
+    return error.may_have_been_accepted
 
 
 async def test_nobody_was_there_to_take_it() -> None:

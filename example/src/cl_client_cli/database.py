@@ -8,6 +8,8 @@ import sqlite3
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from pydantic import ValidationError
+
 from cl_client import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _REMEDIES: Final = {
 }
 """What helps where nothing is wrong with the file itself."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_MOVE_DAMAGED: Final = "it is damaged; move it away, and a new one is made"
 
 
 class StorageError(sqlite3.OperationalError):
@@ -113,6 +116,9 @@ def explained(path: Path) -> Generator[None]:
         raise
     except sqlite3.Error as exc:
         raise StorageError(_problem(path, exc)) from exc
+    except ValidationError as exc:
+        found = f"{exc.title} with {exc.errors(include_url=False)[0]['msg']}"
+        raise StorageError(f"{path}: cannot be used: it holds a {found}; {_MOVE_DAMAGED}") from exc
 
 
 @contextmanager
@@ -155,7 +161,7 @@ def _code(exc: sqlite3.Error) -> int:
 def _problem(path: Path, exc: sqlite3.Error) -> str:
     remedy = _REMEDIES.get(_code(exc))
     if _code(exc) in _DAMAGED:
-        remedy = "it is damaged; move it away, and a new one is made"
+        remedy = _MOVE_DAMAGED
     return f"{path}: cannot be used: {exc}{f'; {remedy}' if remedy else ''}"
 
 

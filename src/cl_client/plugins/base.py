@@ -37,8 +37,8 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
 
     Attributes:
         priority: 0-10, default 5. Stored by servers, whose queue is first come, first served.
-        timeout: Seconds for the whole call, above 0: upload, retries and, with ``wait``, the job itself. None
-            for no limit of the upload, and the config's ``wait_timeout`` for the job.
+        timeout: Seconds for the whole call, above 0: upload, retries and the job itself. None for no limit of
+            the upload, and the config's ``wait_timeout`` for the job.
         on_upload: Called with the bytes of the file sent so far and their total, None where it is not known.
         on_progress: Called for each change of status or progress that is seen, in order.
         on_complete: Called exactly once, with the full job, however it ended.
@@ -61,8 +61,8 @@ class SubmitOptions(MapOptions[PluginOutputT], Generic[PluginOutputT], total=Fal
     """The options that every plugin method takes: those of `MapOptions`, and whether to wait.
 
     Attributes:
-        wait: Return only when the job has ended, with its output. Default False. ``timeout`` and
-            ``raise_on_failure`` have a meaning only with it.
+        wait: Return only when the job has ended, with its output. Default False: return as soon as it is
+            queued; then ``timeout`` limits the upload alone, and ``raise_on_failure`` has no effect.
     """
 
     wait: bool
@@ -102,7 +102,10 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
     async def submit(
         self, source: FileSource, params: TaskParams, **options: Unpack[SubmitOptions[PluginOutputT]]
     ) -> JobResponse[PluginOutputT]:
-        """Upload a file as a job of this task, and follow it as the options say."""
+        """Upload a file as a job of this task, and follow it as the options say.
+
+        The plugins' own methods use this; all of them return and raise what `ComputeClient.submit_job` does.
+        """
         priority = cast("object", options.get("priority", 5))
         if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_PRIORITY:
             raise InvalidParameterError(

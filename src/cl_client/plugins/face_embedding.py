@@ -39,7 +39,7 @@ class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput]):
         normalize: bool = True,
         **options: Unpack[SubmitOptions[FaceEmbeddingOutput]],
     ) -> JobResponse[FaceEmbeddingOutput]:
-        """Embed the face on a picture that shows one face with ArcFace, 512 float32 numbers.
+        """Embed the face on a picture that shows exactly one, with ArcFace, 512 float32 numbers.
 
         Args:
             image: The picture.

@@ -53,9 +53,9 @@ class MediaThumbnailClient(FileResultClient[MediaThumbnailOutput, MediaThumbnail
 
         Args:
             media: The picture or video.
-            width: Pixels; None to follow from the height, or for the server's default.
-            height: Pixels; None to follow from the width, or for the server's default.
-            maintain_aspect_ratio: Fit into the box rather than fill it exactly.
+            width: Pixels, at least 1. None: it follows from the height; without both, the server's default.
+            height: Pixels, at least 1. None: it follows from the width; without both, the server's default.
+            maintain_aspect_ratio: Fit into the box rather than fill it exactly. Default True.
             **options: Common to all plugins, see `SubmitOptions`.
         """
         params = self.params(

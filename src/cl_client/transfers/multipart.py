@@ -78,7 +78,7 @@ class MultipartUpload(httpx.AsyncByteStream):
         try:
             yield upload
         except ServerUnavailableError as exc:
-            exc.may_have_been_taken &= upload.whole
+            exc.may_have_been_accepted &= upload.whole
             raise
         finally:
             await opened.close()

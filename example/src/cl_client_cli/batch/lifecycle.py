@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cl_client_cli.batch.detached_process import run_detached
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
 from cl_client_cli.batch.plan import plan_items
 from cl_client_cli.batch.run import BatchRun
 from cl_client_cli.batch.server import batch_connection, settle_at_server
-from cl_client_cli.batch.sheltered_process import run_sheltered
 from cl_client_cli.batch.summary import next_step, resume_hint, say_added, say_summary
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
@@ -67,7 +67,7 @@ def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> 
     _check(options)
     with BatchManifest.open(folder) as manifest, manifest.running():
         work = partial(_run_batch, folder, options, retry_failed=retry_failed)
-        return run_sheltered(work, resume_hint=resume_hint(folder))
+        return run_detached(work, resume_hint=resume_hint(folder))
 
 
 def _check(options: BatchOptions) -> None:

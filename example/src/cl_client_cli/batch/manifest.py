@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import portalocker
+from pydantic import TypeAdapter
 
 from cl_client_cli.batch.items import Item, ItemKey
 from cl_client_cli.database import explained, open_database, open_to_read, read_row, storable, transaction
@@ -50,6 +51,7 @@ CREATE TABLE items (
 CREATE INDEX items_by_content ON items (digest, task, params);
 CREATE INDEX items_by_source ON items (source, id)
 """
+_FILES: Final = TypeAdapter(list[str])
 _PAGE: Final = 200
 _ENDING_SECONDS: Final = 60.0
 """How long an earlier run may take to end."""
@@ -277,10 +279,11 @@ class BatchManifest:
         # The conditions are those above; what comes from outside is bound to their question marks.
         statement = f"SELECT * FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - see above
         rows = cast("list[sqlite3.Row]", self._execute(statement, storable(values)).fetchall())
-        return [self._item(read_row(row)) for row in rows]
+        with explained(self._path):
+            return [self._item(read_row(row)) for row in rows]
 
     def _item(self, row: Mapping[str, object]) -> Item:
-        files = cast("list[str]", json.loads(str(row["files"])))
+        files = _FILES.validate_json(str(row["files"]))
         return Item.model_validate(
             {**row, "target": self._placed(row["target"]), "files": [*map(self._placed, files)]}
         )

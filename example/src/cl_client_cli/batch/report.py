@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
+
+from pydantic import TypeAdapter
 
 from cl_client_cli.batch.manifest import BatchManifest
 from cl_client_cli.frame.command_frame import run_guarded
@@ -18,13 +19,14 @@ from cl_client_cli.report.page import Report, write_report
 from cl_client_cli.tasks.result_names import common_folder, relative_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cl_client_cli.batch.items import Item
     from cl_client_cli.frame.options import OutputOptions
     from cl_client_cli.frame.terminal import Terminal
 
 _DEFAULT_PAGE: Final = "report.html"
+_PARAMS: Final = TypeAdapter(dict[str, str])
 
 
 def report_batch(folder: Path, page: Path | None, output: OutputOptions) -> int:
@@ -81,7 +83,7 @@ def _results(items: Sequence[Item]) -> dict[str, ReportResult]:
     for item in items:
         name = item.task
         if name in results:
-            params = cast("Mapping[str, str]", json.loads(item.params))
+            params = _PARAMS.validate_json(item.params)
             values = ", ".join(f"{param} {value}" for param, value in params.items())
             name = f"{name} ({values or 'by default'})"
         results[name] = _result(item)

@@ -57,7 +57,7 @@ def is_outage(error: Exception | None) -> bool:
     return isinstance(error, ServerUnavailableError | ServerBusyError)
 
 
-def check_patience(give_up_after: float) -> None:
+def check_give_up_after(give_up_after: float) -> None:
     """Check what Cyclopts takes for any number.
 
     Raises:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cl_client import JobStatus
-from cl_client_cli.frame.outages import Outages, check_patience
+from cl_client_cli.frame.outages import Outages, check_give_up_after
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ids import SHORT_ID
@@ -33,7 +33,7 @@ def wait_for_jobs(
     Raises:
         UsageError: The timeout, or the time without a server, cannot be.
     """
-    check_patience(give_up_after)
+    check_give_up_after(give_up_after)
     if timeout is not None and not timeout > 0:
         raise UsageError(f"--timeout {timeout:g}: must be above 0 seconds")
 

@@ -305,7 +305,7 @@ class Ledger:
             rows: list[sqlite3.Row] = self._connection.execute(
                 statement, storable((*values, most))
             ).fetchall()
-        return [LedgerEntry.model_validate(read_row(row)) for row in rows]
+            return [LedgerEntry.model_validate(read_row(row)) for row in rows]
 
 
 def _conditions(

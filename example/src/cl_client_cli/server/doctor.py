@@ -61,10 +61,10 @@ def _row(finding: Finding) -> Table:
     table = Table.grid(padding=(0, 2))
     for width in _WIDTHS:
         table.add_column(width=width)
-    words = Text(finding.words, overflow="fold")
+    message = Text(finding.message, overflow="fold")
     if finding.remedy is not None:
-        words.append(f"\n{finding.remedy}", style="bold")
-    table.add_row(Text(finding.state, style=_STYLES[finding.state]), Text(finding.check), words)
+        message.append(f"\n{finding.remedy}", style="bold")
+    table.add_row(Text(finding.state, style=_STYLES[finding.state]), Text(finding.check), message)
     return table
 
 
@@ -96,15 +96,17 @@ async def _findings(connection: ConnectionOptions, terminal: Terminal) -> AsyncI
 
 def _settings_finding(connection: ConnectionOptions, settings: Settings) -> Finding:
     files = [str(path) for path in searched_files(connection.config) if path.is_file()]
-    words = f"from {', '.join(files)}" if files else "no settings file"
+    message = f"from {', '.join(files)}" if files else "no settings file"
     if settings.is_default("base_url"):
         return Finding(
             check="settings",
             state="warning",
-            words=f"{words}; no server is configured, so {settings.client.base_url} counts",
+            message=f"{message}; no server is configured, so {settings.client.base_url} counts",
             remedy="cl-client discover finds servers; cl-client config init --server URL keeps one",
         )
-    return Finding(check="settings", state="ok", words=f"{words}; the server is {settings.client.base_url}")
+    return Finding(
+        check="settings", state="ok", message=f"{message}; the server is {settings.client.base_url}"
+    )
 
 
 def _disk_finding() -> Finding:
@@ -115,7 +117,7 @@ def _disk_finding() -> Finding:
     return Finding(
         check="disk",
         state="ok" if enough else "warning",
-        words=f"{decimal(free)} free in {folder}",
+        message=f"{decimal(free)} free in {folder}",
         remedy=None if enough else "free some space before running large batches",
     )
 
@@ -125,15 +127,15 @@ async def _login_finding(settings: Settings, auth_url: str) -> tuple[AuthProvide
     try:
         login = await load_login(settings, auth_url)
         if not login.is_for_server:
-            return None, Finding(check="login", state="warning", words=login.doubts)
+            return None, Finding(check="login", state="warning", message=login.doubts)
         user = await login.session.whoami()
     except AuthenticationError as exc:
         remedy = login_command(settings)
-        return None, Finding(check="login", state="warning", words=str(exc), remedy=remedy)
+        return None, Finding(check="login", state="warning", message=str(exc), remedy=remedy)
     except ComputeClientError as exc:
-        return None, Finding(check="login", state="problem", words=str(exc), remedy="check --auth-url")
-    words = f"{user.username} at {login.session.auth_url}"
-    return login.session.auth_provider, Finding(check="login", state="ok", words=words)
+        return None, Finding(check="login", state="problem", message=str(exc), remedy="check --auth-url")
+    message = f"{user.username} at {login.session.auth_url}"
+    return login.session.auth_provider, Finding(check="login", state="ok", message=message)
 
 
 async def _server_finding(context: CommandContext) -> Finding:
@@ -142,33 +144,35 @@ async def _server_finding(context: CommandContext) -> Finding:
         health = await context.client.health()
     except ServerUnavailableError as exc:
         remedy = "start it, or name it: --server http://HOST:8002; or run commands with --local"
-        return Finding(check="server", state="problem", words=str(exc), remedy=remedy)
+        return Finding(check="server", state="problem", message=str(exc), remedy=remedy)
     except ComputeClientError as exc:
-        return Finding(check="server", state="problem", words=str(exc), remedy="is this a compute service?")
+        return Finding(check="server", state="problem", message=str(exc), remedy="is this a compute service?")
     spent = (time.perf_counter() - begun) * 1000
     name = f"{health.service} {health.version}".strip() or "a server"
     guest_mode = GUEST_MODE_WORDS[health.guest_mode]
-    words = f"{name} at {context.server}, answers in {spent:.0f} ms; guest mode {guest_mode}"
-    return Finding(check="server", state="ok", words=words)
+    message = f"{name} at {context.server}, answers in {spent:.0f} ms; guest mode {guest_mode}"
+    return Finding(check="server", state="ok", message=message)
 
 
 async def _broker_finding(context: CommandContext) -> Finding:
     config = context.client.config
     broker = config.mqtt_address
     if broker is None:
-        return Finding(check="broker", state="warning", words="switched off: jobs are followed by asking")
+        return Finding(check="broker", state="warning", message="switched off: jobs are followed by asking")
     if not await context.client.mqtt_monitor.wait_connected(config.mqtt_connect_timeout):
         return Finding(
             check="broker",
             state="warning",
-            words=f"{broker} cannot be reached: jobs are followed by asking, which is slower",
+            message=f"{broker} cannot be reached: jobs are followed by asking, which is slower",
             remedy="name it with --mqtt mqtt://HOST:1883, or switch it off with --mqtt off",
         )
     workers = await announced_workers(context)
-    words = f"{broker} is connected, and tells of {counted(len(workers), 'worker')}"
+    message = f"{broker} is connected, and tells of {counted(len(workers), 'worker')}"
     if workers:
-        return Finding(check="broker", state="ok", words=words)
-    return Finding(check="broker", state="warning", words=words, remedy="is it the broker of this server?")
+        return Finding(check="broker", state="ok", message=message)
+    return Finding(
+        check="broker", state="warning", message=message, remedy="is it the broker of this server?"
+    )
 
 
 async def _workers_finding(context: CommandContext) -> tuple[Finding, Collection[str]]:
@@ -177,17 +181,17 @@ async def _workers_finding(context: CommandContext) -> tuple[Finding, Collection
         found = (await context.client.get_capabilities()).capabilities
     except ComputeClientError as exc:
         remedy = "cl-client login, perhaps"
-        return Finding(check="workers", state="problem", words=str(exc), remedy=remedy), ()
+        return Finding(check="workers", state="problem", message=str(exc), remedy=remedy), ()
     served = found or context.client.mqtt_monitor.served()
     missing = sorted(TASKS.keys() - served.keys())
     if not served:
-        words, remedy = "no worker is there", "start one at the server"
-        return Finding(check="workers", state="problem", words=words, remedy=remedy), ()
+        message, remedy = "no worker is there", "start one at the server"
+        return Finding(check="workers", state="problem", message=message, remedy=remedy), ()
     if missing:
-        words = f"nobody serves {', '.join(missing)}"
+        message = f"nobody serves {', '.join(missing)}"
         remedy = "their models may be missing there; a local server has cl-client models pull"
-        return Finding(check="workers", state="warning", words=words, remedy=remedy), served
-    return Finding(check="workers", state="ok", words="every task is served"), served
+        return Finding(check="workers", state="warning", message=message, remedy=remedy), served
+    return Finding(check="workers", state="ok", message="every task is served"), served
 
 
 def _local_finding() -> Finding:
@@ -199,7 +203,7 @@ def _local_finding() -> Finding:
         return Finding(
             check="--local",
             state="warning",
-            words=f"works, without the model{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            message=f"works, without the model{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
             remedy=f"cl-client models pull fetches {'them' if len(missing) > 1 else 'it'}",
         )
-    return Finding(check="--local", state="ok", words="works, with all models")
+    return Finding(check="--local", state="ok", message="works, with all models")

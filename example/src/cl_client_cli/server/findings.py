@@ -15,7 +15,7 @@ class Finding(BaseModel):
     Attributes:
         check: What was looked at.
         state: How it is.
-        words: What was found.
+        message: What was found.
         remedy: What to do; None where there is nothing to be done.
     """
 
@@ -23,5 +23,5 @@ class Finding(BaseModel):
 
     check: str
     state: State
-    words: str
+    message: str
     remedy: str | None = None

@@ -39,7 +39,7 @@ async def round_trip_finding(
         patience: Seconds for that.
     """
     if "hash" not in served:
-        return Finding(check=_CHECK, state="warning", words="not tried, as nobody serves hash")
+        return Finding(check=_CHECK, state="warning", message="not tried, as nobody serves hash")
     # Where the broker has to tell, nobody asks before the patience is over.
     seconds = dict.fromkeys(("poll_min", "poll_interval_push"), 2 * patience) if pushed else {}
     async with ComputeClient(config=config.replace(**seconds), auth_provider=provider) as client:
@@ -48,9 +48,9 @@ async def round_trip_finding(
         try:
             return await _round_trip(client, patience, pushed=pushed)
         except (AuthenticationError, PermissionDeniedError) as exc:
-            return Finding(check=_CHECK, state="problem", words=str(exc), remedy="cl-client login")
+            return Finding(check=_CHECK, state="problem", message=str(exc), remedy="cl-client login")
         except ComputeClientError as exc:
-            return Finding(check=_CHECK, state="problem", words=str(exc), remedy=_LOOK_AT_THE_LOG)
+            return Finding(check=_CHECK, state="problem", message=str(exc), remedy=_LOOK_AT_THE_LOG)
 
 
 async def _round_trip(client: ComputeClient, patience: float, *, pushed: bool) -> Finding:
@@ -77,10 +77,10 @@ async def _remove(client: ComputeClient, job_id: str) -> None:
 
 def _ended(job: JobResponse, seconds: float, *, pushed: bool) -> Finding:
     if job.status != JobStatus.COMPLETED:
-        words = f"a hash job ended as {job.status}: {job.error_message}"
-        return Finding(check=_CHECK, state="problem", words=words, remedy=_LOOK_AT_THE_LOG)
+        message = f"a hash job ended as {job.status}: {job.error_message}"
+        return Finding(check=_CHECK, state="problem", message=message, remedy=_LOOK_AT_THE_LOG)
     heard = "the broker told of its end" if pushed else "its end was asked for"
-    return Finding(check=_CHECK, state="ok", words=f"a hash job took {seconds * 1000:.0f} ms, and {heard}")
+    return Finding(check=_CHECK, state="ok", message=f"a hash job took {seconds * 1000:.0f} ms, and {heard}")
 
 
 def _late(job: JobResponse, patience: float) -> Finding:
@@ -88,8 +88,8 @@ def _late(job: JobResponse, patience: float) -> Finding:
         return Finding(
             check=_CHECK,
             state="warning",
-            words=f"a hash job has ended ({job.status}), but the broker did not tell within {patience:g} s",
+            message=f"a hash job has ended ({job.status}), but the broker did not tell within {patience:g} s",
             remedy="is it the broker of this server? Name that with --mqtt, or --mqtt off",
         )
-    words = f"a hash job is {job.status} after {patience:g} s"
-    return Finding(check=_CHECK, state="warning", words=words, remedy="are the workers busy, or stuck?")
+    message = f"a hash job is {job.status} after {patience:g} s"
+    return Finding(check=_CHECK, state="warning", message=message, remedy="are the workers busy, or stuck?")

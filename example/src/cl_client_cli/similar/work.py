@@ -26,7 +26,7 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.similar.embedding_cache import EmbeddingCache
 from cl_client_cli.similar.ranking import ranked, unit_rows
-from cl_client_cli.tasks.inputs import STANDARD_INPUT, InputSearch, content_digest, find_inputs, told_name
+from cl_client_cli.tasks.inputs import STANDARD_INPUT, InputSearch, content_digest, display_name, find_inputs
 from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
 from cl_client_cli.tasks.media_kinds import suffixes_for
 from cl_client_cli.tasks.plan import check_job_options
@@ -68,7 +68,7 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             say=Terminal.make(options.output).say,
             temp_dir=Path(temp),
         )
-        name_of = partial(told_name, temp_dir=Path(temp))
+        name_of = partial(display_name, temp_dir=Path(temp))
         wanted, *more = find_inputs([query], replace(search, recursive=False)).files
         if more:
             raise UsageError(f"{query!r}: photos are compared with one, and these are {len(more) + 1}")

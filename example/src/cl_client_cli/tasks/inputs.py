@@ -162,7 +162,7 @@ def _kept_standard_input(temp_dir: Path | None) -> Path:
     return Path(kept.name)
 
 
-def told_name(path: Path, temp_dir: Path) -> str:
+def display_name(path: Path, temp_dir: Path) -> str:
     """What an input is called for people: what came from standard input has no name of its own."""
     return STANDARD_INPUT if path.parent == temp_dir else str(path)
 

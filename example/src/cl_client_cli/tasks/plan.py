@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cl_client import MAX_PRIORITY
-from cl_client_cli.frame.outages import check_patience
+from cl_client_cli.frame.outages import check_give_up_after
 from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.tasks.inputs import STANDARD_INPUT, FoundInputs, InputSearch, find_inputs, told_name
+from cl_client_cli.tasks.inputs import STANDARD_INPUT, FoundInputs, InputSearch, display_name, find_inputs
 from cl_client_cli.tasks.job_engine import JobRequest
 from cl_client_cli.tasks.known_results import ANNOTATED_SUFFIX
 from cl_client_cli.tasks.media_kinds import SUFFIXES, suffixes_for
@@ -83,7 +83,7 @@ class Planner:
         inputs = find_inputs(files, search)
         target_of = self._targets(inputs, result_suffix(self.task, params))
         annotated_at = self._annotated(inputs)
-        name_of = partial(told_name, temp_dir=self.temp_dir)
+        name_of = partial(display_name, temp_dir=self.temp_dir)
         wanted = [
             JobRequest(path, self.task, params, target_of(path), name_of(path), annotated_at(path))
             for path in inputs.files
@@ -186,4 +186,4 @@ def check_job_options(jobs: JobOptions) -> None:
         raise UsageError(f"--priority {jobs.priority}: must be 0 to {MAX_PRIORITY}")
     if jobs.timeout is not None and not 0 < jobs.timeout < math.inf:
         raise UsageError(f"--timeout {jobs.timeout:g}: must be a number of seconds above 0")
-    check_patience(jobs.give_up_after)
+    check_give_up_after(jobs.give_up_after)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httpcore
 from typing_extensions import override
 
-from cl_client.dead_loops import release
+from cl_client.closed_loops import close_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ _INTERIM: Final = b"HTTP/1.1 1"
 """The beginning of a 1xx, which announces an answer and is none (RFC 9110, 15.2)."""
 
 
-class EarlyAnswerBackend(httpcore.AsyncNetworkBackend):
+class EarlyResponseBackend(httpcore.AsyncNetworkBackend):
     """Another backend, whose connections read while they write."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
@@ -160,7 +160,7 @@ class _DuplexStream(httpcore.AsyncNetworkStream):
     def abandon(self) -> None:
         """Close the connection, when its event loop is closed."""
         self._reading = None
-        release(self._stream)
+        close_socket(self._stream)
 
     @override
     async def start_tls(

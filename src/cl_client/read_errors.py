@@ -16,7 +16,7 @@ from cl_client.exceptions import (
     ServerError,
     ServerUnavailableError,
 )
-from cl_client.http_service import TRY_AGAIN
+from cl_client.http_service import RETRYABLE_STATUSES
 from cl_client.log import get_logger
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = get_logger("cl_client.jobs")
 
-MAX_HOPELESS_READS: Final = 10
+MAX_BAD_READS: Final = 10
 """So many answers in a row that are no job, or a 404 that speaks of none, are taken for the last word.
 
 Something in between, such as a proxy without its server, gives them for a while; a wrong address for ever.
@@ -38,18 +38,18 @@ _MAX_UNKNOWN_WORDS: Final = 16
 def is_final(error: ComputeClientError) -> bool:
     """Whether repeating the read cannot help, so that whoever waits is told at once."""
     if isinstance(error, InvalidRequestError):
-        return error.status_code not in {_NOT_FOUND, *TRY_AGAIN}
+        return error.status_code not in {_NOT_FOUND, *RETRYABLE_STATUSES}
     return isinstance(error, JobNotFoundError | AuthenticationError | PermissionDeniedError)
 
 
-def is_hopeless(error: ComputeClientError) -> bool:
-    """Whether repeating the read will hardly help, see `MAX_HOPELESS_READS`."""
+def looks_permanent(error: ComputeClientError) -> bool:
+    """Whether repeating the read will hardly help, see `MAX_BAD_READS`."""
     if isinstance(error, InvalidRequestError):
         return error.status_code == _NOT_FOUND
     return isinstance(error, InvalidResponseError)
 
 
-class ReadTroubles:
+class ReadErrorLog:
     """Says once what is wrong with reads, and once that it is over, however many jobs there are."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class ReadTroubles:
             level, "job %s, and perhaps others, cannot be read: %s", job_id, error, extra={"job_id": job_id}
         )
 
-    def say_unknown(self, job: JobResponse) -> None:
+    def warn_unknown_status(self, job: JobResponse) -> None:
         """A job has a status that has no meaning here."""
         if job.raw_status not in self._unknown_words and len(self._unknown_words) < _MAX_UNKNOWN_WORDS:
             self._unknown_words.add(job.raw_status)

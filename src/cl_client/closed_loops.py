@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import httpcore
 
 
-def release(stream: httpcore.AsyncNetworkStream) -> None:
+def close_socket(stream: httpcore.AsyncNetworkStream) -> None:
     """Close the socket of a connection at once."""
     from anyio.streams.tls import TLSStream
 

@@ -20,7 +20,7 @@ from cl_client.exceptions import (
 )
 from cl_client.http_errors import error_for
 from cl_client.http_service import can_repeat
-from cl_client.read_troubles import MAX_HOPELESS_READS
+from cl_client.read_errors import MAX_BAD_READS
 from cl_client.waiting import Waiter
 from fault_server import FaultyServer, answer
 from followers import Log
@@ -46,14 +46,14 @@ async def test_what_stays_hopeless_is_told_to_whoever_waits(error: Exception) ->
     tracker.subscribe("j", None, log.complete)
     with pytest.raises(type(error)):
         await asyncio.wait_for(waiter.ended, 5)
-    assert server.reads == MAX_HOPELESS_READS
+    assert server.reads == MAX_BAD_READS
     assert not log.ended
     await tracker.close()
 
 
 @pytest.mark.parametrize("error", HOPELESS)
 async def test_what_is_hopeless_now_and_then_ends_nothing(error: Exception) -> None:
-    almost = [error] * (MAX_HOPELESS_READS - 1)
+    almost = [error] * (MAX_BAD_READS - 1)
     server, waiter = Server(*almost, job("processing", 10), *almost, job("completed", 100)), Waiter()
     tracker = tracker_of(server.read)
     tracker.follow("j", waiter)
@@ -65,7 +65,7 @@ async def test_what_is_hopeless_now_and_then_ends_nothing(error: Exception) -> N
 async def test_a_refusal_of_the_moment_is_repeated_for_ever(status: int) -> None:
     error = refusal(status)
     assert can_repeat(error)
-    server, waiter = Server(*[error] * 3 * MAX_HOPELESS_READS, job("completed", 100)), Waiter()
+    server, waiter = Server(*[error] * 3 * MAX_BAD_READS, job("completed", 100)), Waiter()
     tracker = tracker_of(server.read)
     tracker.follow("j", waiter)
     assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"

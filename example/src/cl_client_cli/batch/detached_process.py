@@ -29,7 +29,7 @@ _KEPT_OFF: Final = tuple(number for number in ENDING_SIGNALS if number != signal
 """The signals that a terminal sends to all of its processes."""
 
 
-def run_sheltered(work: Callable[[], int], *, resume_hint: str = "") -> int:
+def run_detached(work: Callable[[], int], *, resume_hint: str = "") -> int:
     """Run work in a process of its own, to its end; the exit code.
 
     The first signal that would end the command asks the work to end, the second ends the command and leaves
@@ -51,7 +51,7 @@ def run_sheltered(work: Callable[[], int], *, resume_hint: str = "") -> int:
             to_work.send("end")
 
     with to_work, ending_signals(ask_to_end):
-        with _born_deaf():
+        with _signals_blocked():
             process.start()
         orders.close()
         while process.is_alive():
@@ -67,8 +67,8 @@ def run_sheltered(work: Callable[[], int], *, resume_hint: str = "") -> int:
 
 
 @contextmanager
-def _born_deaf() -> Generator[None]:
-    """Let a process that is started meanwhile have no ear for Ctrl-C while it still imports what it needs."""
+def _signals_blocked() -> Generator[None]:
+    """Block a terminal's signals in a process that is started meanwhile; it lets them in when it is ready."""
     if sys.platform == "win32":
         yield
         return
@@ -89,7 +89,7 @@ def _run(work: Callable[[], int], orders: Connection) -> None:
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _KEPT_OFF)
     show_any_name()
-    Thread(target=_obey, args=(orders,), daemon=True).start()
+    Thread(target=_follow_orders, args=(orders,), daemon=True).start()
     try:
         code = work()
     except (ValueError, OSError) as exc:
@@ -97,7 +97,7 @@ def _run(work: Callable[[], int], orders: Connection) -> None:
     sys.exit(code)
 
 
-def _obey(orders: Connection) -> None:
+def _follow_orders(orders: Connection) -> None:
     """End the work when the command says so, or is gone."""
     _await_word(orders)
     _end_work()
@@ -109,7 +109,7 @@ def _await_word(orders: Connection) -> None:
     try:
         orders.recv()
     except EOFError:
-        _fall_silent()
+        _silence_output()
 
 
 def _end_work() -> None:
@@ -120,7 +120,7 @@ def _end_work() -> None:
         signal.pthread_kill(main_thread().ident or 0, signal.SIGTERM)
 
 
-def _fall_silent() -> None:
+def _silence_output() -> None:
     """The terminal belongs to others now."""
     show_cursor()
     nowhere = os.open(os.devnull, os.O_WRONLY)
