@@ -1,16 +1,20 @@
-"""Ctrl-C at a moment at which a command has not begun yet: it ends with a word, and without a traceback."""
+"""Ctrl-C before a command has begun, and while it ends: with a word, and without a traceback."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
+
+from fault_server import FaultyServer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from command_lines import RunCLI
+    from command_lines import RunCLI, StartCLI
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows cannot send SIGINT to one other process"
@@ -26,6 +30,25 @@ if "--multiprocessing-fork" in sys.argv:
     os.kill(os.getppid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
 """
+
+
+async def test_an_interrupt_while_the_answer_to_a_submission_is_awaited(
+    start_cli: StartCLI, work_folder: Path, temp_folder: Path
+) -> None:
+    (work_folder / "a.txt").write_text("a")
+    server = FaultyServer(None)
+    async with server.running() as client:
+        command = ("hash", "compute", "a.txt", "--server", client.config.base_url, "--mqtt", "off")
+        with start_cli(*command) as process:
+            assert process.stderr is not None
+            await server.received(1)
+            assert [*temp_folder.glob("cl-client-*")]
+            process.send_signal(signal.SIGINT)
+            said = cast("str", await asyncio.to_thread(process.stderr.readline))
+            assert said == "Waiting for what is under way; Ctrl-C again ends at once ...\n"
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(process.wait) == 130
+    assert not [*temp_folder.glob("cl-client-*")]  # where standard input would have been
 
 
 @pytest.mark.parametrize("module", ["cyclopts", "cl_client", "sqlite3"])

@@ -94,6 +94,17 @@ def test_a_folder_does_not_get_the_login_by_naming_a_server(
     assert [it["is_for_server"] for it in json_objects(at_home_again)] == [True]
 
 
+def test_a_login_for_the_server_at_a_service_that_is_not_named(
+    at_home: str, run_cli: RunCLI, work_folder: Path, cli_environment: dict[str, str]
+) -> None:
+    (work_folder / "a.txt").write_text("a")
+    auth_url = cli_environment.pop("CL_CLIENT_AUTH_URL")
+    refused = run_cli("hash", "compute", "a.txt", "--server", at_home)
+    assert refused.returncode == 4
+    assert f"admin is logged in for this server at {auth_url}: add --auth-url {auth_url}" in refused.stderr
+    assert run_cli("hash", "compute", "a.txt", "--server", at_home, "--auth-url", auth_url).returncode == 0
+
+
 def test_a_second_login_adds_its_server(
     at_home: str, stranger: Stranger, run_cli: RunCLI, work_folder: Path
 ) -> None:

@@ -129,6 +129,20 @@ async def test_what_a_command_learns_is_written_down(notes: Notes, command: str)
     assert notes.states() == {"done": "completed", "bad": "failed", "gone": "forgotten", "other": "queued"}
 
 
+async def test_a_wait_goes_through_a_gateway_without_its_server(notes: Notes) -> None:
+    gateway = answer("502 Bad Gateway", "<h1>Bad gateway</h1>")
+    server = FaultyServer(*[gateway] * 3, says("mine", "completed"))
+    async with server.running() as client:
+        notes.at(client, "mine")
+        waited = await notes.run("jobs", "wait", "mine")
+        assert (waited.returncode, "mine: hash completed" in waited.stdout) == (0, True), waited.stderr
+    async with FaultyServer(gateway).running() as client:
+        notes.at(client, "other")
+        ended = await notes.run("jobs", "wait", "other", "--give-up-after", "0")
+        assert (ended.returncode, "502" in ended.stderr) == (3, True)
+        assert (await notes.run("health")).returncode == 3
+
+
 async def test_a_list_asks_only_about_what_it_may_show(notes: Notes) -> None:
     names = ("one", "two", "three", "four")
     server = FaultyServer(None, files={name: says(name, "processing") for name in names})

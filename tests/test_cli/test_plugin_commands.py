@@ -189,6 +189,8 @@ def test_inputs_from_a_list_and_from_standard_input(
     assert len(json_objects(listed)) == 4
     named = run_cli("hash", "compute", "@-", stdin=f"{samples / 'drawing.png'}\n")
     assert named.stdout.endswith("sha512\n")
+    twice = run_cli("hash", "compute", "-", "-", stdin="some text")
+    assert (twice.returncode, "give it once" in twice.stderr) == (2, True)
     content = run_cli("hash", "compute", "-", "--json", stdin="some text")
     (told,) = json_objects(content)
     assert told["input"] == "-"

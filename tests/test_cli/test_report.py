@@ -169,4 +169,12 @@ def test_similar_at_local_servers(
     second = run_cli(*command)
     assert second.stdout == first.stdout
     assert kept.execute("SELECT * FROM embeddings").fetchall() == rows
+    # Half a number is none, and one of another length is of another model.
+    with kept:
+        kept.execute("UPDATE embeddings SET vector = substr(vector, 1, 6) WHERE digest = ?", (rows[0][2],))
+        kept.execute("UPDATE embeddings SET vector = substr(vector, 1, 8) WHERE digest = ?", (rows[1][2],))
+    mended = run_cli(*command)
+    assert (mended.returncode, mended.stdout) == (0, first.stdout), mended.stderr
+    assert "of other models than today's: all are made anew" in mended.stderr
+    assert kept.execute("SELECT * FROM embeddings").fetchall() == rows
     kept.close()

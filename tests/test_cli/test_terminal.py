@@ -37,7 +37,7 @@ async def stubborn():
         print("cleans up", flush=True)
         await asyncio.Event().wait()
 
-run_interruptible(stubborn())
+run_interruptible(stubborn(), print)
 """
 MUTE = """
 import asyncio, signal, termios
@@ -53,7 +53,7 @@ async def mute():
     finally:
         signal.raise_signal(signal.SIGINT)
 
-run_interruptible(mute())
+run_interruptible(mute(), print)
 """
 WITH_TERMINAL = """
 import fcntl, os, sys, termios

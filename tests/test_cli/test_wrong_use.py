@@ -60,6 +60,7 @@ _SPECIFICATIONS: Final = {
     "variant.yaml": "- {input: a.jpg, task: hls-streaming, params: {variants: [{height: 0, bitrate: 900}]}}",
     "width.yaml": "- {input: a.jpg, task: hash}\n"
     "- {input: a.jpg, task: media-thumbnail, params: {width: 0}, output: ''}",
+    "nul.txt": "a.jpg\0[b].jpg\0",
     "stream.csv": "input,task,output\na.jpg,hls-streaming,folder\n",
 }
 _CASES: Final = (
@@ -79,6 +80,11 @@ _CASES: Final = (
     ("batch submit - -t hash", "standard input cannot be read again"),
     ("batch submit -t hash", "name at least one file, folder, pattern or @list.txt"),
     ("similar - - a.jpg", "give it once"),
+    ("hash compute @nul.txt", "@nul.txt: a list has a name on each line, and this one has NULs"),
+    ("hash compute a.jpg --no-wait --local", "a server of the command's own ends with it"),
+    ("batch submit a.jpg -t hash --no-wait --local", "a server of the command's own ends with it"),
+    ("hash compute a.jpg --no-wait -o b", "no result is waited for, so --output b stays empty"),
+    ("face-detection detect a.jpg --no-wait --annotate b.png", "so --annotate b.png stays empty"),
     ("hash compute nope.jpg", "nope.jpg"),
     ("hash compute *.nope", "'*.nope': there is no file that this pattern fits"),
     ("hash compute @nope.txt", "nope.txt"),

@@ -25,7 +25,7 @@ from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine
-from cl_client_cli.tasks.plan import check_job_options
+from cl_client_cli.tasks.plan import check_job_options, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> 
 
 def _check(options: BatchOptions) -> None:
     check_job_options(options.jobs)
+    if not options.jobs.wait:
+        check_outlives_command(options.connection)
     if options.report is not None:
         check_file("--report", options.report)
     if options.retries < 0:
@@ -117,7 +119,7 @@ async def _run(
     before = total - left.total()
     outages = Outages(context.client, context.terminal, options.jobs.give_up_after)
     progress = JobProgress(
-        context.terminal, total, already_done=before, watch=options.jobs.watch, on_news=outages.heard
+        context.terminal, total, already_done=before, watch=options.jobs.watch, on_news=outages.moved
     )
     run = BatchRun(
         ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages),
@@ -136,6 +138,7 @@ async def _run(
         raise
     finally:
         say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])
+        run.engine.say_unanswered()
         if hint and not run.ended["submitted"] and (step := next_step(manifest)) is not None:
             context.terminal.say(step)
     if page is not None:

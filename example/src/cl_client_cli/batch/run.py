@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,7 @@ from cl_client_cli.batch.copies import copy_result
 from cl_client_cli.batch.items import content_of
 from cl_client_cli.frame.outages import PAUSES, is_outage
 from cl_client_cli.tasks.job_engine import JobRequest, Outcome, failed
-from cl_client_cli.tasks.resilient_engine import Attempt, last_outcome
+from cl_client_cli.tasks.resilient_engine import Attempt, last_outcome, may_be_sent
 
 if TYPE_CHECKING:
     from cl_client import JobResponse
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from cl_client_cli.tasks.resilient_engine import ResilientEngine
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class _NotedAttempt(Attempt):
     """An item under way, each step of which is written down in its batch."""
 
@@ -40,16 +41,18 @@ class _NotedAttempt(Attempt):
     @override
     def sent(self) -> None:
         self.manifest.submitting(self.item, self.content)
+        super().sent()
 
     @override
     def refused(self) -> None:
         self.manifest.refused(self.item)
+        super().refused()
 
     @override
     def accepted(self, job: JobResponse) -> None:
         # At once, and not in a thread: what dies before this line is submitted a second time.
         self.manifest.submitted(self.item, job.job_id)
-        self.job_id = job.job_id
+        super().accepted(job)
 
 
 @dataclass(slots=True)
@@ -149,7 +152,7 @@ class BatchRun:
     async def _to_the_end(self, attempt: Attempt) -> Outcome:
         """Run an item until it has succeeded, failed for good, or failed too often."""
         retrying = AsyncRetrying(
-            retry=retry_if_result(_is_worth_a_retry),
+            retry=retry_if_result(partial(_is_worth_a_retry, attempt)),
             wait=PAUSES,
             stop=stop_after_attempt(self.retries + 1),
             retry_error_callback=last_outcome,
@@ -157,10 +160,10 @@ class BatchRun:
         return await retrying(self.engine.go_on, attempt)
 
 
-def _is_worth_a_retry(outcome: Outcome) -> bool:
+def _is_worth_a_retry(attempt: Attempt, outcome: Outcome) -> bool:
     """Whether to try again now; a job whose time is up has had its time."""
     out_of_time = isinstance(outcome.cause, TimeoutError) and not is_outage(outcome.cause)
-    return outcome.transient and not out_of_time
+    return outcome.transient and not out_of_time and may_be_sent(attempt)
 
 
 def _request(item: Item) -> JobRequest:

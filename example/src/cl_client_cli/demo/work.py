@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
@@ -20,6 +19,7 @@ from cl_client_cli.frame.options import JobOptions
 from cl_client_cli.frame.own_server import own_server
 from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.temporary_folders import temporary_folder
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.face_detection import mark_found_faces
@@ -75,8 +75,8 @@ def _check(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> No
 def _output_folder(output_dir: Path | None, *, keep: bool) -> Generator[Path]:
     """The folder of the results, there while the context is open; afterwards too if it is to be kept."""
     if not keep:
-        with TemporaryDirectory(prefix="cl-client-demo-") as temporary:
-            yield Path(temporary)
+        with temporary_folder() as temporary:
+            yield temporary
     elif output_dir is not None:
         output_dir.mkdir(parents=True, exist_ok=True)
         yield output_dir
@@ -119,8 +119,8 @@ async def _run_requests(
     options = JobOptions()
     # The server ends with the demo, so its jobs are nothing for the user's own ledger.
     with (
-        TemporaryDirectory(prefix="cl-client-demo-") as temporary,
-        Ledger.open(Path(temporary, "l")) as ledger,
+        temporary_folder() as temporary,
+        Ledger.open(temporary / "l") as ledger,
     ):
         engine = JobEngine(client, ledger, options)
         with JobProgress(terminal, len(requests)) as progress:

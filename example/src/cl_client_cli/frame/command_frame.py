@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from typing_extensions import override
@@ -23,6 +24,7 @@ from cl_client.exceptions import (
 )
 from cl_client_cli.frame import exit_codes
 from cl_client_cli.frame.interruption import run_interruptible
+from cl_client_cli.frame.outages import is_away
 from cl_client_cli.frame.remedies import remedies_of, remedy_for
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
@@ -142,7 +144,7 @@ def run_guarded(
     terminal = Terminal.make(output)
     _log_to(terminal, output.verbose)
     try:
-        return run_interruptible(work(terminal))
+        return run_interruptible(work(terminal), partial(_say_slow_end, terminal, stopped_words))
     except KeyboardInterrupt:
         if stopped_words is not None:
             terminal.say(stopped_words)
@@ -155,9 +157,15 @@ def run_guarded(
         return code
 
 
+def _say_slow_end(terminal: Terminal, stopped_words: str | None) -> None:
+    if stopped_words is None:  # else it was meant to end, and there is nothing to be lost
+        terminal.say("Waiting for what is under way; Ctrl-C again ends at once ...")
+
+
 def how_it_ends(error: Exception) -> tuple[int, str]:
     """What an error means for a command: the exit code, and what to say, with what to do about it."""
-    end = next(end for end in _ENDS if isinstance(error, end.error))
+    kind = ServerUnavailableError if is_away(error) else type(error)
+    end = next(end for end in _ENDS if issubclass(kind, end.error))
     return end.code, "\n".join((end.words.format(error), *remedies_of(error)))
 
 
@@ -206,9 +214,9 @@ async def _remote_client(stack: AsyncExitStack, settings: Settings, remedy: str)
 
 async def _auth_provider(settings: Settings) -> tuple[AuthProvider | None, str]:
     """The login that was kept for the server, and what to do if the server asks for another one."""
-    from cl_client_cli.frame.logins import load_login, login_command
+    from cl_client_cli.frame.logins import load_login, login_remedy
 
-    remedy = f"To log in: {login_command(settings)}"
+    remedy = login_remedy(settings)
     if settings.auth_url is None:
         return None, remedy
     try:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cl_client_cli.frame.exit_codes import INTERRUPTED
+from cl_client_cli.frame.temporary_folders import remove_temporary_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -22,38 +23,46 @@ ENDING_SIGNALS: Final = tuple(
     if name in signal.Signals.__members__
 )
 """The signals by which a process is asked to end, as far as the platform has them."""
+_SLOW_SECONDS: Final = 1.0
 _SHOW_CURSOR: Final = "\x1b[?25h"
 _TERMINAL: Final = 0
 """Standard input, by its number: a process may have none."""
 
 
-def run_interruptible(main: Coroutine[object, object, ResultT]) -> ResultT:
+def run_interruptible(main: Coroutine[object, object, ResultT], on_slow_end: Callable[[], object]) -> ResultT:
     """Run a coroutine so that Ctrl-C and every polite request to end cancel it and let it clean up.
 
     A second request ends the process at once, whatever it is at.
+
+    Args:
+        main: The coroutine.
+        on_slow_end: Called where it takes a while to clean up.
 
     Raises:
         KeyboardInterrupt: It was interrupted, and has cleaned up.
     """
     try:
-        return asyncio.run(_cancelled_by_signals(main))
+        return asyncio.run(_cancelled_by_signals(main, on_slow_end))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
-async def _cancelled_by_signals(main: Coroutine[object, object, ResultT]) -> ResultT:
+async def _cancelled_by_signals(
+    main: Coroutine[object, object, ResultT], on_slow_end: Callable[[], object]
+) -> ResultT:
     loop, running = asyncio.get_running_loop(), asyncio.current_task()
 
     def cancel() -> None:
+        loop.call_later(_SLOW_SECONDS, on_slow_end)
         if running is not None:
-            loop.call_soon_threadsafe(running.cancel)
+            running.cancel()
 
-    with ending_signals(cancel):
+    with ending_signals(lambda: loop.call_soon_threadsafe(cancel)):
         return await main
 
 
 @contextmanager
-def ending_signals(cancel: Callable[[], None]) -> Generator[None]:
+def ending_signals(cancel: Callable[[], object]) -> Generator[None]:
     """Call back at the first of the signals that would end the process; the second ends it at once."""
     asked = False
     restore_terminal = _terminal_restorer()
@@ -99,8 +108,9 @@ def _nothing() -> None:
 
 
 def _end_at_once() -> None:
-    """Leave without cleaning up, but with the cursor that a live display had hidden."""
+    """Leave without more cleaning up than what costs no time."""
     show_cursor()
+    remove_temporary_folders()
     os._exit(INTERRUPTED)
 
 

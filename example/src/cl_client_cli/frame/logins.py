@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from cl_client import Session
-from cl_client_cli.database import open_database
+from cl_client_cli.database import explained, open_database
 from cl_client_cli.frame.user_folders import data_folder
 from cl_client_cli.settings.settings_file import FILE_NAME
 
@@ -74,6 +74,14 @@ def login_command(settings: Settings) -> str:
     return f"cl-client login --auth-url {shown} --server {settings.client.base_url}"
 
 
+def login_remedy(settings: Settings) -> str:
+    """What to do where the server of the settings asks for a login, and none is shown to it."""
+    if settings.auth_url is None and (kept := _kept_for(settings)) is not None:
+        auth_url, username = kept
+        return f"{username} is logged in for this server at {auth_url}: add --auth-url {auth_url}"
+    return f"To log in: {login_command(settings)}"
+
+
 def entrust(session: Session, settings: Settings) -> None:
     """Let a login be shown to the server of the settings from now on."""
     with closing(_open()) as database:
@@ -102,6 +110,16 @@ def _is_entrusted(session: Session, settings: Settings) -> bool:
     with closing(_open()) as database:
         found = database.execute(query, (*_key(session), _destination(settings)))
         return cast("object", found.fetchone()) is not None
+
+
+def _kept_for(settings: Settings) -> tuple[str, str] | None:
+    """The auth service and the user of the last login that was made for the server of the settings."""
+    if not _path().is_file():
+        return None
+    query = "SELECT auth_url, username FROM logins WHERE destination = ? ORDER BY rowid DESC LIMIT 1"
+    with closing(_open()) as database, explained(_path()):
+        found = database.execute(query, (_destination(settings),))
+        return cast("tuple[str, str] | None", found.fetchone())
 
 
 def _open() -> sqlite3.Connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cl_client.exceptions import ComputeClientError, DestinationExistsError
+from cl_client.exceptions import ComputeClientError, DestinationExistsError, JobFilesError
 from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import byte_progress
 from cl_client_cli.jobs.noted_jobs import NotedJobs, run_on_jobs
@@ -41,6 +41,9 @@ def download_files(
                 paths = await _fetch(jobs, job_id, files, folder, show, overwrite=force)
             except DestinationExistsError as exc:
                 raise ComputeClientError(f"{exc.path} already exists; --force replaces it") from exc
+            except JobFilesError as exc:
+                # One file's reason says enough, and decides how the command ends.
+                raise next(iter(exc.failures.values())) from exc
         for path in paths:
             jobs.terminal.record({"job_id": job_id, "path": str(path), "bytes": path.stat().st_size})
             jobs.terminal.result(str(path))

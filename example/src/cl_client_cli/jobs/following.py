@@ -39,16 +39,18 @@ def wait_for_jobs(
 
     async def wait_for_all(jobs: NotedJobs, job_ids: Sequence[str]) -> int:
         outages = Outages(jobs.client, jobs.terminal, give_up_after)
-        with JobProgress(jobs.terminal, len(job_ids), watch=watch, on_news=outages.heard) as progress:
-            wait = partial(_wait, jobs, progress, timeout)
+        with JobProgress(jobs.terminal, len(job_ids), watch=watch, on_news=outages.moved) as progress:
+            wait = partial(_wait, jobs, progress, outages, timeout)
             # All at once: it costs little, and the time of each begins with the command.
             return await outages.watch(jobs.each(job_ids, wait, at_a_time=len(job_ids)))
 
     return run_on_jobs(prefixes, connection, output, wait_for_all)
 
 
-async def _wait(jobs: NotedJobs, progress: JobProgress, seconds: float | None, job_id: str) -> bool:
-    job = await _followed(jobs, progress, seconds, job_id)
+async def _wait(
+    jobs: NotedJobs, progress: JobProgress, outages: Outages, seconds: float | None, job_id: str
+) -> bool:
+    job = await _followed(jobs, progress, outages, seconds, job_id)
     await jobs.note(job)
     jobs.terminal.record(job)
     words = f": {job.error_message}" if job.error_message else ""
@@ -57,9 +59,9 @@ async def _wait(jobs: NotedJobs, progress: JobProgress, seconds: float | None, j
 
 
 async def _followed(
-    jobs: NotedJobs, progress: JobProgress, seconds: float | None, job_id: str
+    jobs: NotedJobs, progress: JobProgress, outages: Outages, seconds: float | None, job_id: str
 ) -> JobResponse:
-    known = await jobs.read(job_id)
+    known = await outages.through(partial(jobs.read, job_id))
     row = progress.start(job_id[:SHORT_ID], known.task_type, str(known.status))
     subscription = jobs.client.subscribe_job_updates(job_id, on_progress=row.update)
     succeeded = False

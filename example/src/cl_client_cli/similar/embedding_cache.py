@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
-from cl_client_cli.database import open_database
+from cl_client_cli.database import explained, open_database
 from cl_client_cli.frame.user_folders import cache_folder
 
 if TYPE_CHECKING:
-    import sqlite3
+    from pathlib import Path
     from typing import Self
 
     from numpy.typing import NDArray
 
+_NUMBER: Final = np.dtype("<f4")
 _VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE embeddings (
@@ -34,8 +35,9 @@ class EmbeddingCache:
     are kept by the address of the server or, for local servers, by the folder of their models.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = open_database(path, _SCHEMA, _VERSION)
 
     @classmethod
     def open(cls) -> Self:
@@ -44,7 +46,7 @@ class EmbeddingCache:
         Raises:
             ConfigurationError: The file cannot be used.
         """
-        return cls(open_database(cache_folder() / "embeddings.sqlite", _SCHEMA, _VERSION))
+        return cls(cache_folder() / "embeddings.sqlite")
 
     def __enter__(self) -> Self:
         return self
@@ -54,18 +56,19 @@ class EmbeddingCache:
 
     def get(self, models: str, task: str, digest: str) -> NDArray[np.float32] | None:
         """The embedding of a file's content, if it is there."""
-        row = cast(
-            "tuple[bytes] | None",
-            self._connection.execute(
-                "SELECT vector FROM embeddings WHERE server = ? AND task = ? AND digest = ?",
-                (models, task, digest),
-            ).fetchone(),
-        )
-        return None if row is None else np.frombuffer(row[0], dtype="<f4")
+        query = "SELECT vector FROM embeddings WHERE server = ? AND task = ? AND digest = ?"
+        with explained(self._path):
+            row = cast(
+                "tuple[bytes] | None", self._connection.execute(query, (models, task, digest)).fetchone()
+            )
+        if row is None or not row[0] or len(row[0]) % _NUMBER.itemsize:
+            return None
+        return np.frombuffer(row[0], dtype=_NUMBER)
 
     def put(self, models: str, task: str, digest: str, vector: NDArray[np.float32]) -> None:
         """Keep the embedding of a file's content."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
-            (models, task, digest, vector.astype("<f4").tobytes()),
-        )
+        with explained(self._path):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
+                (models, task, digest, vector.astype(_NUMBER).tobytes()),
+            )

@@ -6,8 +6,6 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -21,6 +19,7 @@ from cl_client_cli.frame.failures import Failures
 from cl_client_cli.frame.names import screen_name
 from cl_client_cli.frame.outages import Outages
 from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.temporary_folders import temporary_folder
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
@@ -35,6 +34,7 @@ from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -57,7 +57,7 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
     if STANDARD_INPUT in arguments and query == STANDARD_INPUT:
         raise UsageError("'-': standard input is one photo: give it once")
     with (
-        TemporaryDirectory(prefix="cl-client-") as temp,
+        temporary_folder() as temp,
         EmbeddingCache.open() as cache,
         Ledger.open() as ledger,
     ):
@@ -66,31 +66,41 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             suffixes=suffixes_for((task,)),
             ledger=ledger,
             say=Terminal.make(options.output).say,
-            temp_dir=Path(temp),
+            temp_dir=temp,
         )
-        name_of = partial(display_name, temp_dir=Path(temp))
+        name_of = partial(display_name, temp_dir=temp)
         wanted, *more = find_inputs([query], replace(search, recursive=False)).files
         if more:
             raise UsageError(f"{query!r}: photos are compared with one, and these are {len(more) + 1}")
-        files = find_inputs(arguments, search).files
+        # One file by two names is no other file.
+        files = [it for it in find_inputs(arguments, search).files if it.resolve() != wanted.resolve()]
 
         async def work(context: CommandContext) -> int:
-            patience = options.jobs.give_up_after
-            outages = Outages(context.client, context.terminal, patience, waits_at_first=False)
+            outages = Outages(
+                context.client, context.terminal, options.jobs.give_up_after, waits_at_first=False
+            )
             engine = ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages)
             models = _models_of(context, options.connection)
-            embedder = _Embedder(context, cache, engine, task, models, name_of)
-            paths = list(dict.fromkeys([wanted, *files]))
-            vectors = await outages.watch(embedder.embed_all(paths, options.jobs, outages.heard))
-            if wanted not in vectors:
-                return SOME_FAILED
-            others = [path for path in files if path in vectors and path.resolve() != wanted.resolve()]
-            rows = [vectors[path] for path in (wanted, *others)]
-            _show(context.terminal, rows, [name_of(path) for path in others], limit)
-            return SOME_FAILED if len(vectors) < len(paths) else 0
+            embedder = _Embedder(context, cache, engine, task, models, options.jobs, name_of)
+            return await _rank(embedder, wanted, files, limit)
 
         hint = "What was embedded is kept."
         return run_with_client(options.connection, options.output, work, resume_hint=hint, brings_work=True)
+
+
+async def _rank(embedder: _Embedder, wanted: Path, files: Sequence[Path], limit: int) -> int:
+    """Embed what is not embedded yet, and tell which files are most like one; the process's exit code."""
+    terminal, paths = embedder.context.terminal, [wanted, *files]
+    vectors = await embedder.embed_all(paths)
+    if len({vector.size for vector in vectors.values()}) > 1:
+        terminal.say("Some of the kept embeddings are of other models than today's: all are made anew.")
+        vectors = await embedder.embed_all(paths, anew=True)
+    if wanted not in vectors:
+        return SOME_FAILED
+    others = [path for path in files if path in vectors]
+    rows = [vectors[path] for path in (wanted, *others)]
+    _show(terminal, rows, [embedder.name_of(path) for path in others], limit)
+    return SOME_FAILED if len(vectors) < len(paths) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,40 +110,51 @@ class _Embedder:
     engine: ResilientEngine
     task: str
     models: str
+    jobs: JobOptions
     name_of: Callable[[Path], str]
 
     async def embed_all(
-        self, paths: Sequence[Path], jobs: JobOptions, on_news: Callable[[], None]
+        self, paths: Sequence[Path], *, anew: bool = False
     ) -> dict[Path, NDArray[np.float32]]:
-        """The embeddings of files; what has none is said to have failed."""
+        """The embeddings of files, those that are kept unless anew; what has none is said to have failed."""
+        terminal, outages = self.context.terminal, self.engine.outages
+        try:
+            with JobProgress(terminal, len(paths), watch=self.jobs.watch, on_news=outages.moved) as progress:
+                return await outages.watch(self._embed_all(paths, progress, anew=anew))
+        finally:
+            self.engine.say_unanswered()
+
+    async def _embed_all(
+        self, paths: Sequence[Path], progress: JobProgress, *, anew: bool
+    ) -> dict[Path, NDArray[np.float32]]:
         vectors: dict[Path, NDArray[np.float32]] = {}
         failures = Failures(self.context.terminal)
-        with JobProgress(self.context.terminal, len(paths), watch=jobs.watch, on_news=on_news) as progress:
-
-            async def embed(path: Path) -> NDArray[np.float32] | str:
-                digest = await asyncio.to_thread(content_digest, path)
-                known = self.cache.get(self.models, self.task, digest)
-                if known is not None:
-                    progress.skip()
-                    return known
-                request = JobRequest(path, self.task, task_params(self.task, {}), None, self.name_of(path))
-                row = progress.start(request.name, self.task)
-                outcome = await self.engine.run(request, row)
-                progress.end(row, failed=outcome.error is not None)
-                vector = _vector(outcome)
-                if not isinstance(vector, str):
-                    self.cache.put(self.models, self.task, digest, vector)
-                return vector
-
-            async with aclosing(map_concurrently(embed, paths, concurrency=jobs.concurrency)) as outcomes:
-                async for path, vector in outcomes:
-                    if isinstance(vector, OSError | str):
-                        failures.tell(self.name_of(path), self.task, str(vector))
-                    elif isinstance(vector, Exception):
-                        raise vector
-                    else:
-                        vectors[path] = vector
+        embed = partial(self._embed, progress=progress, anew=anew)
+        async with aclosing(map_concurrently(embed, paths, concurrency=self.jobs.concurrency)) as outcomes:
+            async for path, vector in outcomes:
+                if isinstance(vector, OSError | str):
+                    failures.tell(self.name_of(path), self.task, str(vector))
+                elif isinstance(vector, Exception):
+                    raise vector
+                else:
+                    vectors[path] = vector
         return vectors
+
+    async def _embed(self, path: Path, *, progress: JobProgress, anew: bool) -> NDArray[np.float32] | str:
+        """The embedding of a file, or why it has none."""
+        digest = await asyncio.to_thread(content_digest, path)
+        known = None if anew else self.cache.get(self.models, self.task, digest)
+        if known is not None:
+            progress.skip()
+            return known
+        request = JobRequest(path, self.task, task_params(self.task, {}), None, self.name_of(path))
+        row = progress.start(request.name, self.task)
+        outcome = await self.engine.run(request, row)
+        progress.end(row, failed=outcome.error is not None)
+        vector = _vector(outcome)
+        if not isinstance(vector, str):
+            self.cache.put(self.models, self.task, digest, vector)
+        return vector
 
 
 def _models_of(context: CommandContext, connection: ConnectionOptions) -> str:

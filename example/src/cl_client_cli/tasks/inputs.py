@@ -9,7 +9,6 @@ import shutil
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 
 from cl_client_cli.frame.process_start import standard_input
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from cl_client_cli.jobs.ledger import Ledger
 
 STANDARD_INPUT: Final = "-"
+STANDARD_INPUTS_NAME: Final = "stdin"
+"""What its results are called by."""
 _LIST_MARK: Final = "@"
 
 
@@ -117,6 +118,10 @@ def _listed(name: str) -> Iterator[str]:
         lines = [os.fsdecode(line.strip()) for line in content.removeprefix(codecs.BOM_UTF8).splitlines()]
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{_LIST_MARK}{name}: the list cannot be read: {exc}") from exc
+    if any("\0" in line for line in lines):
+        raise UsageError(
+            f"{_LIST_MARK}{name}: a list has a name on each line, and this one has NULs (-print0?)"
+        )
     yield from (line for line in lines if line and not line.startswith("#"))
 
 
@@ -157,9 +162,12 @@ def _kept_standard_input(temp_dir: Path | None) -> Path:
     if standard_input().isatty():
         raise UsageError("'-' reads a file from standard input, which is a terminal: pipe the file in")
     temp_dir.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=temp_dir, prefix="stdin-", delete=False) as kept:
-        shutil.copyfileobj(standard_input().buffer, kept)
-    return Path(kept.name)
+    kept = temp_dir / STANDARD_INPUTS_NAME
+    if kept.exists():
+        raise UsageError("'-': standard input is one file: give it once")
+    with kept.open("xb") as file:
+        shutil.copyfileobj(standard_input().buffer, file)
+    return kept
 
 
 def display_name(path: Path, temp_dir: Path) -> str:

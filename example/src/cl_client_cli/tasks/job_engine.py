@@ -319,8 +319,10 @@ async def _end_within(seconds: float, task: asyncio.Task[JobResponse]) -> None:
 def failed(request: JobRequest, exc: Exception, job: JobResponse | None = None) -> Outcome:
     """The outcome of a request that met an error."""
     if isinstance(exc, JobFailedError):
-        return Outcome(request, exc.job, error=exc.job.error_message or "the server gave no reason")
+        reason = exc.job.error_message or "the server gave no reason"
+        # Whoever tells it names the file, and the same reason of many files is one.
+        return Outcome(request, exc.job, error=reason.removeprefix(f"{request.path.name}: "))
     words = str(exc) or type(exc).__name__
     if isinstance(exc, OSError) and exc.strerror and cast("object", exc.filename) == str(request.path):
-        words = exc.strerror  # whoever tells it names the file, and the same reason of many files is one
+        words = exc.strerror
     return Outcome(request, job, error=words, transient=isinstance(exc, _TRANSIENT), cause=exc)

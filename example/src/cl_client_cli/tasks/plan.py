@@ -25,7 +25,7 @@ from cl_client_cli.tasks.task_params import task_params
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cl_client_cli.frame.options import JobOptions, RunOptions
+    from cl_client_cli.frame.options import ConnectionOptions, JobOptions, RunOptions
     from cl_client_cli.jobs.ledger import Ledger
 
 _MAX_CONCURRENCY: Final = 64
@@ -172,6 +172,16 @@ def _check_format(option: str, file: Path, suffix: str) -> None:
             f"{option} {file}: the result is a picture in the format {made[1:]}, and not {named[1:]}; "
             f"name a file that ends in {made}"
         )
+
+
+def check_outlives_command(connection: ConnectionOptions) -> None:
+    """Check the server of jobs that nobody waits for.
+
+    Raises:
+        UsageError: It ends with the command.
+    """
+    if connection.local:
+        raise UsageError("--no-wait: a server of the command's own ends with it, and its jobs; leave one out")
 
 
 def check_job_options(jobs: JobOptions) -> None:

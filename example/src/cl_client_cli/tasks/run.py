@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cl_client import map_concurrently
@@ -15,15 +13,18 @@ from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.failures import Failures
 from cl_client_cli.frame.outages import Outages, ServerStaysAwayError
 from cl_client_cli.frame.progress import JobProgress
+from cl_client_cli.frame.temporary_folders import temporary_folder
 from cl_client_cli.frame.terminal import Terminal
+from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine, failed
-from cl_client_cli.tasks.plan import JobPlan, Planner
+from cl_client_cli.tasks.plan import JobPlan, Planner, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import RunOptions
@@ -53,8 +54,9 @@ def run_plugin(
         UsageError: An argument or an option cannot be.
         ConfigurationError: The ledger cannot be used.
     """
-    with TemporaryDirectory(prefix="cl-client-") as temp, Ledger.open() as ledger:
-        planner = Planner(task, options, Path(temp), ledger, annotate)
+    _check_no_wait(options, annotate)
+    with temporary_folder() as temp, Ledger.open() as ledger:
+        planner = Planner(task, options, temp, ledger, annotate)
         plan = planner.plan(files, values)
         if not plan.requests:
             Terminal.make(options.output).say(_summary(Counter(), plan.skipped))
@@ -69,7 +71,19 @@ def run_plugin(
         )
 
 
+def _check_no_wait(options: RunOptions, annotate: Path | None) -> None:
+    """See that nothing is asked for that comes of waiting alone."""
+    if options.jobs.wait:
+        return
+    check_outlives_command(options.connection)
+    results = {"--output": options.results.output, "--output-dir": options.results.output_dir}
+    for option, place in {**results, "--annotate": annotate}.items():
+        if place is not None:
+            raise UsageError(f"--no-wait: no result is waited for, so {option} {place} stays empty")
+
+
 def _what_goes_on(task: str, options: RunOptions, *, by_outage: bool = False) -> str:
+    """What becomes of the jobs when the command ends before them, and how to get the rest done."""
     if by_outage:
         running = "What was running may go on at the server; cl-client jobs list shows it."
     elif options.jobs.delete_on_cancel:
@@ -77,7 +91,9 @@ def _what_goes_on(task: str, options: RunOptions, *, by_outage: bool = False) ->
     else:
         running = "What is running goes on at the server; cl-client jobs list shows it."
     kept = options.results.output_dir is not None or TASKS[task].is_file
-    return f"{running} The same command does the rest." if kept else running
+    if not kept or not options.jobs.wait:
+        return running
+    return f"{running} The same command{' without --force' * options.results.force} does the rest."
 
 
 async def _run(
@@ -101,15 +117,17 @@ async def _run(
                 counts[outcome.error is None] += 1
                 _tell(context.terminal, outcome, plan, failures)
 
-    on_news = outages.heard
+    on_news = outages.moved
     try:
         with JobProgress(context.terminal, len(plan.requests), watch=jobs.watch, on_news=on_news) as progress:
             await outages.watch(run_all(progress))
     except ServerStaysAwayError:
         context.terminal.say(_what_goes_on(plan.requests[0].task, options, by_outage=True))
         raise
+    finally:
+        engine.say_unanswered()
     if len(plan.requests) + plan.skipped > 1:
-        context.terminal.say(_summary(counts, plan.skipped))
+        context.terminal.say(_summary(counts, plan.skipped, done="succeeded" if jobs.wait else "submitted"))
     return SOME_FAILED if counts[False] else 0
 
 
@@ -178,8 +196,8 @@ def _tell_result(terminal: Terminal, outcome: Outcome, *, alone: bool) -> None:
         terminal.result(f"{outcome.request.name}: {result.summary}{kept}")
 
 
-def _summary(counts: Counter[bool], skipped: int) -> str:
-    words = [f"{counts[True]} of {counts.total()} succeeded"] if counts else []
+def _summary(counts: Counter[bool], skipped: int, *, done: str = "succeeded") -> str:
+    words = [f"{counts[True]} of {counts.total()} {done}"] if counts else []
     if counts[False]:
         words.append(f"{counts[False]} failed")
     if skipped:
