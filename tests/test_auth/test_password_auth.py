@@ -26,8 +26,8 @@ from cl_client import (
 from cl_client.local import LocalServer
 from cl_client.local.server_tls import ServerTLS
 from fault_proxy import FaultProxy
-from scripted_auth import PASSWORD, ScriptedAuth, heard
-from support import free_port
+from scripted_auth import PASSWORD, ScriptedAuth
+from support import free_port, heard
 
 if TYPE_CHECKING:
     from cl_client import AuthProvider

@@ -21,8 +21,8 @@ from cl_client import (
 )
 from cl_client.local import LocalServer
 from keyrings import MemoryKeyring, using
-from scripted_auth import PASSWORD, ScriptedAuth, heard
-from support import free_port
+from scripted_auth import PASSWORD, ScriptedAuth
+from support import free_port, heard
 
 if TYPE_CHECKING:
     from collections.abc import Generator
