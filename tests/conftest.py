@@ -162,13 +162,18 @@ def make_mosquitto(tmp_path: Path) -> Generator[Callable[[str], Mosquitto]]:
 
 @pytest.fixture
 def run_python() -> Callable[[str], str]:
-    """Runs code in a fresh interpreter and gives what it printed."""
+    """Runs code in a fresh interpreter that takes warnings for errors, and gives all that it said."""
 
     def run(code: str) -> str:
-        result = subprocess.run(  # noqa: S603 - our own code
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ended = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-W", "error", "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
         )
-        return result.stdout.strip()
+        return ended.stdout.strip()
 
     return run
 

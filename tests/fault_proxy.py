@@ -58,7 +58,9 @@ class Exchange:
             writer.write(request)
             await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
-            return head + await _body(head, reader)
+            answer = head + await _body(head, reader)
+        self.proxy.answers.append(answer)
+        return answer
 
     async def send(self, data: bytes) -> None:
         """Send something to the client."""
@@ -138,6 +140,7 @@ class FaultProxy:
 
     Attributes:
         requests: The heads of all requests.
+        answers: What the server said to those that were passed on to it.
         stalled: Set when an answer has stopped.
         released: Set it to let stopped answers go on.
     """
@@ -145,6 +148,8 @@ class FaultProxy:
     def __init__(self, server: LocalServer | str) -> None:
         self.target = httpx.URL(server if isinstance(server, str) else server.base_url)
         self.requests: list[bytes] = []
+        self.answers: list[bytes] = []
+        self._news = asyncio.Event()
         self.stalled = asyncio.Event()
         self.released = asyncio.Event()
         self._faults: deque[Fault] = deque()
@@ -165,6 +170,13 @@ class FaultProxy:
     def plan(self, fault: Fault, times: int = 1) -> None:
         """Deal so with the next requests for which nothing is planned yet."""
         self._faults.extend([fault] * times)
+
+    async def received(self, count: int) -> None:
+        """Wait until there were so many requests."""
+        async with asyncio.timeout(20):
+            while len(self.requests) < count:
+                self._news.clear()
+                await self._news.wait()
 
     @property
     def base_url(self) -> str:
@@ -188,6 +200,7 @@ class FaultProxy:
                 while True:
                     head = await reader.readuntil(b"\r\n\r\n")
                     self.requests.append(head)
+                    self._news.set()
                     fault = self._faults.popleft() if self._faults else pass_on
                     await fault(Exchange(self, head, reader, writer))
 

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import logging
 import time
 from collections import Counter
 from email.utils import formatdate
@@ -16,7 +15,6 @@ from urllib.parse import parse_qs
 from support import port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from typing import Self
 
 PASSWORD: Final = "correct-horse"
@@ -166,23 +164,6 @@ class ScriptedAuth:
         body = json.dumps(content).encode()
         date = f"Date: {formatdate(time.time() + self._offset, usegmt=True)}\r\n" if self._says_date else ""
         return f"HTTP/1.1 {status}\r\n{date}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-@contextlib.contextmanager
-def heard(logger: str, words: str) -> Generator[asyncio.Event]:
-    """An event that is set when something with these words in it is logged on the loop."""
-
-    def note(record: logging.LogRecord) -> bool:
-        if words in record.getMessage():
-            event.set()
-        return True
-
-    event = asyncio.Event()
-    logging.getLogger(logger).addFilter(note)
-    try:
-        yield event
-    finally:
-        logging.getLogger(logger).removeFilter(note)
 
 
 def _length(head: str) -> int:

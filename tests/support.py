@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import getpass
 import itertools
+import logging
 import os
 import random
-import re
 import shutil
 import socket
 import subprocess
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-import httpx
 import pytest
 import trustme
 
@@ -26,8 +27,7 @@ from cl_client.local.model_settings import users_models
 from cl_client.local.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
+    from collections.abc import AsyncGenerator, Generator, Iterator
 
     from cl_client.local import LocalServer
     from server_process import ServerProcess
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 SCRIPTED = "scripted"
 SCRIPTED_TASK = TaskSpec("scripted_task:run", "scripted_task:ScriptedParams", "output/result.json")
 ENDPOINTS = {SCRIPTED: f"/jobs/{SCRIPTED}"}
+
+# Longer than any test: what is read of a job is read because of an event, or of a worker's announcement.
+NO_SLOW_READS: Final = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
 
 
 def require(program: str) -> str:
@@ -154,13 +157,14 @@ class Mosquitto:
         self._process = subprocess.Popen(  # noqa: S603 - the broker that the test asked for
             [self._program, "-c", str(self._config)], stderr=subprocess.DEVNULL
         )
-        while True:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
             assert self._process.poll() is None, "mosquitto did not start"
-            try:
+            with contextlib.suppress(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-            except ConnectionRefusedError:
-                continue
-            return
+                return
+            threading.Event().wait(0.01)
+        pytest.fail("mosquitto does not listen")
 
     def stop(self) -> None:
         """End it as an administrator would."""
@@ -177,84 +181,43 @@ class Mosquitto:
             self._process = None
 
 
-class HoldingProxy:
-    """Passes requests on to a local server, and keeps back the answers until told to release them."""
+@contextlib.contextmanager
+def heard(logger: str, words: str) -> Generator[asyncio.Event]:
+    """An event that is set when something with these words in it is logged on the loop."""
 
-    def __init__(self, server: LocalServer) -> None:
-        self._target = httpx.URL(server.base_url)
-        self._held = b""
-        self._more = asyncio.Event()
-        self._released = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+    def note(record: logging.LogRecord) -> bool:
+        if words in record.getMessage():
+            event.set()
+        return True
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
+    event = asyncio.Event()
+    logging.getLogger(logger).addFilter(note)
+    try:
+        yield event
+    finally:
+        logging.getLogger(logger).removeFilter(note)
 
-    async def __aexit__(self, *_args: object) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    @property
-    def base_url(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{port_of(self._server.sockets[0])}"
+class Heart:
+    """Counts how often the loop goes round."""
 
-    async def held_job_id(self) -> str:
-        """The id in the answer that is kept back."""
-        while (found := re.search(rb'"job_id":"([^"]+)"', self._held)) is None:
-            self._more.clear()
-            await asyncio.wait_for(self._more.wait(), 20)
-        return found.group(1).decode()
+    def __init__(self) -> None:
+        self.beats = 0
 
-    def release(self) -> None:
-        """Pass on what was kept back, and from now on everything at once."""
-        self._released.set()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, upstream_writer = await asyncio.open_connection(self._target.host, self._target.port)
-        answers: asyncio.Queue[bytes] = asyncio.Queue()
+    @contextlib.asynccontextmanager
+    async def beating(self) -> AsyncGenerator[None]:
+        beating = asyncio.create_task(self._beat())
         try:
-            await asyncio.gather(
-                _pass_on(reader, upstream_writer),
-                self._keep(upstream, answers),
-                self._give(answers, writer),
-            )
+            yield
         finally:
-            for one in (writer, upstream_writer):
-                one.close()
-                with contextlib.suppress(ConnectionError):
-                    await one.wait_closed()
+            beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beating
 
-    async def _keep(self, reader: asyncio.StreamReader, answers: asyncio.Queue[bytes]) -> None:
-        while data := await reader.read(65536):
-            self._held += data
-            self._more.set()
-            answers.put_nowait(data)
-        answers.put_nowait(b"")
-
-    async def _give(self, answers: asyncio.Queue[bytes], writer: asyncio.StreamWriter) -> None:
-        await self._released.wait()
-        while data := await answers.get():
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.write_eof()
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            self.beats += 1
 
 
 @dataclass(frozen=True)

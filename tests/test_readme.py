@@ -134,5 +134,8 @@ def test_the_first_program(run_python: Callable[[str], str], tmp_path: Path) -> 
         "draw_photo(Path('photo.jpg'), size=(64, 48))\n"
         "server = LocalServer()\nserver.start()\n"
     )
-    run_python(setup + program.replace("from __future__ import annotations\n", "") + "\nserver.stop()\n")
+    said = run_python(
+        setup + program.replace("from __future__ import annotations\n", "") + "\nserver.stop()\n"
+    )
+    assert "Traceback" not in said
     assert (tmp_path / "thumbnail.jpg").read_bytes()[:2] == b"\xff\xd8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cl_client import ComputeClient, ComputeClientConfig, JWTAuthProvider
 from cl_client.local import LocalServer
 from cl_client.password_auth import PasswordAuthProvider
+from support import heard
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,22 +34,22 @@ async def test_the_token_is_the_password(server: LocalServer) -> None:
         assert (await client.hash.compute(b"x", wait=True)).status == "completed"
 
 
-async def test_a_token_is_not_shown_to_a_broker_unasked(
-    server: LocalServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_token_is_not_shown_to_a_broker_unasked(server: LocalServer) -> None:
     provider = PasswordAuthProvider(server.auth_url, "admin", "admin")
-    async with ComputeClient(config=config_of(server), auth_provider=provider) as client:
-        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
-        assert not client.mqtt_monitor.is_connected
-    assert "HTTP alone" in caplog.text or "Not authorized" in caplog.text
+    with heard("cl_client.mqtt", "Not authorized") as refused:
+        async with ComputeClient(config=config_of(server), auth_provider=provider) as client:
+            assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+            await asyncio.wait_for(refused.wait(), 20)
+            assert not client.mqtt_monitor.is_connected
 
 
-async def test_a_provider_without_a_user_name(server: LocalServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_provider_without_a_user_name(server: LocalServer) -> None:
     provider = JWTAuthProvider(server.issue_token())
     config = config_of(server, mqtt_use_token=True)
-    async with ComputeClient(config=config, auth_provider=provider) as client:
-        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
-    assert "has no user name and token for the broker" in caplog.text
+    with heard("cl_client.mqtt", "has no user name and token for the broker") as said:
+        async with ComputeClient(config=config, auth_provider=provider) as client:
+            assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+            await asyncio.wait_for(said.wait(), 20)
 
 
 async def test_a_fixed_user_name_and_a_token_as_its_password(server: LocalServer) -> None:

@@ -26,8 +26,8 @@ from cl_client import (
 from cl_client.local import LocalServer
 from cl_client.local.server_tls import ServerTLS
 from fault_proxy import FaultProxy
-from scripted_auth import PASSWORD, ScriptedAuth, heard
-from support import free_port
+from scripted_auth import PASSWORD, ScriptedAuth
+from support import free_port, heard
 
 if TYPE_CHECKING:
     from cl_client import AuthProvider
@@ -157,7 +157,7 @@ async def test_a_token_that_is_none_is_used_until_it_is_refused() -> None:
 async def test_a_hanging_login_ends_by_its_own_timeout_and_names_the_auth_service() -> None:
     async with ScriptedAuth() as server:
         server.hangs.add(LOGIN)
-        provider = provider_of(server, timeout=0.1, retry_for=0.5)
+        provider = provider_of(server, timeout=0.2, retry_for=3)
         async with client_of(server.url, provider, max_retries=0) as client:
             with pytest.raises(ServerUnavailableError, match=f"auth service {server.url}"):
                 await client.get_job("j")
@@ -168,7 +168,7 @@ async def test_a_hanging_login_ends_by_its_own_timeout_and_names_the_auth_servic
 
 async def test_a_hanging_refresh_ends_and_is_tried_again() -> None:
     async with ScriptedAuth() as server:
-        provider = provider_of(server, timeout=0.2)
+        provider = provider_of(server, timeout=2)
         async with client_of(server.url, provider) as client:
             await client.get_job("j")
             server.hangs.add(REFRESH)
@@ -183,7 +183,7 @@ async def test_a_hanging_refresh_ends_and_is_tried_again() -> None:
 async def test_a_cancelled_call_does_not_end_the_login_for_the_others() -> None:
     async with ScriptedAuth() as server:
         server.hangs.add(LOGIN)
-        async with client_of(server.url, provider_of(server, timeout=1.0)) as client:
+        async with client_of(server.url, provider_of(server, timeout=20)) as client:
             first, *others = (asyncio.create_task(client.get_job(f"j{n}")) for n in range(20))
             await server.called(LOGIN)
             first.cancel()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cl_client.local import LocalServer
 from cl_client_cli.batch.manifest import BatchManifest
-from command_lines import json_objects
+from command_lines import json_objects, rest_of, said_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -327,11 +327,9 @@ def test_a_server_that_goes_and_comes_back(
     assert "cannot be reached" in gone.stderr
     assert "To go on: cl-client batch resume out" in gone.stderr
     with start_cli(*command) as process:
-        assert process.stderr is not None
-        while "does not answer" not in cast("str", process.stderr.readline()):
-            assert process.poll() is None
+        said_until(process, "does not answer")
         with LocalServer(port=unused_port, workers=1, tasks=["hash"]):
-            rest = process.communicate()[1]
+            rest = rest_of(process)[1]
     assert process.returncode == 0, rest
     assert "The server is back" in rest
     assert "30 done" in rest

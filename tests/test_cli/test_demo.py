@@ -16,6 +16,7 @@ from cl_client.plugins.face_detection import BoundingBox, Face, FaceDetectionOut
 from cl_client_cli.frame.own_server import own_server
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.pictures.faces import mark_faces
+from command_lines import rest_of
 from hls_playback import Playlist
 from small_models import save_clip_model, save_dino_model
 
@@ -235,7 +236,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(
         first_lines = [process.stderr.readline(), process.stderr.readline()]
         process.send_signal(signal.SIGINT)
         # The workers have these pipes too: that they end shows that no worker is left.
-        errors = process.communicate()[1]
+        errors = rest_of(process)[1]
 
     assert "Local server at" in first_lines[0]
     assert "[1/60]" in first_lines[1]

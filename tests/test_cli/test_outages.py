@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
+from command_lines import rest_of, said_until
 from support import client_of
 
 if TYPE_CHECKING:
@@ -48,15 +49,8 @@ async def _waiting(
     job_ids = [job.job_id for job in made]
     with start_cli(*command, *job_ids, "--watch", "--give-up-after", str(give_up_after)) as process:
         for _ in range(2):
-            await _said(process, "hash queued")
+            await asyncio.to_thread(said_until, process, "hash queued")
         yield process
-
-
-async def _said(process: Popen[str], words: str) -> None:
-    """Read until a command has said something."""
-    assert process.stderr is not None
-    while words not in (line := cast("str", await asyncio.to_thread(process.stderr.readline))):
-        assert line, f"it ended without a word of {words!r}"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +66,7 @@ async def test_a_server_that_stays_away(
 ) -> None:
     async with _waiting(start_cli, at_process, scripted_jobs, command, 1) as process:
         await asyncio.to_thread(at_process.kill)
-        rest = (await asyncio.to_thread(process.communicate))[1]
+        rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 3, rest
     assert rest.count("The server does not answer") == 1
     assert "waited for it for 1 s" in rest
@@ -85,11 +79,11 @@ async def test_a_server_that_comes_back_in_time(
 ) -> None:
     async with _waiting(start_cli, at_process, scripted_jobs, command, 90) as process:
         await asyncio.to_thread(at_process.kill)
-        await _said(process, "The server does not answer")
+        await asyncio.to_thread(said_until, process, "The server does not answer")
         await asyncio.to_thread(at_process.start)
-        await _said(process, "The server is back")
+        await asyncio.to_thread(said_until, process, "The server is back")
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
-        rest = (await asyncio.to_thread(process.communicate))[1]
+        rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 0, rest
 
 
@@ -103,10 +97,10 @@ async def test_a_server_that_is_gone_when_the_next_files_are_to_be_sent(
         assert process.stdout is not None
         await asyncio.to_thread(process.stdout.readline)  # the first result
         await asyncio.to_thread(at_process.kill)
-        await _said(process, "The server does not answer")
+        await asyncio.to_thread(said_until, process, "The server does not answer")
         await asyncio.to_thread(at_process.start)
-        await _said(process, "The server is back")
-        rest = (await asyncio.to_thread(process.communicate))[1]
+        await asyncio.to_thread(said_until, process, "The server is back")
+        rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 0, rest
     assert "200 of 200 succeeded" in rest
     assert len(list((work_folder / "out").iterdir())) == 200

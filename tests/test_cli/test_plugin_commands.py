@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -15,15 +16,18 @@ import pytest
 from PIL import Image, ImageChops
 
 from cl_client.local import LocalServer
-from command_lines import json_objects
+from command_lines import json_objects, rest_of, said_until
+from support import SCRIPTED, client_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from cl_client import JSONObject
     from command_lines import RunCLI, StartCLI
+    from support import ScriptedJobs
 
 
 pytestmark = pytest.mark.usefixtures("at_server")
@@ -246,18 +250,28 @@ def test_progress_is_told_when_it_is_asked_for(run_cli: RunCLI, samples: Path) -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
 @pytest.mark.parametrize("delete", [True, False])
-async def test_what_becomes_of_a_running_job_after_an_interrupt(
-    start_cli: StartCLI, samples: Path, at_server: LocalServer, *, delete: bool
+async def test_what_becomes_of_an_unfinished_job_after_an_interrupt(
+    *,
+    start_cli: StartCLI,
+    samples: Path,
+    local_server: Callable[..., LocalServer],
+    scripted_jobs: ScriptedJobs,
+    cli_environment: dict[str, str],
+    delete: bool,
 ) -> None:
-    async with at_server.client() as client:
+    server = local_server()
+    cli_environment["COMPUTE_SERVER_URL"] = server.base_url
+    cli_environment["MQTT_BROKER_HOST"] = server.mqtt_url
+    async with client_of(server) as client:
+        # It has the only worker: what the command submits stays queued.
+        await client.submit_job(SCRIPTED, scripted_jobs.script, {})
+        await scripted_jobs.started()
         before = (await client.admin.storage()).job_count
         options = ("--delete-on-cancel",) if delete else ()
-        command = ("hls-streaming", "generate-manifest", str(samples / "clip.mp4"), "--watch", *options)
-        with start_cli(*command) as process:
-            assert process.stderr is not None
-            cast("str", process.stderr.readline())  # it is queued, or runs
+        with start_cli("hash", "compute", str(samples / "drawing.png"), "--watch", *options) as process:
+            await asyncio.to_thread(said_until, process, "hash queued")
             process.send_signal(signal.SIGINT)
-            errors = process.communicate()[1]
+            errors = (await asyncio.to_thread(rest_of, process))[1]
         left = (await client.admin.storage()).job_count - before
     assert process.returncode == 130
     assert left == (0 if delete else 1)

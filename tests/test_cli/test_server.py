@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cl_client import AuthenticationError, ComputeClient, ComputeClientConfig, PasswordAuthProvider
+from command_lines import rest_of, said_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ async def test_server_serves_until_it_is_told_to_stop(
             assert job.status == "completed"
         assert _is_open(said["mqtt_url"])
         process.send_signal(number)
-        rest, errors = process.communicate()
+        rest, errors = rest_of(process)
 
     assert said["workers"] == 1
     assert {"exif", "hash", "image_conversion", "media_thumbnail"} <= set(said["tasks"])
@@ -61,10 +62,9 @@ async def test_server_serves_until_it_is_told_to_stop(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
 def test_what_the_server_says_of_itself(start_cli: StartCLI) -> None:
     with start_cli("server", "--port", "0", "--mqtt-port", "0", "--workers", "1", "--auth") as process:
-        assert process.stderr is not None
-        assert cast("str", process.stderr.readline()) == "Ctrl-C stops it.\n"
+        assert said_until(process, "Ctrl-C") == "Ctrl-C stops it.\n"
         process.send_signal(signal.SIGINT)
-        said = process.communicate()[0]
+        said = rest_of(process)[0]
     for name in (
         "HTTP",
         "Auth",
@@ -78,32 +78,22 @@ def test_what_the_server_says_of_itself(start_cli: StartCLI) -> None:
         assert name in said
 
 
-def _said(process: Popen[str], beginning: str) -> list[str]:
-    """What the server has said when it has said a line that begins like this."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    while not (lines and lines[-1].startswith(beginning)):
-        lines.append(cast("str", process.stderr.readline()))
-        assert lines[-1], f"the server ended and had said {lines}"
-    return lines
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
 def test_the_server_tells_more_when_it_is_asked_to(start_cli: StartCLI) -> None:
     with start_cli("server", "--port", "0", "--mqtt-port", "0", "--workers", "1", "-vv") as process:
-        _said(process, "DEBUG: ")
+        said_until(process, "DEBUG: ")
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        rest_of(process)
     assert process.returncode == 0
 
 
 def test_a_server_without_a_network_is_not_announced(start_cli: StartCLI, without_network: list[str]) -> None:
     ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
     with start_cli("server", "--host", "0.0.0.0", *ports, before=without_network) as process:  # noqa: S104 - on purpose
-        _said(process, "It is not announced on the network: this machine has no address")
-        _said(process, "Ctrl-C stops it.")
+        said_until(process, "It is not announced on the network: this machine has no address")
+        said_until(process, "Ctrl-C stops it.")
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        rest_of(process)
     assert process.returncode == 0
 
 
@@ -144,6 +134,6 @@ async def test_a_server_behind_tls_that_asks_for_tokens(start_cli: StartCLI, tls
             assert await client.mqtt_monitor.wait_connected(20)
             assert (await client.hash.compute(b"x", wait=True, timeout=60)).status == "completed"
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        rest_of(process)
     assert {urlsplit(said[name]).scheme for name in ("base_url", "auth_url")} == {"https"}
     assert process.returncode == 0

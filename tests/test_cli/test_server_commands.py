@@ -23,7 +23,7 @@ from cl_client_cli.server.announcements import (
     read_announcement,
 )
 from cl_client_cli.server.round_trip import round_trip_finding
-from command_lines import json_objects
+from command_lines import json_objects, rest_of
 from support import port_of, skip
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_workers_are_watched_until_ctrl_c(start_cli: StartCLI) -> None:
         ]:
             pass
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        rest_of(process)
     assert process.returncode == 130
 
 
@@ -266,7 +266,7 @@ def test_a_local_server_announces_itself(run_cli: RunCLI, start_cli: StartCLI) -
         told = cast("dict[str, str]", json.loads(cast("str", process.stdout.readline())))
         assert told["base_url"] in _announced_urls(run_cli)
         process.send_signal(signal.SIGINT)
-        assert "announced on the network" in process.communicate()[1]
+        assert "announced on the network" in rest_of(process)[1]
     assert told["base_url"] not in _announced_urls(run_cli)
 
 

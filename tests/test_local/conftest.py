@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -184,17 +183,6 @@ def call() -> type[Caller]:
 def listen() -> type[Listener]:
     """For tests with servers of their own."""
     return Listener
-
-
-@pytest.fixture(scope="session")
-def run_python() -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """Runs a script in a fresh interpreter that takes warnings for errors."""
-
-    def run(script: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "error", "-c", script]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
-
-    return run
 
 
 @pytest.fixture(scope="session", name="eventually")

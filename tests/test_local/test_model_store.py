@@ -258,7 +258,7 @@ async def test_a_cancelled_fetch_leaves_nothing(mirror: Mirror, store: ModelStor
     mirror.gate.clear()
     begun = asyncio.Event()
     pulling = asyncio.create_task(store.pull("dinov2", lambda _done, _total: begun.set()))
-    await begun.wait()
+    await asyncio.wait_for(begun.wait(), 20)
     assert list(store.folder.iterdir())
     pulling.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -23,14 +23,13 @@ from cl_client import ComputeClientConfig, ConfigurationError, JWTAuthProvider, 
 from cl_client.local import LocalServer, ServerTLS
 from cl_client.local.server_tls import load_tls
 from cl_client.models import JSONObject
-from support import TLSFiles
+from support import NO_SLOW_READS, TLSFiles, heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 JSON_OBJECT = TypeAdapter(JSONObject)
-PUSH_ONLY = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
 
 
 def tls_server(tls: ServerTLS, *, mqtt_auth: bool = False) -> LocalServer:
@@ -69,7 +68,7 @@ async def test_all_of_a_server_speaks_tls(
         credentials = {"mqtt_username": "admin", "mqtt_password": token}
         config = ComputeClientConfig.create(
             ca_file=tls_files.ca,
-            **PUSH_ONLY,
+            **NO_SLOW_READS,
             **(own if mutual else {}),
             **(credentials if mqtt_auth else {}),
         )
@@ -97,10 +96,12 @@ def test_a_certificate_for_another_host_serves_the_servers_own_connection(
 async def test_clients_that_do_not_trust_it_are_told_why(tls_files: TLSFiles) -> None:
     async with tls_server(files_of(tls_files)) as server:
         config = ComputeClientConfig.create(max_retries=0)
-        async with server.client(config=config) as client:
-            with pytest.raises(ServerUnavailableError, match="not to be trusted"):
-                await client.health()
-            assert not await client.mqtt_monitor.wait_connected(0.5)
+        with heard("cl_client.mqtt", "certificate is not to be trusted") as refused:
+            async with server.client(config=config) as client:
+                with pytest.raises(ServerUnavailableError, match="not to be trusted"):
+                    await client.health()
+                await asyncio.wait_for(refused.wait(), 20)
+                assert not client.mqtt_monitor.is_connected
 
 
 def test_client_certificates_are_demanded_everywhere(tls_files: TLSFiles, tmp_path: Path) -> None:

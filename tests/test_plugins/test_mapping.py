@@ -112,11 +112,16 @@ async def test_leaving_an_endless_loop_deletes_what_runs(
         return itertools.repeat(scripted_jobs.script)
 
     seen: set[str] = set()
+    three = asyncio.Event()
+
+    def see(job: JobResponse) -> None:
+        seen.add(job.job_id)
+        if len(seen) == 3:
+            three.set()
+
     async with make_client(local_server(workers=2)) as client:
         plugin = client.plugin(ScriptedClient)
-        outcomes = plugin.map(
-            endless(), concurrency=2, delete_on_cancel=True, on_progress=lambda job: seen.add(job.job_id)
-        )
+        outcomes = plugin.map(endless(), concurrency=2, delete_on_cancel=True, on_progress=see)
         async with aclosing(outcomes):
             first = asyncio.ensure_future(anext(outcomes))
             jobs = [await scripted_jobs.started(), await scripted_jobs.started()]
@@ -125,8 +130,9 @@ async def test_leaving_an_endless_loop_deletes_what_runs(
             assert isinstance(job, JobResponse)
             assert job.status == "completed"
             await scripted_jobs.started()  # the next one takes its place
+            await asyncio.wait_for(three.wait(), 20)
         assert (await client.get_job(job.job_id)).status == "completed"
         for abandoned in seen - {job.job_id}:
             with pytest.raises(JobNotFoundError):
                 await client.get_job(abandoned)
-    assert len(seen) >= 2
+    assert len(seen) == 3

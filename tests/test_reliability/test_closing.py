@@ -77,7 +77,7 @@ def test_closing_on_another_loop_while_the_broker_says_nothing(
                 server, mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}", mqtt_connect_timeout=60
             )
             await asyncio.to_thread(asyncio.run, use(client, push=False))
-            await asyncio.to_thread(connected.wait, GUARD)
+            assert await asyncio.to_thread(connected.wait, GUARD)
             await close(client)
 
     asyncio.run(on_this_loop())
@@ -187,7 +187,7 @@ def test_an_auth_service_that_hangs_holds_up_no_closing(*, on_another_loop: bool
 
     async def connect(client: ComputeClient, *, and_close: bool) -> None:
         assert not client.mqtt_monitor.is_connected
-        await asyncio.to_thread(asked.wait, GUARD)
+        assert await asyncio.to_thread(asked.wait, GUARD)
         if and_close:
             await close(client)
 

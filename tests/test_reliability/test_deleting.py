@@ -13,6 +13,7 @@ from cl_client import JobNotFoundError
 from fault_proxy import FaultProxy, cut, pass_on, stall
 from fault_server import FaultyServer, answer
 from followers import Log
+from support import NO_SLOW_READS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     MakeClient = Callable[..., ComputeClient]
 
 GONE = answer("404 Not Found", '{"detail": "Job j not found"}')
-NO_SLOW_READS = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
 
 
 @pytest.fixture
@@ -94,8 +94,9 @@ async def test_an_abandoned_job_is_deleted_however_often_the_wait_is_cancelled(
     proxy.plan(stall_deletions, times=20)
     async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
-        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await scripted_jobs.started()
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
+        await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
         await asyncio.wait_for(proxy.stalled.wait(), 20)
         for _ in range(3):
@@ -121,7 +122,7 @@ async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
         async def cancel() -> None:
             await scripted_jobs.started()
             scope.cancel()
-            await proxy.stalled.wait()
+            await asyncio.wait_for(proxy.stalled.wait(), 20)
             await some_turns()
             proxy.released.set()
 
@@ -139,8 +140,9 @@ async def test_closing_waits_for_a_deletion(proxy: FaultProxy, scripted_jobs: Sc
     proxy.plan(stall_deletions, times=20)
     async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
-        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await scripted_jobs.started()
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
+        await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
         await asyncio.wait_for(proxy.stalled.wait(), 20)
         closing = asyncio.create_task(client.close())
@@ -159,8 +161,9 @@ async def test_a_deletion_that_hangs_is_given_up_and_said(
     proxy.plan(stall_deletions, times=20)
     async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}, timeout=2) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
-        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await scripted_jobs.started()
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
+        await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(waiting, 20)

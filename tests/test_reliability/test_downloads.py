@@ -200,7 +200,7 @@ async def test_resuming(tmp_path: Path, stopped_by: str) -> None:
                 tmp_path / "new" / "a.bin",
                 resume=True,
                 on_progress=progress,
-                timeout=0.5 if stopped_by == "timeout" else None,
+                timeout=3 if stopped_by == "timeout" else None,
             )
         )
         await asyncio.wait_for(arrived.wait(), 20)

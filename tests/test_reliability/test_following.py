@@ -20,7 +20,8 @@ from cl_client import (
     WorkerUnavailableError,
 )
 from cl_client.local import LocalServer
-from support import port_of
+from followers import Log
+from support import Heart, heard, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
     MakeMosquitto = Callable[..., Mosquitto]
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_without_a_broker(local_server: MakeServer, make_client: MakeClient, unused_port: int) -> None:
@@ -57,41 +62,29 @@ async def test_a_broker_that_never_answers_holds_up_nothing(
         silent,
         make_client(local_server(), mqtt_broker=f"127.0.0.1:{port}", mqtt_connect_timeout=1) as client,
     ):
-        beats = 0
-
-        async def heart() -> None:
-            nonlocal beats
-            while True:
-                beats += 1
-                await asyncio.sleep(0)
-
-        beating = asyncio.create_task(heart())
         assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
-        before = beats
-        assert not await client.mqtt_monitor.wait_connected(0.2)
-        assert beats > before
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+        heart = Heart()
+        async with heart.beating():
+            assert not await client.mqtt_monitor.wait_connected(0.2)
+        assert heart.beats > 0
 
 
 async def test_a_timeout_carries_the_last_known_job_and_leaves_nothing(
     local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
 ) -> None:
     async with make_client(local_server()) as client:
-        waiting = asyncio.create_task(
-            client.submit_job(
-                "scripted",
-                scripted_jobs.script,
-                {},
-                {"wait": True, "timeout": 0.5, "delete_on_cancel": True},
-            )
+        log = Log()
+        job = await client.submit_job(
+            "scripted", scripted_jobs.script, {}, {"on_progress": log.progress, "on_complete": log.complete}
         )
+        await log.was_told("processing")
         with pytest.raises(JobTimeoutError) as caught:
-            await waiting
+            await client.wait_for_job(job.job_id, timeout=0.05, delete_on_cancel=True)
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.job is not None
+        assert (caught.value.job_id, caught.value.job.status) == (job.job_id, "processing")
         with pytest.raises(JobNotFoundError):
-            await client.get_job(caught.value.job_id)
+            await client.get_job(job.job_id)
 
 
 async def test_cancelling_a_wait_keeps_the_job_unless_asked(
@@ -124,6 +117,9 @@ async def test_require_worker(local_server: MakeServer, make_client: MakeClient)
     async with make_client(local_server()) as client:
         with pytest.raises(WorkerUnavailableError, match=r"clip_embedding.*hash"):
             await client.clip_embedding.embed_image(b"x", require_worker=True)
+        async with asyncio.timeout(20):
+            while "hash" not in client.mqtt_monitor.served():  # so that the next wait need not ask over HTTP
+                await client.mqtt_monitor.workers_changed.wait()
         with pytest.raises(WorkerUnavailableError) as caught:
             await client.wait_for_workers(["hash", "clip_embedding"], timeout=0.2)
         assert caught.value.missing == ("clip_embedding",)
@@ -194,12 +190,32 @@ async def test_an_unreachable_broker_is_one_warning(
     local_server: MakeServer, make_client: MakeClient, unused_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = local_server()
-    async with make_client(server, mqtt_broker=f"127.0.0.1:{unused_port}") as client:
-        for _ in range(3):
+    with heard("cl_client.mqtt", "No MQTT connection") as said:
+        async with make_client(server, mqtt_broker=f"127.0.0.1:{unused_port}") as client:
             assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+            await asyncio.wait_for(said.wait(), 20)
+    (warning,) = warnings_in(caplog)
     assert warning.startswith(f"No MQTT connection to mqtt://127.0.0.1:{unused_port} (cannot connect: ")
     assert warning.endswith("jobs are followed over HTTP until there is one")
+
+
+async def test_a_broker_that_hangs_up_again_and_again_is_one_warning(
+    local_server: MakeServer, make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: asyncio.Queue[int] = asyncio.Queue()
+
+    def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        calls.put_nowait(1)
+
+    server = local_server()
+    broker = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with broker, make_client(server, mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}") as client:
+        for _ in range(3):
+            await asyncio.wait_for(calls.get(), 20)
+        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+    (warning,) = warnings_in(caplog)
+    assert warning.startswith("No MQTT connection")
 
 
 async def test_workers_come_and_go(local_server: MakeServer, make_client: MakeClient) -> None:

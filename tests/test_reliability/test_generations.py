@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from cl_client import JobNotFoundError
+from cl_client import JobNotFoundError, JobResponse
+from fault_proxy import FaultProxy, stall
 from followers import Log
-from support import HoldingProxy, free_port
+from support import NO_SLOW_READS, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from cl_client.models import TaskOutput
     from cl_client.plugins.base import SubmitOptions
     from support import Mosquitto, ScriptedJobs, TLSFiles
-
-# The slow interval is longer than any test: what arrives, arrives by push or by a worker's announcement.
-NO_SLOW_READS = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
 
 
 @dataclass
@@ -96,19 +95,21 @@ async def test_a_job_that_ends(place: Place, scripted_jobs: ScriptedJobs, genera
 async def test_a_job_that_ends_before_its_submit_returns(place: Place, scripted_jobs: ScriptedJobs) -> None:
     log = Log()
     async with (
-        HoldingProxy(place.server) as proxy,
+        FaultProxy(place.server) as proxy,
         place.client(base_url=proxy.base_url) as client,
         place.client() as witness,
     ):
         for one in (client, witness):
             assert await one.mqtt_monitor.wait_connected(20)
+        proxy.plan(partial(stall, after=0))
         submitting = asyncio.create_task(
             client.submit_job("scripted", scripted_jobs.script, {}, options(log))
         )
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
-        job_id = await proxy.held_job_id()
+        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        job_id = JobResponse.model_validate_json(proxy.answers[-1].partition(b"\r\n\r\n")[2]).job_id
         await witness.wait_for_job(job_id, timeout=20)
-        proxy.release()
+        proxy.released.set()
         assert (await submitting).job_id == job_id
         job = await log.the_end()
     assert job.task_output == {"done": True}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import ssl
 import threading
@@ -21,7 +20,7 @@ from cl_client.local import LocalServer
 from cl_client.transfers import UploadStream
 from fault_proxy import Exchange, FaultProxy
 from fault_server import FaultyServer, answer
-from support import TLSFiles, client_of
+from support import Heart, TLSFiles, client_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -97,28 +96,6 @@ async def test_every_kind_of_file_is_sent_whole(server: LocalServer, source: Fil
     async with client_of(server, mqtt_broker="off") as client:
         job = await client.get_job((await client.hash.compute(source)).job_id)
         assert await client.read_job_file(job.job_id, str(job.params["input_path"])) == CONTENT
-
-
-class Heart:
-    """Counts how often the loop goes round."""
-
-    def __init__(self) -> None:
-        self.beats = 0
-
-    @contextlib.asynccontextmanager
-    async def beating(self) -> AsyncGenerator[None]:
-        beating = asyncio.create_task(self._beat())
-        try:
-            yield
-        finally:
-            beating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beating
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(0.001)
-            self.beats += 1
 
 
 class SlowFile(io.BytesIO):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -74,19 +75,24 @@ async def test_jobs_run_all_the_same(
             assert not client.mqtt_monitor.is_connected
 
 
-async def test_a_name_that_resolves_to_nothing() -> None:
-    states: list[ConnectionState] = []
-    failed = asyncio.Event()
+async def test_a_name_that_takes_its_time_and_resolves_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed, started = asyncio.Event(), threading.Event()
+    outcomes: list[bool] = []
+
+    def resolve(*_arguments: object, **_options: object) -> NoReturn:
+        outcomes.append(started.wait(5))
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
     def on_state(state: ConnectionState) -> None:
-        states.append(state)
         if state is ConnectionState.DISCONNECTED:
             failed.set()
 
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     connection = MQTTConnection(BrokerAddress.parse("no-such-host.invalid"), on_state=on_state)
     connection.start()
-    assert states == []  # start() itself resolves nothing
-    await asyncio.wait_for(failed.wait(), 60)
+    started.set()
+    await asyncio.wait_for(failed.wait(), 20)
     await connection.close()
+    assert outcomes[0], "start() has waited for the name itself"
     assert connection.problem is not None
     assert "cannot connect" in connection.problem

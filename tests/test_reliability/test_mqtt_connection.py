@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cl_client.config import ComputeClientConfig
-from cl_client.job_tracker import JobTracker
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.mqtt_connection import MQTTConnection
 from cl_client.mqtt_monitor import MQTTJobMonitor
 from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
 from support import port_of
+from tracked_jobs import Server, tracker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cl_client.local import LocalServer
-    from cl_client.models import JobResponse
     from support import Mosquitto
 
     MakeServer = Callable[..., LocalServer]
     MakeMosquitto = Callable[..., Mosquitto]
 
-QUICK = ConnectionOptions(connect_timeout=0.5, reconnect_min=0.05, reconnect_max=0.1)
-
-
-async def no_job(job_id: str) -> JobResponse:
-    raise AssertionError(job_id)
+QUICK = ConnectionOptions(connect_timeout=10, reconnect_min=0.05, reconnect_max=0.1)
 
 
 @pytest.fixture
@@ -169,7 +165,8 @@ async def test_a_host_that_never_answers_is_given_up() -> None:
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with server:
         address = BrokerAddress.parse("127.0.0.1", port_of(server.sockets[0]))
-        connection = MQTTConnection(address, topics=["a"], options=QUICK)
+        options = replace(QUICK, connect_timeout=0.5)
+        connection = MQTTConnection(address, topics=["a"], options=options)
         connection.start()
         for _ in range(2):
             assert await asyncio.wait_for(connections.get(), 10)
@@ -223,7 +220,8 @@ def test_a_loop_that_was_closed_without_close_ends_the_thread(local_server: Make
 
 async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> None:
     config = ComputeClientConfig.create(mqtt_broker=broker_url)
-    tracker = JobTracker(no_job, config, lambda: True)
+    server = Server(AssertionError("nobody follows a job"))
+    tracker = tracker_of(server.read, config)
     monitor = MQTTJobMonitor(config, tracker, ssl.create_default_context)
     monitor.start()
     assert await monitor.wait_connected(10)
@@ -251,11 +249,13 @@ async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> Non
     await sender.close()
     await monitor.close()
     await tracker.close()
+    assert not server.reads
 
 
 async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_url: str) -> None:
     config = ComputeClientConfig.create(mqtt_broker=broker_url)
-    tracker = JobTracker(no_job, config, lambda: True)
+    server = Server(AssertionError("nobody follows a job"))
+    tracker = tracker_of(server.read, config)
     monitor = MQTTJobMonitor(config, tracker, ssl.create_default_context)
     told = asyncio.Event()
 
@@ -275,6 +275,7 @@ async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_ur
     await asyncio.wait_for(told.wait(), 10)
     await monitor.close()
     await tracker.close()
+    assert not server.reads
 
 
 async def test_closing_does_not_wait_for_a_broker_that_acknowledges_nothing() -> None:

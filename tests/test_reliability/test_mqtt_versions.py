@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from typing_extensions import override
 
 from cl_client import ComputeClient
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.mqtt_attempt import MAX_HANG_UPS
 from cl_client.mqtt_connection import MQTTConnection
 from cl_client.mqtt_types import ConnectionOptions
-from support import port_of
+from support import heard, port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -50,6 +48,7 @@ class Gate:
         self._through: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.levels: list[tuple[int, bool]] = []
+        self._news = asyncio.Event()
         self.hang_up = 0
         self.refuses: dict[int, bytes] = {}
 
@@ -71,6 +70,13 @@ class Gate:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def called(self, count: int) -> None:
+        """Wait until there were so many connections."""
+        async with asyncio.timeout(20):
+            while len(self.levels) < count:
+                self._news.clear()
+                await self._news.wait()
+
     def cut(self) -> None:
         """Break the connections that were let through."""
         for writer in self._through:
@@ -86,6 +92,7 @@ class Gate:
         connect = await reader.readexactly(length)
         level, flags = connect[2 + connect[1] :][:2]
         self.levels.append((level, bool(flags & _CLEAN)))
+        self._news.set()
         if self.hang_up or level in self.refuses:
             writer.write(self.refuses.get(level, b""))
             self.hang_up = max(self.hang_up - 1, 0)
@@ -162,9 +169,7 @@ async def test_a_broker_that_refuses_both_is_asked_for_both_again(make_mosquitto
     gate = Gate(make_mosquitto().port)
     gate.refuses = {V5: REFUSED, V311: REFUSED, V31: REFUSED}
     async with gate.connection() as connection:
-        async with asyncio.timeout(20):
-            while connection.problem is None or len(gate.levels) < 4:
-                await connection.wait_connected(0.01)
+        await gate.called(4)
         assert "Unsupported protocol version" in str(connection.problem)
         gate.refuses = {}
         assert await connection.wait_connected(20)
@@ -173,26 +178,16 @@ async def test_a_broker_that_refuses_both_is_asked_for_both_again(make_mosquitto
 
 
 async def test_the_warning_says_why_there_is_no_push(caplog: pytest.LogCaptureFixture) -> None:
-    warned = asyncio.Event()
-
-    class Listener(logging.Handler):
-        @override
-        def emit(self, record: logging.LogRecord) -> None:
-            if "No MQTT connection" in record.getMessage():
-                warned.set()
-
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    broker, listener = await asyncio.start_server(hang_up, "127.0.0.1", 0), Listener()
-    logging.getLogger("cl_client.mqtt").addHandler(listener)
-    try:
-        address = f"127.0.0.1:{port_of(broker.sockets[0])}"
+    broker = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    address = f"127.0.0.1:{port_of(broker.sockets[0])}"
+    with heard("cl_client.mqtt", "No MQTT connection") as warned:
         async with broker, ComputeClient("http://127.0.0.1:1", mqtt_broker=address) as client:
-            assert not client.mqtt_monitor.is_connected
+            client.mqtt_monitor.start()
             await asyncio.wait_for(warned.wait(), 20)
-    finally:
-        logging.getLogger("cl_client.mqtt").removeHandler(listener)
+            assert not client.mqtt_monitor.is_connected
     assert "(the broker hung up without an answer to CONNECT)" in caplog.text
 
 

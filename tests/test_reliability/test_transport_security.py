@@ -14,7 +14,7 @@ import pytest
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError, ServerUnavailableError
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.mqtt_connection import MQTTConnection
-from support import TLSFiles, free_port, port_of
+from support import NO_SLOW_READS, TLSFiles, free_port, heard, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
     MakeMosquitto = Callable[..., Mosquitto]
-
-PUSH_ONLY = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
 
 
 @pytest.mark.parametrize("scheme", ["mqtt", "mqtts", "ws", "wss"])
@@ -43,7 +41,7 @@ async def test_every_transport_pushes(
     lines += ["protocol websockets"] if scheme.startswith("ws") else []
     lines += [tls_files.for_mosquitto] if scheme in {"mqtts", "wss"} else []
     server = local_server(mqtt_url=make_mosquitto("\n".join(lines)).url)
-    settings = {"mqtt_broker": f"{scheme}://127.0.0.1:{port}", "ca_file": tls_files.ca, **PUSH_ONLY}
+    settings = {"mqtt_broker": f"{scheme}://127.0.0.1:{port}", "ca_file": tls_files.ca, **NO_SLOW_READS}
     async with make_client(server, **settings) as client:
         assert await client.mqtt_monitor.wait_connected(20)
         assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
@@ -58,13 +56,15 @@ async def test_a_broker_that_asks_for_a_certificate(
         f"allow_anonymous true\n{tls_files.for_mosquitto}"
     )
     server = local_server(mqtt_url=broker.url)
-    settings = {"mqtt_broker": f"mqtts://127.0.0.1:{port}", "ca_file": tls_files.ca, **PUSH_ONLY}
+    settings = {"mqtt_broker": f"mqtts://127.0.0.1:{port}", "ca_file": tls_files.ca, **NO_SLOW_READS}
     certificate = {"client_cert_file": tls_files.client_cert, "client_key_file": tls_files.client_key}
     async with make_client(server, **settings, **certificate) as client:
         assert await client.mqtt_monitor.wait_connected(20)
         assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
-    async with make_client(server, **settings) as stranger:
-        assert not await stranger.mqtt_monitor.wait_connected(0.5)
+    with heard("cl_client.mqtt", "No MQTT connection") as refused:
+        async with make_client(server, **settings) as stranger:
+            await asyncio.wait_for(refused.wait(), 20)
+            assert not stranger.mqtt_monitor.is_connected
 
 
 @pytest.mark.parametrize("fault", ["another authority", "another name"])
@@ -87,12 +87,14 @@ async def test_a_broker_that_is_not_who_it_should_be(
     broker = make_mosquitto(
         f"allow_anonymous true\nlistener {port} 127.0.0.1\nallow_anonymous true\n{at_broker.for_mosquitto}"
     )
-    async with make_client(
-        local_server(mqtt_url=broker.url), mqtt_broker=f"mqtts://127.0.0.1:{port}", ca_file=mine.ca
-    ) as client:
-        job = await client.hash.compute(b"x", wait=True, timeout=20)
-        assert job.status == "completed"
-        assert not client.mqtt_monitor.is_connected
+    server = local_server(mqtt_url=broker.url)
+    settings = {"mqtt_broker": f"mqtts://127.0.0.1:{port}", "ca_file": mine.ca}
+    with heard("cl_client.mqtt", "No MQTT connection") as refused:
+        async with make_client(server, **settings) as client:
+            job = await client.hash.compute(b"x", wait=True, timeout=20)
+            assert job.status == "completed"
+            await asyncio.wait_for(refused.wait(), 20)
+            assert not client.mqtt_monitor.is_connected
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     (warning,) = [message for message in warnings if "No MQTT connection" in message]
     assert "certificate is not to be trusted" in warning

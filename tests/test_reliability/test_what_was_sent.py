@@ -42,9 +42,9 @@ async def test_the_answer_was_lost() -> None:
     assert checked(caught.value)
 
 
-@pytest.mark.parametrize("limit", [None, 0.3])
+@pytest.mark.parametrize("limit", [None, 3.0])
 async def test_there_was_no_answer_in_time(limit: float | None) -> None:
-    async with FaultyServer(None).running(timeout=30.0 if limit else 0.3) as client:
+    async with FaultyServer(None).running(timeout=30.0 if limit else 3.0) as client:
         with pytest.raises(RequestTimeoutError) as caught:
             await client.hash.compute(b"x", timeout=limit)
     assert checked(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 2.0
 _FLUSH_SECONDS = 5.0
+_LAST_WORD_TOPIC = "cl_client/last_word"
 _OWN_USER = "local-server"
 _OWN_TOKEN_SECONDS = 10 * 365 * 24 * 60 * 60.0
 
@@ -90,7 +92,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         mqtt_url, options = settings.mqtt_url, ConnectionOptions()
         if mqtt_url is None:
             mqtt_url, options = await _start_broker(stack, settings, tls, tokens)
-        connection = await _connect(stack, mqtt_url, options)
+        connection = await _connect(stack, mqtt_url, options, last_word=settings.mqtt_url is None)
         announcer = Announcer(
             connection,
             settings.dialect,
@@ -147,16 +149,33 @@ async def _start_broker(
     return url_of("mqtt" if tls is None else "mqtts", listener), options
 
 
-async def _connect(stack: AsyncExitStack, mqtt_url: str, options: ConnectionOptions) -> MQTTConnection:
-    """Connect to the broker. One that is not there yet is no reason to refuse jobs: messages wait for it."""
-    connection = MQTTConnection(BrokerAddress.parse(mqtt_url), options=options)
+async def _connect(
+    stack: AsyncExitStack, mqtt_url: str, options: ConnectionOptions, *, last_word: bool
+) -> MQTTConnection:
+    """Connect to the broker. One that is not there yet is no reason to refuse jobs: messages wait for it.
+
+    ``last_word`` is for a broker that ends with the server. It acknowledges a message before it passes it on,
+    but it passes on one after the other: when a last one has come back, it has passed on those before it.
+    """
+    came_back = asyncio.Event()
+    connection = MQTTConnection(
+        BrokerAddress.parse(mqtt_url),
+        topics=(_LAST_WORD_TOPIC,) if last_word else (),
+        on_messages=lambda _: came_back.set(),
+        options=options,
+    )
     connection.start()
     stack.push_async_callback(connection.close)
 
     async def send_the_rest() -> None:
         # Workers take their announcements back at the very end; without a broker there is nobody to tell.
-        if connection.connected:
-            await connection.flush(_FLUSH_SECONDS)
+        if not connection.connected:
+            return
+        if last_word:
+            connection.publish(_LAST_WORD_TOPIC, b"")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(came_back.wait(), _FLUSH_SECONDS)
+        await connection.flush(_FLUSH_SECONDS)
 
     stack.push_async_callback(send_the_rest)
     if not await connection.wait_connected(_CONNECT_SECONDS):

@@ -30,8 +30,6 @@ _CONFIG = {
     "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
 }
 _CLOSING_SECONDS = 2.0
-_DELIVERY_SECONDS = 0.1
-"""amqtt acknowledges a message before it passes it on, and does not tell when it has."""
 
 # MQTT 3.1.1, sections 2.2, 3.1.2 and 3.2.2.
 _CONNECT = 0x10
@@ -81,8 +79,6 @@ class EmbeddedBroker:
         """Hang up on every client and free the port."""
         if self._server is not None:
             self._server.close()
-        if self._connections:
-            await asyncio.sleep(_DELIVERY_SECONDS)
         for writer in self._connections.values():
             writer.close()
         if self._connections:
