@@ -50,6 +50,7 @@ _GATEWAY_ERRORS: Final = frozenset({502, 504})
 RETRYABLE_STATUSES: Final = frozenset({408, 421, 425})
 """They refuse the moment or the connection, not what was asked (RFC 9110, 15.5; RFC 8470, 5.2)."""
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
+_EXCERPT: Final = 120
 _backoff = wait_random_exponential(multiplier=0.2, max=10)
 
 
@@ -336,4 +337,6 @@ def parse(model: type[ModelT], response: httpx.Response) -> ModelT:
         return model.model_validate_json(response.content)
     except ValidationError as exc:
         path = response.request.url.path
-        raise InvalidResponseError(f"{path}: not a {model.__name__} but {response.text[:120]!r}") from exc
+        # JSON is UTF-8; the charset that a server names may be one that Python cannot decode text with.
+        text = response.content[:_EXCERPT].decode(errors="replace")
+        raise InvalidResponseError(f"{path}: not a {model.__name__} but {text!r}") from exc
