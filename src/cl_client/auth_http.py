@@ -13,6 +13,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from cl_client.auth import NoAuthProvider
 from cl_client.config import ComputeClientConfig
 from cl_client.exceptions import (
+    ClientClosedError,
     ComputeClientError,
     ConfigurationError,
     HTTPError,
@@ -76,7 +77,9 @@ class AuthHTTP:
         self._known = HTTPService(config, provider, make_context, http_client=self._client)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; calls under way end in `ClientClosedError`."""
+        await self._anonymous.close()
+        await self._known.close()
         await self._client.aclose()
 
     async def post(self, path: str, form: Form, *, anonymous: bool = False) -> httpx.Response:
@@ -150,5 +153,7 @@ async def _without_secrets(auth_url: str, call: Awaitable[ResultT]) -> ResultT:
         error.request = httpx.Request(exc.request.method, exc.request.url)
     except InvalidResponseError as exc:
         error = type(exc)(f"Auth service {auth_url}: {exc}")
+    except ClientClosedError:
+        error = ClientClosedError()
     # Outside of the except clauses, or the error would remember the one that it replaces.
     raise error.with_traceback(None)

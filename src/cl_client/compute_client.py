@@ -99,6 +99,7 @@ class ComputeClient(PluginClients):
         self._auth_provider = auth_provider or NoAuthProvider()
         self._injected = InjectedParts(ssl_context, http_client, transport)
         self._runtime: Runtime | None = None
+        self._closing: set[Runtime] = set()
 
     async def __aenter__(self) -> Self:
         self._open()
@@ -118,12 +119,13 @@ class ComputeClient(PluginClients):
         Raises:
             ComputeClientError: It is in use on another event loop, which is not closed.
         """
-        runtime = self._runtime
-        if runtime is None:
-            return
-        abandoned = self._is_abandoned(runtime)
-        self._runtime = None
-        await (runtime.close_abandoned() if abandoned else runtime.close())
+        if self._runtime is not None:
+            self._is_abandoned(self._runtime)
+            self._closing.add(self._runtime)
+            self._runtime = None
+        for runtime in tuple(self._closing):  # also one that somebody else closes, or was cancelled at
+            await (runtime.close_abandoned() if self._is_abandoned(runtime) else runtime.close())
+            self._closing.discard(runtime)
 
     def _is_abandoned(self, runtime: Runtime) -> bool:
         """Whether its loop was closed; it must not be another one that is still in use."""

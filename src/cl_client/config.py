@@ -37,8 +37,11 @@ _URLS_WITH_CREDENTIALS = (
 
 _ValueT = TypeVar("_ValueT")
 
-Seconds = Annotated[float, Field(gt=0)]
-PollSeconds = Annotated[float, Field(ge=MIN_POLL_SECONDS)]
+_MAX_SECONDS = 2_000_000
+"""Some 23 days. Sockets count milliseconds in 32 bits, and fail with more or wait for another time."""
+
+Seconds = Annotated[float, Field(gt=0, le=_MAX_SECONDS)]
+PollSeconds = Annotated[float, Field(ge=MIN_POLL_SECONDS, le=_MAX_SECONDS)]
 
 
 class ComputeClientConfig(BaseSettings):
@@ -46,7 +49,8 @@ class ComputeClientConfig(BaseSettings):
 
     ``COMPUTE_SERVER_URL``, ``MQTT_BROKER_HOST`` and ``MQTT_BROKER_PORT`` have these names; every other
     setting is ``CL_CLIENT_`` and its name in capitals, for instance ``CL_CLIENT_TIMEOUT``. An explicit
-    argument wins over the environment, and the environment over a file (`from_file`).
+    argument wins over the environment, and the environment over a file (`from_file`). Seconds are at most
+    2,000,000.
 
     Attributes:
         base_url: The compute service. A user name and a password in it become the next two settings.

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
 from typing import TYPE_CHECKING, Final, cast
+from weakref import WeakSet
 
 import httpcore
 from typing_extensions import override
 
-from cl_client.closed_loops import close_socket
+from cl_client.closed_loops import abort, close_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,11 +35,13 @@ class EarlyResponseBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
-        self._open: set[_DuplexStream] = set()
+        # Weakly: httpcore drops a connection that fails on its way without closing it, to a SOCKS proxy that
+        # refuses, for instance.
+        self._open: WeakSet[_DuplexStream] = WeakSet()
         self._closed = False
 
     async def aclose(self) -> None:
-        """Close what httpcore has left open: the connection to a SOCKS proxy that refuses, for instance.
+        """Close what httpcore has left open.
 
         A connection that is just being made is closed as soon as it is there.
         """
@@ -47,8 +51,8 @@ class EarlyResponseBackend(httpcore.AsyncNetworkBackend):
 
     def abandon(self) -> None:
         """Close all connections, when their event loop is closed."""
-        while self._open:
-            self._open.pop().abandon()
+        for stream in tuple(self._open):
+            stream.abandon()
 
     @override
     async def connect_tcp(
@@ -84,7 +88,7 @@ class _DuplexStream(httpcore.AsyncNetworkStream):
     def __init__(
         self,
         stream: httpcore.AsyncNetworkStream,
-        opened: set[_DuplexStream],
+        opened: WeakSet[_DuplexStream],
         *,
         multiplexed: bool = False,
     ) -> None:
@@ -92,6 +96,8 @@ class _DuplexStream(httpcore.AsyncNetworkStream):
         self._opened = opened
         self._multiplexed = multiplexed
         opened.add(self)
+        self._dropped = weakref.finalize(self, abort, stream, asyncio.get_running_loop())
+        self._dropped.atexit = False
         self.unused_by = asyncio.current_task()
         self._received = bytearray()
         self._reading: asyncio.Task[bytes] | None = None
@@ -149,7 +155,7 @@ class _DuplexStream(httpcore.AsyncNetworkStream):
 
     @override
     async def aclose(self) -> None:
-        self._opened.discard(self)
+        self._let_go()
         reading, self._reading = self._reading, None
         try:
             if reading is not None:
@@ -160,17 +166,26 @@ class _DuplexStream(httpcore.AsyncNetworkStream):
     def abandon(self) -> None:
         """Close the connection, when its event loop is closed."""
         self._reading = None
+        self._let_go()
         close_socket(self._stream)
+
+    def _let_go(self) -> None:
+        self._opened.discard(self)
+        self._dropped.detach()
 
     @override
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        try:
+            stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self.aclose()
+            raise
         tls = cast("object", stream.get_extra_info("ssl_object"))
         # HTTP/2 has answers of its own for this, and other requests' frames on the same connection.
         multiplexed = isinstance(tls, ssl.SSLObject) and tls.selected_alpn_protocol() == "h2"
-        self._opened.discard(self)
+        self._let_go()
         return _DuplexStream(stream, self._opened, multiplexed=multiplexed)
 
     @override

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-_LEFT_OUT = frozenset({"set-cookie", "content-encoding", "content-length", "transfer-encoding"})
+_LEFT_OUT = frozenset({b"set-cookie", b"content-encoding", b"content-length", b"transfer-encoding"})
 """A secret, and what is not true of a body that is decoded already."""
 
 
@@ -25,7 +25,7 @@ def _portable_response(response: httpx.Response) -> httpx.Response:
     request = response.request
     return httpx.Response(
         response.status_code,
-        headers=[(name, value) for name, value in response.headers.multi_items() if name not in _LEFT_OUT],
+        headers=[(name, value) for name, value in response.headers.raw if name.lower() not in _LEFT_OUT],
         content=content,
         request=httpx.Request(request.method, request.url),
     )

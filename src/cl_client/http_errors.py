@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, cast
 
 import httpx
+import idna
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cl_client.exceptions import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _MAX_DETAIL = 500
 _MAX_RETRY_AFTER = 300.0
 _MAX_ERROR_BYTES = 64 * 1024
-_BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_BODY_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 _BY_STATUS: dict[int, type[HTTPError]] = {401: AuthenticationError, 403: PermissionDeniedError}
 _BUSY = frozenset({429, 503})
@@ -71,6 +72,10 @@ def translated(base_url: str, request: httpx.Request) -> Generator[None]:
         raise
     except httpx.TooManyRedirects as exc:
         raise InvalidResponseError(f"{base_url} redirects in a circle; set base_url to where it is") from exc
+    except (httpx.InvalidURL, idna.IDNAError) as exc:  # of a Location: what is asked for was checked before
+        raise InvalidResponseError(
+            f"{base_url} redirects to what is no address: {exc}; set base_url to where the service is"
+        ) from exc
     except httpx.DecodingError as exc:
         raise InvalidResponseError(f"{base_url} sent a body that cannot be decoded: {exc}") from exc
     except httpx.LocalProtocolError as exc:
@@ -129,7 +134,8 @@ async def read_error(response: httpx.Response) -> httpx.Response:
 
 def with_content(response: httpx.Response, content: bytes) -> httpx.Response:
     """The same answer with a body that is in memory, and decoded."""
-    headers = [(name, value) for name, value in response.headers.multi_items() if name not in _BODY_HEADERS]
+    # Raw, since httpx takes no text beyond ASCII for a header, not even what it has decoded itself.
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _BODY_HEADERS]
     return httpx.Response(
         response.status_code,
         headers=headers,

@@ -50,6 +50,7 @@ _GATEWAY_ERRORS: Final = frozenset({502, 504})
 RETRYABLE_STATUSES: Final = frozenset({408, 421, 425})
 """They refuse the moment or the connection, not what was asked (RFC 9110, 15.5; RFC 8470, 5.2)."""
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
+_EXCERPT: Final = 120
 _backoff = wait_random_exponential(multiplier=0.2, max=10)
 
 
@@ -123,15 +124,26 @@ class HTTPService:
         )
         self._headers = _own_headers(config)
         self._closed = asyncio.Event()
+        self._under_way: set[asyncio.Timeout] = set()
+        self._answers: set[httpx.Response] = set()
 
     async def close(self) -> None:
-        """Close every connection, unless the client was given; calls under way end in `ClientClosedError`."""
+        """Close every connection, but only those in use of a client that was given.
+
+        Calls under way end in `ClientClosedError`.
+        """
         self._closed.set()
+        while self._under_way:
+            self._under_way.pop().reschedule(0.0)
+        for response in tuple(self._answers):
+            await response.aclose()
         if self._owned:
             await self._client.aclose()
 
     def abandon(self) -> None:
         """Close every connection of the own pool, when the loop that they belong to is closed."""
+        self._under_way.clear()
+        self._answers.clear()
         if isinstance(self._pool, PooledTransport):
             self._pool.abandon()
 
@@ -213,9 +225,13 @@ class HTTPService:
             ServerUnavailableError: It could not be reached, or the body broke off.
         """
         request = self._request("GET", path, headers=headers)
-        async with self._turn(request), self._answer(request) as response:
-            if not response.is_success and response.status_code not in accept:
-                raise error_for(await read_error(response))
+        async with contextlib.AsyncExitStack() as stack:
+            # Without the body, which is read in the midst of the caller's work, and ends with its connection.
+            async with self._until_closed():
+                await stack.enter_async_context(self._turn(request))
+                response = await stack.enter_async_context(self._answer(request))
+                if not response.is_success and response.status_code not in accept:
+                    raise error_for(await read_error(response))
             yield response
 
     def retrying(self, repeatable: Callable[[BaseException], bool], *, quiet: bool = False) -> AsyncRetrying:
@@ -271,11 +287,27 @@ class HTTPService:
             )
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        async with self._turn(request), self._answer(request) as response:
+        async with self._until_closed(), self._turn(request), self._answer(request) as response:
             if not response.is_success:
                 raise error_for(await read_error(response))
             content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
         return with_content(response, content)
+
+    @contextlib.asynccontextmanager
+    async def _until_closed(self) -> AsyncGenerator[None]:
+        """What ends when this is closed, whatever it waits for: by a time limit that `close` lets expire."""
+        self._check_open()
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._under_way.add(limit)
+                yield
+        except TimeoutError:
+            if limit.expired():
+                raise ClientClosedError from None
+            raise
+        finally:
+            self._under_way.discard(limit)
 
     @contextlib.asynccontextmanager
     async def _turn(self, request: httpx.Request) -> AsyncGenerator[None]:
@@ -310,9 +342,11 @@ class HTTPService:
             response = await self._client.send(
                 request, stream=True, auth=self._auth, follow_redirects=self._owned
             )
+            self._answers.add(response)
             try:
                 yield response
             finally:
+                self._answers.discard(response)
                 await response.aclose()
 
 
@@ -336,4 +370,6 @@ def parse(model: type[ModelT], response: httpx.Response) -> ModelT:
         return model.model_validate_json(response.content)
     except ValidationError as exc:
         path = response.request.url.path
-        raise InvalidResponseError(f"{path}: not a {model.__name__} but {response.text[:120]!r}") from exc
+        # JSON is UTF-8; the charset that a server names may be one that Python cannot decode text with.
+        text = response.content[:_EXCERPT].decode(errors="replace")
+        raise InvalidResponseError(f"{path}: not a {model.__name__} but {text!r}") from exc

@@ -22,6 +22,7 @@ from cl_client.transfers.download import (
     RANGE_NOT_SATISFIABLE,
     Download,
     JobFileStream,
+    check_decoded,
     check_whole,
     kept_in_part,
     read_response,
@@ -270,7 +271,9 @@ async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int
         with attempt:
             async with http.stream(address, headers=PLAIN) as response:
                 check_whole(file_path, response)
-                return await read_response(response, file_path, max_bytes)
+                content = await read_response(response, file_path, max_bytes)
+                check_decoded(file_path, response)
+                return content
     raise AssertionError  # tenacity re-raises the last error
 
 

@@ -240,13 +240,10 @@ class MQTTConnection:
         try:
             client = self._client_for()
             connect(client, self.address, self._options)
-        except ComputeClientError as exc:
-            self._report(str(exc))
-            return attempt
-        except (OSError, ValueError) as exc:
-            problem = certificate_problem(exc)
-            reason = exc if problem is None else f"the certificate is not to be trusted: {problem}"
-            self._report(f"cannot connect: {reason}")
+        except Exception as exc:  # noqa: BLE001 - told, and kept to this connection
+            # Also a fault of paho, or of an auth provider's own code.
+            logger.debug("%s: no connection\n%s", self.address, traceback.format_exc())
+            self._report(_why_not_connected(exc))
             return attempt
         attempt.opened = True
         try:
@@ -368,3 +365,12 @@ class MQTTConnection:
         """Keep what is wrong, for whoever is told of the state; said aloud it would be said twice."""
         logger.debug("%s: %s", self.address, problem)
         self.problem = self._attempt.problem = problem
+
+
+def _why_not_connected(exc: Exception) -> str:
+    if isinstance(exc, ComputeClientError):
+        return str(exc)
+    if not isinstance(exc, OSError | ValueError):
+        return f"cannot connect, by a fault: {exc!r}"
+    problem = certificate_problem(exc)
+    return f"cannot connect: {exc if problem is None else f'the certificate is not to be trusted: {problem}'}"

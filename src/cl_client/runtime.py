@@ -63,6 +63,8 @@ class Runtime:
         self._job_reads = SharedReads[JobResponse]()
         self._capability_reads = SharedReads[WorkerCapabilities]()
         self._capabilities: tuple[WorkerCapabilities, float] | None = None
+        self._closing = asyncio.Lock()
+        self._closed = False
         self._deletions: set[asyncio.Task[None]] = set()
         read_for_tracker = partial(self.read_job, quiet=True)
         self.tracker = JobTracker(read_for_tracker, config, lambda: self.monitor.is_connected)
@@ -75,15 +77,19 @@ class Runtime:
         self.monitor.start()
 
     async def close(self) -> None:
-        """End everything, in the order of dependence."""
-        async with contextlib.AsyncExitStack() as stack:
-            # In this order's reverse, and each whatever becomes of the others.
-            stack.push_async_callback(self.http.close)
-            stack.push_async_callback(self._capability_reads.close)
-            stack.push_async_callback(self._job_reads.close)
-            stack.push_async_callback(self.monitor.close)
-            stack.push_async_callback(self._deletions_done)
-            await self.tracker.close()
+        """End everything, in the order of dependence; whoever asks for it meanwhile waits for that."""
+        async with self._closing:
+            if self._closed:
+                return
+            async with contextlib.AsyncExitStack() as stack:
+                # In this order's reverse, and each whatever becomes of the others.
+                stack.push_async_callback(self.http.close)
+                stack.push_async_callback(self._capability_reads.close)
+                stack.push_async_callback(self._job_reads.close)
+                stack.push_async_callback(self.monitor.close)
+                stack.push_async_callback(self._deletions_done)
+                await self.tracker.close()
+            self._closed = True
 
     def abandon(self) -> None:
         """Give up resources whose loop was closed without `close`; the MQTT thread ends by itself."""

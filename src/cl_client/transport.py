@@ -91,10 +91,10 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     def abandon(self) -> None:
         """Close every connection, when the event loop that they belong to is closed."""
+        while self._backends:  # first: they know connections for as long as the pools have them
+            self._backends.pop().abandon()
         self._transports.clear()
         self._retired.clear()
-        while self._backends:
-            self._backends.pop().abandon()
 
     def _proxy_for(self, url: httpx.URL) -> str | None:
         if self._config.proxy is not None:

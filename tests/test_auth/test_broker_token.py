@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from typing_extensions import override
 
 from cl_client import ComputeClient, ComputeClientConfig, JWTAuthProvider
 from cl_client.local import LocalServer
@@ -57,3 +58,22 @@ async def test_a_fixed_user_name_and_a_token_as_its_password(server: LocalServer
     config = config_of(server, mqtt_username="admin", mqtt_password=token)
     async with ComputeClient(config=config, auth_provider=JWTAuthProvider(token)) as client:
         assert await client.mqtt_monitor.wait_connected(20)
+
+
+async def test_a_provider_that_fails_once_is_asked_again(
+    server: LocalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Vault(JWTAuthProvider):
+        asked = 0
+
+        @override
+        async def prepare(self) -> None:
+            self.asked += 1
+            if self.asked == 1:
+                raise RuntimeError("the vault is sealed")
+
+    provider = Vault(server.issue_token(), username="admin")
+    async with ComputeClient(config=config_of(server, mqtt_use_token=True), auth_provider=provider) as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+    assert "No MQTT connection" in caplog.text
+    assert "the vault is sealed" in caplog.text

@@ -198,10 +198,20 @@ def test_a_path_that_would_lead_elsewhere_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["poll_min", "poll_interval", "poll_interval_push"])
-@pytest.mark.parametrize("seconds", [-1, 0, 1e-9, float("nan")])
+@pytest.mark.parametrize("seconds", [-1, 0, 1e-9])
 def test_jobs_are_not_read_without_a_pause(name: str, seconds: float) -> None:
     with pytest.raises(ConfigurationError, match=rf"{name}.*0\.01"):
         ComputeClientConfig.create(**{name: seconds})
+
+
+@pytest.mark.parametrize("seconds", [0, 1e7, float("inf"), float("nan")])
+def test_seconds_that_no_timer_can_count_are_refused(seconds: float) -> None:
+    fields = ComputeClientConfig.model_fields
+    names = [name for name in fields if name.endswith(("timeout", "_expiry", "_after")) or "poll_" in name]
+    assert len(names) == 12
+    for name in names:
+        with pytest.raises(ConfigurationError, match=name):
+            ComputeClientConfig.create(**{name: seconds})
 
 
 @pytest.mark.parametrize("topic", ["", "jobs/#", "jobs/+/events"])

@@ -1,9 +1,10 @@
-"""The transport itself: a pool that ran dry is replaced, and what is missing for HTTP/2 or SOCKS is named."""
+"""The transport: a pool that ran dry is replaced, failed connections are closed, missing extras are named."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,46 @@ async def test_a_socks_proxy_is_asked() -> None:
         with pytest.raises(ServerUnavailableError):
             await client.health()
     assert await greeting == b"\x05\x01\x00"  # version 5, one method, no authentication (RFC 1928)
+
+
+async def test_a_connection_to_a_socks_proxy_that_refuses_is_closed() -> None:
+    ended = asyncio.Event()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")  # no authentication
+        await reader.readexactly(5)
+        writer.write(b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00")  # connection refused
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    proxy = f"socks5://127.0.0.1:{port_of(server.sockets[0])}"
+    config = ComputeClientConfig.create(mqtt_broker="off", proxy=proxy, max_retries=0)
+    async with server, ComputeClient(config=config) as client:
+        with pytest.raises(ServerUnavailableError, match="refused"):
+            await client.health()
+        gc.collect()
+        await asyncio.wait_for(ended.wait(), 20)
+
+
+async def test_a_connection_whose_handshake_is_cancelled_is_closed() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(5)
+        begun.set()
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{port_of(server.sockets[0])}"
+    async with server, ComputeClient(url, mqtt_broker="off") as client:
+        call = asyncio.ensure_future(client.health())
+        await asyncio.wait_for(begun.wait(), 20)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.wait_for(ended.wait(), 20)

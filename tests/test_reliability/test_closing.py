@@ -7,21 +7,25 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from cl_client import (
+    AuthClient,
     ClientClosedError,
     ComputeClient,
     ComputeClientConfig,
     ComputeClientError,
     PasswordAuthProvider,
+    UploadStream,
 )
 from cl_client.local import LocalServer, ServerTLS
+from cl_client.transfers.sources import CHUNK_SIZE
 from fault_server import FaultyServer, answer
 from support import port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
     from support import Mosquitto, TLSFiles
@@ -136,6 +140,12 @@ CALLS: dict[str, Callable[[ComputeClient, Path], Awaitable[object]]] = {
 }
 
 
+AUTH_CALLS: dict[str, Callable[[AuthClient], Awaitable[object]]] = {
+    "read": AuthClient.me,
+    "login": lambda auth: auth.login("me", "pw"),
+}
+
+
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 @pytest.mark.parametrize("state", ["without an answer", "between two attempts"])
 async def test_a_call_under_way_is_told(
@@ -162,6 +172,117 @@ async def test_calls_that_wait_for_their_turn_or_for_another_call_are_told() -> 
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * len(calls)
     assert len(server.requests) == 1
+
+
+async def test_calls_that_wait_behind_an_open_stream_are_told() -> None:
+    server = FaultyServer(answer("200 OK", "abc"))
+    async with server.running(pool_maxsize=1) as client, client.open_job_file("j", "a"):
+        calls = [asyncio.ensure_future(call) for call in (client.get_job("j"), client.health())]
+        await asyncio.sleep(0)  # they begin
+        await close(client)
+        outcomes = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), GUARD)
+    assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 2
+
+
+async def test_a_call_that_waits_for_a_token_is_told() -> None:
+    service = FaultyServer(None)
+    async with service.running() as at_service:
+        provider = PasswordAuthProvider(at_service.config.base_url, "me", "pw")
+        client = ComputeClient("http://127.0.0.1:1", mqtt_broker="off", auth_provider=provider)
+        under_way = asyncio.ensure_future(client.health())
+        await service.received(1)
+        await close(client)
+        with pytest.raises(ClientClosedError):
+            await asyncio.wait_for(under_way, GUARD)
+
+
+async def test_an_upload_whose_source_gives_nothing_more_is_told() -> None:
+    waiting = asyncio.Event()
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield b"x"
+        waiting.set()
+        await asyncio.Event().wait()
+
+    async with FaultyServer(None).running() as client:
+        under_way = asyncio.ensure_future(client.hash.compute(UploadStream(chunks, "a")))
+        await asyncio.wait_for(waiting.wait(), GUARD)
+        await close(client)
+        with pytest.raises(ClientClosedError):
+            await asyncio.wait_for(under_way, GUARD)
+
+
+async def test_a_stream_through_a_client_that_was_given_is_told() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n" + bytes(CHUNK_SIZE))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{port_of(server.sockets[0])}"
+    async with server, httpx.AsyncClient() as given:
+        client = ComputeClient(url, mqtt_broker="off", http_client=given)
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async with client.open_job_file("j", "a") as stream:
+                async for _ in stream:
+                    begun.set()
+
+        under_way = asyncio.ensure_future(read())
+        await asyncio.wait_for(begun.wait(), GUARD)
+        await close(client)
+        with pytest.raises(ClientClosedError):
+            await asyncio.wait_for(under_way, GUARD)
+
+
+@pytest.mark.parametrize("call", AUTH_CALLS.values(), ids=AUTH_CALLS.keys())
+@pytest.mark.parametrize("state", ["without an answer", "between two attempts"])
+async def test_a_call_of_an_auth_client_is_told(
+    state: str, call: Callable[[AuthClient], Awaitable[object]]
+) -> None:
+    later = answer("429 Slow down", headers="Retry-After: 300\r\n")
+    server = FaultyServer(None if state == "without an answer" else later)
+    async with server.running() as client:
+        async with AuthClient(client.config.base_url) as auth:
+            under_way = asyncio.ensure_future(call(auth))
+            await server.received(1)
+        with pytest.raises(ClientClosedError) as caught:
+            await asyncio.wait_for(under_way, GUARD)
+        assert caught.value.__context__ is None  # nothing leads to frames with a password in them
+        assert len(server.requests) == 1
+
+
+async def test_a_second_close_waits_for_the_first() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    connected = asyncio.Event()
+    broker = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with broker:
+        client = ComputeClient("http://127.0.0.1:1", mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}")
+        assert not client.mqtt_monitor.is_connected
+        await asyncio.wait_for(connected.wait(), GUARD)
+        first = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)  # it begins
+        await close(client)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("mqtt-")]
+        await first
+
+
+async def test_a_close_that_was_cancelled_can_be_done_again(unused_port: int) -> None:
+    client = ComputeClient("http://127.0.0.1:1", mqtt_broker=f"127.0.0.1:{unused_port}")
+    assert not client.mqtt_monitor.is_connected
+    first = asyncio.ensure_future(client.close())
+    await asyncio.sleep(0)  # it begins
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await close(client)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mqtt-")]
 
 
 async def test_a_caller_that_was_cancelled_as_well_is_just_cancelled() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import hashlib
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,59 @@ async def test_a_compressed_file_is_decoded_although_nobody_asked(tmp_path: Path
     async with FaultyServer(reply).running() as client:
         path = await client.download_job_file("j", "a.bin", tmp_path)
         assert await client.read_job_file("j", "a.bin") == path.read_bytes() == b"hello"
+
+
+def compressed(encoding: str, body: bytes) -> bytes:
+    """An answer of no announced length: the connection's end is its own."""
+    return f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: {encoding}\r\n\r\n".encode() + body
+
+
+RAW_DEFLATE = zlib.compress(CONTENT)[2:-4]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        compressed("gzip", gzip.compress(CONTENT)[:-50_000]),
+        compressed("gzip", gzip.compress(CONTENT)[:-1]),
+        compressed("gzip", gzip.compress(CONTENT[:100]) + gzip.compress(CONTENT[100:])),
+        compressed("gzip", b""),
+        compressed("deflate", zlib.compress(CONTENT)[:-50_000]),
+        compressed("deflate", RAW_DEFLATE[:-50_000]),
+        compressed("gzip, deflate", zlib.compress(gzip.compress(CONTENT)[:-50_000])),
+        compressed("gzip, deflate", zlib.compress(gzip.compress(CONTENT))[:-50_000]),
+    ],
+    ids=["gzip", "all but its end", "two in one", "nothing", "deflate", "raw deflate", "inner", "outer"],
+)
+async def test_a_compressed_file_that_is_cut_is_not_taken_for_whole(tmp_path: Path, reply: bytes) -> None:
+    (tmp_path / "a.bin").write_bytes(b"old")
+    async with FaultyServer(reply).running(max_retries=0) as client:
+        with pytest.raises(InvalidResponseError, match="not whole"):
+            await client.download_job_file("j", "a.bin", tmp_path)
+        with pytest.raises(InvalidResponseError, match="not whole"):
+            await client.read_job_file("j", "a.bin")
+        with pytest.raises(InvalidResponseError, match="not whole"):
+            async with client.open_job_file("j", "a.bin") as stream:
+                _ = [chunk async for chunk in stream]
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.bin", b"old")]
+
+
+@pytest.mark.parametrize(
+    ("reply", "content"),
+    [
+        (compressed("gzip", gzip.compress(CONTENT)), CONTENT),
+        (compressed("deflate", zlib.compress(CONTENT)), CONTENT),
+        (compressed("deflate", RAW_DEFLATE), CONTENT),
+        (compressed("gzip, deflate", zlib.compress(gzip.compress(CONTENT))), CONTENT),
+        (answer("200 OK", "", "Content-Encoding: gzip\r\n"), b""),
+    ],
+)
+async def test_a_compressed_file_that_is_whole(tmp_path: Path, reply: bytes, content: bytes) -> None:
+    async with FaultyServer(reply).running(max_retries=0) as client:
+        path = await client.download_job_file("j", "a.bin", tmp_path)
+        assert await client.read_job_file("j", "a.bin") == path.read_bytes() == content
+        async with client.open_job_file("j", "a.bin") as stream:
+            assert b"".join([chunk async for chunk in stream]) == content
 
 
 async def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:

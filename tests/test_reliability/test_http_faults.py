@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from cl_client import (
     InvalidRequestError,
     InvalidResponseError,
     JobFileNotFoundError,
+    JobNotFoundError,
     JWTAuthProvider,
     PermissionDeniedError,
     RequestTimeoutError,
@@ -104,6 +106,27 @@ async def test_answers_that_are_no_job(body: str) -> None:
     async with FaultyServer(answer("200 OK", body)).running() as client:
         with pytest.raises(InvalidResponseError, match="not a JobResponse"):
             await client.get_job("j")
+
+
+@pytest.mark.parametrize("charset", ["base64", "idna", "punycode", "undefined", "nonsense"])
+async def test_an_answer_whose_charset_is_none_for_text(charset: str) -> None:
+    page = answer("200 OK", b"\xff\xfea page", headers=f"Content-Type: text/html; charset={charset}\r\n")
+    async with FaultyServer(page).running() as client:
+        with pytest.raises(InvalidResponseError, match=r"not a JobResponse .*a page"):
+            await client.get_job("j")
+
+
+async def test_a_header_that_is_not_ascii() -> None:
+    via = "Via: 1.1 münchen\r\n"
+    gone = answer("404 Not Found", '{"detail": "Job j not found"}', via)
+    server = FaultyServer(*[answer("200 OK", JOB, via)] * 2, gone)
+    async with server.running() as client:
+        assert (await client.hash.compute(b"x")).job_id == "j"
+        assert (await client.get_job("j")).job_id == "j"
+        with pytest.raises(JobNotFoundError) as caught:
+            await client.get_job("j")
+    again = cast("JobNotFoundError", pickle.loads(pickle.dumps(caught.value)))  # noqa: S301 - our own
+    assert again.response.headers["Via"] == caught.value.response.headers["Via"] == "1.1 münchen"
 
 
 async def test_a_server_that_never_answers() -> None:

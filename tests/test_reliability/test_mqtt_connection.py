@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -152,6 +154,61 @@ async def test_a_fault_inside_a_callback_of_paho_costs_one_connection_only(
                 pass
     await connection.close()
     assert "Invalid subscription filter" in caplog.text
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("sealed"), KeyError("user"), OverflowError()], ids=repr)
+async def test_a_fault_on_the_way_to_a_connection_costs_this_one_only(
+    broker_url: str, fault: Exception
+) -> None:
+    faults = [fault]
+
+    def credentials() -> None:
+        if faults:
+            raise faults.pop()
+
+    states: asyncio.Queue[ConnectionState] = asyncio.Queue()
+    options = dataclasses.replace(QUICK, connect_timeout=10, credentials=credentials)
+    connection = MQTTConnection(
+        BrokerAddress.parse(broker_url), topics=["a"], on_state=states.put_nowait, options=options
+    )
+    connection.start()
+    async with asyncio.timeout(20):
+        while await states.get() is not ConnectionState.DISCONNECTED:
+            pass
+        assert repr(fault) in str(connection.problem)
+        while await states.get() is not ConnectionState.CONNECTED:
+            pass
+    await connection.close()
+
+
+# paho leaves it to Python to close the socket of a web socket that did not come about.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+async def test_a_web_socket_whose_answer_paho_stumbles_over_is_tried_again() -> None:
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+        # paho wants a space after the colon, which HTTP does not.
+        lines = [
+            b"HTTP/1.1 101 Yes",
+            b"Upgrade: websocket",
+            b"Connection: Upgrade",
+            b"Sec-WebSocket-Accept:x",
+        ]
+        writer.write(b"\r\n".join([*lines, b"", b""]))
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    broker = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with broker:
+        address = BrokerAddress.parse(f"ws://127.0.0.1:{port_of(broker.sockets[0])}/mqtt")
+        connection = MQTTConnection(address, options=QUICK)
+        connection.start()
+        for _ in range(2):
+            await asyncio.wait_for(asked.get(), 20)
+        await connection.close()
+    assert "cannot connect, by a fault: IndexError" in str(connection.problem)
 
 
 async def test_a_host_that_never_answers_is_given_up() -> None:

@@ -113,6 +113,17 @@ async def test_a_circle() -> None:
             await client.health()
 
 
+@pytest.mark.parametrize("target", ["mailto:a", "http://xn--a/"])
+async def test_a_redirect_to_what_is_no_address(target: str) -> None:
+    own = Recorder()
+    own.redirect("/", target)
+    async with own.running(), httpx.AsyncClient() as http_client:
+        for given in (None, http_client):
+            async with ComputeClient(own.url, mqtt_broker="off", http_client=given) as client:
+                with pytest.raises(InvalidResponseError, match="redirects to what is no address"):
+                    await client.health()
+
+
 async def test_a_client_that_was_given_does_not_follow() -> None:
     own = Recorder()
     own.redirect("/", "https://elsewhere.example/")

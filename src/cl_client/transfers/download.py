@@ -16,7 +16,7 @@ from cl_client.transfers.progress import Reporter
 from cl_client.transfers.sources import CHUNK_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from typing import Self
@@ -93,6 +93,7 @@ class Download:
                 await in_thread(self._partial.write, block)
                 report(self._partial.done)
         check_size(self._name, total, self._partial.done)
+        check_decoded(self._name, response)
 
 
 @contextlib.asynccontextmanager
@@ -129,11 +130,12 @@ class JobFileStream:
         """The next chunk, of at most 1 MiB.
 
         Raises:
-            InvalidResponseError: The file ended before its announced length.
+            InvalidResponseError: The file ended before its announced length, or is compressed and not whole.
         """
         chunk = await anext(self._chunks, None)
         if chunk is None:
             check_size(self.path, self.size, self.received)
+            check_decoded(self.path, self._response)
             raise StopAsyncIteration
         self.received += len(chunk)
         return chunk
@@ -149,7 +151,7 @@ async def save_response(
     """Write a body to a file, which then is whole, or holds what it held before.
 
     Raises:
-        InvalidResponseError: The body is not as long as announced.
+        InvalidResponseError: The body is not as long as announced, or is compressed and not whole.
         FileWriteError: It cannot be written there.
     """
     async with kept_in_part(target) as partial:
@@ -269,3 +271,19 @@ def check_size(name: str, announced: int | None, received: int) -> None:
     """Raise unless all that was announced has come."""
     if announced is not None and received != announced:
         raise InvalidResponseError(f"{name}: the server announced {announced} bytes and sent {received}")
+
+
+def check_decoded(name: str, response: httpx.Response) -> None:
+    """Raise unless a compressed body that was read has come to its own end, and to that of the answer.
+
+    httpx takes one that is cut for whole, and drops a second one that follows the first.
+    """
+    if response.headers.get("Content-Length") == "0":  # an empty file, which nobody has compressed
+        return
+    decoder = cast("object", getattr(response, "_decoder", None))  # httpx shows its decoder in no other way
+    for one in cast("Iterable[object]", getattr(decoder, "children", (decoder,))):
+        decompressor = cast("object", getattr(one, "decompressor", None))
+        if not getattr(decompressor, "eof", True) or getattr(decompressor, "unused_data", b""):
+            raise InvalidResponseError(
+                f"{name}: the server sent it compressed, and that is not whole or not all"
+            )
