@@ -249,7 +249,8 @@ class ComputeClient(PluginClients):
         """Wait until a job has ended, and return it in full; needs nothing but its id.
 
         A server that is away, busy or at fault is waited for. What stays as it is ends the wait: a refusal at
-        once, and ten answers in a row that are no job, or a 404 that names none, as a wrong address gives.
+        once; and ten answers in a row that are no job, or a 404 that names none, as a wrong address gives, or
+        as many exceptions of an auth provider of one's own, which are raised as they are.
 
         Args:
             job_id: The job.
@@ -320,7 +321,7 @@ class ComputeClient(PluginClients):
         try:
             while True:
                 update = await watcher.updates.get()
-                if isinstance(update, ComputeClientError):
+                if isinstance(update, Exception):
                     raise update
                 yield update
                 if update.status.is_terminal:

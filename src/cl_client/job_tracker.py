@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from cl_client.early_events import EarlyEvents
 from cl_client.exceptions import (
     ClientClosedError,
-    ComputeClientError,
     InvalidParameterError,
     JobNotFoundError,
 )
@@ -355,7 +354,7 @@ class JobTracker:
             return
         try:
             job = await self._read_job(job_id)
-        except ComputeClientError as exc:
+        except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
             self._on_read_error(followed, exc)
         else:
             if self._is_followed(followed):
@@ -366,7 +365,7 @@ class JobTracker:
             followed.ending = False
             self._arm(followed)
 
-    def _on_read_error(self, followed: FollowedJob, error: ComputeClientError) -> None:
+    def _on_read_error(self, followed: FollowedJob, error: Exception) -> None:
         if not self._is_followed(followed):
             return
         followed.bad_reads = followed.bad_reads + 1 if looks_permanent(error) else 0

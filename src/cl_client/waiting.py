@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cl_client.exceptions import ComputeClientError
     from cl_client.models import JobResponse
 
 
@@ -31,7 +30,7 @@ class Waiter:
         if not self.ended.done():
             self.ended.set_result(job)
 
-    def failed(self, error: ComputeClientError) -> None:
+    def failed(self, error: Exception) -> None:
         """It will not be known how the job ends."""
         if not self.ended.done():
             self.ended.set_exception(error)
@@ -46,7 +45,7 @@ class Watcher:
     __slots__ = ("updates",)
 
     def __init__(self) -> None:
-        self.updates: asyncio.Queue[JobResponse | ComputeClientError] = asyncio.Queue()
+        self.updates: asyncio.Queue[JobResponse | Exception] = asyncio.Queue()
 
     def progress(self, job: JobResponse) -> None:
         """One more update."""
@@ -56,6 +55,6 @@ class Watcher:
         """The last update."""
         self.updates.put_nowait(job)
 
-    def failed(self, error: ComputeClientError) -> None:
+    def failed(self, error: Exception) -> None:
         """There will be no more."""
         self.updates.put_nowait(error)
