@@ -165,7 +165,9 @@ class JobTracker:
         """First news for a new listener: never inside `follow`, whose caller does not have the id yet."""
         if self._jobs.get(followed.job_id) is not followed:
             return
-        if submitted is not None:
+        if submitted is not None and submitted.status.is_terminal:
+            self._on_end(followed)  # the answer of a submit is no full job
+        elif submitted is not None:
             self._merge(followed, submitted)
         for event in early:
             self.on_event(event)
@@ -212,10 +214,7 @@ class JobTracker:
             return
         status = JobStatus.from_wire(event.event_type)
         if status.is_terminal:
-            if not followed.ending:
-                followed.ending = True
-                followed.interval = self._config.poll_min
-                self._ask(followed, ReadReason.ENDING)
+            self._on_end(followed)
             return
         if followed.job is None:
             # Nothing is known that could be told; the first read is on its way and brings it up to date.
@@ -227,6 +226,13 @@ class JobTracker:
                 # The pauses of a running job are shorter, see `_due`.
                 self._arm(followed)
             self._tell(followed, followed.job.model_copy(update=update))
+
+    def _on_end(self, followed: FollowedJob) -> None:
+        """It is said to have ended: the full job is to be read."""
+        if not followed.ending:
+            followed.ending = True
+            followed.interval = self._config.poll_min
+            self._ask(followed, ReadReason.ENDING)
 
     def on_worker_idle(self, capabilities: Collection[str], busy_since: float) -> None:
         """A worker became idle: whatever began while it was busy may have ended without an event."""
