@@ -49,6 +49,17 @@ async def wait_for_workers(
     raise WorkerUnavailableError(sorted(required - served.keys()), served) from problem
 
 
+async def require_worker(task_type: str, runtime: Runtime) -> None:
+    """Busy workers serve a task as well as idle ones do.
+
+    Raises:
+        WorkerUnavailableError: Nobody serves it.
+    """
+    served = runtime.monitor.served() or (await runtime.read_capabilities(max_age=0.0)).capabilities
+    if task_type not in served:
+        raise WorkerUnavailableError([task_type], served)
+
+
 async def _served(runtime: Runtime) -> dict[str, int]:
     monitor = runtime.monitor
     if monitor.is_connected and (served := monitor.served()):

@@ -44,7 +44,8 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
         on_complete: Called exactly once, with the full job, however it ended.
         raise_on_failure: Raise `JobFailedError` for a job that failed. Default False.
         require_worker: Raise `WorkerUnavailableError` before uploading when nobody serves the task.
-        delete_on_cancel: Delete the job at the server when the wait is cancelled or times out.
+        delete_on_cancel: Delete the job at the server when the wait is cancelled or times out, or when the
+            submit is cancelled after the server has answered.
     """
 
     priority: int

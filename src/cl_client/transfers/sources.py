@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, TypeAlias, cast
 from typing_extensions import override
 
 from cl_client.exceptions import InvalidParameterError, UploadNotRepeatableError
-from cl_client.threads import in_own_thread, in_thread
+from cl_client.threads import in_own_thread, in_thread_unless_cancelled
 from cl_client.transfers.names import base_name
 
 CHUNK_SIZE: Final = 1 << 20
@@ -85,7 +85,7 @@ async def open_source(source: FileSource) -> Source:
     if isinstance(source, bytes):
         found: Source = _Bytes(source)
     elif isinstance(source, str | Path):
-        found = await in_thread(_FileOnDisk, Path(source))
+        found = await in_thread_unless_cancelled(_FileOnDisk, Path(source))
     elif isinstance(source, UploadStream):
         found = await _started(source)
     else:
@@ -93,7 +93,7 @@ async def open_source(source: FileSource) -> Source:
     if _reads_files_no_more():
         found.find_media_type()
     else:
-        await in_thread(found.find_media_type)
+        await in_thread_unless_cancelled(found.find_media_type)
     return found
 
 
@@ -114,13 +114,13 @@ async def _opened(file: BinaryIO) -> Source:
             f"{_name_of(file)}: an asynchronous file; pass its path, or an UploadStream of its chunks"
         )
     try:
-        seekable = await in_thread(file.seekable)
+        seekable = await in_thread_unless_cancelled(file.seekable)
     except (AttributeError, ValueError) as exc:
         raise InvalidParameterError(f"{file!r:.80} is no open binary file: {exc}") from exc
     if isinstance(file, io.TextIOBase):
         raise InvalidParameterError(f"{_name_of(file)}: opened as text; open it with mode 'rb'")
     if seekable:
-        return await in_thread(_OpenFile, file)
+        return await in_thread_unless_cancelled(_OpenFile, file)
     return await _started(UploadStream(_read_in_blocks(file), _name_of(file)))
 
 
@@ -170,19 +170,20 @@ class _SeekableFile(Source):
     async def blocks(self) -> AsyncGenerator[bytes]:
         left = self.size or 0
         await self.close()
-        file = await in_thread(self._open)
+        file = await in_thread_unless_cancelled(self._open)
         while left:
-            block = await in_thread(file.read, min(CHUNK_SIZE, left))
+            block = await in_thread_unless_cancelled(file.read, min(CHUNK_SIZE, left))
             left -= len(block)
             if not left or not block:
-                await in_thread(self._check_unchanged, file, left)
+                await in_thread_unless_cancelled(self._check_unchanged, file, left)
             yield block
 
     @override
     async def close(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            await in_thread(held.close)
+            # Not in the loop's pool: what a job waits for would wait for all that is before it in the queue.
+            await in_own_thread(held.close)
 
     def _check_unchanged(self, file: BinaryIO, missing: int) -> None:
         if missing or _Fingerprint.of(file) != self._fingerprint:
