@@ -231,8 +231,10 @@ class ComputeClientConfig(BaseSettings):
             on_its_host = self.mqtt_broker is None and "mqtt_broker" not in given
             if on_its_host and "base_url" in self.model_fields_set:  # as is what its broker accepts
                 given = {"mqtt_username": None, "mqtt_password": None, **given}
-        # Every field is passed on, None as well: otherwise the environment would fill it again.
-        return self._validated({**dict(self), **given})
+        # Every field is passed on, None as well: otherwise the environment would fill it again. That must not
+        # make those that nobody has set look as if somebody had.
+        values = dict(self._validated({**dict(self), **given}))
+        return self.model_construct(self.model_fields_set | given.keys(), **values)
 
     @classmethod
     def _validated(cls, values: Mapping[str, object]) -> Self:

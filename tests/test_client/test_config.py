@@ -167,6 +167,18 @@ def test_a_password_for_the_brokers_host_does_not_follow_to_another() -> None:
     assert named.replace(base_url="http://other").mqtt_password is not None
 
 
+def test_the_broker_s_password_outlives_other_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_CLIENT_MQTT_USERNAME", "me")
+    monkeypatch.setenv("CL_CLIENT_MQTT_PASSWORD", "pw")
+    config = ComputeClientConfig.create().replace(timeout=5.0).replace()
+    assert (config.timeout, config.poll_min) == (5.0, 0.5)
+    on_nas = ComputeClient("http://nas:8002", config=config).config
+    assert on_nas.mqtt_password is not None
+    monkeypatch.delenv("CL_CLIENT_MQTT_PASSWORD")
+    assert on_nas.replace(timeout=6.0).mqtt_password is not None
+    assert on_nas.replace(timeout=6.0).replace(base_url="http://other").mqtt_password is None
+
+
 @pytest.mark.parametrize(
     "url",
     [
