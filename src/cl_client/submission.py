@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cl_client.deadlines import deadline
 from cl_client.log import get_logger
+from cl_client.plugins.base import SubmitOptions, check_options
 from cl_client.telemetry import operation
 from cl_client.transfers.multipart import MultipartUpload
 from cl_client.waiting import wait_for_end
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from cl_client.config import ComputeClientConfig
     from cl_client.models import JobResponse, TaskOutput
-    from cl_client.plugins.base import SubmitOptions
     from cl_client.runtime import Runtime
     from cl_client.transfers import FileSource
 
@@ -36,6 +36,7 @@ class Submission:
         task_type: str,
         options: SubmitOptions[TaskOutput],
     ) -> None:
+        check_options(task_type, options, SubmitOptions.__optional_keys__)
         self._runtime = runtime
         self._config = config
         self._task_type = task_type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, TypeAlias, TypedDict, cast
 
@@ -17,6 +18,8 @@ from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.transfers.sources import UploadStream
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from typing_extensions import Unpack
 
     from cl_client.concurrency import Inputs, Outcomes
@@ -67,6 +70,19 @@ class SubmitOptions(MapOptions[PluginOutputT], Generic[PluginOutputT], total=Fal
     """
 
     wait: bool
+
+
+def check_options(task_type: str, options: Mapping[str, object], known: Collection[str]) -> None:
+    """Refuse options that do not exist, which a program without a type checker would never hear of.
+
+    Raises:
+        InvalidParameterError: Names the first one, and what may have been meant.
+    """
+    for name in options:
+        if name not in known:
+            similar = get_close_matches(name, known, 1)
+            remedy = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(sorted(known))}"
+            raise InvalidParameterError(f"{task_type}: there is no option {name!r}; {remedy}")
 
 
 class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
@@ -144,9 +160,10 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
             **options: Common to all plugins, see `MapOptions`.
 
         Raises:
-            InvalidParameterError: ``concurrency`` is out of its range, the task has no defaults, or
-                ``sources`` is one file. Raised at once, not in the loop.
+            InvalidParameterError: ``concurrency`` is out of its range, the task has no defaults, an option
+                does not exist, or ``sources`` is one file. Raised at once, not in the loop.
         """
+        check_options(self.task_type, options, MapOptions.__optional_keys__)
         chosen = self.params(self.params_model) if params is None else params
 
         async def run(source: SourceT) -> JobResponse[PluginOutputT]:
