@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import mimetypes
 import os
@@ -10,7 +11,7 @@ import stat
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -170,9 +171,11 @@ class _SeekableFile(Source):
     async def blocks(self) -> AsyncGenerator[bytes]:
         left = self.size or 0
         await self.close()
-        file = await in_thread_unless_cancelled(self._open)
+        with _reading(self.name):
+            file = await in_thread_unless_cancelled(self._open)
         while left:
-            block = await in_thread_unless_cancelled(file.read, min(CHUNK_SIZE, left))
+            with _reading(self.name):
+                block = await in_thread_unless_cancelled(file.read, min(CHUNK_SIZE, left))
             left -= len(block)
             if not left or not block:
                 await in_thread_unless_cancelled(self._check_unchanged, file, left)
@@ -319,7 +322,11 @@ async def _read_in_blocks(file: BinaryIO) -> AsyncGenerator[bytes]:
     """From a pipe or a socket, at which nobody knows when something comes."""
     given_up = threading.Event()
     try:
-        while block := await in_own_thread(_read_when_there, file, given_up):
+        while True:
+            with _reading(_name_of(file)):
+                block = await in_own_thread(_read_when_there, file, given_up)
+            if not block:
+                return
             yield block
     finally:
         given_up.set()
@@ -340,6 +347,18 @@ def _read_when_there(file: BinaryIO, given_up: threading.Event) -> bytes:
         if poll.poll(_POLL_MS):
             return cast("io.BufferedReader", file).read1(CHUNK_SIZE)
     return b""
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Generator[None]:
+    """What the system says of a file that could be read at first, or Python of one that was closed since."""
+    try:
+        yield
+    except InvalidParameterError:
+        raise
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        raise InvalidParameterError(f"{name}: the file cannot be read any more: {reason}") from exc
 
 
 def _name_of(file: object) -> str:
