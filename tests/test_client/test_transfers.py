@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gzip
 import io
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -165,6 +168,32 @@ async def test_a_stream_that_is_not_as_long_as_announced(size: int, reason: str)
     async with MultipartUpload.opened({}, UploadStream(chunks(b"abc", b"def"), "a", size)) as upload:
         with pytest.raises(InvalidParameterError, match=reason):
             await body(upload)
+
+
+async def test_what_is_a_file_for_python_is_one_here(tmp_path: Path) -> None:
+    """Type checkers agree."""
+    archive, packed = tmp_path / "a.zip", tmp_path / "b.gz"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("c.txt", b"the content")
+    packed.write_bytes(gzip.compress(b"the content"))
+    with (
+        tempfile.NamedTemporaryFile() as named,
+        tempfile.SpooledTemporaryFile() as spooled,
+        tempfile.TemporaryFile() as unnamed,
+        zipfile.ZipFile(archive) as opened,
+        opened.open("c.txt") as member,
+        gzip.open(packed) as unpacked,
+        subprocess.Popen(  # noqa: ASYNC220 - it ends at once
+            [sys.executable, "-c", "print(end='the content')"], stdout=subprocess.PIPE
+        ) as child,
+    ):
+        for file in (named, spooled, unnamed):
+            file.write(b"the content")
+            file.seek(0)
+        assert child.stdout is not None
+        for source in (named, spooled, unnamed, member, unpacked, child.stdout):
+            async with MultipartUpload.opened({}, source) as upload:
+                assert b"\r\n\r\nthe content\r\n" in await body(upload)
 
 
 class FailingFile(io.BytesIO):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypedDict, cast
 
 from pydantic import ValidationError
 from typing_extensions import TypeVar
@@ -15,7 +15,7 @@ from cl_client.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_
 from cl_client.exceptions import InvalidParameterError, InvalidResponseError
 from cl_client.job_paths import path_below_job
 from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.transfers.sources import UploadStream
+from cl_client.transfers.sources import BinaryFile, UploadStream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
 PluginParamsT = TypeVar("PluginParamsT", bound=TaskParams, default=TaskParams)
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
-SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryIO | UploadStream)
+SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryFile | UploadStream)
 
 JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] | None]
 """A plain function or a coroutine function that is given the job; runs on the client's loop."""

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias, cast
+from typing import BinaryIO, Final, Protocol, TypeAlias, cast
 
 from typing_extensions import override
 
@@ -46,7 +46,19 @@ class UploadStream:
     size: int | None = None
 
 
-FileSource: TypeAlias = Path | str | bytes | BinaryIO | UploadStream
+class BinaryFile(Protocol):
+    """An open binary file, also one of `tempfile`, `gzip`, `zipfile` or `Popen`."""
+
+    def read(self, size: int = ..., /) -> bytes: ...  # noqa: D102 - as in Python's `io`, like the next ones
+
+    def seekable(self) -> bool: ...  # noqa: D102
+
+    def seek(self, offset: int, whence: int = ..., /) -> int: ...  # noqa: D102
+
+    def tell(self) -> int: ...  # noqa: D102
+
+
+FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
 """A path, the bytes themselves, an open binary file (read from where it stands, left open), or a stream."""
 
 
@@ -109,7 +121,7 @@ async def _started(stream: UploadStream) -> Source:
     return source
 
 
-async def _opened(file: BinaryIO) -> Source:
+async def _opened(file: BinaryFile) -> Source:
     if iscoroutinefunction(getattr(file, "read", None)):
         raise InvalidParameterError(
             f"{_name_of(file)}: an asynchronous file; pass its path, or an UploadStream of its chunks"
@@ -146,10 +158,10 @@ class _Fingerprint:
     identity: tuple[int, int]
 
     @classmethod
-    def of(cls, file: BinaryIO) -> _Fingerprint | None:
+    def of(cls, file: BinaryFile) -> _Fingerprint | None:
         """None for what only behaves like a file."""
         try:
-            state = os.fstat(file.fileno())
+            state = os.fstat(cast("BinaryIO", file).fileno())
         except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
             return None
         return cls(state.st_size, state.st_mtime_ns, (state.st_dev, state.st_ino))
@@ -164,7 +176,7 @@ class _SeekableFile(Source):
     _held: BinaryIO | None = None
 
     @abstractmethod
-    def _open(self) -> BinaryIO:
+    def _open(self) -> BinaryFile:
         """The file at its beginning; one that is opened here is held."""
 
     @override
@@ -188,7 +200,7 @@ class _SeekableFile(Source):
             # Not in the loop's pool: what a job waits for would wait for all that is before it in the queue.
             await in_own_thread(held.close)
 
-    def _check_unchanged(self, file: BinaryIO, missing: int) -> None:
+    def _check_unchanged(self, file: BinaryFile, missing: int) -> None:
         if missing or _Fingerprint.of(file) != self._fingerprint:
             raise InvalidParameterError(
                 f"{self.name}: the file changed while it was sent; submit it again when it is complete"
@@ -220,7 +232,7 @@ class _FileOnDisk(_SeekableFile):
             )
 
     @override
-    def _open(self) -> BinaryIO:
+    def _open(self) -> BinaryFile:
         try:
             file = self._held = self._path.open("rb")
         except OSError as exc:
@@ -232,7 +244,7 @@ class _FileOnDisk(_SeekableFile):
 
 
 class _OpenFile(_SeekableFile):
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryFile) -> None:
         self._file = file
         self.name = _name_of(file)
         self._fingerprint = _Fingerprint.of(file)
@@ -248,7 +260,7 @@ class _OpenFile(_SeekableFile):
             raise InvalidParameterError(f"{self.name}: opened as text; open it with mode 'rb'")
 
     @override
-    def _open(self) -> BinaryIO:
+    def _open(self) -> BinaryFile:
         self._file.seek(self._start)
         return self._file
 
@@ -318,7 +330,7 @@ class _Stream(Source):
             await chunks.aclose()
 
 
-async def _read_in_blocks(file: BinaryIO) -> AsyncGenerator[bytes]:
+async def _read_in_blocks(file: BinaryFile) -> AsyncGenerator[bytes]:
     """From a pipe or a socket, at which nobody knows when something comes."""
     given_up = threading.Event()
     try:
@@ -332,7 +344,7 @@ async def _read_in_blocks(file: BinaryIO) -> AsyncGenerator[bytes]:
         given_up.set()
 
 
-def _read_when_there(file: BinaryIO, given_up: threading.Event) -> bytes:
+def _read_when_there(file: BinaryFile, given_up: threading.Event) -> bytes:
     """Read what is there; nothing once the reader was given up.
 
     A thread inside of `read` holds the file's lock, so that nobody else could even close it. Only what is
