@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
+
+ResultT = TypeVar("ResultT")
 
 
-async def wait_uncancelled(task: asyncio.Task[None]) -> None:
+async def wait_uncancelled(task: asyncio.Future[ResultT]) -> None:
     """Wait until a task is done, however often this is cancelled meanwhile; the cancellation follows then."""
     from anyio import CancelScope
 

@@ -10,20 +10,17 @@ from typing_extensions import override
 
 from cl_client.auth import AuthProvider, NoAuthProvider
 from cl_client.config import ComputeClientConfig
-from cl_client.deadlines import MIN_POLL_SECONDS, check_seconds, deadline
+from cl_client.deadlines import MIN_POLL_SECONDS, check_seconds
 from cl_client.exceptions import (
     ComputeClientError,
     ConfigurationError,
     InvalidParameterError,
-    JobTimeoutError,
-    WorkerUnavailableError,
 )
 from cl_client.models import JobResponse, ServerHealth
 from cl_client.plugin_clients import PluginClients
 from cl_client.runtime import InjectedParts, Runtime
-from cl_client.telemetry import operation
-from cl_client.transfers.multipart import MultipartUpload
-from cl_client.waiting import Waiter, Watcher
+from cl_client.submission import Submission
+from cl_client.waiting import Watcher, wait_for_end
 from cl_client.worker_wait import wait_for_workers
 
 if TYPE_CHECKING:
@@ -188,32 +185,8 @@ class ComputeClient(PluginClients):
             JobTimeoutError: With ``wait``, the time was up before the job had ended.
             JobFailedError: With ``wait`` and ``raise_on_failure``, the job failed or was deleted.
         """
-        endpoint = self.config.get_plugin_endpoint(task_type)
-        url = f"{self.config.base_url}{endpoint}"
         options = options or {}
-        runtime = self._open()
-        seconds = options.get("timeout")
-        begun = runtime.loop.time()
-        with operation("submit", task=task_type) as under_way:
-            async with (
-                deadline(seconds, f"Submitting a job of {task_type}", url, "POST") as limit,
-                MultipartUpload.opened(fields, source, options.get("on_upload")) as upload,
-            ):
-                limit.may_have_been_accepted = lambda: upload.whole
-                require_worker = options.get("require_worker")
-                if self.config.require_worker if require_worker is None else require_worker:
-                    await _require_worker(task_type, runtime)
-                # Events count as complete only if push was there before the job was.
-                fresh = runtime.monitor.is_connected
-                with runtime.tracker.submitting():
-                    job = await runtime.submit(task_type, endpoint, upload)
-            under_way.note(job_id=job.job_id)
-        on_progress, on_complete = options.get("on_progress"), options.get("on_complete")
-        if on_progress is not None or on_complete is not None:
-            runtime.tracker.subscribe(job.job_id, on_progress, on_complete, submitted=job, fresh=fresh)
-        if options.get("wait"):
-            spent = runtime.loop.time() - begun
-            job = await self._wait(runtime, job.job_id, seconds, options, job, fresh=fresh, spent=spent)
+        job = await Submission(self._open(), self.config, task_type, options).run(source, fields)
         return job.raise_for_status() if options.get("raise_on_failure") else job
 
     async def get_job(self, job_id: str, *, cache: bool = False) -> JobResponse:
@@ -251,7 +224,8 @@ class ComputeClient(PluginClients):
         """Wait until a job has ended, and return it in full; needs nothing but its id.
 
         A server that is away, busy or at fault is waited for. What stays as it is ends the wait: a refusal at
-        once, and ten answers in a row that are no job, or a 404 that names none, as a wrong address gives.
+        once; and ten answers in a row that are no job, or a 404 that names none, as a wrong address gives, or
+        as many exceptions of an auth provider of one's own, which are raised as they are.
 
         Args:
             job_id: The job.
@@ -270,43 +244,14 @@ class ComputeClient(PluginClients):
         """
         check_seconds("poll_interval", poll_interval, least=MIN_POLL_SECONDS)
         check_seconds("timeout", timeout)
-        options: SubmitOptions[TaskOutput] = {"delete_on_cancel": delete_on_cancel}
-        job = await self._wait(self._open(), job_id, timeout, options, poll_interval=poll_interval)
-        return job.raise_for_status() if raise_on_failure else job
-
-    async def _wait(
-        self,
-        runtime: Runtime,
-        job_id: str,
-        seconds: float | None,
-        options: SubmitOptions[TaskOutput],
-        submitted: JobResponse | None = None,
-        *,
-        fresh: bool = False,
-        spent: float = 0.0,
-        poll_interval: float | None = None,
-    ) -> JobResponse:
-        tracker = runtime.tracker
-        waiter = Waiter()
-        if seconds is None:
-            seconds, spent = self.config.wait_timeout, 0.0
-        subscription_id = tracker.follow(
-            job_id, waiter, submitted=submitted, fresh=fresh, max_interval=poll_interval
+        job = await wait_for_end(
+            self._open(),
+            job_id,
+            self.config.wait_timeout if timeout is None else timeout,
+            delete_on_cancel=self.config.delete_on_cancel if delete_on_cancel is None else delete_on_cancel,
+            poll_interval=poll_interval,
         )
-        try:
-            with operation("wait", job_id=job_id, task=submitted and submitted.task_type) as under_way:
-                async with asyncio.timeout(None if seconds is None else seconds - spent):
-                    job = await waiter.ended
-                under_way.note(task=job.task_type, status=job.status)
-                return job
-        except TimeoutError:
-            raise JobTimeoutError(job_id, seconds or 0.0, tracker.last_known(job_id) or submitted) from None
-        finally:
-            tracker.unfollow(subscription_id)
-            wanted = options.get("delete_on_cancel")
-            delete = self.config.delete_on_cancel if wanted is None else wanted
-            if delete and waiter.abandoned:
-                await runtime.delete_abandoned(job_id)
+        return job.raise_for_status() if raise_on_failure else job
 
     async def watch_job(self, job_id: str) -> AsyncGenerator[JobResponse]:
         """Yield a job at every change that is seen; the last one is the full job.
@@ -322,7 +267,7 @@ class ComputeClient(PluginClients):
         try:
             while True:
                 update = await watcher.updates.get()
-                if isinstance(update, ComputeClientError):
+                if isinstance(update, Exception):
                     raise update
                 yield update
                 if update.status.is_terminal:
@@ -413,10 +358,3 @@ class ComputeClient(PluginClients):
             The subscription's id, for `unsubscribe`.
         """
         return self._open().monitor.subscribe_worker_updates(callback)
-
-
-async def _require_worker(task_type: str, runtime: Runtime) -> None:
-    """Busy workers serve a task as well as idle ones do."""
-    served = runtime.monitor.served() or (await runtime.read_capabilities(max_age=0.0)).capabilities
-    if task_type not in served:
-        raise WorkerUnavailableError([task_type], served)

@@ -7,7 +7,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from cl_client.exceptions import InvalidParameterError
+from cl_client.exceptions import ComputeClientError, InvalidParameterError
 
 if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
@@ -46,8 +46,9 @@ def map_concurrently(
     """Call a function for each input and yield the outcomes in the order in which they are ready.
 
     An input is taken only when there is a place for it, so memory stays flat for any number of inputs. An
-    error of one call is that input's outcome and ends nothing else. An error of ``inputs`` itself is raised
-    after the outcomes of what had been taken before.
+    error of one call is that input's outcome and ends nothing else, and so is a `ComputeClientError` for a
+    call that was cancelled from within. An error of ``inputs`` itself is raised after the outcomes of what
+    had been taken before.
 
     Leaving the loop early cancels the calls that still run. Whoever needs that to be over before the next
     statement uses ``contextlib.aclosing``:
@@ -95,12 +96,17 @@ async def _outcomes(
             start(item)
             await slots.acquire()
 
+    async def called(
+        item: InputT,
+    ) -> ResultT:  # in which the call may raise before there is anything to await
+        return await call(item)
+
     def start(item: InputT) -> None:
         def end(future: asyncio.Future[ResultT]) -> None:
             running.discard(future)
             ended.put_nowait((item, future))
 
-        future = asyncio.ensure_future(call(item))
+        future = asyncio.ensure_future(called(item))
         running.add(future)
         future.add_done_callback(end)
 
@@ -121,6 +127,8 @@ async def _outcomes(
 
 
 def _outcome(future: asyncio.Future[ResultT]) -> ResultT | Exception:
+    if future.cancelled():  # by the call itself: whoever leaves the loop is given no more outcomes
+        return ComputeClientError("The call for this input was cancelled from within.")
     try:
         return future.result()
     except Exception as exc:  # noqa: BLE001 - whatever it is, it belongs to its input

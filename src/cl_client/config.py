@@ -13,13 +13,12 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
-    YamlConfigSettingsSource,
 )
 from typing_extensions import override
 
 from cl_client.checked_text import check_endpoint, check_headers, check_proxy, check_server_url
 from cl_client.choices import MQTT_OFF
+from cl_client.config_file import read_settings
 from cl_client.deadlines import MIN_POLL_SECONDS
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
@@ -235,8 +234,10 @@ class ComputeClientConfig(BaseSettings):
             on_its_host = self.mqtt_broker is None and "mqtt_broker" not in given
             if on_its_host and "base_url" in self.model_fields_set:  # as is what its broker accepts
                 given = {"mqtt_username": None, "mqtt_password": None, **given}
-        # Every field is passed on, None as well: otherwise the environment would fill it again.
-        return self._validated({**dict(self), **given})
+        # Every field is passed on, None as well: otherwise the environment would fill it again. That must not
+        # make those that nobody has set look as if somebody had.
+        values = dict(self._validated({**dict(self), **given}))
+        return self.model_construct(self.model_fields_set | given.keys(), **values)
 
     @classmethod
     def _validated(cls, values: Mapping[str, object]) -> Self:
@@ -254,10 +255,7 @@ class ComputeClientConfig(BaseSettings):
         Raises:
             ConfigurationError: The file is missing or not readable, or a value in it is unusable.
         """
-        if path.suffix not in {".toml", ".yaml", ".yml"}:
-            raise ConfigurationError(f"{path}: a configuration file ends in .toml, .yaml or .yml")
-        if not path.is_file():
-            raise ConfigurationError(f"{path}: there is no such configuration file")
+        values = cls.anchor_paths(read_settings(path), path.parent)
 
         class FileConfig(ComputeClientConfig):
             @classmethod
@@ -271,16 +269,16 @@ class ComputeClientConfig(BaseSettings):
                 file_secret_settings: PydanticBaseSettingsSource,
             ) -> tuple[PydanticBaseSettingsSource, ...]:
                 del dotenv_settings, file_secret_settings
-                reader = TomlConfigSettingsSource if path.suffix == ".toml" else YamlConfigSettingsSource
-                values = cls.anchor_paths(reader(settings_cls, path)(), path.parent)
                 return init_settings, env_settings, InitSettingsSource(settings_cls, values)
 
         try:
-            return FileConfig()
+            read = FileConfig()
         except ValidationError as exc:
             raise ConfigurationError(f"{path}: {configuration_error(exc)}") from None
-        except ValueError as exc:
+        except ValueError as exc:  # a variable of the environment that is no JSON
             raise ConfigurationError(f"{path}: {exc}") from None
+        # One of its own class would take the file into account again, and could not be pickled.
+        return ComputeClientConfig.model_construct(read.model_fields_set, **dict(read))
 
     @staticmethod
     def anchor_paths(values: Mapping[str, _ValueT], folder: Path) -> dict[str, _ValueT | str]:

@@ -52,7 +52,10 @@ def _rebuilt(
 
 
 class InvalidParameterError(ComputeClientError, ValueError):
-    """A parameter is out of its range, found before anything was sent."""
+    """A parameter is out of its range, found before anything was sent; or a file cannot be sent to its end.
+
+    Such a file can no longer be read, or has changed; no job comes of what was sent.
+    """
 
 
 class UploadNotRepeatableError(ComputeClientError):

@@ -10,7 +10,6 @@ from cl_client.models import JobStatus
 if TYPE_CHECKING:
     import asyncio
 
-    from cl_client.exceptions import ComputeClientError
     from cl_client.models import JobResponse
 
 _RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
@@ -31,7 +30,7 @@ class Listener(Protocol):
 class ErrorListener(Listener, Protocol):
     """A listener that also wants to know why the job could not be read."""
 
-    def failed(self, error: ComputeClientError) -> None:
+    def failed(self, error: Exception) -> None:
         """Reading the job met an error that repeating cannot mend, or the job is gone."""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 from abc import ABC, abstractmethod
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -27,7 +29,7 @@ from cl_client.transfers.download import (
     kept_in_part,
     read_response,
 )
-from cl_client.transfers.partial_file import check_place, file_or_folder, writing
+from cl_client.transfers.partial_file import check_place, file_or_folder, rename_if_free, writing
 from cl_client.transfers.progress import FilesReporter
 
 if TYPE_CHECKING:
@@ -216,8 +218,8 @@ class JobFiles(ABC):
         Raises:
             JobFilesError: Some could not be downloaded or put into place; it names each of them. Those that
                 could not be downloaded leave the folder as it was.
-            DestinationExistsError: A file is there, and ``overwrite`` is off; nothing was downloaded.
-            FileWriteError: A folder is where a file belongs; nothing was downloaded.
+            DestinationExistsError: A file is there, and ``overwrite`` is off; the folder is as it was.
+            FileWriteError: A folder is where a file belongs; the folder is as it was.
             InvalidParameterError: A path leads out of the folder, or is not below ``relative_to``.
         """
         if concurrency is None:
@@ -226,17 +228,16 @@ class JobFiles(ABC):
         files = [files] if isinstance(files, str) else files
         targets = {file: _target(file, relative_to) for file in files}
         folder = Path(dest_dir)
-        staging = folder / f".{secrets.token_hex(8)}.part"
         report = FilesReporter(on_progress, targets)
-
-        async def fetch(file: str) -> Path:
-            place = staging / targets[file]
-            path = await self.download_job_file(job_id, file, place, on_progress=report.of(file))
-            report.complete(file)
-            return path
-
         await in_thread(_check_places, folder, targets.values(), overwrite=overwrite)
-        try:
+        async with _staging(folder) as staging:
+
+            async def fetch(file: str) -> Path:
+                place = staging / targets[file]
+                path = await self.download_job_file(job_id, file, place, on_progress=report.of(file))
+                report.complete(file)
+                return path
+
             async with contextlib.aclosing(
                 map_concurrently(fetch, targets, concurrency=concurrency)
             ) as outcomes:
@@ -244,12 +245,10 @@ class JobFiles(ABC):
                     file: outcome async for file, outcome in outcomes if isinstance(outcome, Exception)
                 }
             if not failures:
-                failures = await in_thread(_move_all, staging, folder, targets)
+                failures = await in_thread(_move_all, staging, folder, targets, overwrite=overwrite)
             if failures:
                 raise JobFilesError.of(job_id, failures)
             return [folder / target for target in targets.values()]
-        finally:
-            await in_thread(shutil.rmtree, staging, ignore_errors=True)
 
     def _file_address(self, job_id: str, file_path: str) -> str:
         if {"", ".", ".."} & set(file_path.split("/")) or "\0" in file_path:
@@ -303,16 +302,44 @@ def _check_links(folder: Path, targets: Collection[PurePosixPath]) -> None:
                 raise InvalidParameterError(f"{parent}: a link leads out of {folder}")
 
 
-def _move_all(staging: Path, folder: Path, targets: dict[str, PurePosixPath]) -> dict[str, Exception]:
+@contextlib.asynccontextmanager
+async def _staging(folder: Path) -> AsyncGenerator[Path]:
+    """A hidden place in a folder; with it goes what is still empty of the folders that were made for it."""
+    staging = folder / f".{secrets.token_hex(8)}.part"
+    missing = await in_thread(_missing_folders, folder)
+    try:
+        yield staging
+    finally:
+        await in_thread(_clear, staging, missing)
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """The folder itself and those that it is in, as far as they are not there yet, the innermost first."""
+    return list(takewhile(lambda path: not os.path.lexists(path), (folder, *folder.parents)))
+
+
+def _clear(staging: Path, folders: Iterable[Path]) -> None:
+    shutil.rmtree(staging, ignore_errors=True)
+    with contextlib.suppress(OSError, ValueError):  # the first that is not empty
+        for path in folders:
+            path.rmdir()
+
+
+def _move_all(
+    staging: Path, folder: Path, targets: dict[str, PurePosixPath], *, overwrite: bool
+) -> dict[str, Exception]:
     """Move files to where they belong, each atomically; those for which that failed, with the reason."""
-    _check_links(folder, targets.values())
+    _check_places(folder, targets.values(), overwrite=overwrite)  # once more, as downloads take their time
     failures: dict[str, Exception] = {}
     for file, target in targets.items():
         path = folder / target
         try:
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                (staging / target).replace(path)
+                if overwrite:
+                    (staging / target).replace(path)
+                else:
+                    rename_if_free(staging / target, path)
         except FileWriteError as exc:
             failures[file] = exc
     return failures

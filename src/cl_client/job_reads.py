@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from cl_client.exceptions import ClientClosedError
 from cl_client.owned_tasks import OwnedTasks
@@ -72,6 +73,15 @@ class SharedReads(Generic[ResultT]):
         self._flights.pop(key, None)
 
 
+class JobReading:
+    """The reads of one job that are under way."""
+
+    __slots__ = ("__weakref__", "outdated")
+
+    def __init__(self) -> None:
+        self.outdated = False
+
+
 class EndedJobs:
     """The jobs last seen ended, which no longer change.
 
@@ -82,6 +92,8 @@ class EndedJobs:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._jobs: OrderedDict[str, JobResponse] = OrderedDict()
+        # Held by those who read, and gone with the last of them.
+        self._readings: WeakValueDictionary[str, JobReading] = WeakValueDictionary()
 
     def get(self, job_id: str) -> JobResponse | None:
         """The job, if it is known to have ended."""
@@ -90,14 +102,20 @@ class EndedJobs:
             self._jobs.move_to_end(job_id)
         return job
 
-    def note(self, job: JobResponse) -> None:
-        """Keep the job if it has ended."""
-        if job.status.is_terminal:
+    def reading(self, job_id: str) -> JobReading:
+        """A read of the job begins."""
+        return self._readings.setdefault(job_id, JobReading())
+
+    def note(self, job: JobResponse, reading: JobReading) -> None:
+        """Keep the job if it has ended, unless it was forgotten since that reading began."""
+        if job.status.is_terminal and not reading.outdated:
             self._jobs[job.job_id] = job
             self._jobs.move_to_end(job.job_id)
             while len(self._jobs) > self._limit:
                 self._jobs.popitem(last=False)
 
     def forget(self, job_id: str) -> None:
-        """The job was deleted."""
+        """The job was deleted; a read that is under way may still find it."""
         self._jobs.pop(job_id, None)
+        if (reading := self._readings.pop(job_id, None)) is not None:
+            reading.outdated = True

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from cl_client.early_events import EarlyEvents
 from cl_client.exceptions import (
     ClientClosedError,
-    ComputeClientError,
     InvalidParameterError,
     JobNotFoundError,
 )
@@ -166,7 +165,9 @@ class JobTracker:
         """First news for a new listener: never inside `follow`, whose caller does not have the id yet."""
         if self._jobs.get(followed.job_id) is not followed:
             return
-        if submitted is not None:
+        if submitted is not None and submitted.status.is_terminal:
+            self._on_end(followed)  # the answer of a submit is no full job
+        elif submitted is not None:
             self._merge(followed, submitted)
         for event in early:
             self.on_event(event)
@@ -213,10 +214,7 @@ class JobTracker:
             return
         status = JobStatus.from_wire(event.event_type)
         if status.is_terminal:
-            if not followed.ending:
-                followed.ending = True
-                followed.interval = self._config.poll_min
-                self._ask(followed, ReadReason.ENDING)
+            self._on_end(followed)
             return
         if followed.job is None:
             # Nothing is known that could be told; the first read is on its way and brings it up to date.
@@ -228,6 +226,13 @@ class JobTracker:
                 # The pauses of a running job are shorter, see `_due`.
                 self._arm(followed)
             self._tell(followed, followed.job.model_copy(update=update))
+
+    def _on_end(self, followed: FollowedJob) -> None:
+        """It is said to have ended: the full job is to be read."""
+        if not followed.ending:
+            followed.ending = True
+            followed.interval = self._config.poll_min
+            self._ask(followed, ReadReason.ENDING)
 
     def on_worker_idle(self, capabilities: Collection[str], busy_since: float) -> None:
         """A worker became idle: whatever began while it was busy may have ended without an event."""
@@ -355,7 +360,7 @@ class JobTracker:
             return
         try:
             job = await self._read_job(job_id)
-        except ComputeClientError as exc:
+        except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
             self._on_read_error(followed, exc)
         else:
             if self._is_followed(followed):
@@ -366,7 +371,7 @@ class JobTracker:
             followed.ending = False
             self._arm(followed)
 
-    def _on_read_error(self, followed: FollowedJob, error: ComputeClientError) -> None:
+    def _on_read_error(self, followed: FollowedJob, error: Exception) -> None:
         if not self._is_followed(followed):
             return
         followed.bad_reads = followed.bad_reads + 1 if looks_permanent(error) else 0

@@ -24,12 +24,13 @@ def get_logger(name: str) -> logging.Logger:
 
 @contextlib.contextmanager
 def about_job(job_id: str) -> Generator[None]:
-    """What is logged inside is about that job."""
+    """What is logged inside is about that job; it may be left in another task than it was entered in."""
     token = _current_job.set(job_id)
     try:
         yield
     finally:
-        _current_job.reset(token)
+        with contextlib.suppress(ValueError):  # in another context, in which there is nothing to put back
+            _current_job.reset(token)
 
 
 def _add_job_id(record: logging.LogRecord) -> bool:

@@ -95,6 +95,7 @@ class PluginClients(JobFiles):
             JobFailedError: The job failed or was deleted.
             InvalidResponseError: The server names a path that leads out of the job.
             JobFilesError: Some could not be downloaded; it names each of them.
+            DestinationExistsError: A file is there, and ``overwrite`` is off; the folder is as it was.
         """
         files = await self.plugin(job.task_type).output_files(job)
         return await self.download_job_files(

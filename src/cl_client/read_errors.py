@@ -27,7 +27,8 @@ logger = get_logger("cl_client.jobs")
 MAX_BAD_READS: Final = 10
 """So many answers in a row that are no job, or a 404 that speaks of none, are taken for the last word.
 
-Something in between, such as a proxy without its server, gives them for a while; a wrong address for ever.
+Something in between, such as a proxy without its server, gives them for a while; a wrong address for ever. So
+are so many exceptions of the application's own auth provider, whose source of secrets may only be away.
 With the default intervals it takes half a minute without push, and up to a minute and a half with it.
 """
 
@@ -35,18 +36,18 @@ _NOT_FOUND: Final = 404
 _MAX_UNKNOWN_WORDS: Final = 16
 
 
-def is_final(error: ComputeClientError) -> bool:
+def is_final(error: Exception) -> bool:
     """Whether repeating the read cannot help, so that whoever waits is told at once."""
     if isinstance(error, InvalidRequestError):
         return error.status_code not in {_NOT_FOUND, *RETRYABLE_STATUSES}
     return isinstance(error, JobNotFoundError | AuthenticationError | PermissionDeniedError)
 
 
-def looks_permanent(error: ComputeClientError) -> bool:
+def looks_permanent(error: Exception) -> bool:
     """Whether repeating the read will hardly help, see `MAX_BAD_READS`."""
     if isinstance(error, InvalidRequestError):
         return error.status_code == _NOT_FOUND
-    return isinstance(error, InvalidResponseError)
+    return isinstance(error, InvalidResponseError) or not isinstance(error, ComputeClientError)
 
 
 class ReadErrorLog:
@@ -57,14 +58,20 @@ class ReadErrorLog:
         self._unreadable: set[str] = set()
         self._unknown_words: set[str] = set()
 
-    def note(self, job_id: str, error: ComputeClientError) -> None:
+    def note(self, job_id: str, error: Exception) -> None:
         """A job could not be read."""
         of_the_server = isinstance(error, ServerUnavailableError | ServerBusyError | ServerError)
         troubled = self._without_server if of_the_server else self._unreadable
         level = logging.DEBUG if troubled else logging.WARNING
         troubled.add(job_id)
         logger.log(
-            level, "job %s, and perhaps others, cannot be read: %s", job_id, error, extra={"job_id": job_id}
+            level,
+            "job %s, and perhaps others, cannot be read: %s",
+            job_id,
+            error,
+            # What is not of this library's own making says little without its place.
+            exc_info=None if isinstance(error, ComputeClientError) else error,
+            extra={"job_id": job_id},
         )
 
     def warn_unknown_status(self, job: JobResponse) -> None:

@@ -105,9 +105,10 @@ class Runtime:
 
     async def read_job(self, job_id: str, *, quiet: bool = False) -> JobResponse:
         """Read a job as it is now; quiet where the caller warns of failures."""
+        reading = self.ended_jobs.reading(job_id)
         with about_job(job_id):
             job = await self.http.get(self._config.job_path(job_id), JobResponse, quiet=quiet)
-        self.ended_jobs.note(job)
+        self.ended_jobs.note(job, reading)
         return job
 
     async def read_job_shared(self, job_id: str) -> JobResponse:

@@ -34,7 +34,7 @@ class CallbackQueue(Generic[NewsT]):
         job_id: For the log records; None where the news are not about a job.
     """
 
-    __slots__ = ("_active", "_job_id", "_limit", "_name", "_on_idle", "_tasks", "_waiting")
+    __slots__ = ("_active", "_job_id", "_limit", "_name", "_on_idle", "_tasks", "_unstarted", "_waiting")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class CallbackQueue(Generic[NewsT]):
         self._limit = limit
         self._job_id = job_id
         self._waiting: deque[tuple[Callable[[NewsT], Awaitable[None] | None], NewsT]] | None = None
+        self._unstarted: Awaitable[None] | None = None
         self._active = True
         self._on_idle: Callable[[], object] | None = None
 
@@ -59,10 +60,13 @@ class CallbackQueue(Generic[NewsT]):
         if self._waiting is not None:
             self._waiting.append((callback, news))
             return
-        awaitable = self._call(callback, news)
-        if awaitable is not None:
+        self._unstarted = self._call(callback, news)
+        if self._unstarted is not None:
             self._waiting = deque(maxlen=self._limit)
-            self._tasks.add(asyncio.ensure_future(self._drain(awaitable)))
+            task = asyncio.ensure_future(self._drain())
+            self._tasks.add(task)
+            # It may be cancelled before its first step.
+            task.add_done_callback(lambda _: self._drop_unstarted())
 
     def when_idle(self, call: Callable[[], object]) -> None:
         """Call once when everything is delivered, which may be now."""
@@ -75,6 +79,12 @@ class CallbackQueue(Generic[NewsT]):
         """Deliver nothing more. A callback that is running finishes; it may be the caller."""
         self._active = False
         self._waiting = None
+        self._drop_unstarted()
+
+    def _drop_unstarted(self) -> None:
+        unstarted, self._unstarted = self._unstarted, None
+        if inspect.iscoroutine(unstarted):  # or Python warns that it was never awaited
+            unstarted.close()
 
     def _call(
         self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT
@@ -86,7 +96,8 @@ class CallbackQueue(Generic[NewsT]):
             return None
         return result if inspect.isawaitable(result) else None
 
-    async def _drain(self, awaitable: Awaitable[None] | None) -> None:
+    async def _drain(self) -> None:
+        awaitable, self._unstarted = self._unstarted, None
         try:
             while True:
                 if awaitable is not None:

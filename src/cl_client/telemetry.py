@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import time
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from cl_client.log import about_job
 
 try:  # here, and not on the event loop inside of the first request
-    from opentelemetry import metrics, propagate, trace
+    from opentelemetry import context, metrics, propagate, trace
 except ImportError:
-    metrics = propagate = trace = None
+    context = metrics = propagate = trace = None
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 OperationName: TypeAlias = Literal["submit", "upload", "wait", "download"]
 
 _SCOPE: Final = "cl_client"
+
+_entered: ContextVar[bool] = ContextVar("cl_client_span_entered")
 
 
 class Operation:
@@ -65,7 +68,7 @@ def operation(
         if instruments is None:
             yield Operation(name, None)
             return
-        with instruments.tracer.start_as_current_span(f"{_SCOPE}.{name}") as span:
+        with instruments.span(f"{_SCOPE}.{name}") as span:
             under_way = Operation(name, span)
             under_way.note(job_id=job_id, task=task)
             with instruments.measured(under_way):
@@ -82,9 +85,24 @@ def trace_headers() -> dict[str, str]:
 
 class _Instruments:
     def __init__(self, tracer: Tracer, durations: Histogram, transferred: Counter) -> None:
-        self.tracer = tracer
+        self._tracer = tracer
         self._durations = durations
         self._transferred = transferred
+
+    @contextlib.contextmanager
+    def span(self, name: str) -> Generator[Span]:
+        """A span that is the current one inside; OpenTelemetry's own way has to be left where it began."""
+        assert trace is not None  # noqa: S101 - without it, there is nothing of this
+        span = self._tracer.start_span(name)
+        try:
+            with _current(span):
+                yield span
+        except Exception as exc:
+            span.record_exception(exc)
+            span.set_status(trace.StatusCode.ERROR, f"{type(exc).__name__}: {exc}")
+            raise
+        finally:
+            span.end()
 
     @contextlib.contextmanager
     def measured(self, under_way: Operation) -> Generator[None]:
@@ -100,6 +118,20 @@ class _Instruments:
             self._durations.record(time.perf_counter() - begun, attributes | error)
             if under_way.transferred:
                 self._transferred.add(under_way.transferred, attributes)
+
+
+@contextlib.contextmanager
+def _current(span: Span) -> Generator[None]:
+    assert context is not None  # noqa: S101
+    assert trace is not None  # noqa: S101
+    token, mark = context.attach(trace.set_span_in_context(span)), _entered.set(True)
+    try:
+        yield
+    finally:
+        # A file that is open may be closed by another task, in whose context there is nothing to put back.
+        with contextlib.suppress(ValueError):
+            _entered.reset(mark)
+            context.detach(token)
 
 
 @cache

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from cl_client.cancellation import wait_uncancelled
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,17 +27,17 @@ async def in_thread(
     `asyncio.to_thread` returns at once when it is cancelled and leaves the thread to go on, so that a file
     may be made, or written to, after whoever wanted it has already cleaned up.
     """
-    call = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        while not call.done():
-            # A second cancellation must not end the wait either.
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([call])
-        if not call.cancelled():
-            call.exception()  # taken note of: the cancellation goes before
-        raise
+    return await _in_pool(partial(function, *args, **kwargs), droppable=False)
+
+
+async def in_thread_unless_cancelled(
+    function: Callable[ParamsT, ResultT], *args: ParamsT.args, **kwargs: ParamsT.kwargs
+) -> ResultT:
+    """Like `in_thread`, but a call that still waits for a thread when it is cancelled is never made.
+
+    Not for cleaning up. The pool is the whole program's, so that what is before a call may take long.
+    """
+    return await _in_pool(partial(function, *args, **kwargs), droppable=True)
 
 
 async def in_own_thread(
@@ -56,10 +58,32 @@ async def in_own_thread(
     return await asyncio.wrap_future(call)
 
 
-def _settle(call: Future[ResultT], function: Callable[[], ResultT], _held: object) -> None:
+async def _in_pool(function: Callable[[], ResultT], *, droppable: bool) -> ResultT:
+    # The loop's own futures do not tell whether a call has begun.
+    work: Future[ResultT] = Future()
+    asyncio.get_running_loop().run_in_executor(None, _run, work, function)
+    call = asyncio.wrap_future(work)
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        if not (droppable and work.cancel()):
+            with contextlib.suppress(asyncio.CancelledError):
+                await wait_uncancelled(call)
+        if call.done() and not call.cancelled():
+            call.exception()  # taken note of: the cancellation goes before
+        raise
+
+
+def _run(work: Future[ResultT], function: Callable[[], ResultT]) -> None:
+    if work.set_running_or_notify_cancel():
+        _settle(work, function)
+
+
+def _settle(call: Future[ResultT], function: Callable[[], ResultT], _held: object = None) -> None:
     try:
         result = function()
     except BaseException as exc:  # noqa: BLE001 - it is raised where the call is awaited
         call.set_exception(exc)
+        del call  # which would hold the exception, whose traceback holds this frame
     else:
         call.set_result(result)

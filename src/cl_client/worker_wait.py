@@ -1,4 +1,4 @@
-"""Waiting until tasks are served by workers."""
+"""Whether tasks are served by workers, and waiting until they are."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def wait_for_workers(
         async with asyncio.timeout(seconds):
             while True:
                 try:
-                    served, problem = await _served(runtime), None
+                    served, problem = await _served(runtime, quiet=True), None
                 except (ServerUnavailableError, ServerBusyError, ServerError) as exc:
                     logger.debug("capabilities cannot be read: %s", exc)
                     served, problem = {}, exc
@@ -49,11 +49,23 @@ async def wait_for_workers(
     raise WorkerUnavailableError(sorted(required - served.keys()), served) from problem
 
 
-async def _served(runtime: Runtime) -> dict[str, int]:
+async def require_worker(task_type: str, runtime: Runtime) -> None:
+    """Busy workers serve a task as well as idle ones do.
+
+    Raises:
+        WorkerUnavailableError: Nobody serves it.
+    """
+    served = await _served(runtime, quiet=False)
+    if task_type not in served:
+        raise WorkerUnavailableError([task_type], served)
+
+
+async def _served(runtime: Runtime, *, quiet: bool) -> dict[str, int]:
+    """As announced by MQTT where it is live, or else as the server says."""
     monitor = runtime.monitor
     if monitor.is_connected and (served := monitor.served()):
         return served
-    return (await runtime.read_capabilities(max_age=0.0, quiet=True)).capabilities
+    return (await runtime.read_capabilities(max_age=0.0, quiet=quiet)).capabilities
 
 
 async def _next_change(runtime: Runtime) -> None:

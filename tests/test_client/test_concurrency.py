@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cl_client import InvalidParameterError, map_concurrently
+from cl_client import ComputeClientError, InvalidParameterError, map_concurrently
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 
 pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
 
@@ -89,6 +89,30 @@ async def test_one_failure_ends_nothing_else() -> None:
 
     outcomes = {number: result async for number, result in map_concurrently(picky, range(3))}
     assert isinstance(outcomes.pop(1), LookupError)
+    assert outcomes == {0: 0, 2: 2}
+
+
+async def test_a_call_that_raises_at_once_ends_nothing_else() -> None:
+    def picky(number: int) -> Awaitable[int]:
+        if number == 1:
+            raise LookupError("not this one")
+        return double(number)
+
+    outcomes = {number: result async for number, result in map_concurrently(picky, range(3))}
+    assert isinstance(outcomes.pop(1), LookupError)
+    assert outcomes == {0: 0, 2: 4}
+
+
+async def test_a_call_that_is_cancelled_from_within_ends_nothing_else() -> None:
+    async def picky(number: int) -> int:
+        if number == 1:
+            raise asyncio.CancelledError
+        return number
+
+    outcomes = {number: result async for number, result in map_concurrently(picky, range(3))}
+    cancelled = outcomes.pop(1)
+    assert isinstance(cancelled, ComputeClientError)
+    assert "cancelled from within" in str(cancelled)
     assert outcomes == {0: 0, 2: 2}
 
 

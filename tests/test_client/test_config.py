@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +64,10 @@ def test_a_relative_path_counts_from_the_file(tmp_path: Path, name: str) -> None
         ("c.toml", "timeout = -1\n", "timeout"),
         ("c.toml", "no_such_setting = 1\n", "no_such_setting"),
         ("c.toml", "timeout = = 1\n", "c.toml"),
+        ("c.yaml", "8: x\n", "must hold names of settings"),
+        ("c.yaml", "- timeout\n", "must hold names of settings"),
+        ("c.yaml", "timeout: [\n", r"c\.yaml: line 2, column 1: this is no YAML"),
+        ("c.yaml", "\a", "this is no YAML"),
         ("c.ini", "", "ends in .toml"),
     ],
 )
@@ -72,6 +78,27 @@ def test_an_unusable_file_is_named(tmp_path: Path, name: str, text: str, reason:
         ComputeClientConfig.from_file(path)
     with pytest.raises(ConfigurationError, match="no such"):
         ComputeClientConfig.from_file(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize("secret", ["s3cret: x", "*s3cret", "!s3cret", "'s3cret", '"s3cret\\q"'])
+def test_yaml_that_cannot_be_read_is_not_quoted(tmp_path: Path, secret: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"timeout: 3\nmqtt_password: {secret}\n")
+    with pytest.raises(ConfigurationError, match=r"line \d, column \d+: .*in quotes") as caught:
+        ComputeClientConfig.from_file(path)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('base_url = "http://file:1"\nmqtt_password = "pw"\ntimeout = 3.5\n')
+    config = ComputeClientConfig.from_file(path)
+    path.unlink()
+    monkeypatch.setenv("CL_CLIENT_TIMEOUT", "9")
+    assert config.replace(poll_min=1.0).timeout == 3.5
+    assert ComputeClient(config=config).config == config
+    assert config.replace(base_url="http://other").mqtt_password is None
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301 - of our own
 
 
 def test_arguments_win_over_the_config() -> None:
@@ -165,6 +192,18 @@ def test_a_password_for_the_brokers_host_does_not_follow_to_another() -> None:
     assert ComputeClient("http://nas", config=unbound).config.mqtt_password is not None
     named = config.replace(mqtt_broker="broker", mqtt_username="me", mqtt_password="pw")
     assert named.replace(base_url="http://other").mqtt_password is not None
+
+
+def test_the_broker_s_password_outlives_other_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_CLIENT_MQTT_USERNAME", "me")
+    monkeypatch.setenv("CL_CLIENT_MQTT_PASSWORD", "pw")
+    config = ComputeClientConfig.create().replace(timeout=5.0).replace()
+    assert (config.timeout, config.poll_min) == (5.0, 0.5)
+    on_nas = ComputeClient("http://nas:8002", config=config).config
+    assert on_nas.mqtt_password is not None
+    monkeypatch.delenv("CL_CLIENT_MQTT_PASSWORD")
+    assert on_nas.replace(timeout=6.0).mqtt_password is not None
+    assert on_nas.replace(timeout=6.0).replace(base_url="http://other").mqtt_password is None
 
 
 @pytest.mark.parametrize(

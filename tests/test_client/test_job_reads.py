@@ -74,16 +74,33 @@ def job(job_id: str, status: str) -> JobResponse:
     return JobResponse.model_validate({"job_id": job_id, "task_type": "hash", "status": status})
 
 
+def note(jobs: EndedJobs, job_id: str, status: str) -> None:
+    jobs.note(job(job_id, status), jobs.reading(job_id))
+
+
 def test_only_ended_jobs_are_kept_and_only_so_many() -> None:
     jobs = EndedJobs(2)
     for job_id, status in (("a", "completed"), ("b", "error"), ("c", "processing")):
-        jobs.note(job(job_id, status))
+        note(jobs, job_id, status)
     assert [known is not None for known in map(jobs.get, "cba")] == [False, True, True]
-    jobs.note(job("d", "completed"))
+    note(jobs, "d", "completed")
     assert [known is not None for known in map(jobs.get, "bad")] == [False, True, True]
     jobs.forget("a")
     assert jobs.get("a") is None
-    EndedJobs(0).note(job("a", "completed"))
+    note(EndedJobs(0), "a", "completed")
+
+
+def test_a_read_that_began_before_its_deletion_does_not_bring_a_job_back() -> None:
+    jobs = EndedJobs(2)
+    before, other = jobs.reading("a"), jobs.reading("b")
+    jobs.forget("a")
+    after = jobs.reading("a")
+    jobs.note(job("a", "completed"), before)
+    assert jobs.get("a") is None
+    jobs.note(job("a", "completed"), after)
+    jobs.note(job("b", "completed"), other)
+    assert jobs.get("a") is not None
+    assert jobs.get("b") is not None
 
 
 async def test_callers_in_a_tight_loop_let_others_go_on() -> None:

@@ -61,6 +61,18 @@ async def test_events_before_the_submit_call_returned() -> None:
     await tracker.close()
 
 
+async def test_a_job_that_ended_before_its_submit_was_answered_is_read_in_full() -> None:
+    full = job("completed", 100).model_copy(update={"task_output": {"media_type": "image"}})
+    server, log, waiter = Server(full), Log(), Waiter()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("completed"), fresh=True)
+    tracker.follow("j", waiter, submitted=job("completed"), fresh=True)
+    assert await asyncio.wait_for(waiter.ended, 5) == full
+    assert await log.the_end() == full
+    assert server.reads == 1
+    await tracker.close()
+
+
 async def test_a_failure_without_event_is_found_when_the_worker_turns_idle() -> None:
     server, log = Server(job("error")), Log()
     tracker = tracker_of(server.read, IDLE_CONFIG)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from cl_client import TaskOutput
+    from cl_client.plugins.base import MapOptions, SubmitOptions
+    from cl_client.plugins.hash import HashOutput
+
 HLS = {"resolution": 720, "bitrate": 3500}
 
 
@@ -164,3 +168,16 @@ async def test_tags_as_they_are_sent(tags: Sequence[str], sent: bytes) -> None:
     async with server.running() as client:
         await client.exif.extract(b"x", tags=tags)
     assert b'name="tags"\r\n\r\n%s\r\n' % sent in server.requests[0]
+
+
+async def test_an_option_that_does_not_exist(client: ComputeClient) -> None:
+    misspelt = cast("MapOptions[HashOutput]", {"timeuot": 3.0})
+    with pytest.raises(InvalidParameterError, match="no option 'timeuot'; did you mean 'timeout'"):
+        await client.hash.compute(b"x", **misspelt)
+    with pytest.raises(InvalidParameterError, match="did you mean 'timeout'"):
+        client.hash.map([b"x"], **misspelt)
+    with pytest.raises(InvalidParameterError, match="'wait'; there are: delete_on_cancel, on_complete"):
+        client.hash.map([b"x"], **cast("MapOptions[HashOutput]", {"wait": True}))
+    with pytest.raises(InvalidParameterError, match="'xyz'; there are: "):
+        await client.submit_job("hash", b"x", {}, cast("SubmitOptions[TaskOutput]", {"xyz": True}))
+    await client.close()

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from typing_extensions import override
 
+from cl_client.auth import NoAuthProvider
+from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.exceptions import (
     HTTPError,
@@ -35,7 +38,7 @@ def refusal(status: int) -> HTTPError:
     return error_for(httpx.Response(status, text="<html>nothing here</html>", request=request))
 
 
-HOPELESS = [InvalidResponseError("a login page"), refusal(404)]
+HOPELESS = [InvalidResponseError("a login page"), refusal(404), KeyError("of an auth provider")]
 
 
 @pytest.mark.parametrize("error", HOPELESS)
@@ -81,6 +84,30 @@ async def test_any_other_refusal_is_final_at_once() -> None:
     assert server.reads == 1
     assert not can_repeat(refusal(405))
     await tracker.close()
+
+
+class SealedVault(NoAuthProvider):
+    """A provider of an application, with a fault of its own."""
+
+    @override
+    def get_headers(self) -> dict[str, str]:
+        raise LookupError("the vault is sealed")
+
+
+async def test_what_an_auth_provider_raises_is_what_the_wait_ends_with(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        FaultyServer(answer("200 OK", "{}")).running(poll_min=0.01, poll_interval=0.01) as client,
+        ComputeClient(auth_provider=SealedVault(), config=client.config) as sealed,
+        aclosing(sealed.watch_job("j")) as updates,
+    ):
+        with pytest.raises(LookupError, match="the vault is sealed"):
+            await asyncio.wait_for(sealed.wait_for_job("j"), 10)
+        with pytest.raises(LookupError, match="the vault is sealed"):
+            await asyncio.wait_for(anext(updates), 10)
+    loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.exc_info is not None for record in loud] == [True, True]  # one for each wait
 
 
 async def test_an_unknown_status_is_said_once_and_waited_out(caplog: pytest.LogCaptureFixture) -> None:

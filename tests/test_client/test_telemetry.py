@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from cl_client import ComputeClient, JobFileNotFoundError, JobTimeoutError
 from cl_client.log import about_job, get_logger
+from fault_server import FaultyServer, answer
 from support import SCRIPTED, client_of, port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from cl_client.local import LocalServer
     from support import ScriptedJobs
@@ -122,6 +124,36 @@ async def test_a_wait_that_times_out_is_an_error_of_its_span(
     (wait,) = (span for span in SPANS.get_finished_spans() if span.name == "cl_client.wait")
     assert not wait.status.is_ok
     assert wait.attributes == {"cl.job.id": job.job_id}
+
+
+async def test_a_file_may_be_closed_by_another_task(caplog: pytest.LogCaptureFixture) -> None:
+    SPANS.clear()
+    async with FaultyServer(answer("200 OK", "content")).running() as client:
+        opened = client.open_job_file("j", "output/a")
+        await asyncio.create_task(opened.__aenter__())
+        await asyncio.create_task(opened.__aexit__(None, None, None))
+    (span,) = SPANS.get_finished_spans()
+    assert (span.name, span.status.status_code) == ("cl_client.download", trace.StatusCode.UNSET)
+    assert caplog.text == ""
+
+
+async def test_an_abandoned_generator_closes_its_file_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    async with FaultyServer(answer("200 OK", "content")).running() as client:
+
+        async def relay() -> AsyncGenerator[bytes]:
+            async with client.open_job_file("j", "output/a") as stream:
+                async for chunk in stream:
+                    yield chunk
+
+        async for chunk in relay():
+            assert chunk == b"content"
+            break
+        gc.collect()  # what refcounting does at once elsewhere
+        await asyncio.sleep(0)  # in which the loop makes a task of the generator's end
+        closing = [task for task in asyncio.all_tasks() if "async_generator_athrow" in repr(task)]
+        assert len(closing) == 1
+        await closing[0]
+    assert caplog.text == ""
 
 
 def test_without_opentelemetry_nothing_is_missing(run_python: Callable[[str], str]) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cl_client.exceptions import InvalidParameterError
 from cl_client.models import JobResponse
+from cl_client.owned_tasks import OwnedTasks
+from cl_client.subscriptions import CallbackQueue
 from cl_client.waiting import Watcher
 from followers import Log
 from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 async def test_whoever_comes_late_is_told_the_present_state_once() -> None:
@@ -71,6 +77,52 @@ async def test_whoever_left_before_its_turn_is_told_nothing() -> None:
     await asyncio.sleep(0)
     assert log.ended == []
     await tracker.close()
+
+
+async def test_whoever_left_is_not_called_though_its_coroutine_was_made() -> None:
+    server, started, other = Server(job("completed", 100)), list[JobResponse](), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+
+    async def late(news: JobResponse) -> None:
+        started.append(news)
+
+    def end_the_other(news: JobResponse) -> None:
+        tracker.unfollow(late_id)
+        other.complete(news)
+
+    late_id = tracker.subscribe("j", None, late)
+    tracker.subscribe("j", None, end_the_other)
+    await other.the_end()
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    assert started == []
+    await tracker.close()
+
+
+async def test_a_callback_that_leaves_may_still_return_what_is_awaited() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+
+    async def complete(news: JobResponse) -> None:
+        log.complete(news)
+
+    def leave(news: JobResponse) -> Awaitable[None]:
+        tracker.unfollow(own_id)
+        return complete(news)
+
+    own_id = tracker.subscribe("j", None, leave)
+    await log.the_end()
+    await tracker.close()
+
+
+async def test_closing_drops_a_coroutine_that_was_made_and_not_started() -> None:
+    tasks, started = OwnedTasks(), list[str]()
+
+    async def late(news: str) -> None:
+        started.append(news)
+
+    CallbackQueue[str]("j", tasks).deliver(late, "news")
+    await tasks.cancel()
+    assert started == []  # and a coroutine that was never awaited would fail this test
 
 
 async def test_whoever_left_is_not_told_what_lined_up() -> None:

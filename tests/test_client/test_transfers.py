@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gzip
 import io
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -164,6 +168,65 @@ async def test_a_stream_that_is_not_as_long_as_announced(size: int, reason: str)
     async with MultipartUpload.opened({}, UploadStream(chunks(b"abc", b"def"), "a", size)) as upload:
         with pytest.raises(InvalidParameterError, match=reason):
             await body(upload)
+
+
+async def test_what_is_a_file_for_python_is_one_here(tmp_path: Path) -> None:
+    """Type checkers agree."""
+    archive, packed = tmp_path / "a.zip", tmp_path / "b.gz"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("c.txt", b"the content")
+    packed.write_bytes(gzip.compress(b"the content"))
+    with (
+        tempfile.NamedTemporaryFile() as named,
+        tempfile.SpooledTemporaryFile() as spooled,
+        tempfile.TemporaryFile() as unnamed,
+        zipfile.ZipFile(archive) as opened,
+        opened.open("c.txt") as member,
+        gzip.open(packed) as unpacked,
+        subprocess.Popen(  # noqa: ASYNC220 - it ends at once
+            [sys.executable, "-c", "print(end='the content')"], stdout=subprocess.PIPE
+        ) as child,
+    ):
+        for file in (named, spooled, unnamed):
+            file.write(b"the content")
+            file.seek(0)
+        assert child.stdout is not None
+        for source in (named, spooled, unnamed, member, unpacked, child.stdout):
+            async with MultipartUpload.opened({}, source) as upload:
+                assert b"\r\n\r\nthe content\r\n" in await body(upload)
+
+
+class FailingFile(io.BytesIO):
+    """A file on a disk that fails behind its first MiB."""
+
+    name = "file.bin"
+
+    @override
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= 1 << 20:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(size)
+
+
+class FailingPipe(FailingFile):
+    @override
+    def seekable(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("kind", [FailingFile, FailingPipe])
+async def test_a_disk_that_fails_while_a_file_is_sent(kind: type[FailingFile]) -> None:
+    reason = r"file\.bin: the file cannot be read any more: Input/output error"
+    async with FaultyServer(None).running() as client:
+        with pytest.raises(InvalidParameterError, match=reason):
+            await client.hash.compute(kind(bytes(3 << 20)))
+
+
+async def test_a_file_that_is_closed_while_it_is_sent() -> None:
+    file = io.BytesIO(bytes(3 << 20))
+    async with FaultyServer(None).running() as client:
+        with pytest.raises(InvalidParameterError, match="cannot be read any more: I/O operation on closed"):
+            await client.hash.compute(file, on_upload=lambda _done, _total: file.close())
 
 
 async def test_a_pipe_is_sent_as_a_stream() -> None:

@@ -61,6 +61,19 @@ async def test_a_deletion_whose_answer_was_lost_is_one(proxy: FaultProxy) -> Non
             await client.delete_job(job.job_id)
 
 
+async def test_a_read_that_its_deletion_overtakes_is_not_remembered(proxy: FaultProxy) -> None:
+    async with proxy.client() as client:
+        job = await client.hash.compute(b"x", wait=True, timeout=20)
+        proxy.plan(partial(stall, after=0))
+        reading = asyncio.create_task(client.get_job(job.job_id))
+        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        await client.delete_job(job.job_id)
+        proxy.released.set()
+        assert (await reading).status == "completed"
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(job.job_id, cache=True)
+
+
 @pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Busy", "504 Gateway Timeout"])
 async def test_a_job_that_may_have_been_deleted_before_is_deleted(status: str) -> None:
     async with FaultyServer(answer(status, headers="Retry-After: 0\r\n"), GONE).running() as client:

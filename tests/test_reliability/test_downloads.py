@@ -339,6 +339,18 @@ async def test_a_file_that_appears_while_it_is_downloaded_is_protected_too(tmp_p
     assert hidden(tmp_path) == []
 
 
+async def test_a_file_that_appears_while_several_are_downloaded_is_protected_too(tmp_path: Path) -> None:
+    target = tmp_path / "b.bin"
+    async with FileServer().client() as client:
+        with pytest.raises(DestinationExistsError) as caught:
+            await client.download_job_files(
+                "j", ["a.bin", "b.bin"], tmp_path, overwrite=False, on_progress=lambda _state: appear(target)
+            )
+    assert caught.value.path == target
+    assert [path.name for path in tmp_path.iterdir()] == ["b.bin"]
+    assert target.read_bytes() == b"mine"
+
+
 async def test_an_overall_limit_holds_for_a_server_that_drips(tmp_path: Path) -> None:
     async with FileServer(cuts=[10, 10], stalls=True).client() as client:
         with pytest.raises(RequestTimeoutError, match=r"Downloading a\.bin was not done within 0\.2 s"):

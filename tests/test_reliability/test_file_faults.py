@@ -42,17 +42,17 @@ async def test_one_cut_file_of_many(tmp_path: Path) -> None:
         with pytest.raises(JobFilesError, match="Files of job j could not be downloaded") as caught:
             await client.download_job_files("j", replies, tmp_path / "new")
     assert caught.value.failures.keys() == {"b", "c"}
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_cancelling_many_files(tmp_path: Path) -> None:
     server = FaultyServer(files={"a": WHOLE, "b": None})
     async with server.running() as client:
         downloading = asyncio.ensure_future(
-            client.download_job_files("j", ["a", "b"], tmp_path / "new", concurrency=2)
+            client.download_job_files("j", ["a", "b"], tmp_path / "new" / "deep", concurrency=2)
         )
         await server.received(2)
         downloading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await downloading
-    assert [path.name for path in tmp_path.rglob("*")] in ([], ["new"])
+    assert list(tmp_path.iterdir()) == []

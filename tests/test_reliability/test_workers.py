@@ -82,6 +82,18 @@ async def test_an_absurd_timestamp_costs_nothing_but_that_worker(timestamp: obje
         assert list(client.mqtt_monitor.workers()) == ["two"]
 
 
+async def test_what_was_announced_while_there_was_push_refuses_no_job_afterwards() -> None:
+    capabilities = answer("200 OK", '{"num_workers": 1, "capabilities": {"exif": 1}}')
+    job = answer("200 OK", '{"job_id": "j", "task_type": "exif", "status": "queued"}')
+    server = FaultyServer(files={"capabilities": capabilities, "exif": job})
+    async with server.running() as client:
+        client.mqtt_monitor.dispatch([announcement("one")])  # which serves no exif
+        assert not client.mqtt_monitor.is_connected
+        assert (await client.exif.extract(b"x", require_worker=True)).job_id == "j"
+        with pytest.raises(WorkerUnavailableError):
+            await client.hash.compute(b"x", require_worker=True)
+
+
 @pytest.mark.parametrize("status", ["500 Oops", "502 Bad Gateway", "503 Busy", "429 Slow down"])
 async def test_a_server_that_is_not_there_yet_is_waited_for(
     status: str, caplog: pytest.LogCaptureFixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Generic, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypedDict, cast
 
 from pydantic import ValidationError
 from typing_extensions import TypeVar
@@ -14,9 +15,11 @@ from cl_client.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_
 from cl_client.exceptions import InvalidParameterError, InvalidResponseError
 from cl_client.job_paths import path_below_job
 from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.transfers.sources import UploadStream
+from cl_client.transfers.sources import BinaryFile, UploadStream
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from typing_extensions import Unpack
 
     from cl_client.concurrency import Inputs, Outcomes
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
 PluginParamsT = TypeVar("PluginParamsT", bound=TaskParams, default=TaskParams)
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
-SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryIO | UploadStream)
+SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryFile | UploadStream)
 
 JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] | None]
 """A plain function or a coroutine function that is given the job; runs on the client's loop."""
@@ -44,7 +47,8 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
         on_complete: Called exactly once, with the full job, however it ended.
         raise_on_failure: Raise `JobFailedError` for a job that failed. Default False.
         require_worker: Raise `WorkerUnavailableError` before uploading when nobody serves the task.
-        delete_on_cancel: Delete the job at the server when the wait is cancelled or times out.
+        delete_on_cancel: Delete the job at the server when the wait is cancelled or times out, or when the
+            submit is cancelled after the server has answered.
     """
 
     priority: int
@@ -66,6 +70,19 @@ class SubmitOptions(MapOptions[PluginOutputT], Generic[PluginOutputT], total=Fal
     """
 
     wait: bool
+
+
+def check_options(task_type: str, options: Mapping[str, object], known: Collection[str]) -> None:
+    """Refuse options that do not exist, which a program without a type checker would never hear of.
+
+    Raises:
+        InvalidParameterError: Names the first one, and what may have been meant.
+    """
+    for name in options:
+        if name not in known:
+            similar = get_close_matches(name, known, 1)
+            remedy = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(sorted(known))}"
+            raise InvalidParameterError(f"{task_type}: there is no option {name!r}; {remedy}")
 
 
 class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
@@ -143,9 +160,10 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
             **options: Common to all plugins, see `MapOptions`.
 
         Raises:
-            InvalidParameterError: ``concurrency`` is out of its range, the task has no defaults, or
-                ``sources`` is one file. Raised at once, not in the loop.
+            InvalidParameterError: ``concurrency`` is out of its range, the task has no defaults, an option
+                does not exist, or ``sources`` is one file. Raised at once, not in the loop.
         """
+        check_options(self.task_type, options, MapOptions.__optional_keys__)
         chosen = self.params(self.params_model) if params is None else params
 
         async def run(source: SourceT) -> JobResponse[PluginOutputT]:

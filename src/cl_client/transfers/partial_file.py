@@ -134,7 +134,7 @@ class PartialFile:
             if overwrite:
                 path.replace(self._target)
             else:
-                _rename_if_free(path, self._target)
+                rename_if_free(path, self._target)
             self._path = self._file = None
 
     def close(self) -> None:
@@ -190,7 +190,7 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_SIZE).hexdigest()
 
 
-def _rename_if_free(path: Path, target: Path) -> None:
+def rename_if_free(path: Path, target: Path) -> None:
     """Rename without replacing; without links in the file system, between a look and the deed."""
     try:
         os.link(path, target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import mimetypes
 import os
@@ -10,16 +11,16 @@ import stat
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias, cast
+from typing import BinaryIO, Final, Protocol, TypeAlias, cast
 
 from typing_extensions import override
 
 from cl_client.exceptions import InvalidParameterError, UploadNotRepeatableError
-from cl_client.threads import in_own_thread, in_thread
+from cl_client.threads import in_own_thread, in_thread_unless_cancelled
 from cl_client.transfers.names import base_name
 
 CHUNK_SIZE: Final = 1 << 20
@@ -45,7 +46,19 @@ class UploadStream:
     size: int | None = None
 
 
-FileSource: TypeAlias = Path | str | bytes | BinaryIO | UploadStream
+class BinaryFile(Protocol):
+    """An open binary file, also one of `tempfile`, `gzip`, `zipfile` or `Popen`."""
+
+    def read(self, size: int = ..., /) -> bytes: ...  # noqa: D102 - as in Python's `io`, like the next ones
+
+    def seekable(self) -> bool: ...  # noqa: D102
+
+    def seek(self, offset: int, whence: int = ..., /) -> int: ...  # noqa: D102
+
+    def tell(self) -> int: ...  # noqa: D102
+
+
+FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
 """A path, the bytes themselves, an open binary file (read from where it stands, left open), or a stream."""
 
 
@@ -85,7 +98,7 @@ async def open_source(source: FileSource) -> Source:
     if isinstance(source, bytes):
         found: Source = _Bytes(source)
     elif isinstance(source, str | Path):
-        found = await in_thread(_FileOnDisk, Path(source))
+        found = await in_thread_unless_cancelled(_FileOnDisk, Path(source))
     elif isinstance(source, UploadStream):
         found = await _started(source)
     else:
@@ -93,7 +106,7 @@ async def open_source(source: FileSource) -> Source:
     if _reads_files_no_more():
         found.find_media_type()
     else:
-        await in_thread(found.find_media_type)
+        await in_thread_unless_cancelled(found.find_media_type)
     return found
 
 
@@ -108,19 +121,19 @@ async def _started(stream: UploadStream) -> Source:
     return source
 
 
-async def _opened(file: BinaryIO) -> Source:
+async def _opened(file: BinaryFile) -> Source:
     if iscoroutinefunction(getattr(file, "read", None)):
         raise InvalidParameterError(
             f"{_name_of(file)}: an asynchronous file; pass its path, or an UploadStream of its chunks"
         )
     try:
-        seekable = await in_thread(file.seekable)
+        seekable = await in_thread_unless_cancelled(file.seekable)
     except (AttributeError, ValueError) as exc:
         raise InvalidParameterError(f"{file!r:.80} is no open binary file: {exc}") from exc
     if isinstance(file, io.TextIOBase):
         raise InvalidParameterError(f"{_name_of(file)}: opened as text; open it with mode 'rb'")
     if seekable:
-        return await in_thread(_OpenFile, file)
+        return await in_thread_unless_cancelled(_OpenFile, file)
     return await _started(UploadStream(_read_in_blocks(file), _name_of(file)))
 
 
@@ -145,10 +158,10 @@ class _Fingerprint:
     identity: tuple[int, int]
 
     @classmethod
-    def of(cls, file: BinaryIO) -> _Fingerprint | None:
+    def of(cls, file: BinaryFile) -> _Fingerprint | None:
         """None for what only behaves like a file."""
         try:
-            state = os.fstat(file.fileno())
+            state = os.fstat(cast("BinaryIO", file).fileno())
         except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
             return None
         return cls(state.st_size, state.st_mtime_ns, (state.st_dev, state.st_ino))
@@ -163,28 +176,31 @@ class _SeekableFile(Source):
     _held: BinaryIO | None = None
 
     @abstractmethod
-    def _open(self) -> BinaryIO:
+    def _open(self) -> BinaryFile:
         """The file at its beginning; one that is opened here is held."""
 
     @override
     async def blocks(self) -> AsyncGenerator[bytes]:
         left = self.size or 0
         await self.close()
-        file = await in_thread(self._open)
+        with _reading(self.name):
+            file = await in_thread_unless_cancelled(self._open)
         while left:
-            block = await in_thread(file.read, min(CHUNK_SIZE, left))
+            with _reading(self.name):
+                block = await in_thread_unless_cancelled(file.read, min(CHUNK_SIZE, left))
             left -= len(block)
             if not left or not block:
-                await in_thread(self._check_unchanged, file, left)
+                await in_thread_unless_cancelled(self._check_unchanged, file, left)
             yield block
 
     @override
     async def close(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            await in_thread(held.close)
+            # Not in the loop's pool: what a job waits for would wait for all that is before it in the queue.
+            await in_own_thread(held.close)
 
-    def _check_unchanged(self, file: BinaryIO, missing: int) -> None:
+    def _check_unchanged(self, file: BinaryFile, missing: int) -> None:
         if missing or _Fingerprint.of(file) != self._fingerprint:
             raise InvalidParameterError(
                 f"{self.name}: the file changed while it was sent; submit it again when it is complete"
@@ -216,7 +232,7 @@ class _FileOnDisk(_SeekableFile):
             )
 
     @override
-    def _open(self) -> BinaryIO:
+    def _open(self) -> BinaryFile:
         try:
             file = self._held = self._path.open("rb")
         except OSError as exc:
@@ -228,7 +244,7 @@ class _FileOnDisk(_SeekableFile):
 
 
 class _OpenFile(_SeekableFile):
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryFile) -> None:
         self._file = file
         self.name = _name_of(file)
         self._fingerprint = _Fingerprint.of(file)
@@ -244,7 +260,7 @@ class _OpenFile(_SeekableFile):
             raise InvalidParameterError(f"{self.name}: opened as text; open it with mode 'rb'")
 
     @override
-    def _open(self) -> BinaryIO:
+    def _open(self) -> BinaryFile:
         self._file.seek(self._start)
         return self._file
 
@@ -314,17 +330,21 @@ class _Stream(Source):
             await chunks.aclose()
 
 
-async def _read_in_blocks(file: BinaryIO) -> AsyncGenerator[bytes]:
+async def _read_in_blocks(file: BinaryFile) -> AsyncGenerator[bytes]:
     """From a pipe or a socket, at which nobody knows when something comes."""
     given_up = threading.Event()
     try:
-        while block := await in_own_thread(_read_when_there, file, given_up):
+        while True:
+            with _reading(_name_of(file)):
+                block = await in_own_thread(_read_when_there, file, given_up)
+            if not block:
+                return
             yield block
     finally:
         given_up.set()
 
 
-def _read_when_there(file: BinaryIO, given_up: threading.Event) -> bytes:
+def _read_when_there(file: BinaryFile, given_up: threading.Event) -> bytes:
     """Read what is there; nothing once the reader was given up.
 
     A thread inside of `read` holds the file's lock, so that nobody else could even close it. Only what is
@@ -339,6 +359,18 @@ def _read_when_there(file: BinaryIO, given_up: threading.Event) -> bytes:
         if poll.poll(_POLL_MS):
             return cast("io.BufferedReader", file).read1(CHUNK_SIZE)
     return b""
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Generator[None]:
+    """What the system says of a file that could be read at first, or Python of one that was closed since."""
+    try:
+        yield
+    except InvalidParameterError:
+        raise
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        raise InvalidParameterError(f"{name}: the file cannot be read any more: {reason}") from exc
 
 
 def _name_of(file: object) -> str:
