@@ -96,15 +96,15 @@ async def _outcomes(
             start(item)
             await slots.acquire()
 
-    async def called(
-        item: InputT,
-    ) -> ResultT:  # in which the call may raise before there is anything to await
-        return await call(item)
+    async def called(item: InputT) -> ResultT:
+        return await call(item)  # which may raise before there is anything to await
 
     def start(item: InputT) -> None:
         def end(future: asyncio.Future[ResultT]) -> None:
             running.discard(future)
             ended.put_nowait((item, future))
+            if not future.cancelled():
+                future.exception()  # or asyncio complains of those that nobody asks for who leaves early
 
         future = asyncio.ensure_future(called(item))
         running.add(future)

@@ -164,6 +164,20 @@ async def test_leaving_the_loop_cancels_what_runs() -> None:
     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})  # of the abandoned generator
 
 
+async def test_errors_that_nobody_waits_for_are_no_complaint() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fail(number: int) -> str:
+        raise LookupError(number)
+
+    async with aclosing(map_concurrently(fail, range(8), concurrency=4)) as outcomes:
+        async for _ in outcomes:
+            break
+    gc.collect()
+    assert not complaints
+
+
 async def test_cancelling_the_loop_cancels_what_runs() -> None:
     calls = Calls()
 
