@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 import idna
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import override
 
 from cl_client.exceptions import (
     AuthenticationError,
@@ -28,7 +29,8 @@ from cl_client.exceptions import (
 from cl_client.tls import certificate_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
+    from contextlib import AbstractContextManager
 
 _MAX_DETAIL = 500
 _MAX_RETRY_AFTER = 300.0
@@ -118,6 +120,32 @@ def _forget_text(exc: BaseException) -> None:
     while error is not None:
         error.args = ()
         error = error.__cause__ or error.__context__
+
+
+class GuardedBody(httpx.AsyncByteStream):
+    """A body in whose place errors are met: what whoever reads it raises in between goes past them.
+
+    Args:
+        stream: The body.
+        guard: A context for reading it.
+    """
+
+    def __init__(
+        self, stream: httpx.AsyncByteStream, guard: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._stream = stream
+        self._guard = guard
+
+    @override
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        with self._guard():
+            async for block in self._stream:
+                yield block
+                del block  # it may be a token, and an error's frames are shown
+
+    @override
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 async def read_error(response: httpx.Response) -> httpx.Response:

@@ -27,7 +27,7 @@ from cl_client.exceptions import (
     ServerError,
     ServerUnavailableError,
 )
-from cl_client.http_errors import error_for, read_error, translated, with_content
+from cl_client.http_errors import GuardedBody, error_for, read_error, translated, with_content
 from cl_client.log import get_logger
 from cl_client.telemetry import trace_headers
 from cl_client.transfers.download import read_response
@@ -35,7 +35,7 @@ from cl_client.transport import PooledTransport
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 
     from cl_client.auth import AuthProvider
     from cl_client.config import ComputeClientConfig
@@ -303,8 +303,7 @@ class HTTPService:
                 self._under_way.add(limit)
                 yield
         except TimeoutError:
-            if limit.expired():
-                raise ClientClosedError from None
+            self._check_open()  # it was that limit
             raise
         finally:
             self._under_way.discard(limit)
@@ -324,9 +323,6 @@ class HTTPService:
         try:
             self._check_open()
             yield
-        except ServerUnavailableError:
-            self._check_open()  # it was this side that hung up
-            raise
         finally:
             self._turns.release()
 
@@ -337,17 +333,29 @@ class HTTPService:
     @contextlib.asynccontextmanager
     async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
         """An answer as soon as its head is there; it is closed with the context."""
-        with translated(self._config.base_url, request):
+        with self._errors(request):
             # A client that was given has no hook that keeps secrets from another server.
             response = await self._client.send(
                 request, stream=True, auth=self._auth, follow_redirects=self._owned
             )
-            self._answers.add(response)
-            try:
-                yield response
-            finally:
-                self._answers.discard(response)
-                await response.aclose()
+        # Errors of the body are met where it is read: what else is raised meanwhile is not of this server.
+        stream = cast("httpx.AsyncByteStream", response.stream)
+        response.stream = GuardedBody(stream, partial(self._errors, request))
+        self._answers.add(response)
+        try:
+            yield response
+        finally:
+            self._answers.discard(response)
+            await response.aclose()
+
+    @contextlib.contextmanager
+    def _errors(self, request: httpx.Request) -> Generator[None]:
+        try:
+            with translated(self._config.base_url, request):
+                yield
+        except ServerUnavailableError:
+            self._check_open()  # it was this side that hung up
+            raise
 
 
 def _own_headers(config: ComputeClientConfig) -> dict[str, str]:

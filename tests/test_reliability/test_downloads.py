@@ -10,6 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, RequestTimeoutError, ServerUnavailableError
@@ -373,6 +374,30 @@ async def test_a_stream_of_chunks() -> None:
         with pytest.raises(ServerUnavailableError, match="broke"):
             async with client.open_job_file("j", "output/a.bin") as stream:
                 assert len([chunk async for chunk in stream]) == 0
+
+
+async def test_what_the_reader_of_a_stream_meets_elsewhere_is_not_of_this_server(unused_port: int) -> None:
+    elsewhere = f"http://127.0.0.1:{unused_port}/"
+    async with FileServer().client() as client, httpx.AsyncClient() as other:
+        with pytest.raises(httpx.ConnectError) as caught:
+            async with client.open_job_file("j", "a.bin"):
+                await other.get(elsewhere)
+    assert not isinstance(caught.value, ServerUnavailableError)
+    assert caught.value.request.url == elsewhere
+    async with FileServer().client() as client:
+        with pytest.raises(httpx.DecodingError, match="elsewhere"):
+            async with client.open_job_file("j", "a.bin"):
+                raise httpx.DecodingError("elsewhere")
+
+
+async def test_a_stream_that_breaks_says_so_where_it_is_read() -> None:
+    async with FileServer(cuts=[1000]).client() as client, client.open_job_file("j", "a.bin") as stream:
+        with pytest.raises(ServerUnavailableError, match="broke"):
+            await anext(stream)
+    reply = answer("200 OK", b"no gzip", "Content-Encoding: gzip\r\n")
+    async with FaultyServer(reply).running() as client, client.open_job_file("j", "a.bin") as stream:
+        with pytest.raises(InvalidResponseError, match="cannot be decoded"):
+            await anext(stream)
 
 
 async def test_progress_of_several_files(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httpx
 
-from cl_client.exceptions import InvalidResponseError
+from cl_client.exceptions import ClientClosedError, InvalidResponseError
 from cl_client.threads import in_thread
 from cl_client.transfers.partial_file import PartialFile
 from cl_client.transfers.progress import Reporter
@@ -121,7 +121,7 @@ class JobFileStream:
         self.size = announced_size(response)
         self.received = 0
         self._response = response
-        self._chunks = response.aiter_bytes(CHUNK_SIZE)
+        self._chunks = _chunks(response, CHUNK_SIZE)
 
     def __aiter__(self) -> Self:
         return self
@@ -131,6 +131,8 @@ class JobFileStream:
 
         Raises:
             InvalidResponseError: The file ended before its announced length, or is compressed and not whole.
+            ServerUnavailableError: The connection broke.
+            ClientClosedError: The client was closed meanwhile.
         """
         chunk = await anext(self._chunks, None)
         if chunk is None:
@@ -164,7 +166,7 @@ async def _blocks(response: httpx.Response) -> AsyncGenerator[bytes]:
     """The body in pieces worth a call to a thread; what came before a break is not lost."""
     block = bytearray()
     begun = time.monotonic()
-    chunks = response.aiter_bytes()
+    chunks = _chunks(response)
     try:
         async for chunk in chunks:
             block += chunk
@@ -172,7 +174,7 @@ async def _blocks(response: httpx.Response) -> AsyncGenerator[bytes]:
                 yield bytes(block)
                 block.clear()
                 begun = time.monotonic()
-    except httpx.TransportError:
+    except (httpx.TransportError, ClientClosedError):
         if block:
             yield bytes(block)
         raise
@@ -182,6 +184,15 @@ async def _blocks(response: httpx.Response) -> AsyncGenerator[bytes]:
         yield bytes(block)
 
 
+async def _chunks(response: httpx.Response, size: int | None = None) -> AsyncGenerator[bytes]:
+    try:
+        async for chunk in response.aiter_bytes(size):
+            yield chunk
+    except httpx.DecodingError as exc:
+        path = response.request.url.path
+        raise InvalidResponseError(f"{path}: the body cannot be decoded: {exc}") from exc
+
+
 async def _end(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
     """Close a body that may not have been read to its end.
 
@@ -189,7 +200,7 @@ async def _end(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
     With the connection closed, they end when they are read on.
     """
     await response.aclose()
-    with contextlib.suppress(httpx.StreamError, httpx.TransportError):
+    with contextlib.suppress(httpx.StreamError, httpx.TransportError, ClientClosedError):
         async for _ in chunks:
             pass
 
@@ -202,7 +213,7 @@ async def read_response(response: httpx.Response, name: str, max_bytes: int) -> 
     """
     total = announced_size(response)
     content = bytearray()
-    chunks = response.aiter_bytes(CHUNK_SIZE)
+    chunks = _chunks(response, CHUNK_SIZE)
     try:
         while (total is None or total <= max_bytes) and len(content) <= max_bytes:
             chunk = await anext(chunks, None)
