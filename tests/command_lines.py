@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from subprocess import CompletedProcess, Popen
-from typing import TypeAlias, cast
+from threading import Thread
+from typing import IO, TypeAlias, cast
 
 from pydantic import TypeAdapter
 
@@ -38,11 +38,18 @@ def rest_of(process: Popen[str]) -> tuple[str, str]:
     """
     assert process.stdout is not None
     assert process.stderr is not None
-    with ThreadPoolExecutor(1) as pool:
-        errors = pool.submit(process.stderr.read)
-        said = cast("str", process.stdout.read())
+    errors: list[str] = []
+    # Not of a pool, which waits for its threads even where the test's time is up.
+    reader = Thread(target=_read_all, args=(process.stderr, errors), daemon=True)
+    reader.start()
+    said = cast("str", process.stdout.read())
+    reader.join()
     process.wait()
-    return said, cast("str", errors.result())
+    return said, errors[0]
+
+
+def _read_all(stream: IO[str], into: list[str]) -> None:
+    into.append(stream.read())
 
 
 def json_objects(shown: CompletedProcess[str]) -> list[JSONObject]:

@@ -39,6 +39,23 @@ async def stubborn():
 
 run_interruptible(stubborn(), print)
 """
+DEAF = """
+import asyncio
+import signal
+import threading
+from cl_client_cli.frame.interruption import run_interruptible
+
+async def deaf():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # so that the other thread takes it
+    print("runs", flush=True)
+    await asyncio.Event().wait()
+
+try:
+    run_interruptible(deaf(), print)
+except KeyboardInterrupt:
+    print("was interrupted", flush=True)
+"""
 MUTE = """
 import asyncio, signal, termios
 from cl_client_cli.frame.interruption import run_interruptible
@@ -186,6 +203,19 @@ def test_a_second_interrupt_ends_at_once() -> None:
         assert cast("str", process.stdout.readline()) == "cleans up\n"
         process.send_signal(signal.SIGINT)
     assert process.returncode == 130
+
+
+def test_a_signal_wakes_the_loop_whichever_thread_takes_it() -> None:
+    with subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert cast("str", process.stdout.readline()) == "runs\n"
+            process.send_signal(signal.SIGINT)
+            assert cast("str", process.stdout.readline()) == "was interrupted\n"
+        finally:
+            process.kill()
 
 
 LOGIN = ["-m", "cl_client_cli", "login", "--auth-url", "http://127.0.0.1:9"]

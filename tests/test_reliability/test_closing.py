@@ -254,13 +254,18 @@ async def test_a_call_of_an_auth_client_is_told(
         assert len(server.requests) == 1
 
 
+def _mqtt_threads() -> set[threading.Thread]:
+    """The threads that hold connections to brokers; servers that tests share have some, too."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("mqtt-")}
+
+
 async def test_a_second_close_waits_for_the_first() -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connected.set()
         await reader.read()
         writer.close()
 
-    connected = asyncio.Event()
+    connected, before = asyncio.Event(), _mqtt_threads()
     broker = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with broker:
         client = ComputeClient("http://127.0.0.1:1", mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}")
@@ -269,11 +274,12 @@ async def test_a_second_close_waits_for_the_first() -> None:
         first = asyncio.ensure_future(client.close())
         await asyncio.sleep(0)  # it begins
         await close(client)
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("mqtt-")]
+        assert not _mqtt_threads() - before
         await first
 
 
 async def test_a_close_that_was_cancelled_can_be_done_again(unused_port: int) -> None:
+    before = _mqtt_threads()
     client = ComputeClient("http://127.0.0.1:1", mqtt_broker=f"127.0.0.1:{unused_port}")
     assert not client.mqtt_monitor.is_connected
     first = asyncio.ensure_future(client.close())
@@ -282,7 +288,7 @@ async def test_a_close_that_was_cancelled_can_be_done_again(unused_port: int) ->
     with pytest.raises(asyncio.CancelledError):
         await first
     await close(client)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mqtt-")]
+    assert not _mqtt_threads() - before
 
 
 async def test_a_caller_that_was_cancelled_as_well_is_just_cancelled() -> None:

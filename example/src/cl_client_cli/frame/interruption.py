@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -57,8 +58,30 @@ async def _cancelled_by_signals(
         if running is not None:
             running.cancel()
 
-    with ending_signals(lambda: loop.call_soon_threadsafe(cancel)):
+    with _woken_by_signals(loop), ending_signals(lambda: loop.call_soon_threadsafe(cancel)):
         return await main
+
+
+@contextmanager
+def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Generator[None]:
+    """Wake the loop at each signal: Python runs no handler while the loop waits for something else.
+
+    A signal interrupts that wait, unless it comes just before it, or another thread takes it.
+    """
+    if sys.platform == "win32":  # asyncio does it there
+        yield
+        return
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        for end in (reader, writer):
+            end.settimeout(0)
+        loop.add_reader(reader, reader.recv, 4096)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(reader)
 
 
 @contextmanager
