@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """More processes than cores: half of the time most tests wait for a server or a command."""
-    cores = os.cpu_count() or 1
-    return cores + (cores + 1) // 2
+    """Two processes for each core: half of the time most tests wait for a server or a command."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
