@@ -70,7 +70,7 @@ def main() -> int:
         for command in commands[:-1]:
             _killed_after(command, pictures // (kills + 1), environment)
             print(f"killed once more, {sum(1 for _ in results.glob('*.jpg'))} results are there")
-        ended = subprocess.run(commands[-1], env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        ended = subprocess.run(commands[-1], env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - ours
         jobs, made = asyncio.run(_job_count(server)), sum(1 for _ in results.glob("*.jpg"))
     print(f"{pictures} pictures, {kills} kills: {jobs} jobs at the server, {made} results")
     return 0 if (ended.returncode, jobs, made) == (0, pictures, pictures) else 1

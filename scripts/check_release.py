@@ -34,7 +34,7 @@ def problems() -> list[str]:
         found.append(f"versions differ: {versions}")
     if f"## {cl_client.__version__}" not in (ROOT / "CHANGELOG.md").read_text():
         found.append(f"CHANGELOG.md has no section for {cl_client.__version__}")
-    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S607
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S607 - on PATH
     for name in listing.stdout.splitlines():
         if name.endswith("uv.lock"):
             found.append(f"{name} is tracked, and names a package index")

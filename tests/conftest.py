@@ -181,7 +181,7 @@ def run_python() -> Callable[[str], str]:
 def password_file(tmp_path: Path) -> Path:
     """Mosquitto's passwords, with the user ``me`` whose password is ``pw``."""
     path = tmp_path / "passwords"
-    subprocess.run([require("mosquitto_passwd"), "-b", "-c", str(path), "me", "pw"], check=True)  # noqa: S603
+    subprocess.run([require("mosquitto_passwd"), "-b", "-c", str(path), "me", "pw"], check=True)  # noqa: S603 - fixed
     return path
 
 

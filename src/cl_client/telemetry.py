@@ -122,8 +122,8 @@ class _Instruments:
 
 @contextlib.contextmanager
 def _current(span: Span) -> Generator[None]:
-    assert context is not None  # noqa: S101
-    assert trace is not None  # noqa: S101
+    assert context is not None  # noqa: S101 - there is a span
+    assert trace is not None  # noqa: S101 - alike
     token, mark = context.attach(trace.set_span_in_context(span)), _entered.set(True)
     try:
         yield

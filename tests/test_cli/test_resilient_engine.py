@@ -15,7 +15,7 @@ from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
-from cl_client_cli.tasks.resilient_engine import ResilientEngine
+from cl_client_cli.tasks.resilient_engine import Attempt, ResilientEngine
 from cl_client_cli.tasks.task_params import task_params
 from fault_proxy import FaultProxy, cut, pass_on, reply
 from fault_server import FaultyServer, answer
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from cl_client import ComputeClient
     from cl_client.local import LocalServer
+    from cl_client_cli.frame.progress import JobRow
 
 BUSY = answer("503 Service Unavailable", '{"detail": "the queue is full"}')
 BAD_GATEWAY = answer("502 Bad Gateway", "<h1>Bad gateway</h1>")
@@ -41,13 +42,16 @@ class Run:
 
     async def hash(self) -> Outcome:
         """The job, to its end."""
-        terminal = self.engine.outages.terminal
-        row = JobProgress(terminal, 1, on_news=self.engine.outages.moved).start("a.txt", "hash")
         try:
-            request = JobRequest(self._file, "hash", task_params("hash", {}), None, "a.txt")
-            return await self.engine.run(request, row)
+            return await self.engine.run(*self.what())
         finally:
             self.engine.say_unanswered()
+
+    def what(self) -> tuple[JobRequest, JobRow]:
+        """The request, and who is shown how its job comes along."""
+        outages = self.engine.outages
+        row = JobProgress(outages.terminal, 1, on_news=outages.moved).start("a.txt", "hash")
+        return JobRequest(self._file, "hash", task_params("hash", {}), None, "a.txt"), row
 
 
 @asynccontextmanager
@@ -93,6 +97,15 @@ async def test_one_lost_answer_is_told_of_and_made_good(
         proxy.plan(partial(cut, after=0))
         assert (await run.hash()).error is None
     assert "1 submission had no answer" in capsys.readouterr().err
+
+
+async def test_an_attempt_that_is_gone_on_with_is_not_counted_again(
+    media_server: LocalServer, tmp_path: Path
+) -> None:
+    async with behind_proxy(media_server, tmp_path) as (_, run):
+        attempt = Attempt(*run.what(), unanswered=2)  # as an earlier call has left it
+        assert (await run.engine.go_on(attempt)).error is None
+        assert (attempt.unanswered, run.engine.unanswered) == (2, 0)
 
 
 async def test_a_busy_server_is_called_busy_and_once(

@@ -28,7 +28,7 @@ async def test_upload(compute_client, compute_server):
 def run(folder: Path, *options: str, mark: str = "asyncio") -> subprocess.CompletedProcess[str]:
     (folder / "test_mine.py").write_text(TEST.format(mark=mark))
     command = [sys.executable, "-m", "pytest", "-s", *options, "test_mine.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - pytest
 
 
 @pytest.mark.parametrize(

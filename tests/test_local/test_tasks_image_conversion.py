@@ -378,5 +378,5 @@ def test_damage_anywhere_fails_clearly_or_not_at_all(
         except TaskFailedError as exc:
             failures += 1
             assert str(exc).startswith(f"{source_name}: ")  # noqa: PT017 - damage may also go unseen
-            assert str(tmp_path) not in str(exc)  # noqa: PT017
+            assert str(tmp_path) not in str(exc)  # noqa: PT017 - alike
     assert failures

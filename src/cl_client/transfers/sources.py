@@ -49,13 +49,13 @@ class UploadStream:
 class BinaryFile(Protocol):
     """An open binary file, also one of `tempfile`, `gzip`, `zipfile` or `Popen`."""
 
-    def read(self, size: int = ..., /) -> bytes: ...  # noqa: D102 - as in Python's `io`, like the next ones
+    def read(self, size: int = ..., /) -> bytes: ...  # noqa: D102 - as in Python's `io`
 
-    def seekable(self) -> bool: ...  # noqa: D102
+    def seekable(self) -> bool: ...  # noqa: D102 - alike
 
-    def seek(self, offset: int, whence: int = ..., /) -> int: ...  # noqa: D102
+    def seek(self, offset: int, whence: int = ..., /) -> int: ...  # noqa: D102 - alike
 
-    def tell(self) -> int: ...  # noqa: D102
+    def tell(self) -> int: ...  # noqa: D102 - alike
 
 
 FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream

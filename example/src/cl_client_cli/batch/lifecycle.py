@@ -85,23 +85,18 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
     on_wait = partial(terminal.say, "An earlier run of this batch is just ending ...")
     with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
         connection = batch_connection(manifest, options.connection)
-        work = partial(
-            _run,
-            manifest=manifest,
-            ledger=ledger,
-            options=replace(options, connection=connection),
-            retry_failed=retry_failed,
-        )
-        hint = resume_hint(folder)
+        settled, hint = replace(options, connection=connection), resume_hint(folder)
 
-        async def recorded(context: CommandContext) -> int:
+        async def work(context: CommandContext) -> int:
             try:
-                return await work(context)
+                return await _run(
+                    context, manifest=manifest, ledger=ledger, options=settled, retry_failed=retry_failed
+                )
             except sqlite3.Error:
                 context.terminal.say(f"What was done is no longer noted. {hint}")
                 raise
 
-        return run_with_client(connection, options.output, recorded, resume_hint=hint, brings_work=True)
+        return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
 
 
 async def _run(

@@ -142,26 +142,29 @@ class Outages:
         """Whether a call has met outages for as long as it may."""
         return state.idle_for >= self.give_up_after
 
-    async def wait(self, error: BaseException) -> None:
+    async def wait(self, error: BaseException, *, was_asked: bool = False) -> None:
         """Wait until the server says that it is well.
+
+        Args:
+            error: What was met.
+            was_asked: Whether it is the server's very answer to that question, or that there was none.
 
         Raises:
             ServerStaysAwayError: It does not say so in time.
             ServerUnavailableError: It never was there, and is not waited for.
             ServerError: The same, by its gateway's word.
         """
-        if is_away(error):
-            if not self._is_expected:
-                raise error
-            if self.give_up_after <= 0:
-                raise ServerStaysAwayError(str(error)) from error
+        if is_away(error) and not self._is_expected:
+            raise error
         if self.give_up_after <= 0:
+            if is_away(error):
+                raise ServerStaysAwayError(str(error)) from error
             return  # it is there, however busy
         waited_for = self._asking.locked()
         async with self._asking:
             if waited_for:
                 return  # whoever asked has got an answer
-            if await self._is_there():
+            if not was_asked and await self._is_there():
                 self._tell_trouble(error)
             else:
                 await self._wait_for_answer(error)
@@ -173,7 +176,7 @@ class Outages:
         except _SILENT:
             return False
         except HTTPError:
-            return True  # what it has against this question, the jobs will hear
+            pass  # it answers; what it has against this question, the jobs will hear
         return True
 
     async def _wait_for_answer(self, error: BaseException) -> None:
@@ -225,7 +228,7 @@ class Outages:
                 await self._ask()
             except (HTTPError, ServerUnavailableError, InvalidResponseError) as exc:
                 if is_away(exc) and self._is_expected:  # else the work itself will meet it
-                    await self.wait(exc)
+                    await self.wait(exc, was_asked=True)
                 self._moved_at = loop.time()
             else:
                 self.heard()

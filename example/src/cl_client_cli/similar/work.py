@@ -82,7 +82,10 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             engine = ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages)
             models = _models_of(context, options.connection)
             embedder = _Embedder(context, cache, engine, task, models, options.jobs, name_of)
-            return await _rank(embedder, wanted, files, limit)
+            try:
+                return await _rank(embedder, wanted, files, limit)
+            finally:
+                engine.say_unanswered()
 
         hint = "What was embedded is kept."
         return run_with_client(options.connection, options.output, work, resume_hint=hint, brings_work=True)
@@ -118,11 +121,8 @@ class _Embedder:
     ) -> dict[Path, NDArray[np.float32]]:
         """The embeddings of files, those that are kept unless anew; what has none is said to have failed."""
         terminal, outages = self.context.terminal, self.engine.outages
-        try:
-            with JobProgress(terminal, len(paths), watch=self.jobs.watch, on_news=outages.moved) as progress:
-                return await outages.watch(self._embed_all(paths, progress, anew=anew))
-        finally:
-            self.engine.say_unanswered()
+        with JobProgress(terminal, len(paths), watch=self.jobs.watch, on_news=outages.moved) as progress:
+            return await outages.watch(self._embed_all(paths, progress, anew=anew))
 
     async def _embed_all(
         self, paths: Sequence[Path], progress: JobProgress, *, anew: bool

@@ -68,7 +68,7 @@ class ResilientEngine:
     Attributes:
         engine: Runs each job.
         outages: Waits for the server where it is gone.
-        unanswered: How many submissions had no answer, of all attempts that are over.
+        unanswered: How many submissions had no answer, of all attempts so far.
     """
 
     engine: JobEngine
@@ -94,10 +94,11 @@ class ResilientEngine:
             stop=self.outages.has_waited_enough,
             retry_error_callback=_given_up,
         )
+        before = attempt.unanswered  # a batch goes on with an attempt that it had given up
         try:
             return await retrying(self._try, attempt)
         finally:
-            self.unanswered += attempt.unanswered
+            self.unanswered += attempt.unanswered - before
 
     def say_unanswered(self) -> None:
         """Say that jobs may run of which nobody knows the ids, if there may be any."""

@@ -39,7 +39,10 @@ _MAX_DECODED_FRAMES: Final = 250
 
 
 # Before version 19, PyAV refuses a file whose title is not UTF-8 unless told otherwise.
-_LENIENT: Final = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}  # noqa: PLR2004
+_LENIENT_SINCE: Final = 19
+_LENIENT: Final = (
+    {} if int(av.__version__.partition(".")[0]) >= _LENIENT_SINCE else {"metadata_errors": "replace"}
+)
 _open_for_reading: Final = cast("Callable[..., InputContainer]", partial(av.open, mode="r", **_LENIENT))
 
 
