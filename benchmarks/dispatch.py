@@ -11,10 +11,10 @@ import time
 from figures import Figure, medians
 
 from cl_client import ComputeClientConfig, JobResponse
-from cl_client.job_tracker import JobTracker
+from cl_client._http.tls import make_ssl_context
+from cl_client._jobs.tracker import JobTracker
+from cl_client._mqtt.types import MQTTMessage
 from cl_client.mqtt_monitor import MQTTJobMonitor
-from cl_client.mqtt_types import MQTTMessage
-from cl_client.tls import make_ssl_context
 
 _SUBSCRIPTIONS = (1, 100, 10_000, 100_000)
 _EVENTS_PER_TURN = 20_000

@@ -12,7 +12,7 @@ from null_server import null_client, null_server
 from null_task import NULL
 
 from cl_client import ComputeClientConfig, JobResponse
-from cl_client.job_tracker import JobTracker
+from cl_client._jobs.tracker import JobTracker
 from cl_client.models import JobEvent
 
 _JOBS = 10_000

@@ -17,8 +17,8 @@ import uvicorn
 from starlette.responses import Response
 from uvicorn.config import Config
 
-from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_connection import MQTTConnection
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

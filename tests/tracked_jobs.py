@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from cl_client._jobs.tracker import JobTracker
 from cl_client.config import ComputeClientConfig
-from cl_client.job_tracker import JobTracker
 from cl_client.models import JobEvent, JobResponse
 
 if TYPE_CHECKING:

@@ -9,15 +9,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from cl_client.admin_client import AdminClient, CleanupResult, GuestMode, StorageUsage
-    from cl_client.auth import AuthProvider, JWTAuthProvider, NoAuthProvider
-    from cl_client.auth_client import AuthClient
-    from cl_client.auth_models import PublicKey, Token, TokenClaims, User
-    from cl_client.choices import MAX_PRIORITY, MQTT_OFF, HashAlgorithm, ImageFormat
-    from cl_client.compute_client import ComputeClient
-    from cl_client.concurrency import map_concurrently
-    from cl_client.config import ComputeClientConfig
-    from cl_client.exceptions import (
+    from cl_client._auth.client import (
+        AuthClient,
+    )
+    from cl_client._auth.models import (
+        PublicKey,
+        Token,
+        TokenClaims,
+        User,
+    )
+    from cl_client._auth.password import (
+        PasswordAuthProvider,
+    )
+    from cl_client._auth.providers import (
+        AuthProvider,
+        JWTAuthProvider,
+        NoAuthProvider,
+    )
+    from cl_client._auth.token_store import (
+        TokenStore,
+    )
+    from cl_client._client.admin import (
+        AdminClient,
+        CleanupResult,
+        GuestMode,
+        StorageUsage,
+    )
+    from cl_client._core.choices import (
+        MAX_PRIORITY,
+        MQTT_OFF,
+        HashAlgorithm,
+        ImageFormat,
+    )
+    from cl_client._core.concurrency import (
+        map_concurrently,
+    )
+    from cl_client._errors import (
         AuthenticationError,
         ClientClosedError,
         ComputeClientError,
@@ -29,12 +56,9 @@ if TYPE_CHECKING:
         InvalidRequestError,
         InvalidResponseError,
         InvalidTokenError,
-        JobFailedError,
         JobFileNotFoundError,
         JobFilesError,
-        JobNotFinishedError,
         JobNotFoundError,
-        JobTimeoutError,
         MissingExtraError,
         PermissionDeniedError,
         RequestTimeoutError,
@@ -45,10 +69,35 @@ if TYPE_CHECKING:
         UploadNotRepeatableError,
         WorkerUnavailableError,
     )
+    from cl_client._mqtt.address import (
+        MQTTCredentials,
+    )
+    from cl_client._transfers.download import (
+        JobFileStream,
+    )
+    from cl_client._transfers.names import (
+        base_name,
+    )
+    from cl_client._transfers.progress import (
+        FilesProgress,
+    )
+    from cl_client._transfers.sources import (
+        FileSource,
+        UploadStream,
+    )
+    from cl_client.compute_client import (
+        ComputeClient,
+    )
+    from cl_client.config import (
+        ComputeClientConfig,
+    )
     from cl_client.models import (
         JobEvent,
+        JobFailedError,
+        JobNotFinishedError,
         JobResponse,
         JobStatus,
+        JobTimeoutError,
         JSONObject,
         ServerHealth,
         TaskOutput,
@@ -56,31 +105,49 @@ if TYPE_CHECKING:
         WorkerCapabilities,
         WorkerCapability,
     )
-    from cl_client.mqtt_monitor import MQTTJobMonitor
-    from cl_client.mqtt_types import MQTTCredentials
-    from cl_client.password_auth import PasswordAuthProvider
-    from cl_client.plugins.base import BasePluginClient
-    from cl_client.session import Session
-    from cl_client.token_store import TokenStore
-    from cl_client.transfers import (
+    from cl_client.mqtt_monitor import (
+        MQTTJobMonitor,
+    )
+    from cl_client.options import (
         ByteProgress,
-        FileSource,
-        FilesProgress,
-        JobFileStream,
-        UploadStream,
-        base_name,
+        SubmitOptions,
+    )
+    from cl_client.plugins.base import (
+        BasePluginClient,
+    )
+    from cl_client.session import (
+        Session,
     )
 
 _MODULES = {
-    "admin_client": ("AdminClient", "CleanupResult", "GuestMode", "StorageUsage"),
-    "auth": ("AuthProvider", "JWTAuthProvider", "NoAuthProvider"),
-    "auth_client": ("AuthClient",),
-    "choices": ("MAX_PRIORITY", "MQTT_OFF", "HashAlgorithm", "ImageFormat"),
-    "auth_models": ("PublicKey", "Token", "TokenClaims", "User"),
-    "compute_client": ("ComputeClient",),
-    "concurrency": ("map_concurrently",),
-    "config": ("ComputeClientConfig",),
-    "exceptions": (
+    "_auth.client": ("AuthClient",),
+    "_auth.models": (
+        "PublicKey",
+        "Token",
+        "TokenClaims",
+        "User",
+    ),
+    "_auth.password": ("PasswordAuthProvider",),
+    "_auth.providers": (
+        "AuthProvider",
+        "JWTAuthProvider",
+        "NoAuthProvider",
+    ),
+    "_auth.token_store": ("TokenStore",),
+    "_client.admin": (
+        "AdminClient",
+        "CleanupResult",
+        "GuestMode",
+        "StorageUsage",
+    ),
+    "_core.choices": (
+        "MAX_PRIORITY",
+        "MQTT_OFF",
+        "HashAlgorithm",
+        "ImageFormat",
+    ),
+    "_core.concurrency": ("map_concurrently",),
+    "_errors": (
         "AuthenticationError",
         "ClientClosedError",
         "ComputeClientError",
@@ -92,12 +159,9 @@ _MODULES = {
         "InvalidRequestError",
         "InvalidResponseError",
         "InvalidTokenError",
-        "JobFailedError",
         "JobFileNotFoundError",
         "JobFilesError",
-        "JobNotFinishedError",
         "JobNotFoundError",
-        "JobTimeoutError",
         "MissingExtraError",
         "PermissionDeniedError",
         "RequestTimeoutError",
@@ -108,11 +172,24 @@ _MODULES = {
         "UploadNotRepeatableError",
         "WorkerUnavailableError",
     ),
+    "_mqtt.address": ("MQTTCredentials",),
+    "_transfers.download": ("JobFileStream",),
+    "_transfers.names": ("base_name",),
+    "_transfers.progress": ("FilesProgress",),
+    "_transfers.sources": (
+        "FileSource",
+        "UploadStream",
+    ),
+    "compute_client": ("ComputeClient",),
+    "config": ("ComputeClientConfig",),
     "models": (
         "JSONObject",
         "JobEvent",
+        "JobFailedError",
+        "JobNotFinishedError",
         "JobResponse",
         "JobStatus",
+        "JobTimeoutError",
         "ServerHealth",
         "TaskOutput",
         "TaskParams",
@@ -120,19 +197,12 @@ _MODULES = {
         "WorkerCapability",
     ),
     "mqtt_monitor": ("MQTTJobMonitor",),
-    "mqtt_types": ("MQTTCredentials",),
-    "password_auth": ("PasswordAuthProvider",),
+    "options": (
+        "ByteProgress",
+        "SubmitOptions",
+    ),
     "plugins.base": ("BasePluginClient",),
     "session": ("Session",),
-    "token_store": ("TokenStore",),
-    "transfers": (
-        "ByteProgress",
-        "FileSource",
-        "FilesProgress",
-        "JobFileStream",
-        "UploadStream",
-        "base_name",
-    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -191,6 +261,7 @@ __all__ = [
     "ServerUnavailableError",
     "Session",
     "StorageUsage",
+    "SubmitOptions",
     "TaskOutput",
     "TaskParams",
     "Token",

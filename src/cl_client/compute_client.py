@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from cl_client.auth import AuthProvider, NoAuthProvider
+from cl_client._auth.providers import AuthProvider, NoAuthProvider
+from cl_client._client.plugin_clients import PluginClients
+from cl_client._client.runtime import InjectedParts, Runtime
+from cl_client._core.deadlines import MIN_POLL_SECONDS, check_seconds
+from cl_client._errors import ComputeClientError, ConfigurationError, InvalidParameterError
+from cl_client._jobs.submission import Submission
+from cl_client._jobs.waiting import Watcher, wait_for_end
+from cl_client._jobs.worker_wait import wait_for_workers
 from cl_client.config import ComputeClientConfig
-from cl_client.deadlines import MIN_POLL_SECONDS, check_seconds
-from cl_client.exceptions import (
-    ComputeClientError,
-    ConfigurationError,
-    InvalidParameterError,
-)
 from cl_client.models import JobResponse, ServerHealth
-from cl_client.plugin_clients import PluginClients
-from cl_client.runtime import InjectedParts, Runtime
-from cl_client.submission import Submission
-from cl_client.waiting import Watcher, wait_for_end
-from cl_client.worker_wait import wait_for_workers
 
 if TYPE_CHECKING:
     import ssl
@@ -32,12 +28,12 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from cl_client.admin_client import AdminClient
+    from cl_client._client.admin import AdminClient
+    from cl_client._jobs.read_queue import ReadReason
+    from cl_client._transfers.sources import FileSource
     from cl_client.models import TaskOutput, WorkerCapabilities
     from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
-    from cl_client.plugins.base import JobCallback, SubmitOptions
-    from cl_client.read_queue import ReadReason
-    from cl_client.transfers import FileSource
+    from cl_client.options import JobCallback, SubmitOptions
 
 
 class ComputeClient(PluginClients):
@@ -302,7 +298,7 @@ class ComputeClient(PluginClients):
     @cached_property
     def admin(self) -> AdminClient:
         """Storage, cleanup and guest mode."""
-        from cl_client.admin_client import AdminClient
+        from cl_client._client.admin import AdminClient
 
         return AdminClient(lambda: self._open().http)
 

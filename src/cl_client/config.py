@@ -16,13 +16,18 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from cl_client.checked_text import check_endpoint, check_headers, check_proxy, check_server_url
-from cl_client.choices import MQTT_OFF
-from cl_client.config_file import read_settings
-from cl_client.deadlines import MIN_POLL_SECONDS
-from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
-from cl_client.mqtt_address import BrokerAddress
-from cl_client.plugins import PLUGINS, third_party_plugins
+from cl_client._core.choices import MQTT_OFF
+from cl_client._core.config_file import read_settings
+from cl_client._core.deadlines import MIN_POLL_SECONDS
+from cl_client._core.validation import (
+    check_endpoint,
+    check_headers,
+    check_proxy,
+    check_server_url,
+)
+from cl_client._errors import ConfigurationError, InvalidParameterError, UnknownTaskError
+from cl_client._mqtt.address import BrokerAddress
+from cl_client.plugins.table import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

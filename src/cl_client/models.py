@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
-from cl_client.exceptions import InvalidResponseError, JobFailedError, JobNotFinishedError
+from cl_client._errors import ComputeClientError, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 JSONObject: TypeAlias = dict[str, JsonValue]
 
@@ -145,24 +147,29 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
             return {**fields, "raw_status": str(fields.get("status", ""))}
         return cast("object", data)
 
-    @property
+    @cached_property
     def output(self) -> OutputT_co:
-        """The typed output of the task.
+        """The typed output of the task; the same object each time.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted, so there is no output.
             InvalidResponseError: The server's output does not have the task's shape.
         """
-        from cl_client.plugins import output_model
-
         self.raise_unless_completed()
-        model = output_model(self.task_type)
+        model = _output_model(self.task_type)
         try:
             return cast("OutputT_co", model.model_validate(self.task_output or {}))
         except ValueError as exc:
             message = f"The output of job {self.job_id} is not what {self.task_type} promises: {exc}"
             raise InvalidResponseError(message) from exc
+
+    @override
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
+        """A copy, with some other fields; it has its own `output`."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("output", None)
+        return copied
 
     def raise_for_status(self) -> JobResponse[OutputT_co]:
         """Raise if the job ended without success, else return the job itself.
@@ -184,6 +191,67 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         if not self.status.is_terminal:
             raise JobNotFinishedError(self)
         return self.raise_for_status()
+
+
+def _output_model(task_type: str) -> type[TaskOutput]:
+    """The output model of a task; the untyped base for a task that no plugin knows."""
+    from cl_client.plugins.table import load_client
+
+    model = cast("object", getattr(load_client(task_type), "output_model", None))
+    return model if isinstance(model, type) and issubclass(model, TaskOutput) else TaskOutput
+
+
+class JobError(ComputeClientError):
+    """Something about one job, which the error carries as ``job``."""
+
+    def __init__(self, message: str, job: JobResponse) -> None:
+        """Keep the job as it was known when the error arose."""
+        super().__init__(message)
+        self.job = job
+
+
+class JobFailedError(JobError):
+    """The job ended without success, and the caller asked for an exception."""
+
+    def __init__(self, job: JobResponse) -> None:
+        """Say the server's words."""
+        reason = job.error_message or "the server gave no reason"
+        super().__init__(f"Job {job.job_id} ({job.task_type}) {job.status}: {reason}", job)
+
+
+class JobNotFinishedError(JobError):
+    """The output was asked for before the job had ended."""
+
+    def __init__(self, job: JobResponse) -> None:
+        """Say how far the job is."""
+        super().__init__(
+            f"Job {job.job_id} ({job.task_type}) is {job.status} at {job.progress} %: "
+            "wait for it before asking for its output",
+            job,
+        )
+
+
+class JobTimeoutError(ComputeClientError, TimeoutError):
+    """The time for a job was up; the job itself goes on at the server.
+
+    Attributes:
+        job_id: The job that was waited for.
+        job: The last state that was seen, or None where the server never answered.
+    """
+
+    def __init__(self, job_id: str, timeout: float, job: JobResponse | None) -> None:
+        """Say how far the job was."""
+        state = "the server never told its state"
+        if job is not None:
+            state = f"it was {job.status} at {job.progress} %"
+            if job.status == "unknown":
+                state = f"its status was {job.raw_status!r}, which this version does not know"
+        super().__init__(
+            f"Job {job_id} did not end within {timeout:g} s; {state}. "
+            "It goes on at the server: wait for it again by its id."
+        )
+        self.job_id = job_id
+        self.job = job
 
 
 class JobEvent(ServerModel):

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import ValidationError
 
-from cl_client.broker_credentials import BrokerCredentials
-from cl_client.log import get_logger
+from cl_client._core.callback_queue import CallbackQueue
+from cl_client._core.log import get_logger
+from cl_client._core.owned_tasks import OwnedTasks
+from cl_client._jobs.worker_registry import WorkerRegistry
+from cl_client._mqtt.connection import MQTTConnection
+from cl_client._mqtt.credentials import BrokerCredentials
+from cl_client._mqtt.types import ConnectionOptions, ConnectionState
 from cl_client.models import JobEvent, WorkerCapability
-from cl_client.mqtt_connection import MQTTConnection
-from cl_client.mqtt_types import ConnectionOptions, ConnectionState
-from cl_client.owned_tasks import OwnedTasks
-from cl_client.subscriptions import CallbackQueue
-from cl_client.worker_registry import WorkerRegistry
 
 if TYPE_CHECKING:
     import ssl
 
+    from cl_client._jobs.tracker import JobTracker
+    from cl_client._mqtt.types import MQTTMessage
     from cl_client.config import ComputeClientConfig
-    from cl_client.job_tracker import JobTracker
     from cl_client.models import TaskOutput
-    from cl_client.mqtt_types import MQTTMessage
-    from cl_client.plugins.base import JobCallback
+    from cl_client.options import JobCallback
 
 logger = get_logger("cl_client.mqtt")
 

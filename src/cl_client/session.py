@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 import httpx
 from typing_extensions import override
 
-from cl_client.auth import secret
-from cl_client.auth_client import DEFAULT_AUTH_TIMEOUT, AuthClient
-from cl_client.auth_http import auth_config
+from cl_client._auth.client import DEFAULT_AUTH_TIMEOUT, AuthClient
+from cl_client._auth.http import auth_config
+from cl_client._auth.password import DEFAULT_REFRESH_MARGIN, DEFAULT_RETRY_FOR, RenewingAuthProvider
+from cl_client._auth.providers import secret
+from cl_client._auth.token_store import TokenStore
+from cl_client._core.log import get_logger
+from cl_client._errors import AuthenticationError, ConfigurationError
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
-from cl_client.exceptions import AuthenticationError, ConfigurationError
-from cl_client.log import get_logger
-from cl_client.password_auth import DEFAULT_REFRESH_MARGIN, DEFAULT_RETRY_FOR, RenewingAuthProvider
-from cl_client.token_store import TokenStore
 
 if TYPE_CHECKING:
     import ssl
 
     from pydantic import SecretStr
 
-    from cl_client.auth import AuthProvider
-    from cl_client.auth_models import Token, User
-    from cl_client.exceptions import HTTPError
+    from cl_client._auth.models import Token, User
+    from cl_client._auth.providers import AuthProvider
+    from cl_client._errors import HTTPError
 
 logger = get_logger("cl_client.auth")
 

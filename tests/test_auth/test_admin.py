@@ -72,7 +72,7 @@ async def test_who_is_no_admin() -> None:
         for call in (nobody.admin.storage(), nobody.admin.cleanup(), nobody.admin.set_guest_mode(True)):
             with pytest.raises(AuthenticationError):
                 await call
-        from cl_client.auth_client import AuthClient
+        from cl_client._auth.client import AuthClient
 
         async with AuthClient(server.auth_url) as auth:
             await auth.login("admin", "admin")

@@ -9,8 +9,8 @@ import pytest
 from typing_extensions import override
 
 from cl_client import ComputeClient, ComputeClientConfig, JWTAuthProvider
+from cl_client._auth.password import PasswordAuthProvider
 from cl_client.local import LocalServer
-from cl_client.password_auth import PasswordAuthProvider
 from support import heard
 
 if TYPE_CHECKING:

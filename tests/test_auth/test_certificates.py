@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from cl_client import ComputeClient, ComputeClientConfig, ServerUnavailableError
-from cl_client.auth_client import AuthClient
+from cl_client._auth.client import AuthClient
 from cl_client.local import LocalServer, ServerTLS
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from cl_client import (
     MQTTCredentials,
     NoAuthProvider,
 )
-from cl_client.auth import ProviderAuth
+from cl_client._http.auth_flow import ProviderAuth
 from cl_client.local import LocalServer
 from scripted_auth import ScriptedAuth
 

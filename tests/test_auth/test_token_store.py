@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from cl_client import ConfigurationError, Token, TokenStore
-from cl_client.private_file import PrivateFile
+from cl_client._auth.private_file import PrivateFile
 from keyrings import MemoryKeyring, using
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 from typing_extensions import override
 
 from cl_client import Session
-from cl_client.auth_models import Token
+from cl_client._auth.models import Token
+from cl_client._auth.token_store import TokenStore
 from cl_client.local import LocalServer
-from cl_client.token_store import TokenStore
 from cl_client_cli.frame.logins import entrust, load_login
 from cl_client_cli.frame.options import ConnectionOptions
 from cl_client_cli.settings.resolved import load_settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError, UnknownTaskError
-from cl_client.mqtt_address import BrokerAddress
+from cl_client._mqtt.address import BrokerAddress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 import httpx
 import pytest
 
-from cl_client import exceptions, http_errors
+from cl_client import exceptions
+from cl_client._http.errors import error_for, with_content
 from cl_client.exceptions import (
     ClientClosedError,
     ComputeClientError,
@@ -90,7 +91,7 @@ def test_an_error_comes_through_whole(error: ComputeClientError) -> None:
 
 
 def test_what_was_answered_comes_through_without_secrets() -> None:
-    error = http_errors.error_for(http_errors.with_content(ANSWER, ANSWER.content))
+    error = error_for(with_content(ANSWER, ANSWER.content))
     pickled = pickle.dumps(error)
     assert b"s3cret" not in pickled
     again = cast("HTTPError", pickle.loads(pickled))  # noqa: S301 - our own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cl_client.job_paths import checked_path, path_below_job
+from cl_client._transfers.job_paths import checked_path, path_below_job
 
 
 @pytest.mark.parametrize(

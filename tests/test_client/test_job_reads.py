@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from cl_client import JobResponse
-from cl_client.job_reads import EndedJobs, SharedReads
+from cl_client._core.single_flight import SingleFlight
+from cl_client._jobs.ended_jobs import EndedJobs
 
 
 class Source:
@@ -23,7 +24,7 @@ class Source:
         return await self.reads[-1]
 
 
-async def joined(shared: SharedReads[str], source: Source, count: int) -> list[asyncio.Task[str]]:
+async def joined(shared: SingleFlight[str], source: Source, count: int) -> list[asyncio.Task[str]]:
     tasks = [asyncio.create_task(shared.get("a", source.read)) for _ in range(count)]
     await asyncio.wait_for(source.begun.wait(), 10)
     source.begun.clear()
@@ -31,7 +32,7 @@ async def joined(shared: SharedReads[str], source: Source, count: int) -> list[a
 
 
 async def test_callers_at_the_same_time_share_a_read() -> None:
-    source, shared = Source(), SharedReads[str]()
+    source, shared = Source(), SingleFlight[str]()
     tasks = await joined(shared, source, 3)
     tasks[0].cancel()
     source.reads[0].set_result("one")
@@ -45,14 +46,14 @@ async def test_callers_at_the_same_time_share_a_read() -> None:
 
 
 async def test_an_error_is_everybodys() -> None:
-    source, shared = Source(), SharedReads[str]()
+    source, shared = Source(), SingleFlight[str]()
     tasks = await joined(shared, source, 2)
     source.reads[0].set_exception(OSError("no"))
     assert [str(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == ["no", "no"]
 
 
 async def test_a_read_ends_with_the_last_who_waits() -> None:
-    source, shared = Source(), SharedReads[str]()
+    source, shared = Source(), SingleFlight[str]()
     tasks = await joined(shared, source, 2)
     for task in tasks:
         task.cancel()
@@ -61,7 +62,7 @@ async def test_a_read_ends_with_the_last_who_waits() -> None:
 
 
 async def test_nobody_joins_a_read_that_is_out_of_date() -> None:
-    source, shared = Source(), SharedReads[str]()
+    source, shared = Source(), SingleFlight[str]()
     before = await joined(shared, source, 1)
     shared.renew("a")
     after = await joined(shared, source, 1)
@@ -104,7 +105,7 @@ def test_a_read_that_began_before_its_deletion_does_not_bring_a_job_back() -> No
 
 
 async def test_callers_in_a_tight_loop_let_others_go_on() -> None:
-    shared, turns = SharedReads[str](), 0
+    shared, turns = SingleFlight[str](), 0
 
     async def read() -> str:
         return "at once"

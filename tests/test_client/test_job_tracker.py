@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cl_client._http.errors import error_for
+from cl_client._jobs.waiting import Waiter, Watcher
 from cl_client.exceptions import ClientClosedError, ServerUnavailableError
-from cl_client.http_errors import error_for
 from cl_client.models import JobResponse, JobStatus
-from cl_client.waiting import Waiter, Watcher
 from followers import Log
 from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cl_client.job_tracker import JobTracker
+    from cl_client._jobs.tracker import JobTracker
 
 
 async def test_a_subscription_reconciles_with_one_read() -> None:

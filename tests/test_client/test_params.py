@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client import TaskOutput
-    from cl_client.plugins.base import MapOptions, SubmitOptions
+    from cl_client.options import MapOptions, SubmitOptions
     from cl_client.plugins.hash import HashOutput
 
 HLS = {"resolution": 720, "bitrate": 3500}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import cl_client.local
-from cl_client.plugins import PLUGINS
+from cl_client.plugins.table import PLUGINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ COMMAND_LINE = Path(__file__).parents[2] / "example" / "src"
 # Where every name without an underscore is public.
 OPEN_MODULES = {
     "cl_client.exceptions",
+    "cl_client.options",
     "cl_client.plugins",
     "cl_client.plugins.base",
     "cl_client.plugins.embedding",

@@ -11,6 +11,10 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from cl_client._http.errors import error_for
+from cl_client._http.retries import can_repeat
+from cl_client._jobs.read_errors import MAX_BAD_READS
+from cl_client._jobs.waiting import Waiter
 from cl_client.auth import NoAuthProvider
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
@@ -21,10 +25,6 @@ from cl_client.exceptions import (
     JobTimeoutError,
     ServerUnavailableError,
 )
-from cl_client.http_errors import error_for
-from cl_client.http_service import can_repeat
-from cl_client.read_errors import MAX_BAD_READS
-from cl_client.waiting import Waiter
 from fault_server import FaultyServer, answer
 from followers import Log
 from tracked_jobs import Server, job, tracker_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from cl_client.read_queue import ReadQueue, ReadReason
+from cl_client._jobs.read_queue import ReadQueue, ReadReason
 
 if TYPE_CHECKING:
     import pytest

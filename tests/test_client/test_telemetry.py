@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from cl_client import ComputeClient, JobFileNotFoundError, JobTimeoutError
-from cl_client.log import about_job, get_logger
+from cl_client._core.log import about_job, get_logger
 from fault_server import FaultyServer, answer
 from support import SCRIPTED, client_of, port_of
 
@@ -160,7 +160,7 @@ def test_without_opentelemetry_nothing_is_missing(run_python: Callable[[str], st
     code = """
 import sys
 sys.modules["opentelemetry"] = None
-from cl_client.telemetry import operation, trace_headers
+from cl_client._core.telemetry import operation, trace_headers
 with operation("wait", job_id="j") as under_way:
     under_way.note(task="hash")
 print(trace_headers())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from cl_client.threads import in_thread, in_thread_unless_cancelled
+from cl_client._core.threads import in_thread, in_thread_unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client._core.callback_queue import CallbackQueue
+from cl_client._core.owned_tasks import OwnedTasks
+from cl_client._jobs.waiting import Watcher
 from cl_client.exceptions import InvalidParameterError
 from cl_client.models import JobResponse
-from cl_client.owned_tasks import OwnedTasks
-from cl_client.subscriptions import CallbackQueue
-from cl_client.waiting import Watcher
 from followers import Log
 from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
 

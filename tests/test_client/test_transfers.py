@@ -21,9 +21,10 @@ import psutil
 import pytest
 from typing_extensions import override
 
+from cl_client._transfers.multipart import MultipartUpload
+from cl_client._transfers.names import base_name
+from cl_client._transfers.sources import UploadStream
 from cl_client.exceptions import InvalidParameterError, RequestTimeoutError, UploadNotRepeatableError
-from cl_client.transfers import UploadStream, base_name
-from cl_client.transfers.multipart import MultipartUpload
 from fault_server import FaultyServer
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ async def test_what_never_returns_leaves_the_threads_of_the_loop_to_others() -> 
 def test_a_program_can_end_while_nothing_comes() -> None:
     code = (
         "import asyncio, sys\n"
-        "from cl_client.threads import in_own_thread\n"
+        "from cl_client._core.threads import in_own_thread\n"
         "async def main():\n"
         "    async with asyncio.timeout(0.1):\n"
         "        await in_own_thread(sys.stdin.buffer.read, 10)\n"

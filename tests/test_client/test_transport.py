@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, MissingExtraError, ServerUnavailableError
-from cl_client.transport import PooledTransport
+from cl_client._http.transport import PooledTransport
 from support import port_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from cl_client.choices import HashAlgorithm
+from cl_client._core.choices import HashAlgorithm
 from cl_client.local.samples import draw_drawing, draw_photo, draw_video
 from cl_client.local.tasks import file_hash
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError

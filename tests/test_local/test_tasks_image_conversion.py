@@ -29,7 +29,7 @@ from pictures import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cl_client.choices import ImageFormat
+    from cl_client._core.choices import ImageFormat
     from cl_client.local.samples import Orientation
 
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff")

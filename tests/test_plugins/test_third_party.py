@@ -137,13 +137,14 @@ def test_no_package_can_replace_a_plugin_of_this_library(run_with: Callable[...,
 
 def test_entry_points_are_not_looked_up_for_plugins_of_this_library(run_with: Callable[..., str]) -> None:
     code = """
-from cl_client import ComputeClient, plugins
+from cl_client import ComputeClient
+from cl_client.plugins import table
 ComputeClient().plugin("hash")
 ComputeClient().config.get_plugin_endpoint("exif")
-plugins.output_model("face_detection")
-print(plugins.third_party_plugins.cache_info().misses)
-plugins.output_model("sharpen")
-print(plugins.third_party_plugins.cache_info().misses)
+table.load_client("face_detection")
+print(table.third_party_plugins.cache_info().misses)
+table.load_client("sharpen")
+print(table.third_party_plugins.cache_info().misses)
 """
     assert run_with(code, sharpener="sharpen = sharpen_plugin:SharpenClient") == "0\n1"
 
@@ -160,4 +161,3 @@ def test_the_table_holds_what_it_says(task: str) -> None:
     assert sys.modules[kind.__module__].__file__ == str(module)
     assert kind.task_type == task
     assert kind.output_model.__module__ == kind.params_model.__module__ == kind.__module__
-    assert ComputeClient().plugin(task).output_model is plugins.output_model(task)

@@ -19,8 +19,8 @@ from cl_client import (
     PasswordAuthProvider,
     UploadStream,
 )
+from cl_client._transfers.sources import CHUNK_SIZE
 from cl_client.local import LocalServer, ServerTLS
-from cl_client.transfers.sources import CHUNK_SIZE
 from fault_server import FaultyServer, answer
 from support import port_of
 

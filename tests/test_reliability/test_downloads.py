@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, RequestTimeoutError, ServerUnavailableError
+from cl_client._transfers.partial_file import PartialFile
 from cl_client.exceptions import (
     DestinationExistsError,
     FileWriteError,
@@ -21,7 +22,6 @@ from cl_client.exceptions import (
     InvalidResponseError,
     JobFilesError,
 )
-from cl_client.transfers.partial_file import PartialFile
 from fault_server import FaultyServer, answer
 from support import port_of
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from cl_client.transfers import FilesProgress
+    from cl_client._transfers.progress import FilesProgress
 
 CONTENT = b"".join(hashlib.sha256(number.to_bytes(4)).digest() for number in range(100_000))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cl_client import ComputeClient
     from cl_client.local import LocalServer
     from cl_client.models import TaskOutput
-    from cl_client.plugins.base import SubmitOptions
+    from cl_client.options import SubmitOptions
     from support import Mosquitto, ScriptedJobs, TLSFiles
 
 

@@ -29,7 +29,7 @@ from cl_client import (
     ServerError,
     ServerUnavailableError,
 )
-from cl_client.http_errors import retry_after
+from cl_client._http.errors import retry_after
 from fault_server import FaultyServer, answer
 
 if TYPE_CHECKING:

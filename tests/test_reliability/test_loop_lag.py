@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_connection import MQTTConnection
-from cl_client.mqtt_types import ConnectionOptions, ConnectionState
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
+from cl_client._mqtt.types import ConnectionOptions, ConnectionState
 from support import port_of
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
+from cl_client._mqtt.types import ConnectionOptions, ConnectionState, MQTTMessage
 from cl_client.config import ComputeClientConfig
-from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_connection import MQTTConnection
 from cl_client.mqtt_monitor import MQTTJobMonitor
-from cl_client.mqtt_types import ConnectionOptions, ConnectionState, MQTTMessage
 from support import port_of
 from tracked_jobs import Server, tracker_of
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient
-from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_attempt import MAX_HANG_UPS
-from cl_client.mqtt_connection import MQTTConnection
-from cl_client.mqtt_types import ConnectionOptions
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
+from cl_client._mqtt.protocol_choice import MAX_HANG_UPS
+from cl_client._mqtt.types import ConnectionOptions
 from support import heard, port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from cl_client.mqtt_types import MQTTMessage
+    from cl_client._mqtt.types import MQTTMessage
     from support import Mosquitto
 
     MakeMosquitto = Callable[..., Mosquitto]

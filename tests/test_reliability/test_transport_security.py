@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError, ServerUnavailableError
-from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_connection import MQTTConnection
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
 from support import NO_SLOW_READS, TLSFiles, free_port, heard, port_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, InvalidRequestError, WorkerUnavailableError
-from cl_client.mqtt_types import MQTTMessage
+from cl_client._mqtt.types import MQTTMessage
 from fault_server import FaultyServer, answer
 
 if TYPE_CHECKING:

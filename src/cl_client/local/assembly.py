@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from cl_client._core.threads import in_thread
+from cl_client._mqtt.address import BrokerAddress, MQTTCredentials
+from cl_client._mqtt.connection import MQTTConnection
+from cl_client._mqtt.types import ConnectionOptions
 from cl_client.local.announcer import Announcer
 from cl_client.local.app import create_app
 from cl_client.local.auth.app import create_auth_app
@@ -27,10 +31,6 @@ from cl_client.local.server_tls import load_tls
 from cl_client.local.service import JobService
 from cl_client.local.store import JobStore
 from cl_client.local.workers import Worker, WorkerPool
-from cl_client.mqtt_address import BrokerAddress
-from cl_client.mqtt_connection import MQTTConnection
-from cl_client.mqtt_types import ConnectionOptions, MQTTCredentials
-from cl_client.threads import in_thread
 
 if TYPE_CHECKING:
     import ssl

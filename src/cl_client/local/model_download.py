@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from cl_client._transfers.download import save_response
 from cl_client.exceptions import ComputeClientError, InvalidResponseError
 from cl_client.local.model_settings import model_settings
 from cl_client.local.model_store import digest_of
-from cl_client.transfers.download import save_response
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.local.model_store import ModelFile, ModelStore
-    from cl_client.transfers import ByteProgress
+    from cl_client.options import ByteProgress
 
 _TIMEOUT_SECONDS: Final = 30.0
 """For connecting and for each single read: a model has hundreds of megabytes, and may take its time."""

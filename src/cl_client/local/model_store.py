@@ -15,7 +15,7 @@ import platformdirs
 from cl_client.local.tasks.contract import TaskFailedError
 
 if TYPE_CHECKING:
-    from cl_client.transfers import ByteProgress
+    from cl_client.options import ByteProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

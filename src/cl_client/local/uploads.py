@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Final
 from fastapi import HTTPException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from cl_client.job_paths import RESERVED_WINDOWS_NAME
-from cl_client.transfers.names import shortened
+from cl_client._transfers.job_paths import RESERVED_WINDOWS_NAME
+from cl_client._transfers.names import shortened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -2,87 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, cast
 
 from pydantic import ValidationError
 from typing_extensions import TypeVar
 
-from cl_client.choices import MAX_PRIORITY
-from cl_client.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_concurrently
-from cl_client.exceptions import InvalidParameterError, InvalidResponseError
-from cl_client.job_paths import path_below_job
+from cl_client._core.choices import MAX_PRIORITY
+from cl_client._core.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_concurrently
+from cl_client._errors import InvalidParameterError, InvalidResponseError
+from cl_client._transfers.job_paths import path_below_job
+from cl_client._transfers.sources import BinaryFile, UploadStream
 from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.transfers.sources import BinaryFile, UploadStream
+from cl_client.options import MapOptions, PluginOutputT, SubmitOptions, check_options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from typing_extensions import Unpack
 
-    from cl_client.concurrency import Inputs, Outcomes
-    from cl_client.plugin_clients import PluginClients
-    from cl_client.transfers import ByteProgress, FileSource
+    from cl_client._core.concurrency import Inputs, Outcomes
+    from cl_client._transfers.download import JobFileStream
+    from cl_client._transfers.sources import FileSource
+    from cl_client.config import ComputeClientConfig
+    from cl_client.options import ByteProgress
 
-PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
 PluginParamsT = TypeVar("PluginParamsT", bound=TaskParams, default=TaskParams)
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
 SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryFile | UploadStream)
 
-JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] | None]
-"""A plain function or a coroutine function that is given the job; runs on the client's loop."""
 
+class PluginHost(Protocol):
+    """What a plugin needs of a `ComputeClient`."""
 
-class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
-    """The options of a job that is waited for in any case.
+    config: ComputeClientConfig
 
-    Attributes:
-        priority: 0-10, default 5. Stored by servers, whose queue is first come, first served.
-        timeout: Seconds for the whole call, above 0: upload, retries and the job itself. None for no limit of
-            the upload, and the config's ``wait_timeout`` for the job.
-        on_upload: Called with the bytes of the file sent so far and their total, None where it is not known.
-        on_progress: Called for each change of status or progress that is seen, in order.
-        on_complete: Called exactly once, with the full job, however it ended.
-        raise_on_failure: Raise `JobFailedError` for a job that failed. Default False.
-        require_worker: Raise `WorkerUnavailableError` before uploading when nobody serves the task.
-        delete_on_cancel: Delete the job at the server when the wait is cancelled or times out, or when the
-            submit is cancelled after the server has answered.
-    """
+    async def submit_job(
+        self,
+        task_type: str,
+        source: FileSource,
+        fields: Mapping[str, str],
+        options: SubmitOptions[TaskOutput] | None = None,
+    ) -> JobResponse:
+        """See `ComputeClient.submit_job`."""
+        ...
 
-    priority: int
-    timeout: float | None
-    on_upload: ByteProgress | None
-    on_progress: JobCallback[PluginOutputT] | None
-    on_complete: JobCallback[PluginOutputT] | None
-    raise_on_failure: bool
-    require_worker: bool | None
-    delete_on_cancel: bool | None
+    async def download_job_file(
+        self, job_id: str, file_path: str, dest: Path | str, *, on_progress: ByteProgress | None = None
+    ) -> Path:
+        """See `ComputeClient.download_job_file`."""
+        ...
 
+    async def read_job_file(self, job_id: str, file_path: str, *, max_bytes: int = ...) -> bytes:
+        """See `ComputeClient.read_job_file`."""
+        ...
 
-class SubmitOptions(MapOptions[PluginOutputT], Generic[PluginOutputT], total=False):
-    """The options that every plugin method takes: those of `MapOptions`, and whether to wait.
+    def open_job_file(self, job_id: str, file_path: str) -> AbstractAsyncContextManager[JobFileStream]:
+        """See `ComputeClient.open_job_file`."""
+        ...
 
-    Attributes:
-        wait: Return only when the job has ended, with its output. Default False: return as soon as it is
-            queued; then ``timeout`` limits the upload alone, and ``raise_on_failure`` has no effect.
-    """
-
-    wait: bool
-
-
-def check_options(task_type: str, options: Mapping[str, object], known: Collection[str]) -> None:
-    """Refuse options that do not exist, which a program without a type checker would never hear of.
-
-    Raises:
-        InvalidParameterError: Names the first one, and what may have been meant.
-    """
-    for name in options:
-        if name not in known:
-            similar = get_close_matches(name, known, 1)
-            remedy = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(sorted(known))}"
-            raise InvalidParameterError(f"{task_type}: there is no option {name!r}; {remedy}")
+    async def download_job_files(
+        self, job_id: str, files: Iterable[str], dest_dir: Path | str, *, relative_to: str = ""
+    ) -> list[Path]:
+        """See `ComputeClient.download_job_files`."""
+        ...
 
 
 class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
@@ -98,7 +82,7 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
     output_model: ClassVar[type[TaskOutput]] = TaskOutput
     params_model: ClassVar[type[TaskParams]] = TaskParams
 
-    def __init__(self, client: PluginClients) -> None:
+    def __init__(self, client: PluginHost) -> None:
         self._client = client
 
     def params(self, model: type[ParamsT], **values: object) -> ParamsT:
@@ -169,7 +153,7 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         async def run(source: SourceT) -> JobResponse[PluginOutputT]:
             return await self.submit(source, chosen, wait=True, **options)
 
-        bound = checked_concurrency(concurrency, self._client.config)
+        bound = checked_concurrency(concurrency, self._client.config.pool_maxsize)
         return map_concurrently(run, sources, concurrency=bound)
 
     def output(self, job: JobResponse) -> PluginOutputT:

@@ -9,9 +9,9 @@ from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, Embedd
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from cl_client._transfers.sources import FileSource
     from cl_client.models import JobResponse, TaskOutput, TaskParams
-    from cl_client.plugins.base import SubmitOptions
-    from cl_client.transfers import FileSource
+    from cl_client.options import SubmitOptions
 
 
 class ClipEmbeddingParams(EmbeddingParams):

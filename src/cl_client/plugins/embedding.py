@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar, cast
 
-from cl_client.concurrency import DEFAULT_CONCURRENCY
-from cl_client.exceptions import InvalidResponseError, MissingExtraError
+from cl_client._core.concurrency import DEFAULT_CONCURRENCY
+from cl_client._errors import InvalidResponseError, MissingExtraError
 from cl_client.models import TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
-    from cl_client.concurrency import Inputs, Outcomes
+    from cl_client._core.concurrency import Inputs, Outcomes
     from cl_client.models import JobResponse
-    from cl_client.plugins.base import MapOptions, SourceT
+    from cl_client.options import MapOptions
+    from cl_client.plugins.base import SourceT
 
 _MAX_BYTES: Final = 1024**2
 """Far above the 2 KiB and a header of today's embeddings."""

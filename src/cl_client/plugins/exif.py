@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from typing_extensions import Unpack
 
-    from cl_client.plugins.base import SubmitOptions
-    from cl_client.transfers import FileSource
+    from cl_client._transfers.sources import FileSource
+    from cl_client.options import SubmitOptions
 
     _Reader: TypeAlias = Callable[[object], str | float | None]
     _ReaderWithRef: TypeAlias = Callable[[object, object], float | None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, TypeAlias, ca
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
-from cl_client.exceptions import InvalidResponseError
+from cl_client._errors import InvalidResponseError
 from cl_client.models import JobResponse, ServerModel, TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from cl_client.plugins.base import SubmitOptions
-    from cl_client.transfers import FileSource
+    from cl_client._transfers.sources import FileSource
+    from cl_client.options import SubmitOptions
 
 
 Point: TypeAlias = tuple[float, float]

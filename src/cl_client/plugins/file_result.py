@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from typing_extensions import override
 
-from cl_client.exceptions import InvalidResponseError, JobFileNotFoundError
-from cl_client.job_files import DEFAULT_MAX_BYTES
-from cl_client.plugins.base import BasePluginClient, PluginOutputT, PluginParamsT
+from cl_client._errors import InvalidResponseError, JobFileNotFoundError
+from cl_client._transfers.download import DEFAULT_MAX_BYTES
+from cl_client.options import PluginOutputT
+from cl_client.plugins.base import BasePluginClient, PluginParamsT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from cl_client.models import JobResponse
-    from cl_client.transfers import ByteProgress
+    from cl_client.options import ByteProgress
 
 ReadT = TypeVar("ReadT")
 ModelT = TypeVar("ModelT", bound=BaseModel)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_serializer
 from typing_extensions import override
 
-from cl_client.exceptions import InvalidResponseError
-from cl_client.job_paths import checked_path
+from cl_client._errors import InvalidResponseError
+from cl_client._transfers.job_paths import checked_path
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.plugins.base import BasePluginClient
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from cl_client.plugins.base import SubmitOptions
-    from cl_client.transfers import FileSource
+    from cl_client._transfers.sources import FileSource
+    from cl_client.options import SubmitOptions
 
 
 class HlsVariant(BaseModel):

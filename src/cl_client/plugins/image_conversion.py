@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from cl_client.choices import ImageFormat  # noqa: TC001 - pydantic reads it at run time
+from cl_client._core.choices import ImageFormat  # noqa: TC001 - pydantic reads it at run time
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client.plugins.base import SubmitOptions
-    from cl_client.transfers import FileSource
+    from cl_client._transfers.sources import FileSource
+    from cl_client.options import SubmitOptions
 
 
 class ImageConversionParams(TaskParams):

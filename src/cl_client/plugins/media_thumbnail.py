@@ -12,8 +12,8 @@ from cl_client.plugins.file_result import FileResultClient
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client.plugins.base import SubmitOptions
-    from cl_client.transfers import FileSource
+    from cl_client._transfers.sources import FileSource
+    from cl_client.options import SubmitOptions
 
 
 PixelCount = Annotated[int, Field(gt=0)]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from cl_client import ComputeClient, JobResponse, JSONObject, TaskParams
-    from cl_client.plugins.base import PluginOutputT, PluginParamsT
+    from cl_client.options import PluginOutputT
+    from cl_client.plugins.base import PluginParamsT
     from cl_client.plugins.embedding import EmbeddingClient, EmbeddingT
     from cl_client.plugins.exif import ExifOutput
     from cl_client.plugins.face_detection import FaceDetectionOutput

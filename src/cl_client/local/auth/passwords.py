@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from cl_client.threads import in_thread
+from cl_client._core.threads import in_thread
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr  # noqa: TC002 - pydantic reads the annotations
 
+from cl_client._core.threads import in_thread
 from cl_client.local.auth.form_fields import CommaList, Form
 from cl_client.local.auth.passwords import Passwords
 from cl_client.local.auth.signing_key import load_or_make_key
 from cl_client.local.auth.tokens import Claims, InvalidTokenError, TokenAuthority
 from cl_client.local.auth.users import User, UserStore
-from cl_client.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

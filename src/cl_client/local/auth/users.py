@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiosqlite
 from pydantic import BaseModel, ConfigDict, Json, TypeAdapter
 
-from cl_client.threads import in_thread
+from cl_client._core.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

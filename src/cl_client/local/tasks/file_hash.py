@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cl_client.choices import HashAlgorithm
+    from cl_client._core.choices import HashAlgorithm
     from cl_client.local.tasks.contract import TaskContext
     from cl_client.models import JSONObject
     from cl_client.plugins.hash import HashParams

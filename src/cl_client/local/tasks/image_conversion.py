@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFile import ImageFile
 
-    from cl_client.choices import ImageFormat
+    from cl_client._core.choices import ImageFormat
     from cl_client.local.tasks.contract import TaskContext
     from cl_client.models import JSONObject
     from cl_client.plugins.image_conversion import ImageConversionParams

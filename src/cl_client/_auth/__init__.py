@@ -1,0 +1,1 @@
+"""Logging in: providers, the auth service, renewal, kept tokens."""

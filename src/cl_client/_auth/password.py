@@ -1,0 +1,290 @@
+"""`PasswordAuthProvider`: tokens of the auth service, fetched when needed and renewed in time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Final
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay
+from tenacity.wait import wait_random_exponential
+from typing_extensions import override
+
+from cl_client._auth.client import DEFAULT_AUTH_TIMEOUT, AuthClient
+from cl_client._auth.http import auth_config
+from cl_client._auth.providers import (
+    AuthProvider,
+    JWTAuthProvider,
+    bearer,
+    secret,
+)
+from cl_client._core.deadlines import deadline
+from cl_client._core.log import get_logger
+from cl_client._errors import (
+    AuthenticationError,
+    ComputeClientError,
+    ConfigurationError,
+    InvalidRequestError,
+    PermissionDeniedError,
+)
+from cl_client._http.retries import can_repeat, pause_before_retry
+from cl_client._mqtt.address import MQTTCredentials
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from pydantic import SecretStr
+
+    from cl_client._auth.models import Token
+    from cl_client._errors import HTTPError
+    from cl_client.config import ComputeClientConfig
+
+logger = get_logger("cl_client.auth")
+
+DEFAULT_RETRY_FOR: Final = 30.0
+DEFAULT_REFRESH_MARGIN: Final = 60.0
+_LARGEST_PART: Final = 0.2
+"""Of a short token's lifetime, that the margin takes at most."""
+_EARLY_TIMEOUT: Final = 3.0
+"""Seconds, at most, for what one request waits for although its token still counts."""
+_FAILURE_STANDS: Final = 5.0
+"""Seconds. Longer than the pauses of a request that is tried again, so that these do not begin anew."""
+
+_backoff = wait_random_exponential(multiplier=0.2, max=2.0)
+
+
+class RenewingAuthProvider(AuthProvider):
+    """Holds a token, and renews it before its time is over, or when a server refuses it.
+
+    Args:
+        auth_url: The auth service, for instance ``http://server:8000``.
+        username: Whose tokens these are.
+        token: One to begin with.
+        config: TLS and proxies; by default from the environment. Its addresses and headers are not used.
+        ssl_context: In place of the one that the config describes.
+        timeout: Seconds for one exchange with the auth service, above 0.
+        retry_for: Seconds for which an auth service that is not available is tried again, above 0.
+        refresh_margin: Seconds before its end at which a token is renewed, above 0; a fifth of a token's
+            lifetime where that is less.
+
+    Raises:
+        ConfigurationError: A setting is unusable.
+    """
+
+    def __init__(
+        self,
+        auth_url: str,
+        username: str,
+        token: Token | None,
+        *,
+        config: ComputeClientConfig | None,
+        ssl_context: ssl.SSLContext | None,
+        timeout: float,
+        retry_for: float,
+        refresh_margin: float,
+    ) -> None:
+        for name, seconds in {"retry_for": retry_for, "refresh_margin": refresh_margin}.items():
+            if not seconds > 0:
+                raise ConfigurationError(f"{name}={seconds!r}: must be above 0 seconds")
+        if not username:
+            raise ConfigurationError("username: it is empty; write the name to log in with")
+        # Repeating is done here, within a bound of its own.
+        self._config = auth_config(auth_url, config, timeout, max_retries=0)
+        self._username = username
+        self._token: Token | None = token
+        self._ssl_context = ssl_context
+        self._retry_for = retry_for
+        self._margin = refresh_margin
+        self._early_attempt_at = 0.0
+        self._warned_of: Token | None = None
+        self._failure: tuple[ComputeClientError, float] | None = None
+
+    @property
+    def auth_url(self) -> str:
+        """The auth service, without credentials."""
+        return self._config.base_url
+
+    @property
+    def username(self) -> str:
+        """Whose tokens these are."""
+        return self._username
+
+    @override
+    def get_headers(self) -> dict[str, str]:
+        return {} if self._token is None else bearer(self._token.access_token)
+
+    @override
+    def mqtt_credentials(self) -> MQTTCredentials | None:
+        return None if self._token is None else MQTTCredentials(self._username, self._token.access_token)
+
+    @override
+    async def prepare(self) -> None:
+        """Have a token that counts. Shortly before its end it is renewed, but needs not be.
+
+        Raises:
+            AuthenticationError: The auth service refuses.
+            ServerUnavailableError: It was not available for as long as it is tried again.
+        """
+        token = self._token
+        if token is None or token.is_expired:
+            await self.renewals.after(self.renewals.count, self.refresh_token)
+        elif self._is_due(token):
+            # Only this request waits: for all others the token still does.
+            self._early_attempt_at = time.monotonic() + _FAILURE_STANDS
+            await self.renewals.attempt(self._renew_early)
+
+    @override
+    async def refresh_token(self) -> None:
+        """Get a new token; by `prepare`, and after a 401. A failure stands for five seconds.
+
+        Raises:
+            AuthenticationError: The auth service refuses.
+            ServerUnavailableError: It was not available for as long as it is tried again.
+        """
+        if self._failure is not None:
+            error, since = self._failure
+            if time.monotonic() < since + _FAILURE_STANDS:
+                raise error.with_traceback(None)
+        try:
+            async for attempt in self._retrying():
+                with attempt:
+                    await self._renew(self._config.timeout)
+        except ComputeClientError as exc:
+            self._failure = (exc, time.monotonic())
+            raise
+
+    @abstractmethod
+    async def _log_in(self, auth: AuthClient, refusal: HTTPError | None) -> Token:
+        """A token without the help of an earlier one.
+
+        Args:
+            auth: Open, and without credentials.
+            refusal: What the auth service said to the earlier one; None if it was not asked.
+        """
+
+    async def _keep(self, token: Token) -> None:
+        """A new token is there."""
+        self._token = token
+
+    def _is_due(self, token: Token) -> bool:
+        if token.lifetime is None or token.expires_at is None or time.monotonic() < self._early_attempt_at:
+            return False
+        return time.time() >= token.expires_at - min(self._margin, token.lifetime * _LARGEST_PART)
+
+    async def _renew_early(self) -> bool:
+        try:
+            await self._renew(min(self._config.timeout, _EARLY_TIMEOUT))
+        except ComputeClientError as exc:
+            level = logging.DEBUG if self._warned_of is self._token else logging.WARNING
+            self._warned_of = self._token
+            logger.log(level, "the token of %s still counts, but is not renewed: %s", self._username, exc)
+            return False
+        return True
+
+    async def _renew(self, seconds: float) -> None:
+        what = f"Getting a token from the auth service {self.auth_url}"
+        async with deadline(seconds, what, f"{self.auth_url}/auth/token", "POST"):
+            token = await self._refreshed_or_anew()
+        await self._keep(token)
+        self._failure = None
+        lifetime = "an unknown time" if token.lifetime is None else f"{token.lifetime:.0f} s"
+        logger.debug("the new token of %s counts for %s", self._username, lifetime)
+
+    async def _refreshed_or_anew(self) -> Token:
+        held = self._token
+        refusal: HTTPError | None = None
+        if held is not None and not held.is_expired:
+            try:
+                return await self._ask(JWTAuthProvider(held.access_token), AuthClient.refresh)
+            except (AuthenticationError, PermissionDeniedError, InvalidRequestError) as exc:
+                refusal = exc
+        return await self._ask(None, lambda auth: self._log_in(auth, refusal))
+
+    async def _ask(self, who: AuthProvider | None, call: Callable[[AuthClient], Awaitable[Token]]) -> Token:
+        """Connections are not kept: from one token to the next is a long time."""
+        async with AuthClient(
+            self.auth_url,
+            who,
+            config=self._config,
+            ssl_context=self._ssl_context,
+            timeout=self._config.timeout,
+        ) as auth:
+            return await call(auth)
+
+    def _retrying(self) -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception(can_repeat),
+            stop=stop_before_delay(self._retry_for),
+            wait=_pause,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+
+
+class PasswordAuthProvider(RenewingAuthProvider):
+    """Logs in with a name and a password at first use, and keeps the token fresh.
+
+    One login or refresh serves all requests that wait for it. Requests go on while the token still counts,
+    also when it cannot be renewed yet. A failure stands for five seconds, in which no other attempt is made.
+
+    Args:
+        auth_url: The auth service, for instance ``http://server:8000``.
+        username: The name to log in with.
+        password: The password; kept in memory only.
+        config: TLS and proxies; by default from the environment. Its addresses and headers are not used.
+        ssl_context: In place of the one that the config describes.
+        timeout: Seconds for one exchange with the auth service, above 0.
+        retry_for: Seconds for which an auth service that is not available is tried again, above 0.
+        refresh_margin: Seconds before its end at which a token is renewed, above 0; a fifth of a token's
+            lifetime where that is less.
+
+    Raises:
+        ConfigurationError: A setting is unusable.
+    """
+
+    def __init__(
+        self,
+        auth_url: str,
+        username: str,
+        password: str | SecretStr,
+        *,
+        config: ComputeClientConfig | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        timeout: float = DEFAULT_AUTH_TIMEOUT,
+        retry_for: float = DEFAULT_RETRY_FOR,
+        refresh_margin: float = DEFAULT_REFRESH_MARGIN,
+    ) -> None:
+        password = secret(password)
+        super().__init__(
+            auth_url,
+            username,
+            None,
+            config=config,
+            ssl_context=ssl_context,
+            timeout=timeout,
+            retry_for=retry_for,
+            refresh_margin=refresh_margin,
+        )
+        self._password = password
+
+    @override
+    async def _log_in(self, auth: AuthClient, refusal: HTTPError | None) -> Token:
+        del refusal  # the password is good for another one
+        return await auth.login(self._username, self._password)
+
+    @override
+    def __repr__(self) -> str:
+        return f"PasswordAuthProvider({self.auth_url!r}, {self._username!r}, password=***)"
+
+
+def _pause(state: RetryCallState) -> float:
+    """The server's own wish where it has one, else shorter pauses than for requests, as many may wait."""
+    return pause_before_retry(state, _backoff)
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
+    logger.log(level, "attempt %d to get a token failed: %s", state.attempt_number, error)

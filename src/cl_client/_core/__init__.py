@@ -1,0 +1,1 @@
+"""Without any protocol: threads, cancellation, owned tasks, single flight, deadlines, validation, log."""

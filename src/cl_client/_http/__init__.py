@@ -1,0 +1,1 @@
+"""One request: service, errors, retries, transport, TLS."""

@@ -1,0 +1,221 @@
+"""From httpx's failures and the server's answers to the errors of this library."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, cast
+
+import httpx
+import idna
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import override
+
+from cl_client._core.certificates import certificate_problem
+from cl_client._errors import (
+    AuthenticationError,
+    ComputeClientError,
+    HTTPError,
+    InvalidRequestError,
+    InvalidResponseError,
+    JobFileNotFoundError,
+    JobNotFoundError,
+    PermissionDeniedError,
+    RequestTimeoutError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+    from contextlib import AbstractContextManager
+
+_MAX_DETAIL = 500
+_MAX_RETRY_AFTER = 300.0
+_MAX_ERROR_BYTES = 64 * 1024
+_BODY_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+
+_BY_STATUS: dict[int, type[HTTPError]] = {401: AuthenticationError, 403: PermissionDeniedError}
+_BUSY = frozenset({429, 503})
+_NOT_FOUND = 404
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+"""Before there was a connection to the server. httpcore has a ProxyError only where a proxy gives none."""
+_FIRST_SERVER_ERROR = 500
+
+
+class _Problem(BaseModel):
+    """One entry of a 422's ``detail``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    loc: tuple[str | int, ...] = ()
+    msg: str = ""
+
+
+class _ErrorBody(BaseModel):
+    """``{"detail": ...}`` as FastAPI sends it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    detail: str | list[_Problem]
+
+
+_ERROR_BODY = TypeAdapter(_ErrorBody)
+
+
+@contextlib.contextmanager
+def translated(base_url: str, request: httpx.Request) -> Generator[None]:
+    """Turn httpx's transport failures into this library's, the most specific first."""
+    try:
+        yield
+    except ComputeClientError:  # some of them are httpx's too, such as that of a login on the way
+        raise
+    except httpx.TooManyRedirects as exc:
+        raise InvalidResponseError(f"{base_url} redirects in a circle; set base_url to where it is") from exc
+    except (httpx.InvalidURL, idna.IDNAError) as exc:  # of a Location: what is asked for was checked before
+        raise InvalidResponseError(
+            f"{base_url} redirects to what is no address: {exc}; set base_url to where the service is"
+        ) from exc
+    except httpx.DecodingError as exc:
+        raise InvalidResponseError(f"{base_url} sent a body that cannot be decoded: {exc}") from exc
+    except httpx.LocalProtocolError as exc:
+        _forget_text(exc)
+        raise ComputeClientError(
+            f"A request to {base_url} cannot be sent as HTTP: is there a line break in a header of yours, "
+            "or a space at its end?"
+        ) from exc
+    except httpx.TransportError as exc:
+        error = _unavailable(base_url, exc)
+        error.may_have_been_accepted = not isinstance(exc, _NEVER_SENT)
+        error.request = request
+        raise error from exc
+
+
+def _unavailable(base_url: str, exc: httpx.TransportError) -> ServerUnavailableError:
+    if isinstance(exc, httpx.PoolTimeout):
+        return RequestTimeoutError(f"No connection to {base_url} became free in time")
+    if isinstance(exc, httpx.ConnectTimeout):
+        return RequestTimeoutError(f"{base_url} did not accept a connection in time")
+    if isinstance(exc, httpx.TimeoutException):
+        kind = "take the request" if isinstance(exc, httpx.WriteTimeout) else "answer"
+        return RequestTimeoutError(
+            f"{base_url} did not {kind} in time; if it is just slow, raise `timeout`, "
+            "which the environment has as CL_CLIENT_TIMEOUT"
+        )
+    if not isinstance(exc, httpx.ConnectError):
+        return ServerUnavailableError(f"The connection to {base_url} broke: {str(exc) or type(exc).__name__}")
+    if (problem := certificate_problem(exc)) is None:
+        return ServerUnavailableError(f"Cannot connect to {base_url}: {exc}. Is the server running?")
+    return ServerUnavailableError(
+        f"{base_url} shows a certificate that is not to be trusted: {problem}. If it is the server's "
+        "own, name the authority that signed it in ca_file; else somebody is in between"
+    )
+
+
+def _forget_text(exc: BaseException) -> None:
+    """Take out what h11 quotes of a request, which may be a secret, also from the errors that led to this."""
+    error: BaseException | None = exc
+    while error is not None:
+        error.args = ()
+        error = error.__cause__ or error.__context__
+
+
+class GuardedBody(httpx.AsyncByteStream):
+    """A body in whose place errors are met: what whoever reads it raises in between goes past them.
+
+    Args:
+        stream: The body.
+        guard: A context for reading it.
+    """
+
+    def __init__(
+        self, stream: httpx.AsyncByteStream, guard: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._stream = stream
+        self._guard = guard
+
+    @override
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        with self._guard():
+            async for block in self._stream:
+                yield block
+                del block  # it may be a token, and an error's frames are shown
+
+    @override
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def read_error(response: httpx.Response) -> httpx.Response:
+    """The same answer with its body, as much of it as came and as an explanation may take."""
+    body = bytearray()
+    # A server that refuses an upload may hang up at once: its status still says what matters.
+    with contextlib.suppress(httpx.TransportError, httpx.DecodingError):
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _MAX_ERROR_BYTES:
+                break
+    return with_content(response, bytes(body))
+
+
+def with_content(response: httpx.Response, content: bytes) -> httpx.Response:
+    """The same answer with a body that is in memory, and decoded."""
+    # Raw, since httpx takes no text beyond ASCII for a header, not even what it has decoded itself.
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _BODY_HEADERS]
+    return httpx.Response(
+        response.status_code,
+        headers=headers,
+        content=content,
+        request=response.request,
+        extensions=response.extensions,
+    )
+
+
+def detail_of(response: httpx.Response) -> str:
+    """The server's words for an error, or its status line."""
+    try:
+        detail = _ERROR_BODY.validate_json(response.content).detail
+    except (ValidationError, httpx.ResponseNotRead):
+        return f"{response.status_code} {response.reason_phrase}".strip()
+    if isinstance(detail, str):
+        return detail[:_MAX_DETAIL]
+    return "; ".join(f"{'.'.join(map(str, p.loc[1:] or p.loc))}: {p.msg}" for p in detail)[:_MAX_DETAIL]
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds from ``Retry-After``, a number or a date (RFC 9110, 10.2.3); capped at five minutes."""
+    value = cast("str | None", response.headers.get("Retry-After"))
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN
+
+
+def _is_about_a_job(detail: str) -> bool:
+    """Whether a 404 speaks of a job or its file: a proxy's speaks of the address, and proves nothing."""
+    return detail.endswith(" not found") or detail.startswith("File not found")
+
+
+def error_for(response: httpx.Response) -> HTTPError:
+    """The error that an answer stands for."""
+    status = response.status_code
+    detail = detail_of(response)
+    message = f"{response.request.method} {response.request.url.path}: {detail} (HTTP {status})"
+    if status in _BUSY:
+        return ServerBusyError(message, response=response, detail=detail, retry_after=retry_after(response))
+    if status == _NOT_FOUND and "/jobs/" in response.request.url.path and _is_about_a_job(detail):
+        kind = JobFileNotFoundError if detail.startswith("File not found") else JobNotFoundError
+        return kind(message, response=response, detail=detail)
+    if response.has_redirect_location:
+        location = response.headers["Location"][:_MAX_DETAIL]
+        message = f"{message}: redirected to {location!r}; set base_url to where the service is"
+    fallback = ServerError if status >= _FIRST_SERVER_ERROR else InvalidRequestError
+    return _BY_STATUS.get(status, fallback)(message, response=response, detail=detail)

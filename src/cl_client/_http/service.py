@@ -1,0 +1,356 @@
+"""The HTTP side: one connection pool, bounded calls, retries, and errors that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+import httpx
+from pydantic import BaseModel, ValidationError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from cl_client import __version__
+from cl_client._core.log import get_logger
+from cl_client._core.telemetry import trace_headers
+from cl_client._errors import (
+    ClientClosedError,
+    ComputeClientError,
+    HTTPError,
+    InvalidResponseError,
+    RequestTimeoutError,
+    ServerUnavailableError,
+)
+from cl_client._http.auth_flow import ProviderAuth, server_of
+from cl_client._http.errors import (
+    GuardedBody,
+    error_for,
+    read_error,
+    translated,
+    with_content,
+)
+from cl_client._http.retries import can_repeat, pause_before_retry, was_not_accepted
+from cl_client._http.transport import PooledTransport
+from cl_client._transfers.download import read_response
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
+
+    from cl_client._auth.providers import AuthProvider
+    from cl_client.config import ComputeClientConfig
+
+logger = get_logger("cl_client.http")
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_METHOD: Final = "cl_client.method"
+_MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
+_EXCERPT: Final = 120
+
+
+def _log_retry(state: RetryCallState, first: int) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    level = first if state.attempt_number == 1 else logging.DEBUG
+    pause = state.next_action.sleep if state.next_action else 0.0
+    logger.log(level, "attempt %d failed, the next one is in %.1f s: %s", state.attempt_number, pause, error)
+
+
+class HTTPService:
+    """Requests to the compute service; belongs to one event loop.
+
+    Calls wait for their turn here and not in httpx's pool, whose slots leak when waiting calls are cancelled.
+
+    Args:
+        config: Addresses, limits, retries.
+        provider: Who the client is.
+        make_ssl_context: Makes the TLS context when it is first needed; called in a thread.
+        http_client: A client to use in place of an own one; it is not closed.
+        transport: A transport for the own client; it is closed with it.
+    """
+
+    def __init__(
+        self,
+        config: ComputeClientConfig,
+        provider: AuthProvider,
+        make_ssl_context: Callable[[], ssl.SSLContext],
+        *,
+        http_client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._config = config
+        self._turns = asyncio.Semaphore(config.pool_maxsize)
+        self._server = httpx.URL(config.base_url)
+        self._provider = provider
+        self._auth = ProviderAuth(provider, config.base_url)
+        self._owned = http_client is None
+        self._pool = transport
+        if transport is None and http_client is None:
+            self._pool = PooledTransport(config, make_ssl_context)
+        self._client = http_client or httpx.AsyncClient(
+            transport=self._pool,
+            timeout=config.request_timeout,
+            event_hooks={"request": [self._before_sending]},
+        )
+        self._headers = _own_headers(config)
+        self._closed = asyncio.Event()
+        self._under_way: set[asyncio.Timeout] = set()
+        self._answers: set[httpx.Response] = set()
+
+    async def close(self) -> None:
+        """Close every connection, but only those in use of a client that was given.
+
+        Calls under way end in `ClientClosedError`.
+        """
+        self._closed.set()
+        while self._under_way:
+            self._under_way.pop().reschedule(0.0)
+        for response in tuple(self._answers):
+            await response.aclose()
+        if self._owned:
+            await self._client.aclose()
+
+    def abandon(self) -> None:
+        """Close every connection of the own pool, when the loop that they belong to is closed."""
+        self._under_way.clear()
+        self._answers.clear()
+        if isinstance(self._pool, PooledTransport):
+            self._pool.abandon()
+
+    async def get(self, path: str, model: type[ModelT], *, quiet: bool = False) -> ModelT:
+        """Read a JSON document into a model, with retries; quiet where the caller warns of failures."""
+        async for attempt in self.retrying(can_repeat, quiet=quiet):
+            with attempt:
+                return parse(model, await self._send(self._request("GET", path)))
+        raise AssertionError  # tenacity re-raises the last error
+
+    async def delete(self, path: str, is_gone: Callable[[HTTPError], bool]) -> None:
+        """Delete something, with retries.
+
+        Args:
+            path: Its path.
+            is_gone: Whether an error says that there is no such thing.
+
+        Raises:
+            HTTPError: There is no such thing, and no attempt before can have deleted it; or another refusal.
+        """
+        perhaps_done = False
+        async for attempt in self.retrying(can_repeat):
+            with attempt:
+                try:
+                    await self._send(self._request("DELETE", path))
+                except ComputeClientError as exc:
+                    if perhaps_done and isinstance(exc, HTTPError) and is_gone(exc):
+                        return
+                    perhaps_done = perhaps_done or not was_not_accepted(exc)
+                    raise
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """A request that may be repeated.
+
+        Raises:
+            HTTPError: The server answered with an error status.
+            ServerUnavailableError: It could not be reached.
+            InvalidResponseError: Its answer is longer than 64 MiB.
+        """
+        async for attempt in self.retrying(can_repeat):
+            with attempt:
+                return await self._send(
+                    self._request(method, path, params=params, data=form, headers=headers)
+                )
+        raise AssertionError  # tenacity re-raises the last error
+
+    async def submit(
+        self, path: str, stream: httpx.AsyncByteStream, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        """Send a body once; again only when it is certain that the server did not take it."""
+        async for attempt in self.retrying(was_not_accepted):
+            with attempt:
+                request = self._request("POST", path, headers=headers)
+                request.stream = stream
+                return await self._send(request)
+        raise AssertionError  # tenacity re-raises the last error
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, accept: Collection[int] = ()
+    ) -> AsyncGenerator[httpx.Response]:
+        """An answer whose body is still to be read, without retries.
+
+        Args:
+            path: Below the service's address.
+            headers: Of the request.
+            accept: Error statuses that are an answer, too.
+
+        Raises:
+            HTTPError: The server answered with another error status.
+            ServerUnavailableError: It could not be reached, or the body broke off.
+        """
+        request = self._request("GET", path, headers=headers)
+        async with contextlib.AsyncExitStack() as stack:
+            # Without the body, which is read in the midst of the caller's work, and ends with its connection.
+            async with self._until_closed():
+                await stack.enter_async_context(self._turn(request))
+                response = await stack.enter_async_context(self._answer(request))
+                if not response.is_success and response.status_code not in accept:
+                    raise error_for(await read_error(response))
+            yield response
+
+    def retrying(self, repeatable: Callable[[BaseException], bool], *, quiet: bool = False) -> AsyncRetrying:
+        """The attempts at something, with pauses between them, which end when this is closed."""
+        return AsyncRetrying(
+            retry=retry_if_exception(repeatable),
+            stop=stop_after_attempt(self._config.max_retries + 1),
+            wait=pause_before_retry,
+            sleep=self._pause,
+            before_sleep=partial(_log_retry, first=logging.DEBUG if quiet else logging.WARNING),
+            reraise=True,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        data: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        request = self._client.build_request(
+            method,
+            f"{self._config.base_url}{path}",
+            params=params,
+            data=data,
+            headers={**self._headers, **trace_headers(), **(headers or {})},
+            timeout=self._config.request_timeout,
+        )
+        request.extensions[_METHOD] = method
+        return request
+
+    async def _before_sending(self, request: httpx.Request) -> None:
+        """Look at each request, also at those that follow a redirect, which belong to the same extensions.
+
+        httpx itself drops ``Authorization`` on the way to another server, but knows of no other secrets.
+        """
+        if server_of(request.url) != server_of(self._server):
+            secret = (*self._provider.get_headers(), *self._config.extra_headers, "Authorization", "Cookie")
+            for name in secret:
+                request.headers.pop(name, None)
+        method = cast("str", request.extensions.get(_METHOD, request.method))
+        if request.method != method:
+            raise InvalidResponseError(
+                f"{method}: redirected to {request.url.copy_with(query=None)} so that what is "
+                "sent would get lost; set base_url to where the service is"
+            )
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        async with self._until_closed(), self._turn(request), self._answer(request) as response:
+            if not response.is_success:
+                raise error_for(await read_error(response))
+            content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
+        return with_content(response, content)
+
+    @contextlib.asynccontextmanager
+    async def _until_closed(self) -> AsyncGenerator[None]:
+        """What ends when this is closed, whatever it waits for: by a time limit that `close` lets expire."""
+        self._check_open()
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._under_way.add(limit)
+                yield
+        except TimeoutError:
+            self._check_open()  # it was that limit
+            raise
+        finally:
+            self._under_way.discard(limit)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, request: httpx.Request) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self._config.pool_timeout):
+                await self._turns.acquire()
+        except TimeoutError:
+            error = RequestTimeoutError(
+                f"No connection to {self._config.base_url} came free in {self._config.pool_timeout:g} s; "
+                f"{self._config.pool_maxsize} requests are under way; raise `pool_maxsize` or `pool_timeout`"
+            )
+            error.request, error.may_have_been_accepted = request, False
+            raise error from None
+        try:
+            self._check_open()
+            yield
+        finally:
+            self._turns.release()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise ClientClosedError
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
+        """An answer as soon as its head is there; it is closed with the context."""
+        with self._errors(request):
+            # A client that was given has no hook that keeps secrets from another server.
+            response = await self._client.send(
+                request, stream=True, auth=self._auth, follow_redirects=self._owned
+            )
+        # Errors of the body are met where it is read: what else is raised meanwhile is not of this server.
+        stream = cast("httpx.AsyncByteStream", response.stream)
+        response.stream = GuardedBody(stream, partial(self._errors, request))
+        self._answers.add(response)
+        try:
+            yield response
+        finally:
+            self._answers.discard(response)
+            await response.aclose()
+
+    @contextlib.contextmanager
+    def _errors(self, request: httpx.Request) -> Generator[None]:
+        try:
+            with translated(self._config.base_url, request):
+                yield
+        except ServerUnavailableError:
+            self._check_open()  # it was this side that hung up
+            raise
+
+
+def _own_headers(config: ComputeClientConfig) -> dict[str, str]:
+    headers = {"User-Agent": f"cl_client/{__version__}"}
+    headers |= {name: value.get_secret_value() for name, value in config.extra_headers.items()}
+    if config.http_username is not None:
+        password = config.http_password.get_secret_value() if config.http_password else ""
+        login = f"{config.http_username}:{password}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+    return headers
+
+
+def parse(model: type[ModelT], response: httpx.Response) -> ModelT:
+    """The body as a model.
+
+    Raises:
+        InvalidResponseError: It is not JSON, or not of that shape.
+    """
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError as exc:
+        path = response.request.url.path
+        # JSON is UTF-8; the charset that a server names may be one that Python cannot decode text with.
+        text = response.content[:_EXCERPT].decode(errors="replace")
+        raise InvalidResponseError(f"{path}: not a {model.__name__} but {text!r}") from exc

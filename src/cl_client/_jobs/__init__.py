@@ -1,0 +1,1 @@
+"""Following jobs: tracker, reads, subscriptions, waiting, submission, workers."""

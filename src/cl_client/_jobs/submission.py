@@ -1,0 +1,119 @@
+"""One submit, from the file to its job, which is not lost once the server has answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cl_client._core.deadlines import deadline
+from cl_client._core.log import get_logger
+from cl_client._core.telemetry import operation
+from cl_client._jobs.waiting import wait_for_end
+from cl_client._jobs.worker_wait import require_worker
+from cl_client._transfers.multipart import MultipartUpload
+from cl_client.options import SubmitOptions, check_options
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from cl_client._client.runtime import Runtime
+    from cl_client._transfers.sources import FileSource
+    from cl_client.config import ComputeClientConfig
+    from cl_client.models import JobResponse, TaskOutput
+
+logger = get_logger("cl_client.jobs")
+
+
+class Submission:
+    """A job of a task, to be submitted as the options say."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        config: ComputeClientConfig,
+        task_type: str,
+        options: SubmitOptions[TaskOutput],
+    ) -> None:
+        check_options(task_type, options, SubmitOptions.__optional_keys__)
+        self._runtime = runtime
+        self._config = config
+        self._task_type = task_type
+        self._endpoint = config.get_plugin_endpoint(task_type)
+        self._options = options
+        self._fresh = False
+        self._begun = runtime.loop.time()
+
+    async def run(self, source: FileSource, fields: Mapping[str, str]) -> JobResponse:
+        """Upload the file, and wait for the job where the options say so; see `ComputeClient.submit_job`."""
+        async with contextlib.AsyncExitStack() as opened:
+            with operation("submit", task=self._task_type) as under_way:
+                job = await self._send(opened, source, fields)
+                under_way.note(job_id=job.job_id)
+            # Closing the file may take long, and must not lose the job: the upload's limit is over already.
+            close = partial(_close, opened, job.job_id)
+            if self._options.get("wait"):
+                self._subscribe(job)
+                return await self._wait(job, close)
+            try:
+                await close()
+            except asyncio.CancelledError:
+                if self._delete_on_cancel:
+                    await self._runtime.delete_abandoned(job.job_id)
+                raise
+            self._subscribe(job)
+            return job
+
+    @property
+    def _delete_on_cancel(self) -> bool:
+        wanted = self._options.get("delete_on_cancel")
+        return self._config.delete_on_cancel if wanted is None else wanted
+
+    async def _send(
+        self, opened: contextlib.AsyncExitStack, source: FileSource, fields: Mapping[str, str]
+    ) -> JobResponse:
+        """Open the file, and send it; what has been opened is closed with the stack."""
+        what, url = f"Submitting a job of {self._task_type}", f"{self._config.base_url}{self._endpoint}"
+        async with deadline(self._options.get("timeout"), what, url, "POST") as limit:
+            # Until after the file is closed: only then callbacks are subscribed.
+            opened.enter_context(self._runtime.tracker.submitting())
+            upload = await opened.enter_async_context(
+                MultipartUpload.opened(fields, source, self._options.get("on_upload"))
+            )
+            limit.may_have_been_accepted = lambda: upload.whole
+            wanted = self._options.get("require_worker")
+            if self._config.require_worker if wanted is None else wanted:
+                await require_worker(self._task_type, self._runtime)
+            # Events count as complete only if push was there before the job was.
+            self._fresh = self._runtime.monitor.is_connected
+            return await self._runtime.submit(self._task_type, self._endpoint, upload)
+
+    def _subscribe(self, job: JobResponse) -> None:
+        on_progress, on_complete = self._options.get("on_progress"), self._options.get("on_complete")
+        if on_progress is not None or on_complete is not None:
+            self._runtime.tracker.subscribe(
+                job.job_id, on_progress, on_complete, submitted=job, fresh=self._fresh
+            )
+
+    async def _wait(self, job: JobResponse, close: Callable[[], Awaitable[None]]) -> JobResponse:
+        seconds, spent = self._options.get("timeout"), self._runtime.loop.time() - self._begun
+        if seconds is None:
+            seconds, spent = self._config.wait_timeout, 0.0
+        return await wait_for_end(
+            self._runtime,
+            job.job_id,
+            seconds,
+            spent=spent,
+            delete_on_cancel=self._delete_on_cancel,
+            submitted=job,
+            fresh=self._fresh,
+            meanwhile=close,
+        )
+
+
+async def _close(opened: contextlib.AsyncExitStack, job_id: str) -> None:
+    try:
+        await opened.aclose()
+    except Exception as exc:  # noqa: BLE001 - a stream of the application may raise anything
+        logger.warning("job %s was submitted, but closing its file failed: %r", job_id, exc)

@@ -1,0 +1,1 @@
+"""One broker: address, connection, inbox, choice of protocol, credentials."""

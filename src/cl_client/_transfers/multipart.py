@@ -1,0 +1,101 @@
+"""Uploads: one file and some form fields as a request body that can be sent again."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING
+
+import httpx
+from typing_extensions import override
+
+from cl_client._errors import ServerUnavailableError
+from cl_client._transfers.progress import Reporter
+from cl_client._transfers.sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+    from cl_client._transfers.sources import FileSource, Source
+    from cl_client.options import ByteProgress
+
+
+class MultipartUpload(httpx.AsyncByteStream):
+    """One file and some form fields as ``multipart/form-data`` (RFC 7578).
+
+    Files are read in a thread, block by block. Every iteration sends the whole again, where the source can
+    be read again.
+
+    Attributes:
+        headers: The request's, with the length of the body where it is known.
+        sent: Bytes of the file that the last sending of the body has handed over.
+        whole: Whether it has handed over the end of the body: without it, no server can take the file.
+    """
+
+    def __init__(
+        self, fields: Mapping[str, str], source: Source, on_upload: ByteProgress | None = None
+    ) -> None:
+        self._source = source
+        self.sent = 0
+        self.whole = False
+        self._report = Reporter(on_upload, source.size)
+        boundary = secrets.token_hex(16)
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(field)}"\r\n\r\n{value}\r\n'
+            for field, value in fields.items()
+        ]
+        parts.append(
+            f"--{boundary}\r\nContent-Disposition: form-data; "
+            f'name="file"; filename="{_quoted(source.name)}"\r\n'
+            f"Content-Type: {source.media_type}\r\n\r\n"
+        )
+        self._head = "".join(parts).encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self.headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        if source.size is None:
+            self.headers["Transfer-Encoding"] = "chunked"
+        else:
+            self.headers["Content-Length"] = str(len(self._head) + source.size + len(self._tail))
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(
+        cls, fields: Mapping[str, str], source: FileSource, on_upload: ByteProgress | None = None
+    ) -> AsyncGenerator[MultipartUpload]:
+        """Look at the file; what was opened for that is closed with the context.
+
+        Args:
+            fields: The form fields.
+            source: The file.
+            on_upload: Called with the bytes of the file sent so far and their total, None where that is not
+                known; begins again from 0 where the request has to be sent again.
+
+        Raises:
+            InvalidParameterError: It is missing, a folder, not readable, empty, or not a binary file.
+        """
+        opened = await open_source(source)
+        upload = cls(fields, opened, on_upload)
+        try:
+            yield upload
+        except ServerUnavailableError as exc:
+            exc.may_have_been_accepted &= upload.whole
+            raise
+        finally:
+            await opened.close()
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.sent, self.whole = 0, False
+        yield self._head
+        async with contextlib.aclosing(self._source.blocks()) as blocks:
+            async for block in blocks:
+                yield block
+                self.sent += len(block)
+                self._report(self.sent)
+        self.whole = True
+        yield self._tail
+
+
+def _quoted(text: str) -> str:
+    """As browsers quote names in form data (HTML standard, multipart/form-data encoding)."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,398 @@
+"""What can be uploaded, and how its bytes are had without blocking the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import mimetypes
+import os
+import select
+import stat
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol, TypeAlias, cast
+
+from typing_extensions import override
+
+from cl_client._core.threads import in_own_thread, in_thread_unless_cancelled
+from cl_client._errors import InvalidParameterError, UploadNotRepeatableError
+from cl_client._transfers.names import base_name
+
+CHUNK_SIZE: Final = 1 << 20
+_HEAD_SIZE: Final = 4096
+_POLL_MS: Final = 100
+_UNKNOWN_TYPE: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStream:
+    """A file that comes in chunks, from wherever.
+
+    Args:
+        chunks: The chunks, of any size, but not empty all together. An iterator can be sent once; a function
+            that makes one is called again where a request has to be sent again, for instance because the
+            token had expired.
+        name: The file's name, on whose extension servers may rely.
+        size: Bytes of all chunks together where that is known, so that ``on_upload`` knows it too.
+    """
+
+    chunks: AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
+    name: str
+    size: int | None = None
+
+
+class BinaryFile(Protocol):
+    """An open binary file, also one of `tempfile`, `gzip`, `zipfile` or `Popen`."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+    def seekable(self) -> bool: ...
+
+    def seek(self, offset: int, whence: int = ..., /) -> int: ...
+
+    def tell(self) -> int: ...
+
+
+FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
+"""A path, the bytes themselves, an open binary file (read from where it stands, left open), or a stream."""
+
+
+class Source(ABC):
+    """A file to be sent, looked at already.
+
+    Attributes:
+        name: Its bare name.
+        size: Bytes, None where that is not known before the end.
+        head: Its first bytes.
+        media_type: Its MIME type.
+    """
+
+    name: str = "file"
+    size: int | None = None
+    head: bytes = b""
+    media_type: str = _UNKNOWN_TYPE
+
+    @abstractmethod
+    def blocks(self) -> AsyncGenerator[bytes]:
+        """The whole content, from its beginning."""
+
+    async def close(self) -> None:  # noqa: B027 - most sources hold nothing open
+        """Give up what was opened to look at it."""
+
+    def find_media_type(self) -> None:
+        """Tell the MIME type by the name's extension, or else by the content. Reads files at first."""
+        self.media_type = mimetypes.guess_type(self.name)[0] or _type_of_content(self.head)
+
+
+async def open_source(source: FileSource) -> Source:
+    """Look at a file, without blocking the loop: that can take long on a network drive.
+
+    Raises:
+        InvalidParameterError: It is missing, a folder, not readable, empty, or not a binary file.
+    """
+    if isinstance(source, bytes):
+        found: Source = _Bytes(source)
+    elif isinstance(source, str | Path):
+        found = await in_thread_unless_cancelled(_FileOnDisk, Path(source))
+    elif isinstance(source, UploadStream):
+        found = await _started(source)
+    else:
+        found = await _opened(source)
+    if _reads_files_no_more():
+        found.find_media_type()
+    else:
+        await in_thread_unless_cancelled(found.find_media_type)
+    return found
+
+
+def _reads_files_no_more() -> bool:
+    """Whether what tells MIME types has been loaded; a call to a thread takes longer than the look itself."""
+    return mimetypes.inited and "puremagic" in sys.modules
+
+
+async def _started(stream: UploadStream) -> Source:
+    source = _Stream(stream)
+    await source.start()
+    return source
+
+
+async def _opened(file: BinaryFile) -> Source:
+    if iscoroutinefunction(getattr(file, "read", None)):
+        raise InvalidParameterError(
+            f"{_name_of(file)}: an asynchronous file; pass its path, or an UploadStream of its chunks"
+        )
+    try:
+        seekable = await in_thread_unless_cancelled(file.seekable)
+    except (AttributeError, ValueError) as exc:
+        raise InvalidParameterError(f"{file!r:.80} is no open binary file: {exc}") from exc
+    if isinstance(file, io.TextIOBase):
+        raise InvalidParameterError(f"{_name_of(file)}: opened as text; open it with mode 'rb'")
+    if seekable:
+        return await in_thread_unless_cancelled(_OpenFile, file)
+    return await _started(UploadStream(_read_in_blocks(file), _name_of(file)))
+
+
+class _Bytes(Source):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.size = _checked_size(self.name, len(content))
+        self.head = content[:_HEAD_SIZE]
+
+    @override
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        for start in range(0, len(self._content), CHUNK_SIZE):
+            yield self._content[start : start + CHUNK_SIZE]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fingerprint:
+    """What changes when a file does."""
+
+    size: int
+    modified: int
+    identity: tuple[int, int]
+
+    @classmethod
+    def of(cls, file: BinaryFile) -> _Fingerprint | None:
+        """None for what only behaves like a file."""
+        try:
+            state = os.fstat(cast("BinaryIO", file).fileno())
+        except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+            return None
+        return cls(state.st_size, state.st_mtime_ns, (state.st_dev, state.st_ino))
+
+
+class _SeekableFile(Source):
+    """A file of known size; reading it notices when it changes meanwhile."""
+
+    _fingerprint: _Fingerprint | None
+
+    # Closed by `close`, and not when the blocks end: who reads them may stop anywhere.
+    _held: BinaryIO | None = None
+
+    @abstractmethod
+    def _open(self) -> BinaryFile:
+        """The file at its beginning; one that is opened here is held."""
+
+    @override
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        left = self.size or 0
+        await self.close()
+        with _reading(self.name):
+            file = await in_thread_unless_cancelled(self._open)
+        while left:
+            with _reading(self.name):
+                block = await in_thread_unless_cancelled(file.read, min(CHUNK_SIZE, left))
+            left -= len(block)
+            if not left or not block:
+                await in_thread_unless_cancelled(self._check_unchanged, file, left)
+            yield block
+
+    @override
+    async def close(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            # Not in the loop's pool: what a job waits for would wait for all that is before it in the queue.
+            await in_own_thread(held.close)
+
+    def _check_unchanged(self, file: BinaryFile, missing: int) -> None:
+        if missing or _Fingerprint.of(file) != self._fingerprint:
+            raise InvalidParameterError(
+                f"{self.name}: the file changed while it was sent; submit it again when it is complete"
+            )
+
+
+class _FileOnDisk(_SeekableFile):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = base_name(path.name)
+        try:
+            self._check_kind(path.stat().st_mode)
+            with path.open("rb") as file:
+                self._fingerprint = _Fingerprint.of(file)
+                self.head = file.read(_HEAD_SIZE)
+                self.size = _checked_size(self.name, file.seek(0, io.SEEK_END))
+        except InvalidParameterError:
+            raise
+        except (OSError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+            raise InvalidParameterError(f"{str(path)!r} cannot be read: {reason}") from exc
+
+    def _check_kind(self, mode: int) -> None:
+        if stat.S_ISDIR(mode):
+            raise InvalidParameterError(f"{str(self._path)!r} is a folder; name a file in it")
+        if not stat.S_ISREG(mode):
+            raise InvalidParameterError(
+                f"{str(self._path)!r} is no regular file; open it, and pass the open file"
+            )
+
+    @override
+    def _open(self) -> BinaryFile:
+        try:
+            file = self._held = self._path.open("rb")
+        except OSError as exc:
+            raise InvalidParameterError(
+                f"{str(self._path)!r} cannot be read any more: {exc.strerror or exc}"
+            ) from exc
+        self._check_unchanged(file, 0)
+        return file
+
+
+class _OpenFile(_SeekableFile):
+    def __init__(self, file: BinaryFile) -> None:
+        self._file = file
+        self.name = _name_of(file)
+        self._fingerprint = _Fingerprint.of(file)
+        try:
+            self._start = file.tell()
+            self.size = _checked_size(self.name, file.seek(0, io.SEEK_END) - self._start)
+            file.seek(self._start)
+            self.head = file.read(_HEAD_SIZE)
+            file.seek(self._start)
+        except OSError as exc:
+            raise InvalidParameterError(f"{self.name}: the open file cannot be read: {exc}") from exc
+        if not isinstance(cast("object", self.head), bytes):
+            raise InvalidParameterError(f"{self.name}: opened as text; open it with mode 'rb'")
+
+    @override
+    def _open(self) -> BinaryFile:
+        self._file.seek(self._start)
+        return self._file
+
+
+class _Stream(Source):
+    """Chunks from elsewhere, of which the first ones are taken at once, to see that there is something."""
+
+    def __init__(self, stream: UploadStream) -> None:
+        self._make = stream.chunks
+        self.name = base_name(stream.name)
+        self.size = None if stream.size is None else _checked_size(self.name, stream.size)
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._begun = False
+
+    async def start(self) -> None:
+        """Take the first chunk.
+
+        Raises:
+            InvalidParameterError: There is none, it is not bytes, or they do not come asynchronously.
+        """
+        made = self._make() if callable(self._make) else self._make
+        if not isinstance(cast("object", made), AsyncIterable):
+            raise InvalidParameterError(
+                f"{self.name}: the chunks come as {type(made).__name__}, which `async for` does not take; "
+                "make them in an `async def` that yields"
+            )
+        self._chunks = aiter(made)
+        self.head = await self._next()
+        if not self.head:
+            raise _empty(self.name)
+
+    @override
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        if self._begun:
+            if not callable(self._make):
+                raise UploadNotRepeatableError(self.name)
+            await self.close()
+            await self.start()
+        self._begun = True
+        chunk, sent = self.head, 0
+        while chunk:
+            sent += len(chunk)
+            if self.size is not None and sent > self.size:
+                break
+            yield chunk
+            chunk = await self._next()
+        if self.size not in {None, sent}:
+            raise InvalidParameterError(
+                f"{self.name}: announced as {self.size} bytes, but the stream has "
+                f"{'more' if chunk else f'only {sent}'}"
+            )
+
+    async def _next(self) -> bytes:
+        """The next chunk that is not empty; an empty one at the end."""
+        assert self._chunks is not None  # noqa: S101 - set by `start`
+        async for chunk in self._chunks:
+            if not isinstance(cast("object", chunk), bytes | bytearray | memoryview):
+                raise InvalidParameterError(f"{self.name}: a chunk is {type(chunk).__name__}, not bytes")
+            if chunk:
+                return bytes(chunk)
+        return b""
+
+    @override
+    async def close(self) -> None:
+        chunks, self._chunks = self._chunks, None
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
+async def _read_in_blocks(file: BinaryFile) -> AsyncGenerator[bytes]:
+    """From a pipe or a socket, at which nobody knows when something comes."""
+    given_up = threading.Event()
+    try:
+        while True:
+            with _reading(_name_of(file)):
+                block = await in_own_thread(_read_when_there, file, given_up)
+            if not block:
+                return
+            yield block
+    finally:
+        given_up.set()
+
+
+def _read_when_there(file: BinaryFile, given_up: threading.Event) -> bytes:
+    """Read what is there; nothing once the reader was given up.
+
+    A thread inside of `read` holds the file's lock, so that nobody else could even close it. Only what is
+    read from a descriptor is waited for, and not what another object may have kept a part of.
+    """
+    raw = cast("object", file.raw) if isinstance(file, io.BufferedReader) else None
+    if not (isinstance(raw, io.FileIO) and hasattr(select, "poll")):
+        return file.read(CHUNK_SIZE)
+    poll = select.poll()
+    poll.register(raw, select.POLLIN)
+    while not given_up.is_set():
+        if poll.poll(_POLL_MS):
+            return cast("io.BufferedReader", file).read1(CHUNK_SIZE)
+    return b""
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Generator[None]:
+    """What the system says of a file that could be read at first, or Python of one that was closed since."""
+    try:
+        yield
+    except InvalidParameterError:
+        raise
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        raise InvalidParameterError(f"{name}: the file cannot be read any more: {reason}") from exc
+
+
+def _name_of(file: object) -> str:
+    name = cast("object", getattr(file, "name", None))
+    return base_name(name) if isinstance(name, str) else "file"
+
+
+def _checked_size(name: str, size: int) -> int:
+    if size <= 0:
+        raise _empty(name)
+    return size
+
+
+def _empty(name: str) -> InvalidParameterError:
+    return InvalidParameterError(f"{name}: the file is empty, there is nothing to process")
+
+
+def _type_of_content(head: bytes) -> str:
+    import puremagic
+
+    try:
+        found = puremagic.from_string(head, mime=True)  # pyright: ignore[reportUnknownMemberType] - a bare PathLike
+    except (puremagic.PureError, ValueError):
+        return _UNKNOWN_TYPE
+    return found or _UNKNOWN_TYPE
