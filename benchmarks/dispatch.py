@@ -7,14 +7,20 @@ import itertools
 import random
 import statistics
 import time
+from typing import TYPE_CHECKING
 
 from figures import Figure, medians
 
 from cl_client import ComputeClientConfig, JobResponse
 from cl_client._http.tls import make_ssl_context
+from cl_client._jobs.reader import JobReader
 from cl_client._jobs.tracker import JobTracker
+from cl_client._jobs.workers import Workers
 from cl_client._mqtt.types import MQTTMessage
 from cl_client.mqtt_monitor import MQTTJobMonitor
+
+if TYPE_CHECKING:
+    from cl_client.models import WorkerCapabilities
 
 _SUBSCRIPTIONS = (1, 100, 10_000, 100_000)
 _EVENTS_PER_TURN = 20_000
@@ -26,13 +32,20 @@ async def _no_read(job_id: str) -> JobResponse:
     raise AssertionError(job_id)
 
 
+async def _no_capabilities(_quiet: bool) -> WorkerCapabilities:  # noqa: FBT001 - of a callback
+    raise AssertionError
+
+
 class _Bench:
     """A number of followed jobs, each event being news for one of them and told to one callback."""
 
     def __init__(self, subscriptions: int) -> None:
         self.config = ComputeClientConfig.create(mqtt_broker="off", poll_min=3600, poll_interval=3600)
-        self.tracker = JobTracker(_no_read, self.config, lambda: False)
-        self.monitor = MQTTJobMonitor(self.config, self.tracker, lambda: make_ssl_context(self.config))
+        self.tracker = JobTracker(JobReader(_no_read, limit=8, cache_size=0), self.config)
+        workers = Workers(_no_capabilities, self.tracker, 90.0)
+        self.monitor = MQTTJobMonitor(
+            self.config, self.tracker, workers, lambda: make_ssl_context(self.config)
+        )
         self.subscriptions = subscriptions
         self.told = 0
         self._followed: list[str] = []
@@ -41,7 +54,7 @@ class _Bench:
     async def follow_anew(self) -> None:
         """Subscribe to jobs of which nothing is known but that they run."""
         for subscription_id in self._followed:
-            self.tracker.unfollow(subscription_id)
+            self.tracker.unsubscribe(subscription_id)
         self._round += 1
         self._followed = []
         for number in range(self.subscriptions):

@@ -12,6 +12,7 @@ from null_server import null_client, null_server
 from null_task import NULL
 
 from cl_client import ComputeClientConfig, JobResponse
+from cl_client._jobs.reader import JobReader
 from cl_client._jobs.tracker import JobTracker
 from cl_client.models import JobEvent
 
@@ -30,7 +31,7 @@ async def _no_read(job_id: str) -> JobResponse:
 async def _bytes_per_job() -> float:
     """Followed from the submit on, with both callbacks, and running."""
     config = ComputeClientConfig.create(poll_min=3600, poll_interval=3600)
-    tracker = JobTracker(_no_read, config, lambda: False)
+    tracker = JobTracker(JobReader(_no_read, limit=8, cache_size=0), config)
     answers = [
         b'{"job_id": "00000000-0000-4000-8000-%012d", "task_type": "null", "status": "queued"}' % number
         for number in range(_JOBS)

@@ -19,7 +19,7 @@ from null_server import null_client, null_server
 from null_task import NULL
 from paho.mqtt.enums import CallbackAPIVersion
 
-from cl_client._jobs.read_queue import ReadReason
+from cl_client._jobs.reader import ReadReason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
+from cl_client._jobs.reader import JobReader
 from cl_client._jobs.tracker import JobTracker
+from cl_client._jobs.workers import Workers
 from cl_client.config import ComputeClientConfig
-from cl_client.models import JobEvent, JobResponse
+from cl_client.models import JobEvent, JobResponse, WorkerCapabilities
+from cl_client.mqtt_monitor import MQTTJobMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,4 +48,20 @@ class Server:
 def tracker_of(
     read: Callable[[str], Awaitable[JobResponse]], config: ComputeClientConfig = CONFIG
 ) -> JobTracker:
-    return JobTracker(read, config, lambda: True)
+    tracker = JobTracker(reader_of(read, config), config)
+    tracker.push_is_live = True
+    return tracker
+
+
+def monitor_of(tracker: JobTracker, config: ComputeClientConfig) -> MQTTJobMonitor:
+    async def no_server(_quiet: bool) -> WorkerCapabilities:  # noqa: FBT001 - of a callback
+        raise AssertionError
+
+    workers = Workers(no_server, tracker, config.worker_stale_after)
+    return MQTTJobMonitor(config, tracker, workers, ssl.create_default_context)
+
+
+def reader_of(
+    read: Callable[[str], Awaitable[JobResponse]], config: ComputeClientConfig = CONFIG
+) -> JobReader:
+    return JobReader(read, limit=config.max_concurrent_reads, cache_size=config.job_cache_size)

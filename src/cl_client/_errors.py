@@ -88,7 +88,7 @@ class ConfigurationError(ComputeClientError, ValueError):
 
 
 class ClientClosedError(ComputeClientError):
-    """The client was closed while a call of it was under way.
+    """The client is closed, perhaps while a call of it was under way.
 
     Attributes:
         job_id: The job that was followed, which goes on at the server; None for other calls.
@@ -97,7 +97,7 @@ class ClientClosedError(ComputeClientError):
     def __init__(self, job_id: str | None = None) -> None:
         """Say how to take the job up again."""
         super().__init__(
-            "The client was closed while this call was under way."
+            "The client is closed, and this call has ended; `async with client` opens it again."
             if job_id is None
             else f"The client is closed and no longer follows job {job_id}. "
             "It goes on at the server: wait for it by its id with an open client."

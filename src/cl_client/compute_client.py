@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,19 @@ from cl_client._auth.providers import AuthProvider, NoAuthProvider
 from cl_client._client.plugin_clients import PluginClients
 from cl_client._client.runtime import InjectedParts, Runtime
 from cl_client._core.deadlines import MIN_POLL_SECONDS, check_seconds
-from cl_client._errors import ComputeClientError, ConfigurationError, InvalidParameterError
+from cl_client._errors import (
+    ClientClosedError,
+    ComputeClientError,
+    ConfigurationError,
+    InvalidParameterError,
+)
 from cl_client._jobs.submission import Submission
-from cl_client._jobs.waiting import Watcher, wait_for_end
-from cl_client._jobs.worker_wait import wait_for_workers
+from cl_client._jobs.waiting import Watcher
 from cl_client.config import ComputeClientConfig
 from cl_client.models import JobResponse, ServerHealth
 
 if TYPE_CHECKING:
     import ssl
-    from collections import Counter
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
     from typing import Self
@@ -29,18 +33,20 @@ if TYPE_CHECKING:
     import httpx
 
     from cl_client._client.admin import AdminClient
-    from cl_client._jobs.read_queue import ReadReason
+    from cl_client._jobs.reader import ReadReason
+    from cl_client._jobs.workers import WorkerCallback
     from cl_client._transfers.sources import FileSource
     from cl_client.models import TaskOutput, WorkerCapabilities
-    from cl_client.mqtt_monitor import MQTTJobMonitor, WorkerCallback
-    from cl_client.options import JobCallback, SubmitOptions
+    from cl_client.mqtt_monitor import MQTTJobMonitor
+    from cl_client.options import ErrorCallback, JobCallback, SubmitOptions
 
 
 class ComputeClient(PluginClients):
     """The client of a compute service: ``async with ComputeClient() as client``.
 
-    Making one does no I/O and needs no running loop; connections open on first use and end in `close`. One
-    client may serve several ``asyncio.run`` in turn, but not two loops at once.
+    Making one does no I/O and needs no running loop; connections open on first use and end in `close`,
+    after which only ``async with`` opens it again. One client may serve several ``asyncio.run`` in turn, but
+    not two loops at once.
 
     Args:
         base_url: The service's address, for instance ``http://server:8002``.
@@ -93,8 +99,10 @@ class ComputeClient(PluginClients):
         self._injected = InjectedParts(ssl_context, http_client, transport)
         self._runtime: Runtime | None = None
         self._closing: set[Runtime] = set()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
+        self._closed = False
         self._open()
         return self
 
@@ -104,7 +112,7 @@ class ComputeClient(PluginClients):
         await self.close()
 
     async def close(self) -> None:
-        """End every task, thread and connection. Idempotent; the next use opens new ones.
+        """End every task, thread and connection. Idempotent; only ``async with`` opens the client again.
 
         Calls under way end in `ClientClosedError`. It takes up to ``mqtt_connect_timeout`` while a broker
         does not answer, and up to ``timeout`` while a job is deleted for ``delete_on_cancel``.
@@ -116,6 +124,7 @@ class ComputeClient(PluginClients):
             self._is_abandoned(self._runtime)
             self._closing.add(self._runtime)
             self._runtime = None
+        self._closed = True
         for runtime in tuple(self._closing):  # also one that somebody else closes, or was cancelled at
             await (runtime.close_abandoned() if self._is_abandoned(runtime) else runtime.close())
             self._closing.discard(runtime)
@@ -132,25 +141,35 @@ class ComputeClient(PluginClients):
 
     @override
     def _open(self) -> Runtime:
-        """The resources of the running loop, made on first use."""
+        runtime = self._made_runtime()
+        runtime.monitor.start()
+        return runtime
+
+    def _made_runtime(self) -> Runtime:
+        """The resources of the running loop, made on first use, without the thread for MQTT."""
         runtime = self._runtime
         if runtime is not None and self._is_abandoned(runtime):
             runtime.abandon()
             runtime = None
         if runtime is None:
+            if self._closed:
+                raise ClientClosedError
             runtime = self._runtime = Runtime(self.config, self._auth_provider, self._injected)
-            runtime.start()
         return runtime
 
     @property
     def mqtt_monitor(self) -> MQTTJobMonitor:
-        """The MQTT side of this client; needs a running loop."""
-        return self._open().monitor
+        """The MQTT side of this client; needs a running loop. Looking at it connects to nothing.
+
+        Raises:
+            ClientClosedError: The client is closed.
+        """
+        return self._made_runtime().monitor
 
     @property
     def reads(self) -> Counter[ReadReason]:
         """How many HTTP reads of followed jobs there were, by their reason; for diagnosis and measuring."""
-        return self._open().tracker.reads
+        return Counter() if self._runtime is None else self._runtime.jobs.reader.counts
 
     @override
     async def submit_job(
@@ -182,7 +201,7 @@ class ComputeClient(PluginClients):
             JobFailedError: With ``wait`` and ``raise_on_failure``, the job failed or was deleted.
         """
         options = options or {}
-        job = await Submission(self._open(), self.config, task_type, options).run(source, fields)
+        job = await Submission(self._open().jobs, self.config, task_type, options).run(source, fields)
         return job.raise_for_status() if options.get("raise_on_failure") else job
 
     async def get_job(self, job_id: str, *, cache: bool = False) -> JobResponse:
@@ -196,9 +215,9 @@ class ComputeClient(PluginClients):
         Raises:
             JobNotFoundError: There is no such job.
         """
-        runtime = self._open()
-        known = runtime.ended_jobs.get(job_id) if cache else None
-        return known or await runtime.read_job_shared(job_id)
+        jobs = self._open().jobs
+        known = jobs.reader.known_end(job_id) if cache else None
+        return known or await jobs.get(job_id)
 
     async def delete_job(self, job_id: str) -> None:
         """Delete a job and its files, also while it runs.
@@ -206,7 +225,7 @@ class ComputeClient(PluginClients):
         Raises:
             JobNotFoundError: There is no such job.
         """
-        await self._open().delete_job(job_id)
+        await self._open().jobs.delete(job_id)
 
     async def wait_for_job(
         self,
@@ -240,8 +259,7 @@ class ComputeClient(PluginClients):
         """
         check_seconds("poll_interval", poll_interval, least=MIN_POLL_SECONDS)
         check_seconds("timeout", timeout)
-        job = await wait_for_end(
-            self._open(),
+        job = await self._open().jobs.wait(
             job_id,
             self.config.wait_timeout if timeout is None else timeout,
             delete_on_cancel=self.config.delete_on_cancel if delete_on_cancel is None else delete_on_cancel,
@@ -257,9 +275,9 @@ class ComputeClient(PluginClients):
             InvalidParameterError: That is not the id of a job.
             ComputeClientError: It can no longer be read, for the reasons of `wait_for_job`.
         """
-        tracker = self._open().tracker
+        tracker = self._open().jobs.tracker
         watcher = Watcher()
-        subscription_id = tracker.follow(job_id, watcher)
+        tracker.follow(job_id, watcher)
         try:
             while True:
                 update = await watcher.updates.get()
@@ -269,13 +287,14 @@ class ComputeClient(PluginClients):
                 if update.status.is_terminal:
                     return
         finally:
-            tracker.unfollow(subscription_id)
+            tracker.unfollow(watcher)
 
     def subscribe_job_updates(
         self,
         job_id: str,
         on_progress: JobCallback[TaskOutput] | None = None,
         on_complete: JobCallback[TaskOutput] | None = None,
+        on_error: ErrorCallback | None = None,
     ) -> str:
         """Follow a job by its id; needs a running loop.
 
@@ -284,11 +303,13 @@ class ComputeClient(PluginClients):
             on_progress: Called for each change of status or progress, in order, never after completion.
             on_complete: Called exactly once, with the full job; a job that was deleted meanwhile has the
                 status ``deleted``.
+            on_error: Called in place of ``on_complete`` where the server goes on refusing to tell of the job
+                (401, 403 and the like, ten times in a row), with the error; the subscription ends.
 
         Returns:
             The subscription's id, for `unsubscribe`.
         """
-        return self._open().monitor.subscribe_job_updates(job_id, on_progress, on_complete)
+        return self._open().monitor.subscribe_job_updates(job_id, on_progress, on_complete, on_error)
 
     def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription; others of the same job stay. Idempotent."""
@@ -318,7 +339,7 @@ class ComputeClient(PluginClients):
         """
         if ttl <= 0:
             raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
-        return await self._open().read_capabilities(max_age=ttl if cache else 0.0)
+        return await self._open().jobs.workers.capabilities(max_age=ttl if cache else 0.0)
 
     async def wait_for_workers(
         self,
@@ -341,7 +362,7 @@ class ComputeClient(PluginClients):
         one = isinstance(required_capabilities, str)
         required = {required_capabilities} if one else set(required_capabilities)
         seconds = self.config.wait_timeout if timeout is None else timeout
-        return await wait_for_workers(self._open(), required, seconds)
+        return await self._open().jobs.workers.wait_for(required, seconds)
 
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Call back with the workers whenever one comes, goes, or turns busy or idle; needs a running loop.

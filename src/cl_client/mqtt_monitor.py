@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from cl_client._core.callback_queue import CallbackQueue
 from cl_client._core.log import get_logger
-from cl_client._core.owned_tasks import OwnedTasks
-from cl_client._jobs.worker_registry import WorkerRegistry
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.credentials import BrokerCredentials
 from cl_client._mqtt.types import ConnectionOptions, ConnectionState
 from cl_client.models import JobEvent, WorkerCapability
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
+    from collections.abc import Callable, Iterable
 
     from cl_client._jobs.tracker import JobTracker
+    from cl_client._jobs.workers import WorkerCallback, Workers
     from cl_client._mqtt.types import MQTTMessage
     from cl_client.config import ComputeClientConfig
     from cl_client.models import TaskOutput
-    from cl_client.options import JobCallback
+    from cl_client.options import ErrorCallback, JobCallback
 
 logger = get_logger("cl_client.mqtt")
-
-WorkerCallback: TypeAlias = Callable[[dict[str, WorkerCapability]], Awaitable[None] | None]
-"""Given all workers that are present, by id, whenever one comes, goes, or turns busy or idle."""
-
-_Workers: TypeAlias = dict[str, WorkerCapability]
-_Signature: TypeAlias = dict[str, tuple[tuple[str, ...], bool]]
 
 _MAX_PAYLOAD = 64 * 1024
 
@@ -45,6 +36,7 @@ class MQTTJobMonitor:
     Args:
         config: Broker, topics and limits.
         tracker: Who is told about jobs.
+        workers: Who is told about workers.
         make_ssl_context: For brokers behind TLS; called in the connection's own thread.
         credentials: For the broker, where its URL has none; called in the connection's own thread.
     """
@@ -53,18 +45,16 @@ class MQTTJobMonitor:
         self,
         config: ComputeClientConfig,
         tracker: JobTracker,
+        workers: Workers,
         make_ssl_context: Callable[[], ssl.SSLContext],
         credentials: BrokerCredentials | None = None,
     ) -> None:
         self._config = config
         self._tracker = tracker
-        self._workers = WorkerRegistry(config.worker_stale_after)
-        self._worker_subscriptions: dict[str, _WorkerSubscription] = {}
-        self._expiry: asyncio.TimerHandle | None = None
+        self._workers = workers
         self._credentials = credentials or BrokerCredentials()
-        self._tasks = OwnedTasks()
         self._said_lost = False
-        self.workers_changed = asyncio.Event()
+        self._closed = False
         self.malformed = 0
         self._connection: MQTTConnection | None = None
         address = config.mqtt_address
@@ -88,22 +78,19 @@ class MQTTJobMonitor:
         return self._connection is not None and self._connection.connected
 
     def start(self) -> None:
-        """Begin to connect; returns at once."""
-        if self._connection is not None:
+        """Begin to connect, once; returns at once."""
+        if self._connection is not None and not self._closed:
             self._connection.start()
 
     async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
         """Wait for push; False where it is off or did not come in time."""
+        self.start()
         return self._connection is not None and await self._connection.wait_connected(timeout)
 
     async def close(self) -> None:
-        """Disconnect, and end the callbacks that still run."""
+        """Disconnect."""
+        self._closed = True
         self.detach()
-        for subscription_id in list(self._worker_subscriptions):
-            self.unsubscribe(subscription_id)
-        if self._expiry is not None:
-            self._expiry.cancel()
-        await self._tasks.cancel()
         await self._credentials.close()
         if self._connection is not None:
             await self._connection.close()
@@ -125,39 +112,44 @@ class MQTTJobMonitor:
         job_id: str,
         on_progress: JobCallback[TaskOutput] | None = None,
         on_complete: JobCallback[TaskOutput] | None = None,
+        on_error: ErrorCallback | None = None,
     ) -> str:
         """Follow a job by its id; see `ComputeClient.subscribe_job_updates`."""
-        return self._tracker.subscribe(job_id, on_progress, on_complete)
+        self.start()
+        return self._tracker.subscribe(job_id, on_progress, on_complete, on_error)
 
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
         """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
-        subscription_id = secrets.token_hex(8)
-        self._worker_subscriptions[subscription_id] = _WorkerSubscription(callback, self._tasks)
-        asyncio.get_running_loop().call_soon(self._tell_workers)
-        return subscription_id
+        self.start()
+        return self._workers.subscribe(callback)
 
     def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription of either kind. Idempotent."""
-        subscription = self._worker_subscriptions.pop(subscription_id, None)
-        if subscription is not None:
-            subscription.cancel()
-        self._tracker.unfollow(subscription_id)
+        self._workers.unsubscribe(subscription_id)
+        self._tracker.unsubscribe(subscription_id)
 
     def workers(self) -> dict[str, WorkerCapability]:
         """The workers that are present, by id."""
-        return self._workers.present(asyncio.get_running_loop().time())
+        return self._workers.present()
 
     def served(self) -> dict[str, int]:
         """Idle workers per task type."""
-        return self._workers.served(asyncio.get_running_loop().time())
+        return self._workers.served()
+
+    @property
+    def workers_changed(self) -> asyncio.Event:
+        """Set, and replaced by another one, when something was heard of a worker."""
+        return self._workers.changed
 
     def _on_state(self, state: ConnectionState) -> None:
         if state is ConnectionState.CONNECTED:
             if self._said_lost:
                 logger.info("MQTT is back: jobs are followed by push again")
             self._said_lost = False
-            self._tracker.reconcile()
-        elif state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
+            self._tracker.on_push_live()
+            return
+        self._tracker.push_is_live = False
+        if state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
             self._said_lost = True
             logger.warning(
                 "No MQTT connection to %s (%s): jobs are followed over HTTP until there is one",
@@ -186,55 +178,11 @@ class MQTTJobMonitor:
         logger.log(level, "a message on %s was ignored: %s: %r", message.topic, reason, message.payload[:80])
 
     def _on_worker(self, message: MQTTMessage) -> None:
-        now = asyncio.get_running_loop().time()
         # The topic's last part is always right, whatever the payload says.
         worker_id = message.topic.rpartition("/")[2]
         if not message.payload:
-            self._workers.remove(worker_id)
-        else:
-            worker = WorkerCapability.model_validate_json(message.payload)
-            worker = worker.model_copy(update={"worker_id": worker_id})
-            busy_since = self._workers.update(worker, retained=message.retain, now=now)
-            if busy_since is not None:
-                self._tracker.on_worker_idle(worker.capabilities, busy_since)
-        self._on_workers_changed()
-
-    def _on_workers_changed(self) -> None:
-        changed, self.workers_changed = self.workers_changed, asyncio.Event()
-        changed.set()
-        self._tell_workers()
-        if self._expiry is None and (expiry := self._workers.next_expiry()) is not None:
-            # Heartbeats do not move it: it looks for the next one when it fires.
-            self._expiry = asyncio.get_running_loop().call_at(expiry, self._on_expiry)
-
-    def _on_expiry(self) -> None:
-        self._expiry = None
-        self._workers.expire(asyncio.get_running_loop().time())
-        self._on_workers_changed()
-
-    def _tell_workers(self) -> None:
-        if self._worker_subscriptions:
-            workers = self.workers()
-            for subscription in tuple(self._worker_subscriptions.values()):
-                subscription.tell(workers)
-
-
-class _WorkerSubscription:
-    """A callback, and what of the workers it was told last: their heartbeats alone are no news."""
-
-    def __init__(self, callback: WorkerCallback, tasks: OwnedTasks) -> None:
-        self._callback = callback
-        # What a slow callback is late for is overtaken by the newest: only the state of now is of interest.
-        self._queue: CallbackQueue[_Workers] = CallbackQueue("workers", tasks, limit=1)
-        self._told: _Signature = {}
-
-    def tell(self, workers: _Workers) -> None:
-        """Call back if there is news."""
-        news = {worker_id: (one.capabilities, one.idle_count > 0) for worker_id, one in workers.items()}
-        if news != self._told:
-            self._told = news
-            self._queue.deliver(self._callback, workers)
-
-    def cancel(self) -> None:
-        """Call back no more."""
-        self._queue.cancel()
+            self._workers.on_goodbye(worker_id)
+            return
+        worker = WorkerCapability.model_validate_json(message.payload)
+        worker = worker.model_copy(update={"worker_id": worker_id})
+        self._workers.on_announcement(worker, retained=message.retain)

@@ -23,6 +23,10 @@ JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] 
 """A plain function or a coroutine function that is given the job; runs on the client's loop."""
 
 
+ErrorCallback: TypeAlias = Callable[[Exception], Awaitable[None] | None]
+"""A plain function or a coroutine function that is given an error; runs on the client's loop."""
+
+
 class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
     """The options of a job that is waited for in any case.
 
@@ -33,6 +37,8 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
         on_upload: Called with the bytes of the file sent so far and their total, None where it is not known.
         on_progress: Called for each change of status or progress that is seen, in order.
         on_complete: Called exactly once, with the full job, however it ended.
+        on_error: Called in place of ``on_complete`` where the server goes on refusing to tell of the job, for
+            instance because the token has expired for good; the job is followed no longer then.
         raise_on_failure: Raise `JobFailedError` for a job that failed. Default False.
         require_worker: Raise `WorkerUnavailableError` before uploading when nobody serves the task.
         delete_on_cancel: Delete the job at the server when the wait is cancelled or times out, or when the
@@ -44,6 +50,7 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
     on_upload: ByteProgress | None
     on_progress: JobCallback[PluginOutputT] | None
     on_complete: JobCallback[PluginOutputT] | None
+    on_error: ErrorCallback | None
     raise_on_failure: bool
     require_worker: bool | None
     delete_on_cancel: bool | None

@@ -109,8 +109,8 @@ async def test_unsubscribing_in_a_callback_leaves_the_neighbour() -> None:
     ids: list[str] = []
 
     def leave(_news: JobResponse) -> None:
-        tracker.unfollow(ids[0])
-        tracker.unfollow(ids[0])
+        tracker.unsubscribe(ids[0])
+        tracker.unsubscribe(ids[0])
 
     def fail(_news: JobResponse) -> None:
         raise RuntimeError("a fault of the application")

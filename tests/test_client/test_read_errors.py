@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from cl_client._http.errors import error_for
 from cl_client._http.retries import can_repeat
-from cl_client._jobs.read_errors import MAX_BAD_READS
+from cl_client._jobs.read_policy import MAX_BAD_READS
 from cl_client._jobs.waiting import Waiter
 from cl_client.auth import NoAuthProvider
 from cl_client.compute_client import ComputeClient

@@ -68,7 +68,7 @@ async def test_whoever_left_before_its_turn_is_told_nothing() -> None:
     left = asyncio.Event()
 
     def end_the_other(_job: JobResponse) -> None:
-        tracker.unfollow(ids[1])
+        tracker.unsubscribe(ids[1])
         left.set()
 
     ids.append(tracker.subscribe("j", None, end_the_other))
@@ -87,7 +87,7 @@ async def test_whoever_left_is_not_called_though_its_coroutine_was_made() -> Non
         started.append(news)
 
     def end_the_other(news: JobResponse) -> None:
-        tracker.unfollow(late_id)
+        tracker.unsubscribe(late_id)
         other.complete(news)
 
     late_id = tracker.subscribe("j", None, late)
@@ -106,7 +106,7 @@ async def test_a_callback_that_leaves_may_still_return_what_is_awaited() -> None
         log.complete(news)
 
     def leave(news: JobResponse) -> Awaitable[None]:
-        tracker.unfollow(own_id)
+        tracker.unsubscribe(own_id)
         return complete(news)
 
     own_id = tracker.subscribe("j", None, leave)
@@ -120,7 +120,7 @@ async def test_closing_drops_a_coroutine_that_was_made_and_not_started() -> None
     async def late(news: str) -> None:
         started.append(news)
 
-    CallbackQueue[str]("j", tasks).deliver(late, "news")
+    CallbackQueue("j", tasks).deliver(late, "news")
     await tasks.cancel()
     assert started == []  # and a coroutine that was never awaited would fail this test
 
@@ -138,8 +138,8 @@ async def test_whoever_left_is_not_told_what_lined_up() -> None:
     tracker.subscribe("j", None, other.complete)
     await asyncio.wait_for(entered.wait(), 5)
     await other.the_end()
-    tracker.unfollow(slow_id)
-    tracker.unfollow(slow_id)
+    tracker.unsubscribe(slow_id)
+    tracker.unsubscribe(slow_id)
     gate.set()
     running = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.gather(*running)
@@ -160,7 +160,7 @@ async def test_whoever_stays_is_told_what_lined_up() -> None:
     await other.the_end()
     gate.set()
     await log.the_end()
-    tracker.unfollow(slow_id)
+    tracker.unsubscribe(slow_id)
     await tracker.close()
 
 

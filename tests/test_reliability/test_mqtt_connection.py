@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,8 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions, ConnectionState, MQTTMessage
 from cl_client.config import ComputeClientConfig
-from cl_client.mqtt_monitor import MQTTJobMonitor
 from support import port_of
-from tracked_jobs import Server, tracker_of
+from tracked_jobs import Server, monitor_of, tracker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,7 +277,7 @@ async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> Non
     config = ComputeClientConfig.create(mqtt_broker=broker_url)
     server = Server(AssertionError("nobody follows a job"))
     tracker = tracker_of(server.read, config)
-    monitor = MQTTJobMonitor(config, tracker, ssl.create_default_context)
+    monitor = monitor_of(tracker, config)
     monitor.start()
     assert await monitor.wait_connected(10)
     hostile = [
@@ -313,7 +311,7 @@ async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_ur
     config = ComputeClientConfig.create(mqtt_broker=broker_url)
     server = Server(AssertionError("nobody follows a job"))
     tracker = tracker_of(server.read, config)
-    monitor = MQTTJobMonitor(config, tracker, ssl.create_default_context)
+    monitor = monitor_of(tracker, config)
     told = asyncio.Event()
 
     def fail(_workers: object) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from cl_client._core.log import get_logger
 
@@ -19,7 +20,7 @@ logger = get_logger("cl_client.callbacks")
 NewsT = TypeVar("NewsT")
 
 
-class CallbackQueue(Generic[NewsT]):
+class CallbackQueue:
     """Calls back with one piece of news after the other.
 
     A plain function runs at once. Where a callback returns an awaitable, a task of this queue awaits it and
@@ -46,7 +47,7 @@ class CallbackQueue(Generic[NewsT]):
         self._tasks = tasks
         self._limit = limit
         self._job_id = job_id
-        self._waiting: deque[tuple[Callable[[NewsT], Awaitable[None] | None], NewsT]] | None = None
+        self._waiting: deque[Callable[[], Awaitable[None] | None]] | None = None
         self._unstarted: Awaitable[None] | None = None
         self._active = True
         self._on_idle: Callable[[], object] | None = None
@@ -56,9 +57,9 @@ class CallbackQueue(Generic[NewsT]):
         if not self._active:
             return
         if self._waiting is not None:
-            self._waiting.append((callback, news))
+            self._waiting.append(partial(callback, news))
             return
-        self._unstarted = self._call(callback, news)
+        self._unstarted = self._call(partial(callback, news))
         if self._unstarted is not None:
             self._waiting = deque(maxlen=self._limit)
             task = asyncio.ensure_future(self._drain())
@@ -84,11 +85,9 @@ class CallbackQueue(Generic[NewsT]):
         if inspect.iscoroutine(unstarted):  # or Python warns that it was never awaited
             unstarted.close()
 
-    def _call(
-        self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT
-    ) -> Awaitable[None] | None:
+    def _call(self, call: Callable[[], Awaitable[None] | None]) -> Awaitable[None] | None:
         try:
-            result = callback(news)
+            result = call()
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - logged, and nobody else's business
             self._log_fault(exc)
             return None
@@ -102,8 +101,7 @@ class CallbackQueue(Generic[NewsT]):
                     await self._await(awaitable)
                 if not self._waiting:
                     return
-                callback, news = self._waiting.popleft()
-                awaitable = self._call(callback, news)
+                awaitable = self._call(self._waiting.popleft())
         finally:
             self._waiting = None
             on_idle, self._on_idle = self._on_idle, None

@@ -124,8 +124,12 @@ class HTTPService:
         """Read a JSON document into a model, with retries; quiet where the caller warns of failures."""
         async for attempt in self.retrying(can_repeat, quiet=quiet):
             with attempt:
-                return parse(model, await self._send(self._request("GET", path)))
+                return await self.get_once(path, model)
         raise AssertionError  # tenacity re-raises the last error
+
+    async def get_once(self, path: str, model: type[ModelT]) -> ModelT:
+        """Read a JSON document into a model, without retries."""
+        return parse(model, await self._send(self._request("GET", path)))
 
     async def delete(self, path: str, is_gone: Callable[[HTTPError], bool]) -> None:
         """Delete something, with retries.

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar
 
-from cl_client.models import JobStatus
+from cl_client._jobs.read_policy import MAX_BAD_READS
+from cl_client.models import JobResponse, JobStatus
 
 if TYPE_CHECKING:
     import asyncio
-
-    from cl_client.models import JobResponse
 
 _RANK = {JobStatus.UNKNOWN: 0, JobStatus.QUEUED: 0, JobStatus.PROCESSING: 1}
 _ENDED_RANK = 2
 
 
-class Listener(Protocol):
-    """What the tracker tells about a job: a `Subscription`, or somebody who waits."""
+class Listener(ABC):
+    """Whoever follows a job; told on the loop, by one of `complete`, `failed` and `cancel` at last.
 
+    Attributes:
+        max_refusals: After how many refusals in a row, of the server to tell of the job, it fails.
+        max_bad_answers: After how many answers in a row that are no job.
+        followed: The job, once it is followed.
+        uninformed: Whether it has still to be told what the others know.
+    """
+
+    __slots__ = ("followed", "uninformed")
+
+    max_refusals: ClassVar[float] = 1
+    max_bad_answers: ClassVar[float] = MAX_BAD_READS
+
+    def __init__(self) -> None:
+        self.followed: FollowedJob | None = None
+        self.uninformed = False
+
+    @abstractmethod
     def progress(self, job: JobResponse) -> None:
         """A change of status or progress."""
 
+    @abstractmethod
     def complete(self, job: JobResponse) -> None:
         """The full job, once."""
 
-
-@runtime_checkable
-class ErrorListener(Listener, Protocol):
-    """A listener that also wants to know why the job could not be read."""
-
+    @abstractmethod
     def failed(self, error: Exception) -> None:
-        """Reading the job met an error that repeating cannot mend, or the job is gone."""
+        """It will not be known how the job ends."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """It follows no longer, or nobody follows for it: the client was closed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,18 +62,20 @@ class FollowedJob:
     job: JobResponse | None = None
     rank: int = -1
     percent: int = 0
-    listeners: dict[str, Listener] = field(default_factory=dict[str, Listener])
-    uninformed: set[str] | None = None
-    """Those who came when the state was known already, and have not been told of it yet."""
+    listeners: list[Listener] = field(default_factory=list[Listener])
     interval: float = 0.0
     heard_at: float = 0.0
     """When there was news last. The safety net's timer is not moved by news but looks here when it fires."""
+    not_before: float = 0.0
+    """The server has asked for no read before then."""
     timer: asyncio.TimerHandle | None = None
     ending: bool = False
     """An event said that it has ended; the full job is still to be read."""
     running_since: float = 0.0
-    bad_reads: int = 0
-    """How many reads in a row had an answer that looks as if it would stay so."""
+    failures: int = 0
+    """How many reads in a row have failed; of them, in a row, the next two."""
+    refusals: int = 0
+    bad_answers: int = 0
 
     @property
     def runs(self) -> bool:
@@ -80,3 +100,10 @@ class FollowedJob:
         if job.status is not JobStatus.UNKNOWN and self.job is not None and self.rank > rank:
             known |= {"status": self.job.status, "raw_status": self.job.raw_status}
         return job.model_copy(update=known)
+
+    def deleted(self, error: Exception) -> JobResponse:
+        """The job as it is told of when the server no longer knows it."""
+        known = self.job or JobResponse(
+            job_id=self.job_id, task_type=self.task_type, status=JobStatus.DELETED, raw_status=""
+        )
+        return known.model_copy(update={"status": JobStatus.DELETED, "error_message": str(error)})

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
 from cl_client._core.telemetry import operation
-from cl_client._jobs.waiting import wait_for_end
-from cl_client._jobs.worker_wait import require_worker
+from cl_client._http.service import parse
 from cl_client._transfers.multipart import MultipartUpload
+from cl_client.models import JobResponse
 from cl_client.options import SubmitOptions, check_options
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from cl_client._client.runtime import Runtime
+    from cl_client._jobs.service import JobService
     from cl_client._transfers.sources import FileSource
     from cl_client.config import ComputeClientConfig
-    from cl_client.models import JobResponse, TaskOutput
+    from cl_client.models import TaskOutput
 
 logger = get_logger("cl_client.jobs")
 
@@ -31,19 +31,19 @@ class Submission:
 
     def __init__(
         self,
-        runtime: Runtime,
+        jobs: JobService,
         config: ComputeClientConfig,
         task_type: str,
         options: SubmitOptions[TaskOutput],
     ) -> None:
         check_options(task_type, options, SubmitOptions.__optional_keys__)
-        self._runtime = runtime
+        self._jobs = jobs
         self._config = config
         self._task_type = task_type
         self._endpoint = config.get_plugin_endpoint(task_type)
         self._options = options
         self._fresh = False
-        self._begun = runtime.loop.time()
+        self._begun = asyncio.get_running_loop().time()
 
     async def run(self, source: FileSource, fields: Mapping[str, str]) -> JobResponse:
         """Upload the file, and wait for the job where the options say so; see `ComputeClient.submit_job`."""
@@ -60,7 +60,7 @@ class Submission:
                 await close()
             except asyncio.CancelledError:
                 if self._delete_on_cancel:
-                    await self._runtime.delete_abandoned(job.job_id)
+                    await self._jobs.delete_abandoned(job.job_id)
                 raise
             self._subscribe(job)
             return job
@@ -77,31 +77,31 @@ class Submission:
         what, url = f"Submitting a job of {self._task_type}", f"{self._config.base_url}{self._endpoint}"
         async with deadline(self._options.get("timeout"), what, url, "POST") as limit:
             # Until after the file is closed: only then callbacks are subscribed.
-            opened.enter_context(self._runtime.tracker.submitting())
+            opened.enter_context(self._jobs.tracker.submitting())
             upload = await opened.enter_async_context(
                 MultipartUpload.opened(fields, source, self._options.get("on_upload"))
             )
             limit.may_have_been_accepted = lambda: upload.whole
             wanted = self._options.get("require_worker")
             if self._config.require_worker if wanted is None else wanted:
-                await require_worker(self._task_type, self._runtime)
+                await self._jobs.workers.require(self._task_type)
             # Events count as complete only if push was there before the job was.
-            self._fresh = self._runtime.monitor.is_connected
-            return await self._runtime.submit(self._task_type, self._endpoint, upload)
+            self._fresh = self._jobs.tracker.push_is_live
+            with operation("upload", task=self._task_type) as under_way:
+                answer = await self._jobs.http.submit(self._endpoint, upload, upload.headers)
+                under_way.transferred = upload.sent
+            return parse(JobResponse, answer)
 
     def _subscribe(self, job: JobResponse) -> None:
-        on_progress, on_complete = self._options.get("on_progress"), self._options.get("on_complete")
-        if on_progress is not None or on_complete is not None:
-            self._runtime.tracker.subscribe(
-                job.job_id, on_progress, on_complete, submitted=job, fresh=self._fresh
-            )
+        callbacks = [self._options.get(name) for name in ("on_progress", "on_complete", "on_error")]
+        if any(callbacks):
+            self._jobs.tracker.subscribe(job.job_id, *callbacks, submitted=job, fresh=self._fresh)
 
     async def _wait(self, job: JobResponse, close: Callable[[], Awaitable[None]]) -> JobResponse:
-        seconds, spent = self._options.get("timeout"), self._runtime.loop.time() - self._begun
+        seconds, spent = self._options.get("timeout"), asyncio.get_running_loop().time() - self._begun
         if seconds is None:
             seconds, spent = self._config.wait_timeout, 0.0
-        return await wait_for_end(
-            self._runtime,
+        return await self._jobs.wait(
             job.job_id,
             seconds,
             spent=spent,

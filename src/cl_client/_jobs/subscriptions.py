@@ -1,50 +1,77 @@
-"""One pair of callbacks that follows a job."""
+"""The callbacks that follow a job."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from typing_extensions import override
 
 from cl_client._core.callback_queue import CallbackQueue
+from cl_client._core.log import get_logger
+from cl_client._jobs.followed_job import Listener
+from cl_client._jobs.read_policy import MAX_BAD_READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from cl_client._core.owned_tasks import OwnedTasks
     from cl_client.models import JobResponse, TaskOutput
-    from cl_client.options import JobCallback
+    from cl_client.options import ErrorCallback, JobCallback
+
+    Callbacks: TypeAlias = tuple[
+        JobCallback[TaskOutput] | None, JobCallback[TaskOutput] | None, ErrorCallback | None
+    ]
+
+logger = get_logger("cl_client.jobs")
 
 
-class Subscription:
-    """One pair of callbacks that follows a job."""
+class Subscription(Listener):
+    """Callbacks that follow a job, until it has ended or the server refuses for good to tell of it.
 
-    __slots__ = ("_callbacks", "_on_complete", "_on_progress")
+    Args:
+        job_id: The job.
+        callbacks: For progress, the end, and what ends the subscription without the job.
+        tasks: Takes the tasks that await callbacks.
+        on_idle: Called when everything is delivered after the end.
+    """
+
+    __slots__ = ("_callbacks", "_job_id", "_on_idle", "_queue")
+
+    # Callbacks are for the whole life of a job: a new token, or a server behind its proxy, may still come.
+    max_refusals: ClassVar[float] = MAX_BAD_READS
+    max_bad_answers: ClassVar[float] = float("inf")
 
     def __init__(
-        self,
-        job_id: str,
-        on_progress: JobCallback[TaskOutput] | None,
-        on_complete: JobCallback[TaskOutput] | None,
-        tasks: OwnedTasks,
+        self, job_id: str, callbacks: Callbacks, tasks: OwnedTasks, on_idle: Callable[[], object]
     ) -> None:
+        super().__init__()
+        self._job_id = job_id
+        self._callbacks = callbacks
+        self._on_idle = on_idle
         # No limit: progress is whole percents and never goes back, so there are about a hundred at most.
-        self._callbacks: CallbackQueue[JobResponse] = CallbackQueue(f"job {job_id}", tasks, job_id=job_id)
-        self._on_progress = on_progress
-        self._on_complete = on_complete
+        self._queue = CallbackQueue(f"job {job_id}", tasks, job_id=job_id)
 
+    @override
     def progress(self, job: JobResponse) -> None:
-        """Deliver a change."""
-        if self._on_progress is not None:
-            self._callbacks.deliver(self._on_progress, job)
+        if (on_progress := self._callbacks[0]) is not None:
+            self._queue.deliver(on_progress, job)
 
+    @override
     def complete(self, job: JobResponse) -> None:
-        """Deliver the end."""
-        if self._on_complete is not None:
-            self._callbacks.deliver(self._on_complete, job)
+        if (on_complete := self._callbacks[1]) is not None:
+            self._queue.deliver(on_complete, job)
+        self._queue.when_idle(self._on_idle)
 
+    @override
+    def failed(self, error: Exception) -> None:
+        if (on_error := self._callbacks[2]) is not None:
+            self._queue.deliver(on_error, error)
+        else:
+            message = "job %s is followed no longer: %s"
+            logger.error(message, self._job_id, error, extra={"job_id": self._job_id})
+        self._queue.when_idle(self._on_idle)
+
+    @override
     def cancel(self) -> None:
-        """Deliver nothing more."""
-        self._callbacks.cancel()
-
-    def when_idle(self, call: Callable[[], object]) -> None:
-        """Call once when everything is delivered, which may be now."""
-        self._callbacks.when_idle(call)
+        self._queue.cancel()

@@ -13,27 +13,28 @@ from typing import TYPE_CHECKING
 
 from cl_client._core.log import get_logger
 from cl_client._core.owned_tasks import OwnedTasks
-from cl_client._errors import ClientClosedError, InvalidParameterError, JobNotFoundError
-from cl_client._jobs.early_events import EarlyEvents
-from cl_client._jobs.followed_job import ErrorListener, FollowedJob, Listener
-from cl_client._jobs.read_errors import (
-    MAX_BAD_READS,
-    ReadErrorLog,
-    is_final,
-    looks_permanent,
+from cl_client._errors import (
+    ClientClosedError,
+    InvalidParameterError,
+    JobNotFoundError,
+    ServerBusyError,
 )
-from cl_client._jobs.read_queue import ReadQueue, ReadReason
+from cl_client._jobs.early_events import EarlyEvents
+from cl_client._jobs.followed_job import FollowedJob
+from cl_client._jobs.read_policy import ReadErrorLog, is_no_job, is_refusal
+from cl_client._jobs.reader import ReadReason
 from cl_client._jobs.subscriptions import Subscription
-from cl_client.models import JobResponse, JobStatus
+from cl_client.models import JobStatus
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from contextlib import AbstractContextManager
 
+    from cl_client._jobs.followed_job import Listener
+    from cl_client._jobs.reader import JobReader
     from cl_client.config import ComputeClientConfig
-    from cl_client.models import JobEvent, TaskOutput
-    from cl_client.options import JobCallback
+    from cl_client.models import JobEvent, JobResponse, TaskOutput
+    from cl_client.options import ErrorCallback, JobCallback
 
 logger = get_logger("cl_client.jobs")
 
@@ -41,57 +42,49 @@ _GROWTH = 1.6
 
 
 class JobTracker:
-    """Follows any number of jobs for one event loop.
+    """Follows any number of jobs for one event loop, and alone decides when which of them is read.
 
     Args:
-        read_job: Reads a job over HTTP.
-        config: Intervals and limits.
+        reader: Reads jobs over HTTP.
+        config: Intervals.
+
+    Attributes:
         push_is_live: Whether MQTT events arrive at present.
 
     Needs a running loop, and belongs to it.
     """
 
-    def __init__(
-        self,
-        read_job: Callable[[str], Awaitable[JobResponse]],
-        config: ComputeClientConfig,
-        push_is_live: Callable[[], bool],
-    ) -> None:
-        self._read_job = read_job
+    def __init__(self, reader: JobReader, config: ComputeClientConfig) -> None:
+        self.push_is_live = False
+        self._reader = reader
         self._config = config
-        self._push_is_live = push_is_live
         self._jobs: dict[str, FollowedJob] = {}
-        self._owners: dict[str, FollowedJob] = {}
-        self._leaving: dict[str, Listener] = {}
-        """Whose job has ended, but who has not heard all of it yet."""
-        self._loop = asyncio.get_running_loop()
         self._running: dict[str, FollowedJob] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        """Also those whose job has ended, as long as they have not heard all of it."""
+        self._loop = asyncio.get_running_loop()
         self._early = EarlyEvents()
-        self._reads = ReadQueue(self._read, config.max_concurrent_reads)
-        self._read_errors = ReadErrorLog()
+        self._errors = ReadErrorLog()
         self._tasks = OwnedTasks()
         self._closed = False
+        reader.tell(self)
 
     @property
     def followed(self) -> int:
         """How many jobs are followed."""
         return len(self._jobs)
 
-    @property
-    def reads(self) -> Counter[ReadReason]:
-        """How many HTTP reads there were, by their reason."""
-        return self._reads.counts
-
     async def close(self) -> None:
         """End every task and timer. Callbacks hear nothing more; whoever waits hears that it is over."""
         self._closed = True
-        self._leaving.clear()
         for followed in list(self._jobs.values()):
-            waiting = [one for one in followed.listeners.values() if isinstance(one, ErrorListener)]
+            for listener in tuple(followed.listeners):
+                listener.cancel()
             self._forget(followed)
-            for listener in waiting:
-                listener.failed(ClientClosedError(followed.job_id))
-        await self._reads.close()
+        for subscription in self._subscriptions.values():
+            subscription.cancel()
+        self._subscriptions.clear()
+        await self._reader.close()
         await self._tasks.cancel()
 
     def subscribe(
@@ -99,13 +92,29 @@ class JobTracker:
         job_id: str,
         on_progress: JobCallback[TaskOutput] | None,
         on_complete: JobCallback[TaskOutput] | None,
+        on_error: ErrorCallback | None = None,
         *,
         submitted: JobResponse | None = None,
         fresh: bool = False,
     ) -> str:
-        """Add a pair of callbacks; see `follow`."""
-        subscription = Subscription(job_id, on_progress, on_complete, self._tasks)
-        return self.follow(job_id, subscription, submitted=submitted, fresh=fresh)
+        """Add callbacks, and return the id of that subscription; see `follow`."""
+        subscription_id = secrets.token_hex(8)
+        subscription = Subscription(
+            job_id,
+            (on_progress, on_complete, on_error),
+            self._tasks,
+            partial(self._subscriptions.pop, subscription_id, None),
+        )
+        self.follow(job_id, subscription, submitted=submitted, fresh=fresh)
+        self._subscriptions[subscription_id] = subscription
+        return subscription_id
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """End a subscription, which hears nothing more; the job's other listeners stay. Idempotent."""
+        subscription = self._subscriptions.pop(subscription_id, None)
+        if subscription is not None:
+            self.unfollow(subscription)
+            subscription.cancel()
 
     def follow(
         self,
@@ -115,8 +124,8 @@ class JobTracker:
         submitted: JobResponse | None = None,
         fresh: bool = False,
         max_interval: float | None = None,
-    ) -> str:
-        """Add a listener to a job and return the id of that subscription.
+    ) -> None:
+        """Add a listener to a job.
 
         Args:
             job_id: The job.
@@ -131,23 +140,26 @@ class JobTracker:
         """
         if self._closed:
             raise ClientClosedError(job_id)
-        self._check_id(job_id)
         followed = self._jobs.get(job_id)
         if followed is None:
+            self._check_id(job_id)
             followed = FollowedJob(job_id, submitted.task_type if submitted else "", max_interval)
             followed.interval = self._config.poll_min
             self._jobs[job_id] = followed
         elif max_interval is not None:
             followed.max_interval = min(max_interval, followed.max_interval or max_interval)
-        subscription_id = secrets.token_hex(8)
-        followed.listeners[subscription_id] = listener
-        self._owners[subscription_id] = followed
-        if followed.job is not None:
-            followed.uninformed = (followed.uninformed or set()) | {subscription_id}
-        self._loop.call_soon(
-            self._begin, followed, subscription_id, submitted, fresh, self._early.take(job_id)
-        )
-        return subscription_id
+        followed.listeners.append(listener)
+        listener.followed = followed
+        listener.uninformed = followed.job is not None
+        self._loop.call_soon(self._begin, listener, submitted, fresh, self._early.take(job_id))
+
+    def unfollow(self, listener: Listener) -> None:
+        """Remove a listener; the job's other listeners stay. Idempotent."""
+        followed, listener.followed = listener.followed, None
+        if followed is not None:
+            followed.listeners.remove(listener)
+            if not followed.listeners:
+                self._forget(followed)
 
     def _check_id(self, job_id: str) -> None:
         try:
@@ -157,14 +169,14 @@ class JobTracker:
 
     def _begin(
         self,
-        followed: FollowedJob,
-        subscription_id: str,
+        listener: Listener,
         submitted: JobResponse | None,
         fresh: bool,  # noqa: FBT001 - call_soon passes no keywords
         early: Sequence[JobEvent],
     ) -> None:
         """First news for a new listener: never inside `follow`, whose caller does not have the id yet."""
-        if self._jobs.get(followed.job_id) is not followed:
+        followed = listener.followed
+        if followed is None:  # it has left, or the job has ended meanwhile
             return
         if submitted is not None and submitted.status.is_terminal:
             self._on_end(followed)  # the answer of a submit is no full job
@@ -172,31 +184,13 @@ class JobTracker:
             self._merge(followed, submitted)
         for event in early:
             self.on_event(event)
-        self._inform(followed, subscription_id)
+        if listener.uninformed and followed.job is not None:
+            listener.uninformed = False
+            listener.progress(followed.job)
         if fresh and followed.job is not None:
             self._arm(followed)
         elif not followed.ending:
             self._ask(followed, ReadReason.FIRST)
-
-    def _inform(self, followed: FollowedJob, subscription_id: str) -> None:
-        """Tell a new listener what the others know, unless it was told of something newer meanwhile."""
-        if followed.uninformed is None or subscription_id not in followed.uninformed:
-            return
-        followed.uninformed.discard(subscription_id)
-        listener = followed.listeners.get(subscription_id)
-        if listener is not None and followed.job is not None:
-            listener.progress(followed.job)
-
-    def unfollow(self, subscription_id: str) -> None:
-        """Remove one listener, who hears nothing more; the job's other listeners stay. Idempotent."""
-        followed = self._owners.pop(subscription_id, None)
-        listener = self._leaving.pop(subscription_id, None)
-        if followed is not None:
-            listener = followed.listeners.pop(subscription_id, None)
-        if isinstance(listener, Subscription):
-            listener.cancel()
-        if followed is not None and not followed.listeners:
-            self._forget(followed)
 
     def last_known(self, job_id: str) -> JobResponse | None:
         """The last state of a followed job."""
@@ -241,12 +235,12 @@ class JobTracker:
             in_time = followed.running_since >= busy_since
             if in_time and (not followed.task_type or followed.task_type in capabilities):
                 followed.interval = self._config.poll_min
-                self._ask(followed, ReadReason.WORKER_IDLE)
+                self._ask_unless_paused(followed, ReadReason.WORKER_IDLE)
 
     def reconcile(self) -> None:
         """Read every followed job: after a reconnect, or after messages were dropped."""
         for followed in list(self._jobs.values()):
-            self._ask(followed, ReadReason.RECONCILE)
+            self._ask_unless_paused(followed, ReadReason.RECONCILE)
 
     def on_deleted(self, job_id: str) -> None:
         """This client has deleted a job, or has tried to: whoever follows it is told soon."""
@@ -254,10 +248,50 @@ class JobTracker:
         if followed is not None:
             self._ask(followed, ReadReason.DELETED)
 
+    def on_push_live(self) -> None:
+        """Events arrive from now on; earlier ones may have been missed."""
+        self.push_is_live = True
+        self.reconcile()
+
     def on_push_lost(self) -> None:
         """Push ended: the longer intervals no longer hold."""
+        self.push_is_live = False
         for followed in list(self._jobs.values()):
             followed.interval = self._config.poll_min
+            self._arm(followed)
+
+    def on_read(self, job_id: str, job: JobResponse) -> None:
+        """A job was read."""
+        followed = self._jobs.get(job_id)
+        if followed is None:
+            return
+        if followed.failures:
+            followed.failures = followed.refusals = followed.bad_answers = 0
+            self._errors.forget(job_id, was_read=True)
+        followed.ending = False
+        self._merge(followed, job)
+        self._arm(followed)
+
+    def on_read_failed(self, job_id: str, error: Exception) -> None:
+        """A read failed: whoever does not want to go on is told, and the next read is put off."""
+        followed = self._jobs.get(job_id)
+        if followed is None:
+            return
+        is_gone = isinstance(error, JobNotFoundError)
+        followed.failures += 1
+        followed.refusals = (1 if is_gone else followed.refusals + 1) if is_refusal(error) else 0
+        followed.bad_answers = followed.bad_answers + 1 if is_no_job(error) else 0
+        for listener in tuple(followed.listeners):
+            refused = followed.refusals >= listener.max_refusals
+            if refused or followed.bad_answers >= listener.max_bad_answers:
+                self.unfollow(listener)
+                listener.failed(error)
+        if is_gone:
+            self._complete(followed, followed.deleted(error))
+        elif self._is_followed(followed):
+            self._errors.note(job_id, error)
+            if isinstance(error, ServerBusyError) and error.retry_after is not None:
+                followed.not_before = self._loop.time() + error.retry_after
             self._arm(followed)
 
     def _advances(self, followed: FollowedJob, status: JobStatus, percent: int) -> bool:
@@ -277,7 +311,7 @@ class JobTracker:
             self._complete(followed, job)
             return
         if job.status is JobStatus.UNKNOWN:
-            self._read_errors.warn_unknown_status(job)
+            self._errors.warn_unknown_status(job)
         advances = self._advances(followed, job.status, job.progress)
         job = followed.not_behind(job)
         followed.job = job
@@ -286,34 +320,27 @@ class JobTracker:
 
     def _tell(self, followed: FollowedJob, job: JobResponse) -> None:
         followed.job = job
-        followed.uninformed = None
-        for subscription_id, listener in tuple(followed.listeners.items()):
-            if subscription_id in followed.listeners:
+        for listener in tuple(followed.listeners):
+            if listener.followed is followed:  # not one that a callback before has ended
+                listener.uninformed = False
                 listener.progress(job)
 
     def _complete(self, followed: FollowedJob, job: JobResponse) -> None:
         followed.job = job
-        listeners = dict(followed.listeners)
+        listeners = tuple(followed.listeners)
         self._forget(followed)
-        self._leaving |= listeners
-        for subscription_id, listener in listeners.items():
-            if subscription_id not in self._leaving:  # a callback before has ended it, or closed the client
-                continue
+        for listener in listeners:
             listener.complete(job)
-            leave = partial(self._leaving.pop, subscription_id, None)
-            if isinstance(listener, Subscription):
-                listener.when_idle(leave)
-            else:
-                leave()
 
     def _forget(self, followed: FollowedJob) -> None:
         if self._jobs.get(followed.job_id) is followed:
             del self._jobs[followed.job_id]
             self._running.pop(followed.job_id, None)
-            self._reads.drop(followed.job_id)
-            self._read_errors.forget(followed.job_id)
-        for subscription_id in followed.listeners:
-            self._owners.pop(subscription_id, None)
+            self._reader.drop(followed.job_id)
+            if followed.failures:
+                self._errors.forget(followed.job_id)
+        for listener in followed.listeners:
+            listener.followed = None
         followed.listeners.clear()
         if followed.timer is not None:
             followed.timer.cancel()
@@ -323,7 +350,12 @@ class JobTracker:
 
     def _ask(self, followed: FollowedJob, reason: ReadReason) -> None:
         if self._is_followed(followed):
-            self._reads.ask(followed.job_id, reason)
+            self._reader.ask(followed.job_id, reason)
+
+    def _ask_unless_paused(self, followed: FollowedJob, reason: ReadReason) -> None:
+        """Have a job read, but not while the server has asked for a pause, at whose end it is read anyway."""
+        if self._loop.time() >= followed.not_before:
+            self._ask(followed, reason)
 
     def _arm(self, followed: FollowedJob) -> None:
         """Start the safety net's pause anew."""
@@ -337,13 +369,15 @@ class JobTracker:
     def _due(self, followed: FollowedJob) -> float:
         longest = self._longest_pause(followed)
         pause = min(followed.interval, longest)
-        if self._push_is_live() and not followed.runs:
+        if self.push_is_live and not followed.runs and not followed.failures:
             # Only a job that runs can end without an event; thousands that are queued need no early look.
             pause = max(pause, min(self._config.poll_interval, longest))
-        return followed.heard_at + pause
+        return max(followed.heard_at + pause, followed.not_before)
 
     def _longest_pause(self, followed: FollowedJob) -> float:
-        longest = self._config.poll_interval_push if self._push_is_live() else self._config.poll_interval
+        # Where reads fail, push has said what it had to say, or the server is away.
+        trusted = self.push_is_live and not followed.failures
+        longest = self._config.poll_interval_push if trusted else self._config.poll_interval
         return min(longest, followed.max_interval or longest)
 
     def _on_timer(self, followed: FollowedJob) -> None:
@@ -353,40 +387,4 @@ class JobTracker:
             return
         followed.timer = None
         followed.interval = min(followed.interval * _GROWTH, self._longest_pause(followed))
-        self._ask(followed, ReadReason.SAFETY_NET)
-
-    async def _read(self, job_id: str) -> None:
-        followed = self._jobs.get(job_id)
-        if followed is None:
-            return
-        try:
-            job = await self._read_job(job_id)
-        except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
-            self._on_read_error(followed, exc)
-        else:
-            if self._is_followed(followed):
-                followed.bad_reads = 0
-                self._read_errors.clear(job_id)
-                self._merge(followed, job)
-        finally:
-            followed.ending = False
-            self._arm(followed)
-
-    def _on_read_error(self, followed: FollowedJob, error: Exception) -> None:
-        if not self._is_followed(followed):
-            return
-        followed.bad_reads = followed.bad_reads + 1 if looks_permanent(error) else 0
-        if is_final(error) or followed.bad_reads >= MAX_BAD_READS:
-            for subscription_id, listener in tuple(followed.listeners.items()):
-                if isinstance(listener, ErrorListener):
-                    self.unfollow(subscription_id)
-                    listener.failed(error)
-        if isinstance(error, JobNotFoundError):
-            known = followed.job or JobResponse(
-                job_id=followed.job_id, task_type=followed.task_type, status=JobStatus.DELETED, raw_status=""
-            )
-            gone = {"status": JobStatus.DELETED, "error_message": str(error)}
-            self._complete(followed, known.model_copy(update=gone))
-            return
-        if self._is_followed(followed):
-            self._read_errors.note(followed.job_id, error)
+        self._ask(followed, ReadReason.ENDING if followed.ending else ReadReason.SAFETY_NET)

@@ -1,4 +1,4 @@
-"""Reads that fail: which of them are final, and how much of them is said."""
+"""Reads that fail: what their errors mean for the job, and how much of them is said."""
 
 from __future__ import annotations
 
@@ -25,29 +25,34 @@ if TYPE_CHECKING:
 logger = get_logger("cl_client.jobs")
 
 MAX_BAD_READS: Final = 10
-"""So many answers in a row that are no job, or a 404 that speaks of none, are taken for the last word.
+"""So many failures in a row of one kind are taken for the last word, where a single one is not.
 
-Something in between, such as a proxy without its server, gives them for a while; a wrong address for ever. So
-are so many exceptions of the application's own auth provider, whose source of secrets may only be away.
-With the default intervals it takes half a minute without push, and up to a minute and a half with it.
+Something in between, such as a proxy without its server, answers for a while with what is no job; a wrong
+address for ever. A refusal may be over as soon as the application has a new token. With the default intervals
+ten reads take half a minute without push, and up to a minute and a half with it.
 """
 
 _NOT_FOUND: Final = 404
 _MAX_UNKNOWN_WORDS: Final = 16
 
 
-def is_final(error: Exception) -> bool:
-    """Whether repeating the read cannot help, so that whoever waits is told at once."""
+def is_refusal(error: Exception) -> bool:
+    """Whether the server does not want to tell, or has no such job: repeating the read will hardly help."""
     if isinstance(error, InvalidRequestError):
         return error.status_code not in {_NOT_FOUND, *RETRYABLE_STATUSES}
     return isinstance(error, JobNotFoundError | AuthenticationError | PermissionDeniedError)
 
 
-def looks_permanent(error: Exception) -> bool:
-    """Whether repeating the read will hardly help, see `MAX_BAD_READS`."""
+def is_no_job(error: Exception) -> bool:
+    """Whether something else answered than a server that knows jobs, or an auth provider has a fault."""
     if isinstance(error, InvalidRequestError):
         return error.status_code == _NOT_FOUND
     return isinstance(error, InvalidResponseError) or not isinstance(error, ComputeClientError)
+
+
+def never_arrived(error: Exception) -> bool:
+    """Whether there was no connection, so that the read of any other job would fail just so."""
+    return isinstance(error, ServerUnavailableError) and not error.may_have_been_accepted
 
 
 class ReadErrorLog:
@@ -85,15 +90,10 @@ class ReadErrorLog:
                 extra={"job_id": job.job_id},
             )
 
-    def clear(self, job_id: str) -> None:
-        """A job was read."""
+    def forget(self, job_id: str, *, was_read: bool = False) -> None:
+        """A job was read again, or is followed no longer."""
         if job_id in self._without_server:
             self._without_server.discard(job_id)
-            if not self._without_server:
+            if was_read and not self._without_server:
                 logger.info("the server is back: all jobs that are followed can be read again")
-        self._unreadable.discard(job_id)
-
-    def forget(self, job_id: str) -> None:
-        """A job is followed no longer."""
-        self._without_server.discard(job_id)
         self._unreadable.discard(job_id)

@@ -1,4 +1,4 @@
-"""Shared reads, and ended jobs in memory."""
+"""Single flight: one call for all who ask for the same at the same time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import asyncio
 
 import pytest
 
-from cl_client import JobResponse
 from cl_client._core.single_flight import SingleFlight
-from cl_client._jobs.ended_jobs import EndedJobs
 
 
 class Source:
@@ -69,39 +67,6 @@ async def test_nobody_joins_a_read_that_is_out_of_date() -> None:
     for number, read in enumerate(source.reads):
         read.set_result(str(number))
     assert [await task for task in (*before, *after)] == ["0", "1"]
-
-
-def job(job_id: str, status: str) -> JobResponse:
-    return JobResponse.model_validate({"job_id": job_id, "task_type": "hash", "status": status})
-
-
-def note(jobs: EndedJobs, job_id: str, status: str) -> None:
-    jobs.note(job(job_id, status), jobs.reading(job_id))
-
-
-def test_only_ended_jobs_are_kept_and_only_so_many() -> None:
-    jobs = EndedJobs(2)
-    for job_id, status in (("a", "completed"), ("b", "error"), ("c", "processing")):
-        note(jobs, job_id, status)
-    assert [known is not None for known in map(jobs.get, "cba")] == [False, True, True]
-    note(jobs, "d", "completed")
-    assert [known is not None for known in map(jobs.get, "bad")] == [False, True, True]
-    jobs.forget("a")
-    assert jobs.get("a") is None
-    note(EndedJobs(0), "a", "completed")
-
-
-def test_a_read_that_began_before_its_deletion_does_not_bring_a_job_back() -> None:
-    jobs = EndedJobs(2)
-    before, other = jobs.reading("a"), jobs.reading("b")
-    jobs.forget("a")
-    after = jobs.reading("a")
-    jobs.note(job("a", "completed"), before)
-    assert jobs.get("a") is None
-    jobs.note(job("a", "completed"), after)
-    jobs.note(job("b", "completed"), other)
-    assert jobs.get("a") is not None
-    assert jobs.get("b") is not None
 
 
 async def test_callers_in_a_tight_loop_let_others_go_on() -> None:
