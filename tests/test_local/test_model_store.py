@@ -15,9 +15,9 @@ from typing_extensions import override
 
 from cl_client.exceptions import ConfigurationError
 from cl_client.local import LocalServer
-from cl_client.local.model_download import ModelDownloadError, address_of
-from cl_client.local.model_settings import users_models
-from cl_client.local.model_store import MODELS, ModelStore, default_folder
+from cl_client.local.models.download import ModelDownloadError, address_of
+from cl_client.local.models.settings import users_models
+from cl_client.local.models.store import MODELS, ModelStore, default_folder
 from cl_client.local.tasks import TaskSpec
 from cl_client.local.tasks.contract import TaskFailedError
 

@@ -14,10 +14,10 @@ from onnx import helper
 from PIL import Image
 
 from cl_client.local import LocalServer
-from cl_client.local.model_store import MODELS, ModelStore
+from cl_client.local.models.store import MODELS, ModelStore
 from cl_client.local.samples import camera_exif, draw_drawing, draw_photo
-from cl_client.local.tasks import clip_embedding, dino_embedding, onnx_model
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.embeddings import clip_embedding, dino_embedding, onnx_model
 from cl_client.plugins.clip_embedding import ClipEmbeddingParams
 from cl_client.plugins.dino_embedding import DinoEmbeddingParams
 from pictures import NO_PICTURES, corners_picture, write_no_picture

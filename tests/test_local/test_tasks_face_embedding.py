@@ -15,10 +15,10 @@ from skimage import data
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local import LocalServer
-from cl_client.local.model_store import MODELS, ModelStore
+from cl_client.local.models.store import MODELS, ModelStore
 from cl_client.local.samples import camera_exif, draw_photo
-from cl_client.local.tasks import face_detection, face_embedding
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.faces import face_detection, face_embedding
 from cl_client.plugins.face_detection import FaceDetectionParams
 from cl_client.plugins.face_embedding import FaceEmbeddingOutput, FaceEmbeddingParams
 from pictures import NO_PICTURES, write_no_picture

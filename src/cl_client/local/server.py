@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from cl_client.exceptions import ConfigurationError
-from cl_client.local.model_settings import users_models
+from cl_client.local.models.settings import users_models
 from cl_client.local.server_thread import ServerThread
 from cl_client.local.settings import (
     DEFAULT_ADMIN_PASSWORD,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cl_client.compute_client import ComputeClient
     from cl_client.config import ComputeClientConfig
     from cl_client.local.generations import Generation
-    from cl_client.local.server_tls import ServerTLS
+    from cl_client.local.net.tls import ServerTLS
     from cl_client.local.tasks import TaskSpec
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cl_client.local.generations import DIALECTS, Dialect, Generation
-from cl_client.local.model_settings import users_models
-from cl_client.local.model_store import MODELS, ModelStore
+from cl_client.local.models.settings import users_models
+from cl_client.local.models.store import MODELS, ModelStore
 from cl_client.local.tasks import TASKS, TaskSpec
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from cl_client.local.server_tls import ServerTLS
+    from cl_client.local.net.tls import ServerTLS
 
 DEFAULT_MAX_UPLOAD_BYTES = 4 * 1024**3
 DEFAULT_POLL_INTERVAL = 5.0

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from cl_client.local.forms import validation_faults
+from cl_client.local.http.job_form import validation_faults
 
 if TYPE_CHECKING:
     from fastapi import Request

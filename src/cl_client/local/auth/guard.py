@@ -12,7 +12,7 @@ from cl_client.local.auth.tokens import ExpiredTokenError, InvalidTokenError
 
 if TYPE_CHECKING:
     from cl_client.local.auth.tokens import Claims, TokenAuthority
-    from cl_client.local.service import GuestMode
+    from cl_client.local.jobs.service import GuestMode
 
 JOB_PERMISSION: Final = "ai_inference_support"
 
