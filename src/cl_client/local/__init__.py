@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from cl_client.local.generations import Generation
-    from cl_client.local.models.settings import users_models
-    from cl_client.local.models.store import MODELS, ModelFile, ModelStore
+    from cl_client.local.models.catalog import MODELS, ModelFile
+    from cl_client.local.models.store import ModelStore
+    from cl_client.local.models.users_models import users_models
     from cl_client.local.net.tls import ServerTLS
     from cl_client.local.samples import draw_samples
     from cl_client.local.server import LocalServer
@@ -31,12 +32,12 @@ __all__ = [
 _MODULES = {
     "Generation": "generations",
     "LocalServer": "server",
-    "MODELS": "models.store",
-    "ModelFile": "models.store",
+    "MODELS": "models.catalog",
+    "ModelFile": "models.catalog",
     "ModelStore": "models.store",
     "ServerTLS": "net.tls",
     "draw_samples": "samples",
-    "users_models": "models.settings",
+    "users_models": "models.users_models",
 }
 
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from cl_client.local.auth.app import create_auth_app
 from cl_client.local.auth.guard import Guard
+from cl_client.local.auth.guest_mode import GuestMode
 from cl_client.local.auth.service import AuthService
 from cl_client.local.auth.tokens import Claims
 from cl_client.local.broker.announcer import Announcer
@@ -102,8 +103,8 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         pool = _worker_pool(settings, store, announcer, folders.jobs)
         pool.start()
         stack.push_async_callback(pool.stop)
-        service = JobService(settings, store, folders, pool, announcer)
-        app = create_app(service, Guard(tokens, service.guest_mode))
+        service = JobService(settings, store, folders, pool, announcer.job_changed)
+        app = create_app(service, Guard(tokens, GuestMode(enabled=auth is None)))
         base_url = await start_http(stack, app, listener, http_tls)
         yield RunningServer(base_url, mqtt_url, auth)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import TypeAdapter
 
-from cl_client.local.jobs.store import FAILED, PROCESSING, now_ms
+from cl_client.local.clock import now_ms
+from cl_client.local.jobs.store import FAILED, PROCESSING
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +10,14 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse
 
 from cl_client.local.auth.form_fields import Form, read_form
+from cl_client.local.http.job_form import receive_job
 from cl_client.local.jobs.folders import OutsideJobFolderError
 from cl_client.local.jobs.store import StoredJob  # noqa: TC001 - FastAPI reads the annotations
 from cl_client.models import JSONObject  # noqa: TC001 - FastAPI reads the annotations
 
 if TYPE_CHECKING:
     from cl_client.local.auth.guard import Guard
+    from cl_client.local.auth.guest_mode import GuestMode
     from cl_client.local.jobs.service import JobService
 
 _OCTET_STREAM = "application/octet-stream"
@@ -27,16 +30,16 @@ class _GuestModeForm(Form):
 def create_app(service: JobService, guard: Guard) -> FastAPI:
     """The application around a service, open to whom the guard lets in."""
     app = FastAPI(title="Task Server", version="v1", openapi_url=None)
-    _add_status_routes(app, service)
+    _add_status_routes(app, service, guard.guest_mode)
     _add_job_routes(app, service, guard)
     _add_file_route(app, service, guard)
     _add_admin_routes(app, service, guard)
     if service.settings.dialect.guest_mode_path is not None:
-        _add_guest_mode_routes(app, service, guard, service.settings.dialect.guest_mode_path)
+        _add_guest_mode_routes(app, guard, service.settings.dialect.guest_mode_path)
     return app
 
 
-def _add_status_routes(app: FastAPI, service: JobService) -> None:
+def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode) -> None:
     dialect = service.settings.dialect
     # Generation A learns of its workers only when it is first asked for them.
     unasked = dialect.late_capabilities and service.settings.strict_wire
@@ -45,7 +48,7 @@ def _add_status_routes(app: FastAPI, service: JobService) -> None:
     async def health() -> JSONObject:
         answer: JSONObject = {"status": "healthy", "service": "Task Server", "version": "v1"}
         if dialect.guest_mode_path is not None:
-            answer["guestMode"] = "on" if service.guest_mode.enabled else "off"
+            answer["guestMode"] = "on" if guest_mode.enabled else "off"
         return answer
 
     @app.get("/capabilities")
@@ -67,7 +70,8 @@ def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
 
     @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only])
     async def create_job(task_type: str, request: Request) -> JSONObject:
-        job = await service.submit(task_type, request)
+        receive = partial(receive_job, request, service.tasks[task_type], service.settings.max_upload_bytes)
+        job = await service.submit(task_type, receive)
         return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}
 
     @app.get("/jobs/{job_id}", dependencies=users_only)
@@ -122,14 +126,14 @@ def _add_admin_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
         return await service.cleanup(days)
 
 
-def _add_guest_mode_routes(app: FastAPI, service: JobService, guard: Guard, path: str) -> None:
+def _add_guest_mode_routes(app: FastAPI, guard: Guard, path: str) -> None:
     @app.get(path, dependencies=[Depends(guard.admin)])
     async def read_guest_mode() -> JSONObject:
-        return service.guest_mode.as_json()
+        return guard.guest_mode.as_json()
 
     @app.put(f"{path}/guest-mode")
     async def write_guest_mode(request: Request) -> JSONObject:
         claims = await guard.admin(request)
         form = await read_form(request, _GuestModeForm)
-        service.guest_mode.set(enabled=form.guest_mode, user_id=claims.user_id if claims else None)
-        return service.guest_mode.as_json()
+        guard.guest_mode.set(enabled=form.guest_mode, user_id=claims.user_id if claims else None)
+        return guard.guest_mode.as_json()

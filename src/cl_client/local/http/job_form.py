@@ -1,4 +1,4 @@
-"""From a form's text fields to typed parameters, with FastAPI's words for what is wrong."""
+"""From a job's form to its file and its typed parameters, with FastAPI's words for what is wrong."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
-from cl_client.local.http.uploads import FILE_FIELD, ReceivedForm
+from cl_client.local.auth.form_fields import validation_faults
+from cl_client.local.http.uploads import FILE_FIELD, FormReceiver, ReceivedForm
+from cl_client.local.jobs.service import JobInput
 from cl_client.models import JSONObject, TaskParams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from fastapi import Request
 
     from cl_client.local.tasks import TaskSpec
 
@@ -28,8 +33,19 @@ class CommonFields(BaseModel):
     priority: Annotated[int, Field(ge=0, le=10)] = 5
 
 
-def parse_form(form: ReceivedForm, spec: TaskSpec) -> tuple[JSONObject, int]:
-    """The task's parameters as JSON, and the priority. Fields that nobody knows are ignored, as FastAPI does.
+async def receive_job(request: Request, spec: TaskSpec, max_bytes: int, folder: Path) -> JobInput:
+    """Receive a job: its file goes to the folder, which is made for it.
+
+    Raises:
+        HTTPException: The upload is too large or no form.
+        RequestValidationError: A field is missing or out of its range.
+        ClientDisconnect: The client went away before the end.
+    """
+    return parse_form(await FormReceiver(folder, max_bytes).receive(request), spec)
+
+
+def parse_form(form: ReceivedForm, spec: TaskSpec) -> JobInput:
+    """What a form asks for. Fields that nobody knows are ignored, as FastAPI does.
 
     Raises:
         RequestValidationError: With every fault of the form.
@@ -43,7 +59,8 @@ def parse_form(form: ReceivedForm, spec: TaskSpec) -> tuple[JSONObject, int]:
     if common is None or params is None or faults:
         raise RequestValidationError(faults)
     # The fields themselves and not their form texts: a list is a list in a job's params.
-    return _JSON_OBJECT.validate_python(to_jsonable_python(dict(params))), common.priority
+    as_json = _JSON_OBJECT.validate_python(to_jsonable_python(dict(params)))
+    return JobInput(form.file_name or "", as_json, common.priority)
 
 
 def _validated(
@@ -68,15 +85,3 @@ def _file_fault(form: ReceivedForm) -> dict[str, object]:
         "input": text,
         "ctx": {"error": {}},
     }
-
-
-def validation_faults(exc: ValidationError) -> Iterator[dict[str, object]]:
-    """Pydantic's errors as FastAPI lists them for a form."""
-    errors: list[ErrorDetails] = exc.errors(include_url=False)
-    for error in errors:
-        fault: dict[str, object] = {**error, "loc": ("body", *error["loc"])}
-        if error["type"] == "missing":
-            fault["input"] = None
-        if "ctx" in error and "error" in error["ctx"]:
-            fault["ctx"] = {"error": {}}  # an exception is no JSON; FastAPI writes it so
-        yield fault

@@ -5,47 +5,58 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from cl_client.local.http.job_form import parse_form
-from cl_client.local.http.uploads import FormReceiver
+from cl_client.local.clock import now_ms
 from cl_client.local.jobs.folders import INPUT_FOLDER
-from cl_client.local.jobs.store import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from fastapi import Request
-
-    from cl_client.local.broker.announcer import Announcer
     from cl_client.local.jobs.folders import JobFolders
     from cl_client.local.jobs.store import JobStore, StoredJob
     from cl_client.local.settings import LocalServerSettings
-    from cl_client.local.tasks import TaskSpec
-    from cl_client.local.workers.pool import WorkerPool
     from cl_client.models import JSONObject
 
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
-@dataclass(slots=True)
-class GuestMode:
-    """Whether everything is open to everybody; the servers' default since early January 2026."""
+@dataclass(frozen=True, slots=True)
+class JobInput:
+    """What a job is made of, once it was received and found to be in order.
 
-    enabled: bool = True
-    updated_at: int | None = None
-    updated_by: str | None = None
+    Attributes:
+        file_name: The name under which its file was stored.
+        params: The task's parameters.
+        priority: From 0 to 10.
+    """
 
-    def set(self, *, enabled: bool, user_id: str | None) -> None:
-        """Switch it, and note when and by whom; None for a guest."""
-        self.enabled = enabled
-        self.updated_at = now_ms()
-        self.updated_by = user_id
+    file_name: str
+    params: JSONObject
+    priority: int
 
-    def as_json(self) -> JSONObject:
-        """As the wire shows it."""
-        return {"guest_mode": self.enabled, "updated_at": self.updated_at, "updated_by": self.updated_by}
+
+class Workforce(Protocol):
+    """Who does the jobs, as far as the service has to know."""
+
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        ...
+
+    @property
+    def idle_count(self) -> int:
+        """How many of them have nothing to do."""
+        ...
+
+    def notify(self) -> None:
+        """There is work."""
+        ...
+
+    async def abandon(self, job_id: str) -> None:
+        """Stop working on a job, if anybody is."""
+        ...
 
 
 class JobService:
@@ -55,8 +66,8 @@ class JobService:
         settings: The server's.
         store: The job table.
         folders: The files of the jobs.
-        pool: The workers.
-        announcer: Where created jobs are published.
+        workers: Who does the jobs.
+        on_queued: Called with each job that was taken in.
     """
 
     def __init__(
@@ -64,45 +75,43 @@ class JobService:
         settings: LocalServerSettings,
         store: JobStore,
         folders: JobFolders,
-        pool: WorkerPool,
-        announcer: Announcer,
+        workers: Workforce,
+        on_queued: Callable[[StoredJob], None],
     ) -> None:
         self.settings = settings
-        self.tasks: Mapping[str, TaskSpec] = settings.offered_tasks
-        self.guest_mode = GuestMode(enabled=settings.auth is None)
+        self.tasks = settings.offered_tasks
         self._store = store
         self._folders = folders
-        self._pool = pool
-        self._announcer = announcer
+        self._workers = workers
+        self._on_queued = on_queued
 
-    async def submit(self, task_type: str, request: Request) -> StoredJob:
+    async def submit(self, task_type: str, receive: Callable[[Path], Awaitable[JobInput]]) -> StoredJob:
         """Receive a job's file and parameters, and queue it.
+
+        Args:
+            task_type: One of `tasks`.
+            receive: Stores the file in the folder that it is given. What it raises goes to the caller.
 
         Raises:
             KeyError: There is no such task.
-            HTTPException: The upload is too large or no form.
-            RequestValidationError: A field is missing or out of its range.
         """
         spec = self.tasks[task_type]
         job_id = str(uuid.uuid4())
-        upload = self._folders.uploads / job_id
         try:
-            receiver = FormReceiver(upload / INPUT_FOLDER, self.settings.max_upload_bytes)
-            form = await receiver.receive(request)
-            params, priority = parse_form(form, spec)
-            file_name = form.file_name or ""
+            received = await receive(self._folders.uploads / job_id / INPUT_FOLDER)
             paths: JSONObject = {
-                "input_path": f"{INPUT_FOLDER}/{file_name}",
-                "output_path": spec.output_path_for(file_name, params),
+                "input_path": f"{INPUT_FOLDER}/{received.file_name}",
+                "output_path": spec.output_path_for(received.file_name, received.params),
             }
             await asyncio.to_thread(self._folders.admit, job_id)
-            job = await self._store.add(job_id, task_type, {**paths, **params}, priority)
+            params = {**paths, **received.params}
+            job = await self._store.add(job_id, task_type, params, received.priority)
         except BaseException:
             # Also for a client that went away, or a server that is stopped meanwhile: nothing of it is left.
             await asyncio.shield(self._discard(job_id))
             raise
-        self._announcer.job_changed(job)
-        self._pool.notify()
+        self._on_queued(job)
+        self._workers.notify()
         return job
 
     async def get(self, job_id: str) -> StoredJob | None:
@@ -113,7 +122,7 @@ class JobService:
         """Forget a job, end the work on it, remove its files; whether it was there."""
         if not await self._store.delete(job_id):
             return False
-        await self._pool.abandon(job_id)
+        await self._workers.abandon(job_id)
         await asyncio.to_thread(self._folders.remove, job_id)
         return True
 
@@ -138,6 +147,8 @@ class JobService:
 
     def capabilities(self) -> JSONObject:
         """How many workers there are, and how many of them are idle per task whose models are there."""
-        idle = sum(worker.idle for worker in self._pool.workers)
         tasks = self.settings.available_tasks()
-        return {"num_workers": len(self._pool.workers), "capabilities": dict.fromkeys(tasks, idle)}
+        return {
+            "num_workers": self._workers.size,
+            "capabilities": dict.fromkeys(tasks, self._workers.idle_count),
+        }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import TYPE_CHECKING
 
 import aiosqlite
 from pydantic import BaseModel, ConfigDict, Json, TypeAdapter
 
+from cl_client.local.clock import now_ms
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:
@@ -70,11 +70,6 @@ class StoredJob(BaseModel):
     updated_at: int
     started_at: int | None
     completed_at: int | None
-
-
-def now_ms() -> int:
-    """Milliseconds since the epoch, the wire's unit of time."""
-    return time.time_ns() // 1_000_000
 
 
 class JobStore:

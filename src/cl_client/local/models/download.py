@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from cl_client.exceptions import ComputeClientError, InvalidResponseError
+from cl_client.local.models.digest import digest_of
 from cl_client.local.models.settings import model_settings
-from cl_client.local.models.store import digest_of
 from cl_client.transfers.download import save_response
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cl_client.local.models.store import ModelFile, ModelStore
+    from cl_client.local.models.catalog import ModelFile
     from cl_client.transfers import ByteProgress
 
 _TIMEOUT_SECONDS: Final = 30.0
@@ -27,19 +27,19 @@ class ModelDownloadError(ComputeClientError):
     """A model cannot be had from its address, or what comes from there is not the model."""
 
 
-async def download(store: ModelStore, model: ModelFile, on_progress: ByteProgress | None = None) -> Path:
-    """Fetch a model into a store's folder, in place of what is there.
+async def download(model: ModelFile, folder: Path, on_progress: ByteProgress | None = None) -> Path:
+    """Fetch a model into a folder, in place of what is there.
 
     Raises:
         ModelDownloadError: It cannot be had, or it is not the file it should be; nothing is left behind.
         OSError: It cannot be written.
     """
-    target = store.target(model.name)
+    target = model.path_in(folder)
     unverified = target.with_name(f".{target.name}.{secrets.token_hex(4)}.unverified")
     url = address_of(model)
     try:
         await _fetch(url, unverified, model, on_progress)
-        await asyncio.to_thread(_admit, unverified, store, model, url)
+        await asyncio.to_thread(_admit, unverified, model, folder, url)
     finally:
         unverified.unlink(missing_ok=True)
     return target
@@ -72,18 +72,18 @@ async def _fetch(url: str, target: Path, model: ModelFile, on_progress: ByteProg
         raise ModelDownloadError(f"{model.file_name} did not come whole from {url}") from exc
 
 
-def _admit(file: Path, store: ModelStore, model: ModelFile, url: str) -> None:
+def _admit(file: Path, model: ModelFile, folder: Path, url: str) -> None:
     """Put a file that has come into its place, if it is the one it should be."""
     digest, size = digest_of(file), file.stat().st_size
-    expected = store.expected_digest(model.name)
+    expected = model.expected_digest_in(folder)
     if model.size not in {None, size} or expected not in {None, digest}:
         wanted = f"SHA-256 {expected}" if model.size is None else f"{model.size:,} bytes, SHA-256 {expected}"
-        record = store.record_of(model.name)
+        record = model.record_in(folder)
         hint = f"; if it was replaced on purpose, remove {record}" if model.sha256 is None else ""
         raise ModelDownloadError(
             f"{model.file_name}: what {url} sent is not the model that is expected: "
             f"{size:,} bytes, SHA-256 {digest}; expected: {wanted}{hint}"
         )
     if expected is None:
-        store.record_of(model.name).write_text(f"{digest}  {model.file_name}\n", "utf-8")
-    file.replace(store.target(model.name))
+        model.record_in(folder).write_text(f"{digest}  {model.file_name}\n", "utf-8")
+    file.replace(model.path_in(folder))

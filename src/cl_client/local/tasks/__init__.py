@@ -27,7 +27,7 @@ class TaskSpec:
         output_path: Where its result belongs.
         function_a: The function for a server of generation A, where that differs.
         output_path_a: The same for where its result belongs.
-        models: The models without which it cannot work, by their names in `cl_client.local.models.store`.
+        models: The models without which it cannot work, by their names in `cl_client.local.models.catalog`.
     """
 
     function: str

@@ -25,7 +25,7 @@ class TaskFailedError(Exception):
 
 
 def _users_models() -> ModelStore:
-    from cl_client.local.models.settings import users_models
+    from cl_client.local.models.users_models import users_models
 
     return users_models()
 

@@ -193,6 +193,16 @@ class WorkerPool:
         await asyncio.gather(*self._running, return_exceptions=True)
         self._running = []
 
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return len(self.workers)
+
+    @property
+    def idle_count(self) -> int:
+        """How many of them have nothing to do."""
+        return sum(worker.idle for worker in self.workers)
+
     def notify(self) -> None:
         """There is work: wake a worker that waits for some, or have all look again."""
         free = next((worker for worker in self.workers if worker.can_be_woken), None)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from typing_extensions import override
 
+from cl_client.local.models.store import ModelUnavailableError
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.workers.protocol import TaskError, TaskProgress, TaskReply, TaskRequest, TaskResult
 
@@ -90,7 +91,7 @@ def _answer(request: TaskRequest, report: ProgressReporter) -> TaskResult | Task
     """Run one job; whatever goes wrong in it is the job's error."""
     try:
         return TaskResult(output=_run(request, report))
-    except TaskFailedError as exc:
+    except (TaskFailedError, ModelUnavailableError) as exc:
         return TaskError(message=str(exc))
     except Exception as exc:  # noqa: BLE001 - a task may raise anything; it is reported and logged
         name = request.input_file.name

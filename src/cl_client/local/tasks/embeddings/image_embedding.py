@@ -29,7 +29,7 @@ class ImageEmbedding:
     """A model that embeds pictures, and what it wants to be given: 1 x 3 x 224 x 224, RGB.
 
     Attributes:
-        model: Its name in `cl_client.local.models.store.MODELS`.
+        model: Its name in `cl_client.local.models.catalog.MODELS`.
         resampling: The filter of the resize.
         mean: Subtracted from each colour, which is 0-1.
         std: Each colour is then divided by this.
@@ -67,7 +67,8 @@ def embed(context: TaskContext[ParamsT], embedding: ImageEmbedding, *, normalize
         normalize: Whether the vector is scaled to unit length (L2).
 
     Raises:
-        TaskFailedError: It is not a picture, or the model is missing or not usable.
+        TaskFailedError: It is not a picture, or the model is not usable.
+        ModelUnavailableError: The model is missing or damaged.
     """
     path = context.models.require(embedding.model)
     batch = _batch(context.input_file, embedding)

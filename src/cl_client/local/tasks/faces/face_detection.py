@@ -34,7 +34,8 @@ def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
     whose confidence only orders the faces (see `cascade_detector`). The output's ``engine`` tells which.
 
     Raises:
-        TaskFailedError: It is not a picture, or YuNet's file is damaged, or not where it is configured to be.
+        TaskFailedError: It is not a picture.
+        ModelUnavailableError: YuNet's file is damaged, or not where it is configured to be.
     """
     picture, engine, faces = _detect(context)
     found: list[JsonValue] = []

@@ -39,7 +39,8 @@ def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
     the whole picture is squeezed into 112 x 112 pixels, as CL Servers do it.
 
     Raises:
-        TaskFailedError: It is not a picture, or ArcFace's model is missing or not usable.
+        TaskFailedError: It is not a picture, or ArcFace's model is not usable.
+        ModelUnavailableError: The model is missing or damaged.
     """
     path = context.models.require("arcface")
     face = _face(context)

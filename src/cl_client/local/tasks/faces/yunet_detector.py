@@ -50,7 +50,7 @@ def model_file(models: ModelStore) -> Path | None:
     """YuNet's file; None where nobody has fetched or configured one.
 
     Raises:
-        TaskFailedError: It is damaged, or the configured one is not there.
+        ModelUnavailableError: It is damaged, or the configured one is not there.
     """
     wanted = _MODEL in models.overrides or models.find(_MODEL) is not None
     return models.require(_MODEL) if wanted else None
