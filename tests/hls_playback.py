@@ -12,8 +12,8 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from pydantic import TypeAdapter
 
-from cl_client.local.tasks import hls_streaming
 from cl_client.local.tasks.contract import TaskContext
+from cl_client.local.tasks.video import hls_streaming
 from pictures import BLUE, GREEN, RED, YELLOW
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import trustme
 
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
-from cl_client.local.model_settings import users_models
+from cl_client.local.models.users_models import users_models
 from cl_client.local.tasks import TaskSpec
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from cl_client import (
     ServerUnavailableError,
 )
 from cl_client.local import LocalServer
-from cl_client.local.server_tls import ServerTLS
+from cl_client.local.net.tls import ServerTLS
 from fault_proxy import FaultProxy
 from scripted_auth import PASSWORD, ScriptedAuth
 from support import free_port, heard

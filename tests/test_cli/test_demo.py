@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from cl_client import WorkerUnavailableError
-from cl_client.local.model_store import MODELS
+from cl_client.local.models.catalog import MODELS
 from cl_client.local.samples import camera_exif, draw_photo, write_astronaut
 from cl_client.plugins.face_detection import BoundingBox, Face, FaceDetectionOutput, FaceLandmarks
 from cl_client_cli.frame.own_server import own_server

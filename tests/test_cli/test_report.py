@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cl_client.local.model_store import MODELS
+from cl_client.local.models.catalog import MODELS
 from cl_client_cli.report.entries import ReportEntry, ReportResult
 from cl_client_cli.report.page import Report, write_report
 from cl_client_cli.similar.ranking import most_similar_pairs, ranked, unit_rows

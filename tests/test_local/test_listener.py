@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import cast
 
-from cl_client.local.listener import bind_listener
+from cl_client.local.net.listener import bind_listener
 from support import port_of
 
 

@@ -15,11 +15,11 @@ from typing_extensions import override
 
 from cl_client.exceptions import ConfigurationError
 from cl_client.local import LocalServer
-from cl_client.local.model_download import ModelDownloadError, address_of
-from cl_client.local.model_settings import users_models
-from cl_client.local.model_store import MODELS, ModelStore, default_folder
+from cl_client.local.models.catalog import MODELS
+from cl_client.local.models.download import ModelDownloadError, address_of
+from cl_client.local.models.store import ModelStore, ModelUnavailableError, default_folder
+from cl_client.local.models.users_models import users_models
 from cl_client.local.tasks import TaskSpec
-from cl_client.local.tasks.contract import TaskFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,13 +151,13 @@ def test_a_named_file_comes_first_and_is_used_as_it_is(store: ModelStore, tmp_pa
     named = ModelStore(store.folder, {"yunet": mine, "dinov2": tmp_path / "gone.onnx"})
     assert named.require("yunet") == mine
     assert named.find("dinov2") is None
-    with pytest.raises(TaskFailedError, match=r"configured as model dinov2 is not there: .*gone\.onnx"):
+    with pytest.raises(ModelUnavailableError, match=r"configured as model dinov2 is not there: .*gone\.onnx"):
         named.require("dinov2")
 
 
 def test_a_missing_model_says_what_to_do(store: ModelStore, home: Path) -> None:
     assert home.is_absolute()
-    with pytest.raises(TaskFailedError) as failure:
+    with pytest.raises(ModelUnavailableError) as failure:
         store.require("dinov2")
     for part in (
         DINO_FILE,
@@ -166,7 +166,7 @@ def test_a_missing_model_says_what_to_do(store: ModelStore, home: Path) -> None:
         f'cl-client models pull dinov2 --models-dir "{store.folder}"',
     ):
         assert part in str(failure.value)
-    with pytest.raises(TaskFailedError, match="cl-client models pull dinov2 - or"):
+    with pytest.raises(ModelUnavailableError, match="cl-client models pull dinov2 - or"):
         users_models().require("dinov2")
 
 
@@ -211,7 +211,7 @@ async def test_a_file_that_was_damaged_is_refused_and_fetched_again(
     path = await store.pull("dinov2")
     damaged = CONTENT[:-1] + b"!"
     path.write_bytes(damaged)
-    with pytest.raises(TaskFailedError) as failure:
+    with pytest.raises(ModelUnavailableError) as failure:
         store.require("dinov2")
     for part in (hashlib.sha256(damaged).hexdigest(), DIGEST, str(path), "cl-client models pull dinov2"):
         assert part in str(failure.value)
@@ -330,7 +330,7 @@ def test_a_task_is_announced_once_its_model_is_pulled(
         assert "dino_embedding" not in json.dumps(caller.read("/capabilities"))
         job = caller.ended(caller.submit("dino_embedding"))
         assert job["status"] == "error"
-        with pytest.raises(TaskFailedError) as failure:
+        with pytest.raises(ModelUnavailableError) as failure:
             store.require("dinov2")
         assert job["error_message"] == str(failure.value)
 

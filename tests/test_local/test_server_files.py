@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cl_client.local import LocalServer
-from cl_client.local.uploads import safe_file_name
+from cl_client.local.http.uploads import safe_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

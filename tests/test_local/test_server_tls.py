@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from cl_client import ComputeClientConfig, ConfigurationError, JWTAuthProvider, ServerUnavailableError
 from cl_client.local import LocalServer, ServerTLS
-from cl_client.local.server_tls import load_tls
+from cl_client.local.net.tls import load_tls
 from cl_client.models import JSONObject
 from support import NO_SLOW_READS, TLSFiles, heard
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cl_client.local.store import DataFolderInUseError, JobStore
+from cl_client.local.jobs.store import DataFolderInUseError, JobStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

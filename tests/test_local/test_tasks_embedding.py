@@ -14,10 +14,11 @@ from onnx import helper
 from PIL import Image
 
 from cl_client.local import LocalServer
-from cl_client.local.model_store import MODELS, ModelStore
+from cl_client.local.models.catalog import MODELS
+from cl_client.local.models.store import ModelStore, ModelUnavailableError
 from cl_client.local.samples import camera_exif, draw_drawing, draw_photo
-from cl_client.local.tasks import clip_embedding, dino_embedding, onnx_model
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.embeddings import clip_embedding, dino_embedding, onnx_model
 from cl_client.plugins.clip_embedding import ClipEmbeddingParams
 from cl_client.plugins.dino_embedding import DinoEmbeddingParams
 from pictures import NO_PICTURES, corners_picture, write_no_picture
@@ -315,7 +316,7 @@ def test_a_model_that_does_not_suit_fails(
 def test_a_missing_model_fails(tmp_path: Path, embed: Embed) -> None:
     source = tmp_path / "photo.jpg"
     draw_photo(source, size=(60, 40))
-    with pytest.raises(TaskFailedError, match=MODELS["mobileclip"].file_name):
+    with pytest.raises(ModelUnavailableError, match=MODELS["mobileclip"].file_name):
         embed(source)
 
 

@@ -11,8 +11,8 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from cl_client.local.samples import camera_exif, draw_drawing, draw_photo, draw_video
-from cl_client.local.tasks import exif
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.metadata import exif
 from cl_client.plugins.exif import ExifOutput, ExifParams
 from support import require
 

@@ -15,12 +15,12 @@ from skimage import data
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local import LocalServer
-from cl_client.local.model_store import ModelStore
+from cl_client.local.models.store import ModelStore, ModelUnavailableError
 from cl_client.local.samples import camera_exif, draw_photo
-from cl_client.local.tasks import face_detection
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
-from cl_client.local.tasks.face_alignment import cut_out
-from cl_client.local.tasks.faces import Box, DetectedFace, Landmarks, Point, read_picture
+from cl_client.local.tasks.faces import face_detection
+from cl_client.local.tasks.faces.alignment import cut_out
+from cl_client.local.tasks.faces.picture import Box, DetectedFace, Landmarks, Point, read_picture
 from cl_client.plugins.face_detection import FaceDetectionOutput, FaceDetectionParams
 from pictures import NO_PICTURES, STORED_AS, write_no_picture
 from support import yunet_model
@@ -387,7 +387,7 @@ def test_a_configured_model_that_is_not_there_fails(tmp_path: Path) -> None:
     source = tmp_path / "astronaut.png"
     astronaut().save(source)
     context = context_of(source, tmp_path, ModelStore(tmp_path, {"yunet": tmp_path / "gone.onnx"}), print)
-    with pytest.raises(TaskFailedError, match=r"yunet is not there: .*gone\.onnx"):
+    with pytest.raises(ModelUnavailableError, match=r"yunet is not there: .*gone\.onnx"):
         face_detection.run(context)
 
 

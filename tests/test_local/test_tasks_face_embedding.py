@@ -15,10 +15,11 @@ from skimage import data
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local import LocalServer
-from cl_client.local.model_store import MODELS, ModelStore
+from cl_client.local.models.catalog import MODELS
+from cl_client.local.models.store import ModelStore, ModelUnavailableError
 from cl_client.local.samples import camera_exif, draw_photo
-from cl_client.local.tasks import face_detection, face_embedding
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.faces import face_detection, face_embedding
 from cl_client.plugins.face_detection import FaceDetectionParams
 from cl_client.plugins.face_embedding import FaceEmbeddingOutput, FaceEmbeddingParams
 from pictures import NO_PICTURES, write_no_picture
@@ -269,7 +270,7 @@ def test_a_model_that_does_not_suit_fails(tmp_path: Path, fault: str, message: s
 def test_without_arcface_it_fails_and_is_not_announced(tmp_path: Path) -> None:
     source = tmp_path / "photo.png"
     astronaut().save(source)
-    with pytest.raises(TaskFailedError, match=r"arcface_face_embedding\.onnx .*models pull arcface"):
+    with pytest.raises(ModelUnavailableError, match=r"arcface_face_embedding\.onnx .*models pull arcface"):
         embedding_with(ModelStore(tmp_path / "models"), tmp_path)(source)
     assert "face_embedding" not in LocalServer(models_dir=tmp_path / "models").task_types
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageSequence
 
 from cl_client.local.samples import camera_exif, draw_photo, draw_video
-from cl_client.local.tasks import image_conversion
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.pictures import image_conversion
 from cl_client.plugins.image_conversion import ImageConversionParams
 from pictures import (
     BLUE,

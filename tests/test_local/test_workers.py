@@ -49,7 +49,7 @@ def test_any_exception_is_the_jobs_error_and_logged(caller: Caller, caplog: pyte
     message = error_of(caller, "raise")
     assert message == "photo.jpg: scripted failed: ZeroDivisionError: a fault of the task"
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [record.name for record in logged] == ["cl_client.local.workers"]
+    assert [record.name for record in logged] == ["cl_client.local.workers.pool"]
     assert "in _raise" in logged[0].getMessage()
 
 

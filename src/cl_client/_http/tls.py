@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
 
 
-logger = get_logger("cl_client.tls")
+logger = get_logger("cl_client._http.tls")
 
 
 def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:

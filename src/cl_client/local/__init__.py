@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from cl_client.local.generations import Generation
-    from cl_client.local.model_settings import users_models
-    from cl_client.local.model_store import MODELS, ModelFile, ModelStore
+    from cl_client.local.models.catalog import MODELS, ModelFile
+    from cl_client.local.models.store import ModelStore
+    from cl_client.local.models.users_models import users_models
+    from cl_client.local.net.tls import ServerTLS
     from cl_client.local.samples import draw_samples
     from cl_client.local.server import LocalServer
-    from cl_client.local.server_tls import ServerTLS
 
 __all__ = [
     "MODELS",
@@ -31,12 +32,12 @@ __all__ = [
 _MODULES = {
     "Generation": "generations",
     "LocalServer": "server",
-    "MODELS": "model_store",
-    "ModelFile": "model_store",
-    "ModelStore": "model_store",
-    "ServerTLS": "server_tls",
+    "MODELS": "models.catalog",
+    "ModelFile": "models.catalog",
+    "ModelStore": "models.store",
+    "ServerTLS": "net.tls",
     "draw_samples": "samples",
-    "users_models": "model_settings",
+    "users_models": "models.users_models",
 }
 
 

@@ -16,21 +16,22 @@ from cl_client._core.threads import in_thread
 from cl_client._mqtt.address import BrokerAddress, MQTTCredentials
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions
-from cl_client.local.announcer import Announcer
-from cl_client.local.app import create_app
 from cl_client.local.auth.app import create_auth_app
 from cl_client.local.auth.guard import Guard
+from cl_client.local.auth.guest_mode import GuestMode
 from cl_client.local.auth.service import AuthService
 from cl_client.local.auth.tokens import Claims
-from cl_client.local.broker import EmbeddedBroker
-from cl_client.local.http_server import start_http
-from cl_client.local.job_folders import JobFolders
-from cl_client.local.listener import bind_listener, url_of
+from cl_client.local.broker.announcer import Announcer
+from cl_client.local.broker.embedded import EmbeddedBroker
+from cl_client.local.http.app import create_app
+from cl_client.local.http.server import start_http
+from cl_client.local.jobs.folders import JobFolders
+from cl_client.local.jobs.service import JobService
+from cl_client.local.jobs.store import JobStore
+from cl_client.local.net.listener import bind_listener, url_of
+from cl_client.local.net.tls import load_tls
 from cl_client.local.quiet_logging import quiet_libraries
-from cl_client.local.server_tls import load_tls
-from cl_client.local.service import JobService
-from cl_client.local.store import JobStore
-from cl_client.local.workers import Worker, WorkerPool
+from cl_client.local.workers.pool import Worker, WorkerPool
 
 if TYPE_CHECKING:
     import ssl
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.local.auth.tokens import TokenAuthority
-    from cl_client.local.server_tls import TLSContexts
+    from cl_client.local.net.tls import TLSContexts
     from cl_client.local.settings import LocalServerSettings
 
 logger = logging.getLogger(__name__)
@@ -102,8 +103,8 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         pool = _worker_pool(settings, store, announcer, folders.jobs)
         pool.start()
         stack.push_async_callback(pool.stop)
-        service = JobService(settings, store, folders, pool, announcer)
-        app = create_app(service, Guard(tokens, service.guest_mode))
+        service = JobService(settings, store, folders, pool, announcer.job_changed)
+        app = create_app(service, Guard(tokens, GuestMode(enabled=auth is None)))
         base_url = await start_http(stack, app, listener, http_tls)
         yield RunningServer(base_url, mqtt_url, auth)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from cl_client.local.auth.tokens import UserClaim
+from typing import Literal, TypeAlias
 
 Generation: TypeAlias = Literal["A", "B", "C"]
+
+UserClaim: TypeAlias = Literal["id", "sub"]
+"""The claim of a token that holds the user's id: ``sub`` until the end of December 2025."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from cl_client.exceptions import ConfigurationError
-from cl_client.local.model_settings import users_models
+from cl_client.local.auth.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_TOKEN_LIFETIME, AuthSettings
+from cl_client.local.models.users_models import users_models
 from cl_client.local.server_thread import ServerThread
-from cl_client.local.settings import (
-    DEFAULT_ADMIN_PASSWORD,
-    DEFAULT_MAX_UPLOAD_BYTES,
-    DEFAULT_POLL_INTERVAL,
-    DEFAULT_TOKEN_LIFETIME,
-    AuthSettings,
-    LocalServerSettings,
-)
+from cl_client.local.settings import DEFAULT_MAX_UPLOAD_BYTES, DEFAULT_POLL_INTERVAL, LocalServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
     from cl_client.compute_client import ComputeClient
     from cl_client.config import ComputeClientConfig
     from cl_client.local.generations import Generation
-    from cl_client.local.server_tls import ServerTLS
+    from cl_client.local.net.tls import ServerTLS
     from cl_client.local.tasks import TaskSpec
 
 

@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cl_client.local.generations import DIALECTS, Dialect, Generation
-from cl_client.local.model_settings import users_models
-from cl_client.local.model_store import MODELS, ModelStore
+from cl_client.local.models.catalog import MODELS
+from cl_client.local.models.users_models import users_models
 from cl_client.local.tasks import TASKS, TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pydantic import SecretStr
-
-    from cl_client.local.server_tls import ServerTLS
+    from cl_client.local.auth.settings import AuthSettings
+    from cl_client.local.models.store import ModelStore
+    from cl_client.local.net.tls import ServerTLS
 
 DEFAULT_MAX_UPLOAD_BYTES = 4 * 1024**3
 DEFAULT_POLL_INTERVAL = 5.0
-DEFAULT_ADMIN_PASSWORD = "admin"  # noqa: S105 - what every CL Server begins with
-DEFAULT_TOKEN_LIFETIME = 1800.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthSettings:
-    """How a local server's auth service is set up; `cl_client.local.LocalServer` explains each setting."""
-
-    port: int
-    admin_password: SecretStr
-    token_lifetime: float
-    clock_offset: float
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work, before anything is started.
-
-        Raises:
-            ValueError: A setting is out of its range.
-        """
-        if not self.admin_password.get_secret_value():
-            raise ValueError("admin_password is empty; at least one character is needed")
-        if not 0 < self.token_lifetime < math.inf:
-            raise ValueError(
-                f"token_lifetime is {self.token_lifetime:g} s; it must be above 0, and have an end"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

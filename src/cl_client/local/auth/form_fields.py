@@ -11,10 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from cl_client.local.forms import validation_faults
-
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastapi import Request
+    from pydantic_core import ErrorDetails
 
 FormT = TypeVar("FormT", bound="Form")
 
@@ -78,3 +79,15 @@ def _multipart_fields(body: bytes, boundary: str) -> dict[str, str]:
     except MultipartError:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "There was an error parsing the body") from None
     return fields
+
+
+def validation_faults(exc: ValidationError) -> Iterator[dict[str, object]]:
+    """Pydantic's errors as FastAPI lists them for a form."""
+    errors: list[ErrorDetails] = exc.errors(include_url=False)
+    for error in errors:
+        fault: dict[str, object] = {**error, "loc": ("body", *error["loc"])}
+        if error["type"] == "missing":
+            fault["input"] = None
+        if "ctx" in error and "error" in error["ctx"]:
+            fault["ctx"] = {"error": {}}  # an exception is no JSON; FastAPI writes it so
+        yield fault

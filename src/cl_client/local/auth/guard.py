@@ -11,8 +11,8 @@ from cl_client.local.auth.bearer import bearer_token, unauthorized
 from cl_client.local.auth.tokens import ExpiredTokenError, InvalidTokenError
 
 if TYPE_CHECKING:
+    from cl_client.local.auth.guest_mode import GuestMode
     from cl_client.local.auth.tokens import Claims, TokenAuthority
-    from cl_client.local.service import GuestMode
 
 JOB_PERMISSION: Final = "ai_inference_support"
 
@@ -27,7 +27,7 @@ class Guard:
 
     def __init__(self, tokens: TokenAuthority | None, guest_mode: GuestMode) -> None:
         self._tokens = tokens
-        self._guest_mode = guest_mode
+        self.guest_mode = guest_mode
 
     async def job_user(self, request: Request) -> Claims | None:
         """Who works with jobs; None for anybody.
@@ -52,7 +52,7 @@ class Guard:
         return claims
 
     def _claims(self, request: Request) -> Claims | None:
-        if self._tokens is None or self._guest_mode.enabled:
+        if self._tokens is None or self.guest_mode.enabled:
             return None
         token = bearer_token(request)
         if token is None:

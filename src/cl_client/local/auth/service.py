@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from cl_client.local.auth.tokens import UserClaim
-    from cl_client.local.settings import AuthSettings
+    from cl_client.local.auth.settings import AuthSettings
+    from cl_client.local.generations import UserClaim
 
 FIRST_USER: Final = "admin"
 

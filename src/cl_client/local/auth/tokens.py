@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -13,12 +13,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    from cl_client.local.generations import UserClaim
     from cl_client.models import JSONObject
 
 ALGORITHM: Final = "ES256"
-
-UserClaim: TypeAlias = Literal["id", "sub"]
-"""The claim that holds the user's id: ``sub`` until the end of December 2025."""
 
 
 class InvalidTokenError(Exception):

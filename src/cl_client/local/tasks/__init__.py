@@ -27,7 +27,7 @@ class TaskSpec:
         output_path: Where its result belongs.
         function_a: The function for a server of generation A, where that differs.
         output_path_a: The same for where its result belongs.
-        models: The models without which it cannot work, by their names in `cl_client.local.model_store`.
+        models: The models without which it cannot work, by their names in `cl_client.local.models.catalog`.
     """
 
     function: str
@@ -59,29 +59,31 @@ def _converted_picture(file_name: str, params: JSONObject) -> str:
 
 TASKS: dict[str, TaskSpec] = {
     "clip_embedding": TaskSpec(
-        "cl_client.local.tasks.clip_embedding:run",
+        "cl_client.local.tasks.embeddings.clip_embedding:run",
         "cl_client.plugins.clip_embedding:ClipEmbeddingParams",
         "output/clip_embedding.npy",
         models=("mobileclip",),
     ),
     "dino_embedding": TaskSpec(
-        "cl_client.local.tasks.dino_embedding:run",
+        "cl_client.local.tasks.embeddings.dino_embedding:run",
         "cl_client.plugins.dino_embedding:DinoEmbeddingParams",
         "output/dino_embedding.npy",
         output_path_a="output/dino_embedding.nb",
         models=("dinov2",),
     ),
     "exif": TaskSpec(
-        "cl_client.local.tasks.exif:run", "cl_client.plugins.exif:ExifParams", "output/exif_metadata.json"
+        "cl_client.local.tasks.metadata.exif:run",
+        "cl_client.plugins.exif:ExifParams",
+        "output/exif_metadata.json",
     ),
     "face_detection": TaskSpec(
-        "cl_client.local.tasks.face_detection:run",
+        "cl_client.local.tasks.faces.face_detection:run",
         "cl_client.plugins.face_detection:FaceDetectionParams",
         "output/face_detection.json",
-        function_a="cl_client.local.tasks.face_detection:run_for_generation_a",
+        function_a="cl_client.local.tasks.faces.face_detection:run_for_generation_a",
     ),
     "face_embedding": TaskSpec(
-        "cl_client.local.tasks.face_embedding:run",
+        "cl_client.local.tasks.faces.face_embedding:run",
         "cl_client.plugins.face_embedding:FaceEmbeddingParams",
         "output/face_embedding.npy",
         output_path_a="output/face_embedding.nb",
@@ -91,17 +93,17 @@ TASKS: dict[str, TaskSpec] = {
         "cl_client.local.tasks.file_hash:run", "cl_client.plugins.hash:HashParams", "output/hash.json"
     ),
     "hls_streaming": TaskSpec(
-        "cl_client.local.tasks.hls_streaming:run",
+        "cl_client.local.tasks.video.hls_streaming:run",
         "cl_client.plugins.hls_streaming:HlsStreamingParams",
         "output",
     ),
     "image_conversion": TaskSpec(
-        "cl_client.local.tasks.image_conversion:run",
+        "cl_client.local.tasks.pictures.image_conversion:run",
         "cl_client.plugins.image_conversion:ImageConversionParams",
         _converted_picture,
     ),
     "media_thumbnail": TaskSpec(
-        "cl_client.local.tasks.media_thumbnail:run",
+        "cl_client.local.tasks.pictures.media_thumbnail:run",
         "cl_client.plugins.media_thumbnail:MediaThumbnailParams",
         "output/thumbnail.jpg",
     ),

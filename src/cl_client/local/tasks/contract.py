@@ -15,7 +15,7 @@ from cl_client.models import JSONObject, TaskParams
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cl_client.local.model_store import ModelStore
+    from cl_client.local.models.store import ModelStore
 
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
 
@@ -25,7 +25,7 @@ class TaskFailedError(Exception):
 
 
 def _users_models() -> ModelStore:
-    from cl_client.local.model_settings import users_models
+    from cl_client.local.models.users_models import users_models
 
     return users_models()
 

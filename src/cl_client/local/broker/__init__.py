@@ -1,0 +1,1 @@
+"""MQTT: the embedded broker, and what a server publishes."""

@@ -1,0 +1,1 @@
+"""HTTP: the compute service's routes, its uploads and forms, and uvicorn."""

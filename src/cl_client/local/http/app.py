@@ -1,0 +1,139 @@
+"""The HTTP interface of a local server, wire-identical to a CL Server's."""
+
+from __future__ import annotations
+
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import FileResponse
+
+from cl_client.local.auth.form_fields import Form, read_form
+from cl_client.local.http.job_form import receive_job
+from cl_client.local.jobs.folders import OutsideJobFolderError
+from cl_client.local.jobs.store import StoredJob  # noqa: TC001 - FastAPI reads the annotations
+from cl_client.models import JSONObject  # noqa: TC001 - FastAPI reads the annotations
+
+if TYPE_CHECKING:
+    from cl_client.local.auth.guard import Guard
+    from cl_client.local.auth.guest_mode import GuestMode
+    from cl_client.local.jobs.service import JobService
+
+_OCTET_STREAM = "application/octet-stream"
+
+
+class _GuestModeForm(Form):
+    guest_mode: bool
+
+
+def create_app(service: JobService, guard: Guard) -> FastAPI:
+    """The application around a service, open to whom the guard lets in."""
+    app = FastAPI(title="Task Server", version="v1", openapi_url=None)
+    _add_status_routes(app, service, guard.guest_mode)
+    _add_job_routes(app, service, guard)
+    _add_file_route(app, service, guard)
+    _add_admin_routes(app, service, guard)
+    if service.settings.dialect.guest_mode_path is not None:
+        _add_guest_mode_routes(app, guard, service.settings.dialect.guest_mode_path)
+    return app
+
+
+def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode) -> None:
+    dialect = service.settings.dialect
+    # Generation A learns of its workers only when it is first asked for them.
+    unasked = dialect.late_capabilities and service.settings.strict_wire
+
+    @app.get("/")
+    async def health() -> JSONObject:
+        answer: JSONObject = {"status": "healthy", "service": "Task Server", "version": "v1"}
+        if dialect.guest_mode_path is not None:
+            answer["guestMode"] = "on" if guest_mode.enabled else "off"
+        return answer
+
+    @app.get("/capabilities")
+    async def capabilities() -> JSONObject:
+        nonlocal unasked
+        if unasked:
+            unasked = False
+            return {"num_workers": 0, "capabilities": {}}
+        return service.capabilities()
+
+
+def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
+    async def known_task(task_type: str) -> None:
+        if task_type not in service.tasks:
+            # Real servers have one route per task, and this path otherwise only for reading and deleting.
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, DELETE"})
+
+    users_only = [Depends(guard.job_user)]
+
+    @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only])
+    async def create_job(task_type: str, request: Request) -> JSONObject:
+        receive = partial(receive_job, request, service.tasks[task_type], service.settings.max_upload_bytes)
+        job = await service.submit(task_type, receive)
+        return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}
+
+    @app.get("/jobs/{job_id}", dependencies=users_only)
+    async def get_job(job_id: str) -> StoredJob:
+        return await _known_job(service, job_id)
+
+    @app.delete("/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=users_only)
+    async def delete_job(job_id: str) -> None:
+        if not await service.delete(job_id):
+            raise _no_such_job(job_id)
+
+
+def _add_file_route(app: FastAPI, service: JobService, guard: Guard) -> None:
+    @app.get(
+        "/jobs/{job_id}/files/{file_path:path}",
+        response_class=FileResponse,
+        dependencies=[Depends(guard.job_user)],
+    )
+    async def get_job_file(job_id: str, file_path: str) -> FileResponse:
+        await _known_job(service, job_id)
+        try:
+            path = await service.file(job_id, file_path)
+        except OutsideJobFolderError:
+            raise HTTPException(HTTPStatus.FORBIDDEN, "Access denied: path traversal detected") from None
+        except FileNotFoundError:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"File not found: {file_path}") from None
+        except IsADirectoryError:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, f"Path is not a file: {file_path}") from None
+        return FileResponse(path, media_type=_OCTET_STREAM, filename=path.name)
+
+
+async def _known_job(service: JobService, job_id: str) -> StoredJob:
+    job = await service.get(job_id)
+    if job is None:
+        raise _no_such_job(job_id)
+    return job
+
+
+def _no_such_job(job_id: str) -> HTTPException:
+    return HTTPException(HTTPStatus.NOT_FOUND, f"Job {job_id} not found")
+
+
+def _add_admin_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
+    admins_only = [Depends(guard.admin)]
+
+    @app.get("/admin/jobs/storage/size", dependencies=admins_only)
+    async def storage_size() -> JSONObject:
+        return await service.storage()
+
+    @app.delete("/admin/jobs/cleanup", dependencies=admins_only)
+    async def cleanup(days: Annotated[int, Query(ge=0)] = 7) -> JSONObject:
+        return await service.cleanup(days)
+
+
+def _add_guest_mode_routes(app: FastAPI, guard: Guard, path: str) -> None:
+    @app.get(path, dependencies=[Depends(guard.admin)])
+    async def read_guest_mode() -> JSONObject:
+        return guard.guest_mode.as_json()
+
+    @app.put(f"{path}/guest-mode")
+    async def write_guest_mode(request: Request) -> JSONObject:
+        claims = await guard.admin(request)
+        form = await read_form(request, _GuestModeForm)
+        guard.guest_mode.set(enabled=form.guest_mode, user_id=claims.user_id if claims else None)
+        return guard.guest_mode.as_json()

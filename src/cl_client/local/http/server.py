@@ -1,0 +1,88 @@
+"""uvicorn on a socket that is already bound, inside a running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import Response
+from starlette.requests import ClientDisconnect
+from typing_extensions import override
+
+from cl_client.local.net.listener import TLS_GOODBYE_SECONDS, url_of
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from contextlib import AsyncExitStack
+
+    from fastapi import FastAPI, Request
+
+_OPEN_REQUESTS_SECONDS = 2
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's number for a request whose client went away; nobody is there to read it."""
+
+
+async def start_http(
+    stack: AsyncExitStack, app: FastAPI, listener: socket.socket, tls: ssl.SSLContext | None
+) -> str:
+    """Answer requests until the stack ends; the URL."""
+    app.add_exception_handler(ClientDisconnect, _client_went_away)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS,
+    )
+    # Its own settings for TLS are files, and not all of its versions take a context that is ready.
+    config.load()
+    config.ssl = tls
+    server = _HTTPServer(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+
+    async def stop() -> None:
+        server.should_exit = True
+        await serving
+
+    stack.push_async_callback(stop)
+    await server.accepting.wait()
+    if serving.done():
+        await serving
+    return url_of("http" if tls is None else "https", listener)
+
+
+async def _client_went_away(_request: Request, _exc: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+class _HTTPServer(uvicorn.Server):
+    """uvicorn, with a way to wait until it accepts connections or has failed to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.accepting = asyncio.Event()
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.accepting.set()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        cut = asyncio.get_running_loop().call_later(TLS_GOODBYE_SECONDS, self._cut_closed_connections)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cut.cancel()
+            self._cut_closed_connections()
+
+    def _cut_closed_connections(self) -> None:
+        for connection in [*self.server_state.connections]:
+            if self.config.ssl is not None and connection.transport.is_closing():
+                connection.transport.abort()

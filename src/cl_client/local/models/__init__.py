@@ -1,0 +1,1 @@
+"""ONNX models: what they are, where they come from, where they are found."""

@@ -1,0 +1,86 @@
+"""The ONNX models that the local server's tasks use: what each is, and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """One public model.
+
+    Attributes:
+        name: What it is called here and on the command line.
+        url: Its public address.
+        file_name: What it is called on the disk; real servers use the same names.
+        summary: What it is.
+        licence: None where its page has to be read.
+        sha256: In hexadecimal; None where none is published, see `ModelStore.expected_digest`.
+        size: Bytes, where known.
+    """
+
+    name: str
+    url: str
+    file_name: str
+    summary: str
+    licence: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    def path_in(self, folder: Path) -> Path:
+        """Where it belongs in a folder of models."""
+        return folder / self.file_name
+
+    def record_in(self, folder: Path) -> Path:
+        """Where the SHA-256 of its first download is recorded, in the format of ``sha256sum``."""
+        return folder / f"{self.file_name}.sha256"
+
+    def expected_digest_in(self, folder: Path) -> str | None:
+        """The published SHA-256 or, where there is none, that of the first download; None before that."""
+        if self.sha256 is not None:
+            return self.sha256
+        record = self.record_in(folder)
+        return record.read_text("utf-8", "replace").partition(" ")[0] if record.is_file() else None
+
+
+MODELS: Final[dict[str, ModelFile]] = {
+    model.name: model
+    for model in (
+        ModelFile(
+            name="mobileclip",
+            url="https://huggingface.co/Xenova/mobileclip_blt/resolve/main/onnx/vision_model.onnx",
+            file_name="mobileclip_blt_vision_model.onnx",
+            summary="MobileCLIP-B (LT), the part that reads pictures; for clip_embedding",
+        ),
+        ModelFile(
+            name="dinov2",
+            url="https://huggingface.co/sefaburak/dinov2-small-onnx/resolve/main/dinov2_vits14.onnx",
+            file_name="dinov2_vits14.onnx",
+            summary="DINOv2 ViT-S/14; for dino_embedding",
+            licence="Apache-2.0",
+        ),
+        ModelFile(
+            name="arcface",
+            url="https://huggingface.co/onnx-community/arcface-onnx/resolve/main/arcface.onnx",
+            file_name="arcface_face_embedding.onnx",
+            summary="ArcFace; for face_embedding",
+        ),
+        ModelFile(
+            name="yunet",
+            url=(
+                "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
+                "face_detection_yunet_2023mar.onnx"
+            ),
+            file_name="face_detection_yunet_2023mar.onnx",
+            summary="YuNet; for face_detection, which finds fewer faces without it",
+            licence="MIT",
+            sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+            size=232_589,
+        ),
+    )
+}
+"""The models by name."""

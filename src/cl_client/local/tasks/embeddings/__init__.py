@@ -1,0 +1,1 @@
+"""Embeddings of whole pictures, and ONNX models run."""

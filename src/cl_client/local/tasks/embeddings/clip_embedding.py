@@ -1,0 +1,17 @@
+"""CLIP embeddings: what a picture shows, as a vector of 512 numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cl_client.local.tasks.embeddings.image_embedding import CLIP, embed
+
+if TYPE_CHECKING:
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.models import JSONObject
+    from cl_client.plugins.clip_embedding import ClipEmbeddingParams
+
+
+def run(context: TaskContext[ClipEmbeddingParams]) -> JSONObject:
+    """Embed the picture with MobileCLIP; raises what `embed` raises."""
+    return embed(context, CLIP, normalize=context.params.normalize)

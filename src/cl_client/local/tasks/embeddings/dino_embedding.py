@@ -1,0 +1,17 @@
+"""DINO embeddings: how a picture looks, as a vector of 384 numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cl_client.local.tasks.embeddings.image_embedding import DINO, embed
+
+if TYPE_CHECKING:
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.models import JSONObject
+    from cl_client.plugins.dino_embedding import DinoEmbeddingParams
+
+
+def run(context: TaskContext[DinoEmbeddingParams]) -> JSONObject:
+    """Embed the picture with DINOv2; raises what `embed` raises."""
+    return embed(context, DINO, normalize=context.params.normalize)

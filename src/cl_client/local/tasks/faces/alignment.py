@@ -1,0 +1,77 @@
+"""Faces cut out of a picture as ArcFace was trained on them: 112 x 112 pixels, eyes and mouth in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+import cv2
+import numpy as np
+
+from cl_client.local.tasks.faces.picture import Landmarks, Point, bgr_pixels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cl_client.local.tasks.faces.picture import BgrPixels, Box, DetectedFace
+
+FACE_SIDE: Final = 112
+"""Pixels, width and height of ArcFace's input."""
+
+# `arcface_dst` in github.com/deepinsight/insightface, python-package/insightface/utils/face_align.py.
+_REFERENCE_POINTS: Final = Landmarks(
+    right_eye=Point(38.2946, 51.6963),
+    left_eye=Point(73.5318, 51.5014),
+    nose_tip=Point(56.0252, 71.7366),
+    mouth_right=Point(41.5493, 92.3655),
+    mouth_left=Point(70.7299, 92.2041),
+)
+_BOX_MARGIN: Final = 0.15
+"""What a crop without landmarks shows beyond each side of the box, in parts of its longer side: around a box
+of the cascade, about as much as an aligned crop of the same face shows."""
+_MAX_REDUCTION: Final = 32
+
+
+def cut_out(pixels: BgrPixels, face: DetectedFace) -> BgrPixels:
+    """A face, 112 x 112 pixels: aligned where there are landmarks, otherwise the square around its box.
+
+    What lies outside of the picture is black.
+    """
+    if face.landmarks is None:
+        return _warped(pixels, _box_transform(face.box))
+    return _warped(pixels, _landmark_transform(face.landmarks))
+
+
+def _landmark_transform(landmarks: Landmarks) -> NDArray[np.float64]:
+    """The similarity (rotation, scale, shift) that takes the points nearest to ArcFace's, by least squares.
+
+    Returns:
+        Shape ``(2, 3)``, from the picture's pixels to the crop's.
+    """
+    # The unknowns a, b, tx, ty of x' = a x - b y + tx and y' = b x + a y + ty.
+    rows_of_x = [(point.x, -point.y, 1.0, 0.0) for point in landmarks]
+    rows_of_y = [(point.y, point.x, 0.0, 1.0) for point in landmarks]
+    wanted = [point.x for point in _REFERENCE_POINTS] + [point.y for point in _REFERENCE_POINTS]
+    solution = np.linalg.lstsq(np.array(rows_of_x + rows_of_y), np.array(wanted))[0]
+    a, b, shift_x, shift_y = cast("list[float]", solution.tolist())
+    return np.array([(a, -b, shift_x), (b, a, shift_y)])
+
+
+def _box_transform(box: Box) -> NDArray[np.float64]:
+    side = max(box.width, box.height) * (1 + 2 * _BOX_MARGIN)
+    left, top = box.x + (box.width - side) / 2, box.y + (box.height - side) / 2
+    scale = FACE_SIDE / side
+    return np.array([(scale, 0.0, -left * scale), (0.0, scale, -top * scale)])
+
+
+def _warped(pixels: BgrPixels, transform: NDArray[np.float64]) -> BgrPixels:
+    """The crop; that of a large face is drawn larger first and then averaged, against aliasing."""
+    scale = float(np.linalg.norm(transform[:, 0]))
+    reduction = min(max(1, round(1 / max(scale, 1 / _MAX_REDUCTION))), _MAX_REDUCTION)
+    # Pixels are counted by their centres, which shift when there are more of them.
+    enlarged = transform * reduction
+    enlarged[:, 2] += (reduction - 1) / 2
+    side = FACE_SIDE * reduction
+    crop = cv2.warpAffine(pixels, enlarged, (side, side), flags=cv2.INTER_LINEAR)
+    if reduction > 1:
+        crop = cv2.resize(crop, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_AREA)
+    return bgr_pixels(crop)

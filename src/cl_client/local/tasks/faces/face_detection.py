@@ -1,0 +1,137 @@
+"""The faces on a picture: where they are, and each one cut out as a picture of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import cv2
+
+from cl_client.local.tasks.faces import yunet_detector
+from cl_client.local.tasks.faces.alignment import cut_out
+from cl_client.local.tasks.faces.picture import Landmarks, read_picture
+from cl_client.local.tasks.media.files import write_json, written_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pydantic import JsonValue
+
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.local.tasks.faces.picture import DetectedFace, Picture
+    from cl_client.models import JSONObject
+    from cl_client.plugins.face_detection import FaceDetectionParams
+
+_CROPS_FOLDER: Final = "faces"
+_READ, _DETECTED, _CUT_OUT = 10, 80, 95
+"""Percent done at the end of each step."""
+
+
+def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
+    """Find the faces, the most confident first, and cut each out as a PNG of 112 x 112 pixels.
+
+    With YuNet where its model is there, otherwise with a cascade that needs none, but knows no landmarks and
+    whose confidence only orders the faces (see `cascade_detector`). The output's ``engine`` tells which.
+
+    Raises:
+        TaskFailedError: It is not a picture.
+        ModelUnavailableError: YuNet's file is damaged, or not where it is configured to be.
+    """
+    picture, engine, faces = _detect(context)
+    found: list[JsonValue] = []
+    for index, face in enumerate(faces):
+        path = f"{_CROPS_FOLDER}/face_{index}.png"
+        _write_crop(picture, face, context.job_folder / path)
+        found.append(
+            {
+                "bbox": _relative_box(face, picture),
+                "confidence": face.confidence,
+                "landmarks": _relative_landmarks(face, picture),
+                "file_path": path,
+            }
+        )
+        context.report(_DETECTED + (_CUT_OUT - _DETECTED) * (index + 1) // len(faces))
+    return _finished(context, picture, engine, found)
+
+
+def run_for_generation_a(context: TaskContext[FaceDetectionParams]) -> JSONObject:
+    """Find the faces as `run` does; no crops, and the box's corners directly in the face."""
+    picture, engine, faces = _detect(context)
+    flat: list[JsonValue] = [
+        {**_relative_box(face, picture), "confidence": face.confidence} for face in faces
+    ]
+    return _finished(context, picture, engine, flat)
+
+
+def _detect(context: TaskContext[FaceDetectionParams]) -> tuple[Picture, str, Sequence[DetectedFace]]:
+    """The picture, which detector ran, and the faces."""
+    params = context.params
+    model = yunet_detector.model_file(context.models)
+    picture = read_picture(context.input_file)
+    context.report(_READ)
+    if model is not None:
+        faces = yunet_detector.detect_faces(
+            picture.pixels,
+            model,
+            confidence_threshold=params.confidence_threshold,
+            nms_threshold=params.nms_threshold,
+            report=lambda part: context.report(round(_READ + part * (_DETECTED - _READ))),
+        )
+        return picture, "yunet", faces
+    from cl_client.local.tasks.faces import cascade_detector  # brings SciPy, which YuNet does without
+
+    faces = cascade_detector.detect_faces(
+        picture.pixels,
+        confidence_threshold=params.confidence_threshold,
+        nms_threshold=params.nms_threshold,
+    )
+    context.report(_DETECTED)
+    return picture, "lbp_cascade", faces
+
+
+def _finished(
+    context: TaskContext[FaceDetectionParams], picture: Picture, engine: str, faces: list[JsonValue]
+) -> JSONObject:
+    width, height = picture.size
+    output: JSONObject = {
+        "faces": faces,
+        "num_faces": len(faces),
+        "image_width": width,
+        "image_height": height,
+        "engine": engine,
+    }
+    write_json(context.output_file, output)
+    return output
+
+
+def _relative_box(face: DetectedFace, picture: Picture) -> dict[str, JsonValue]:
+    """The box's corners in parts of the picture's width and height, without what is beyond it."""
+    height, width = picture.pixels.shape[:2]
+    x, y, box_width, box_height = face.box
+    return {
+        "x1": _within_0_1(x / width),
+        "y1": _within_0_1(y / height),
+        "x2": _within_0_1((x + box_width) / width),
+        "y2": _within_0_1((y + box_height) / height),
+    }
+
+
+def _within_0_1(part: float) -> float:
+    return min(max(part, 0.0), 1.0)
+
+
+def _relative_landmarks(face: DetectedFace, picture: Picture) -> JsonValue:
+    if face.landmarks is None:
+        return None
+    height, width = picture.pixels.shape[:2]
+    return {
+        name: [point.x / width, point.y / height]
+        for name, point in zip(Landmarks._fields, face.landmarks, strict=True)
+    }
+
+
+def _write_crop(picture: Picture, face: DetectedFace, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    png = cv2.imencode(".png", cut_out(picture.pixels, face))[1]
+    with written_whole(target) as partial:
+        partial.write_bytes(png.tobytes())

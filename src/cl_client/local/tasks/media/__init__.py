@@ -1,0 +1,1 @@
+"""Media files: their kinds, and pictures and videos opened."""

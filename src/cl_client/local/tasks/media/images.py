@@ -1,0 +1,212 @@
+"""Pictures of any kind: opened with clear errors, turned upright, brought to 8 bits a channel."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+import pillow_heif
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
+from cl_client.local.tasks.media.videos import stream_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from PIL.ImageFile import ImageFile
+
+# Pillow knows more, but takes MPEG videos for pictures, runs Ghostscript on EPS, and guesses at TGA.
+_FORMATS: Final = (
+    "JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "HEIF", "AVIF", "JPEG2000", "ICO", "ICNS",
+    "PPM", "PSD", "QOI", "SGI", "PCX", "DDS",
+)  # fmt: skip
+
+DAMAGE_ERRORS: Final = (
+    OSError, ValueError, SyntaxError, EOFError, RuntimeError, LookupError, ArithmeticError, TypeError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow's readers raise on damaged data, besides `UnidentifiedImageError`."""
+
+_PROFILE_COLOURS: Final = {"L": "GRAY", "LA": "GRAY", "I;16": "GRAY", "P": "RGB", "CMYK": "CMYK"}
+SWAPPED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
+"""Those whose width and height as stored are height and width as seen."""
+
+
+@contextmanager
+def open_picture(file: Path) -> Generator[ImageFile]:
+    """Open a picture; its pixels are read when they are first needed, which must be inside the block.
+
+    Raises:
+        TaskFailedError: Also for whatever goes wrong with the picture inside the block: it is empty, not a
+            picture, truncated, damaged, or larger than `PIXEL_LIMIT`.
+    """
+    require_content(file)
+    with _picture_errors(file), _pillow_settings(), Image.open(file, formats=_FORMATS) as image:
+        yield image
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file's header is that of a picture."""
+    with _pillow_settings():
+        try:
+            with Image.open(file, formats=_FORMATS):
+                return True
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            return True
+        except DAMAGE_ERRORS:
+            return False
+
+
+@cache
+def _register_heif() -> None:
+    pillow_heif.register_heif_opener()
+
+
+@contextmanager
+def _pillow_settings() -> Generator[None]:
+    """Pillow's own pixel limit is lower and partly a mere warning; its other warnings help nobody here."""
+    _register_heif()
+    previous_limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = previous_limit
+
+
+@contextmanager
+def _picture_errors(file: Path) -> Generator[None]:
+    try:
+        yield
+    except UnidentifiedImageError as exc:
+        raise TaskFailedError(
+            f"{file.name}: not a picture that can be read ({_describe_content(file)})"
+        ) from exc
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        raise TaskFailedError(
+            f"{file.name}: the picture is larger than the limit of {PIXEL_LIMIT:,} pixels"
+        ) from exc
+    except MemoryError as exc:
+        raise TaskFailedError(f"{file.name}: there is not enough memory for this picture") from exc
+    except DAMAGE_ERRORS as exc:
+        raise TaskFailedError(f"{file.name}: the picture {_describe_damage(exc, file)}") from exc
+
+
+def _describe_damage(exc: BaseException, file: Path) -> str:
+    cause = str(exc).replace(str(file), file.name) or type(exc).__name__
+    truncated = isinstance(exc, EOFError) or "truncated" in cause.lower() or "end of file" in cause.lower()
+    return f"is {'truncated' if truncated else 'damaged'} ({cause})"
+
+
+def _describe_content(file: Path) -> str:
+    kind = stream_kind(file)
+    if kind is not None:
+        return "a video" if kind == "video" else "sound"
+    with file.open("rb") as stream:
+        start = stream.read(512)
+    # A character of UTF-8 cut in two at the end of the sample is no reason to call it binary.
+    is_text = b"\0" not in start and "\ufffd" not in start.decode(errors="replace")[:-1]
+    return "text" if is_text else "damaged, or of an unknown format"
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1-8; 1, upright, where the picture does not say or its EXIF cannot be read."""
+    if image.format == "TIFF":  # Pillow turns a TIFF itself, as it loads it
+        return 1
+    try:
+        value: object = image.getexif().get(ExifTags.Base.Orientation)
+    except DAMAGE_ERRORS:
+        return 1
+    return value if isinstance(value, int) and value in range(1, 9) else 1
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height in pixels once the picture is turned upright."""
+    return stored_size(image, image.size)
+
+
+def stored_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """Translate a size between how the picture is stored and how it stands upright; the same both ways."""
+    width, height = size
+    return (height, width) if orientation(image) in SWAPPED_ORIENTATIONS else (width, height)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture turned and mirrored as its EXIF orientation says; the same object where it is upright."""
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
+def displayable(image: Image.Image) -> Image.Image:
+    """The picture in mode L, LA, RGB or RGBA: 8 bits a channel, alpha only where something is transparent.
+
+    Deeper greys are scaled, not clipped. CMYK is translated with its ICC profile where it has one.
+    """
+    if image.mode.startswith(("I", "F")):
+        image = _scaled_to_8_bits(image)
+    if image.mode == "CMYK":
+        return _cmyk_to_rgb(image)
+    base = "L" if image.mode in {"1", "L", "LA", "La"} else "RGB"
+    mode = f"{base}A" if image.has_transparency_data else base
+    return image if image.mode == mode else image.convert(mode)
+
+
+def flattened(image: Image.Image) -> Image.Image:
+    """A `displayable` picture without alpha: what is transparent shows white."""
+    if not image.mode.endswith("A"):
+        return image
+    base = image.mode.removesuffix("A")
+    flat = Image.new(base, image.size, "white")
+    flat.paste(image.convert(base), mask=image.getchannel("A"))
+    flat.info = image.info.copy()
+    return flat
+
+
+def matching_profile(image: Image.Image) -> bytes | None:
+    """The picture's ICC profile, if it is one for the mode that the picture has now."""
+    profile: object = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or not profile:
+        return None
+    colours = profile[16:20].decode("latin-1").strip()  # the header's "data colour space", ICC.1 7.2.6
+    return profile if colours == _PROFILE_COLOURS.get(image.mode, "RGB") else None
+
+
+def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
+    """Modes I;16, I and F to L; a range that the mode does not fix is taken from the pixels."""
+    if image.mode.startswith("I;16"):
+        return _scaled(image.convert("I"), 0, 0xFFFF)
+    low, high = (float(value) for value in image.getextrema() if isinstance(value, int | float))
+    known_tops = (1, 0xFF, 0xFFFF) if image.mode == "F" else (0xFF, 0xFFFF)
+    if low >= 0:
+        low, high = 0, next((top for top in known_tops if high <= top), high)
+    return _scaled(image, low, high)
+
+
+def _scaled(image: Image.Image, low: float, high: float) -> Image.Image:
+    factor = 0xFF / (high - low) if high > low else 0.0
+    offset = 0.5 - low * factor  # the half rounds, as the conversion to L cuts off
+    return image.point(lambda value: value * factor + offset).convert("L")
+
+
+def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
+    profile = matching_profile(image)
+    if profile is None:
+        return image.convert("RGB")
+    srgb = ImageCms.ImageCmsProfile(
+        ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
+    )
+    try:
+        rgb = ImageCms.profileToProfile(image, BytesIO(profile), srgb, outputMode="RGB")
+    except ImageCms.PyCMSError:
+        rgb = None
+    return image.convert("RGB") if rgb is None else rgb

@@ -1,0 +1,158 @@
+"""Videos and sound: telling them apart, and taking a picture out of a video."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+import av
+from av.error import FFmpegError
+from av.stream import Disposition
+from PIL import Image
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# Only containers that hold their own data. FFmpeg would also open playlists (hls, concat, dash), which can
+# name any file or address, and takes any text for a picture of a terminal (tty).
+_CONTAINERS: Final = (
+    "aac,ac3,aiff,amr,ape,asf,avi,caf,flac,flv,gxf,ivf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nut,"
+    "ogg,rm,w64,wav,webm"
+)
+_PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heim", "heis", "heix", "hevc", "mif1", "msf1"})
+"""ISO media files that are HEIC or AVIF pictures."""
+_POSTER_POSITION: Final = 0.1
+"""Where in the video the representative frame is taken: past a black or fading start."""
+_MAX_DECODED_FRAMES: Final = 250
+"""How far to decode from a keyframe towards that position; x264's default distance between keyframes."""
+
+
+# Before version 19, PyAV refuses a file whose title is not UTF-8 unless told otherwise.
+_LENIENT_SINCE: Final = 19
+_LENIENT: Final = (
+    {} if int(av.__version__.partition(".")[0]) >= _LENIENT_SINCE else {"metadata_errors": "replace"}
+)
+_open_for_reading: Final = cast("Callable[..., InputContainer]", partial(av.open, mode="r", **_LENIENT))
+
+
+def open_container(file: Path) -> InputContainer:
+    """Open a video or sound file, judged by its content.
+
+    Raises:
+        FFmpegError: It is neither, or it is damaged.
+    """
+    # An absolute path: FFmpeg would take what stands before a colon for a protocol.
+    return _open_for_reading(str(file.absolute()), options={"format_whitelist": _CONTAINERS})
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The first stream of moving pictures; the cover of a song is none."""
+    return next(
+        (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic),
+        None,
+    )
+
+
+def stream_kind(file: Path) -> Literal["video", "audio"] | None:
+    """Whether a file holds a video, only sound, or neither."""
+    try:
+        with open_container(file) as container:
+            if container.metadata.get("major_brand") in _PICTURE_BRANDS:
+                return None
+            if video_stream(container) is not None:
+                return "video"
+            return "audio" if container.streams.audio else None
+    except (FFmpegError, ValueError):
+        return None
+
+
+@contextmanager
+def video_errors(file: Path) -> Generator[None]:
+    """Turn what FFmpeg and PyAV raise in the block, which reads ``file``, into `TaskFailedError`."""
+    try:
+        yield
+    except MemoryError as exc:
+        raise TaskFailedError(f"{file.name}: there is not enough memory for this video") from exc
+    except FFmpegError as exc:
+        raise TaskFailedError(f"{file.name}: the video cannot be decoded ({exc.strerror})") from exc
+    except ValueError as exc:
+        raise TaskFailedError(f"{file.name}: the video cannot be decoded ({exc})") from exc
+
+
+def decodable_video(container: InputContainer, file: Path) -> VideoStream:
+    """The first stream of moving pictures, made sure that it can be decoded, on all cores.
+
+    Raises:
+        TaskFailedError: There is none, or its coding is unknown, or its frames are too large.
+    """
+    stream = video_stream(container)
+    if stream is None:
+        raise TaskFailedError(f"{file.name}: there is no picture in it, only sound")
+    # PyAV types it as always there, but leaves it out where FFmpeg has no decoder.
+    if cast("VideoCodecContext | None", stream.codec_context) is None:
+        raise TaskFailedError(f"{file.name}: the video is coded in a way that is not known here")
+    if stream.width * stream.height > PIXEL_LIMIT:
+        raise TaskFailedError(
+            f"{file.name}: a frame of {stream.width} x {stream.height} pixels is larger than "
+            f"the limit of {PIXEL_LIMIT:,} pixels"
+        )
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def representative_frame(file: Path) -> Image.Image:
+    """A frame from early in the video as an RGB picture: upright, and with square pixels.
+
+    Raises:
+        TaskFailedError: It is not a video, or no frame of it can be decoded.
+    """
+    require_content(file)
+    with video_errors(file), open_container(file) as container:
+        stream = decodable_video(container, file)
+        frame = _frame_near_poster_position(container, stream)
+        if frame is None:
+            raise TaskFailedError(f"{file.name}: the video has no frame that can be decoded")
+        return _upright_picture(frame, stream)
+
+
+def _frame_near_poster_position(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    start = (container.start_time or 0) / av.time_base
+    position = start + _POSTER_POSITION * (container.duration or 0) / av.time_base
+    with suppress(FFmpegError):  # cannot be sought: then from the start
+        container.seek(int(position * av.time_base))
+    frame = _decode_up_to(container, stream, position)
+    if frame is None:
+        container.seek(int(start * av.time_base))
+        frame = _decode_up_to(container, stream, start)
+    return frame
+
+
+def _decode_up_to(container: InputContainer, stream: VideoStream, seconds: float) -> VideoFrame | None:
+    frame: VideoFrame | None = None
+    # Damage after a good frame costs only how near that frame is to the wanted one.
+    with suppress(FFmpegError):
+        for frame in islice(container.decode(stream), _MAX_DECODED_FRAMES):
+            if frame.pts is None or frame.time >= seconds:
+                break
+    return frame
+
+
+def _upright_picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
+    rgb = frame.reformat(format="rgb24")
+    plane = rgb.planes[0]
+    picture = Image.frombuffer("RGB", (rgb.width, rgb.height), bytes(plane), "raw", "RGB", plane.line_size, 1)
+    pixel_shape = stream.sample_aspect_ratio
+    if pixel_shape:
+        picture = picture.resize((max(1, round(picture.width * pixel_shape)), picture.height))
+    return picture.rotate(frame.rotation, expand=True)

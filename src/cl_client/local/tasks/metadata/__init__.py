@@ -1,0 +1,1 @@
+"""Metadata: read from pictures and videos."""

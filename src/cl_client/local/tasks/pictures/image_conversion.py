@@ -1,0 +1,178 @@
+"""A picture in another format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.files import PIXEL_LIMIT, written_whole
+from cl_client.local.tasks.media.images import displayable, flattened, matching_profile, open_picture, upright
+from cl_client.local.tasks.pictures.converted_exif import exif_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from PIL import Image
+    from PIL.ImageFile import ImageFile
+
+    from cl_client._core.choices import ImageFormat
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.models import JSONObject
+    from cl_client.plugins.image_conversion import ImageConversionParams
+
+_DEFAULT_QUALITY: Final = 85
+_DEFAULT_FRAME_MS: Final = 100
+"""What browsers show a frame for whose duration is zero or missing."""
+_ANIMATED_SOURCES: Final = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
+"""Formats whose frames follow one another; elsewhere they are layers, previews or separate pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What a format can hold.
+
+    Attributes:
+        name: Pillow's name of it.
+        modes: Opaque pixel modes, and those with an alpha channel, that are written as they are.
+        max_side: Pixels, or None where only memory is the limit.
+        alpha: Whether transparency is kept; otherwise it becomes white.
+        animated: Whether it can hold more than one frame.
+        lossy: Whether it has a quality.
+        metadata: Whether it can hold EXIF and an ICC profile.
+    """
+
+    name: str
+    modes: frozenset[str]
+    max_side: int | None = None
+    alpha: bool = True
+    animated: bool = True
+    lossy: bool = False
+    metadata: bool = True
+
+
+_JPEG: Final = _Target(
+    "JPEG", frozenset({"L", "RGB"}), max_side=65_500, alpha=False, animated=False, lossy=True
+)
+_TARGETS: Final[Mapping[ImageFormat, _Target]] = {
+    "jpg": _JPEG,
+    "jpeg": _JPEG,
+    "png": _Target("PNG", frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})),
+    "webp": _Target("WEBP", frozenset({"RGB", "RGBA"}), max_side=16_383, lossy=True),
+    "gif": _Target("GIF", frozenset({"1", "L", "P", "RGB", "RGBA"}), max_side=65_535, metadata=False),
+    "bmp": _Target("BMP", frozenset({"1", "L", "P", "RGB"}), alpha=False, animated=False, metadata=False),
+    "tiff": _Target("TIFF", frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "I", "F"})),
+}
+
+
+def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
+    """Convert the picture: upright, with its metadata, transparency and frames where the format has them.
+
+    Raises:
+        TaskFailedError: It is not a picture, damaged, or larger than the target format allows.
+    """
+    target = _TARGETS[context.params.format]
+    file = context.input_file
+    with open_picture(file) as image:
+        if target.max_side is not None and max(image.size) > target.max_side:
+            width, height = image.size
+            raise TaskFailedError(
+                f"{file.name}: {target.name} cannot hold {width} x {height} pixels, "
+                f"only up to {target.max_side} on a side"
+            )
+        context.report(5)
+        exif = exif_for(image) if target.metadata else None
+        animation = _read(image, target, file, context.report)
+        context.report(70)
+        with written_whole(context.output_file) as partial:
+            _write(animation, target, partial, quality=context.params.quality or _DEFAULT_QUALITY, exif=exif)
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Animation:
+    """Frames ready for the target format, one for a still; ``loop`` is 0 for ever, None where not said."""
+
+    frames: tuple[Image.Image, ...]
+    durations_ms: tuple[int, ...]
+    loop: int | None
+
+
+def _read(image: ImageFile, target: _Target, file: Path, report: Callable[[int], None]) -> _Animation:
+    follows = image.format in _ANIMATED_SOURCES or image.format == target.name
+    count = _frame_count(image) if follows and target.animated else 1
+    if count == 1:
+        return _Animation((_fitted(upright(image), target),), (0,), None)
+    frames: list[Image.Image] = []
+    durations: list[int] = []
+    pixels = 0
+    for index in range(count):
+        image.seek(index)
+        pixels += image.width * image.height
+        if pixels > PIXEL_LIMIT:
+            raise TaskFailedError(
+                f"{file.name}: its {count} frames together exceed the limit of {PIXEL_LIMIT:,} pixels"
+            )
+        frame = _fitted(upright(image), target)
+        frames.append(frame.copy() if frame is image else frame)
+        durations.append(_duration_ms(image))
+        report(5 + 65 * index // count)
+    loop: object = image.info.get("loop")
+    if target.name != "TIFF":  # an animation changes neither its colours nor its alpha on the way
+        mode = "RGBA" if any(frame.has_transparency_data for frame in frames) else "RGB"
+        frames = [frame.convert(mode) for frame in frames]
+    return _Animation(tuple(frames), tuple(durations), loop if isinstance(loop, int) else None)
+
+
+def _frame_count(image: ImageFile) -> int:
+    count: object = getattr(image, "n_frames", 1)
+    return count if isinstance(count, int) else 1
+
+
+def _duration_ms(image: ImageFile) -> int:
+    duration: object = image.info.get("duration")
+    return round(duration) if isinstance(duration, int | float) and duration > 0 else _DEFAULT_FRAME_MS
+
+
+def _fitted(image: Image.Image, target: _Target) -> Image.Image:
+    """The picture in a mode that the format holds; as it is where that is one."""
+    has_alpha_channel = image.mode in {"LA", "RGBA"}
+    if image.mode in target.modes and has_alpha_channel == image.has_transparency_data:
+        return image
+    picture = displayable(image)
+    if not target.alpha:
+        picture = flattened(picture)
+    if picture.mode not in target.modes:
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    return picture
+
+
+def _write(animation: _Animation, target: _Target, file: Path, *, quality: int, exif: bytes | None) -> None:
+    first, *others = animation.frames
+    options: dict[str, object] = {}
+    if others:
+        options |= {"save_all": True, "append_images": others}
+        if target.name != "TIFF":
+            options["duration"] = list(animation.durations_ms)
+            options |= _loop_option(animation, target)
+        if target.name == "GIF" and first.mode == "RGBA":
+            options["disposal"] = 2  # clear the frame: the next one's transparent parts show no remains
+    if target.lossy:
+        options["quality"] = quality
+    if (
+        target.name == "TIFF" and not exif
+    ):  # Pillow can write EXIF's directories only without libtiff's coders
+        options["compression"] = "tiff_lzw"
+    if target.metadata:
+        options["icc_profile"] = matching_profile(first)
+    if exif:
+        options["exif"] = exif
+    first.save(file, format=target.name, **options)
+
+
+def _loop_option(animation: _Animation, target: _Target) -> dict[str, object]:
+    """A GIF that says nothing plays once, which the other formats have to be told."""
+    if animation.loop is not None:
+        return {"loop": animation.loop}
+    return {} if target.name == "GIF" else {"loop": 1}

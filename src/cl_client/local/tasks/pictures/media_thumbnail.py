@@ -1,0 +1,100 @@
+"""A small JPEG of a picture or a video."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.files import require_content, written_whole
+from cl_client.local.tasks.media.images import (
+    displayable,
+    flattened,
+    is_picture,
+    matching_profile,
+    open_picture,
+    stored_size,
+    upright,
+    upright_size,
+)
+from cl_client.local.tasks.media.videos import representative_frame, stream_kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.models import JSONObject
+    from cl_client.plugins.media_thumbnail import MediaThumbnailParams
+
+_DEFAULT_SIDE: Final = 256
+_JPEG_QUALITY: Final = 85
+_JPEG_MAX_SIDE: Final = 65_500
+"""Pixels; libjpeg's JPEG_MAX_DIMENSION."""
+
+
+def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
+    """Draw the thumbnail: inside the wanted box, or exactly of its size without the aspect ratio.
+
+    Raises:
+        TaskFailedError: The file is neither a picture nor a video, is damaged, or the size is out of range.
+    """
+    file = context.input_file
+    require_content(file)
+    is_video = not is_picture(file) and stream_kind(file) is not None  # or sound, refused further on
+    context.report(10)
+    if is_video:
+        frame = representative_frame(file)
+        context.report(60)
+        thumbnail = frame.resize(_thumbnail_size(context, frame.size), reducing_gap=2.0)
+    else:
+        thumbnail = _thumbnail_of_picture(context)
+    context.report(80)
+    _write_jpeg(thumbnail, context.output_file)
+    return {"media_type": "video" if is_video else "image"}
+
+
+def _thumbnail_of_picture(context: TaskContext[MediaThumbnailParams]) -> Image.Image:
+    with open_picture(context.input_file) as image:
+        size = _thumbnail_size(context, upright_size(image))
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8, not below this size: what makes huge ones quick and small.
+        image.draft(None, stored_size(image, size))
+        picture = flattened(displayable(upright(image)))
+        return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _write_jpeg(picture: Image.Image, target: Path) -> None:
+    with written_whole(target) as partial:
+        picture.save(
+            partial,
+            format="JPEG",
+            quality=_JPEG_QUALITY,
+            optimize=True,
+            icc_profile=matching_profile(picture),
+            comment=b"",  # Pillow would copy the original's
+        )
+
+
+def _thumbnail_size(context: TaskContext[MediaThumbnailParams], original: tuple[int, int]) -> tuple[int, int]:
+    """Width and height in pixels: never more than the original's while the aspect ratio is kept."""
+    params = context.params
+    width, height = params.width, params.height
+    if width is None and height is None:
+        width = height = _DEFAULT_SIDE
+    own_width, own_height = original
+    scale = min(
+        width / own_width if width is not None else float("inf"),
+        height / own_height if height is not None else float("inf"),
+    )
+    if params.maintain_aspect_ratio:
+        scale = min(scale, 1)
+    fitted = max(1, round(own_width * scale)), max(1, round(own_height * scale))
+    if params.maintain_aspect_ratio:
+        return fitted
+    size = width or fitted[0], height or fitted[1]
+    if max(size) > _JPEG_MAX_SIDE:
+        raise TaskFailedError(
+            f"{context.input_file.name}: a JPEG cannot have {size[0]} x {size[1]} pixels, "
+            f"only up to {_JPEG_MAX_SIDE} on a side"
+        )
+    return size

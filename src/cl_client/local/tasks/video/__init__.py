@@ -1,0 +1,1 @@
+"""Videos: HTTP Live Streaming."""

@@ -1,0 +1,116 @@
+"""A video as HTTP Live Streaming, in several qualities that a player can switch between."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.files import require_content
+from cl_client.local.tasks.media.images import is_picture
+from cl_client.local.tasks.video.hls_output import (
+    MASTER_PLAYLIST,
+    HlsOutput,
+    Rendition,
+    fits_unchanged,
+    remux,
+)
+from cl_client.local.tasks.video.source import examine, read_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.local.tasks.video.source import VideoFacts
+    from cl_client.models import JSONObject
+    from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
+
+_ORIGINAL: Final = "orig"
+_ORIGINAL_CRF: Final = 18
+"""x264's constant rate factor at which a copy is "visually lossless or nearly so" (FFmpeg's H.264 guide)."""
+
+
+def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
+    """Make every variant that is asked for, also one that is larger than the video.
+
+    The original is cut without being encoded anew where players can take it as it is. Variants of the same
+    height and bitrate are one. The files appear all at once, or not at all.
+
+    Raises:
+        TaskFailedError: The file is not a video, is damaged or truncated, or its sound cannot be decoded; a
+            variant is larger than H.264 allows; or the files cannot be written.
+    """
+    file, params = context.input_file, context.params
+    require_content(file)
+    if is_picture(file):
+        raise TaskFailedError(f"{file.name}: this is a picture, not a video")
+    facts = examine(file)
+    variants = {_name(variant): _variant_rendition(facts, variant) for variant in params.variants}
+    with _folder_written_whole(context.output_file) as folder:
+        with ExitStack() as stack:
+            wanted = HlsOutput(file, facts, folder, list(variants.values()), master=MASTER_PLAYLIST)
+            outputs = [stack.enter_context(wanted)]
+            if params.include_original and not fits_unchanged(facts):
+                original = HlsOutput(file, facts, folder, [_original_rendition(facts)])
+                outputs.append(stack.enter_context(original))
+            for frame in read_frames(file, facts, lambda part: context.report(int(99 * part))):
+                for output in outputs:
+                    output.write(frame)
+        if params.include_original and fits_unchanged(facts):
+            remux(file, facts, folder, _ORIGINAL)
+        total_segments = sum(1 for _ in folder.glob("*.ts"))
+    return {
+        "master_playlist": str(context.output_file.absolute() / MASTER_PLAYLIST),
+        "variants_generated": len(variants),
+        "total_segments": total_segments,
+        "include_original": params.include_original,
+    }
+
+
+def _name(variant: HlsVariant) -> str:
+    return f"{variant.resolution}p-{variant.bitrate}"
+
+
+def _variant_rendition(facts: VideoFacts, variant: HlsVariant) -> Rendition:
+    """As wide as the video's shape wants it; H.264's colour needs even numbers."""
+    height = _even(variant.resolution)
+    kbit = variant.bitrate
+    return Rendition(
+        name=_name(variant),
+        width=max(2, 2 * round(height * facts.width / facts.height / 2)),
+        height=height,
+        # Apple's HLS Authoring Specification: the peak of a segment is at most twice the average.
+        rate_control={"b": f"{kbit}k", "maxrate": f"{kbit * 3 // 2}k", "bufsize": f"{kbit * 2}k"},
+    )
+
+
+def _original_rendition(facts: VideoFacts) -> Rendition:
+    return Rendition(
+        name=_ORIGINAL,
+        width=_even(facts.width),
+        height=_even(facts.height),
+        rate_control={"crf": str(_ORIGINAL_CRF)},
+    )
+
+
+def _even(pixels: int) -> int:
+    return max(2, pixels - pixels % 2)
+
+
+@contextmanager
+def _folder_written_whole(target: Path) -> Generator[Path]:
+    """Give a folder beside ``target`` to write to, which takes its place when the block ends well."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    try:
+        partial.mkdir()
+        yield partial
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+    except OSError as exc:
+        raise TaskFailedError(f"{target.name}: cannot be written: {exc.strerror}") from exc
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,296 @@
+"""A video as frames on one clock: decoded once, for any number of encoders."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, cast
+
+import av
+from av.audio.resampler import AudioResampler
+from av.error import InvalidDataError
+from av.video.frame import VideoFrame
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.videos import decodable_video, open_container, video_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from av.audio.codeccontext import AudioCodecContext
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+CLOCK_RATE: Final = 90_000
+"""Ticks a second of all timestamps; the clock of MPEG-TS (ISO/IEC 13818-1, 2.4.3.7)."""
+CLOCK: Final = Fraction(1, CLOCK_RATE)
+SOUND_RATE: Final = 48_000
+"""Samples a second of the sound."""
+
+_AAC_FRAME_SAMPLES: Final = 1024
+_FALLBACK_FRAME_RATE: Final = 25
+_COMPLETE_FROM: Final = 0.9
+"""A video of which less than this part of the stated duration can be read has failed. Not closer to 1:
+subtitles count into that duration, and often end after picture and sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What has to be known of a video before its first frame can be encoded.
+
+    Attributes:
+        width: Pixels, as a player shows it: upright, and with square pixels.
+        height: The same.
+        quarter_turns: How often the stored frames have to be turned by 90 degrees counter-clockwise, 0-3.
+        frame_rate: Frames a second, on average.
+        colour: Primaries, transfer characteristics and matrix as in ISO/IEC 23091-2; 2 is unknown.
+        start: The second at which picture or sound begins, on the file's own clock.
+        duration: Seconds, or None where the file does not say; a recording of a browser often does not.
+        container_format: FFmpeg's name.
+        pixel_format: FFmpeg's name.
+        video_codec: FFmpeg's name.
+        sound_codec: FFmpeg's name, or None where there is no sound.
+    """
+
+    width: int
+    height: int
+    quarter_turns: int
+    frame_rate: Fraction
+    colour: tuple[int, int, int]
+    start: float
+    duration: float | None
+    container_format: str
+    pixel_format: str
+    video_codec: str
+    sound_codec: str | None
+
+
+def examine(file: Path) -> VideoFacts:
+    """Look at a video's headers and its first frame.
+
+    Raises:
+        TaskFailedError: It is not a video, or no frame of it or not its sound can be decoded.
+    """
+    with video_errors(file), open_container(file) as container:
+        video = decodable_video(container, file)
+        sound = decodable_sound(container, file)
+        frame = _first_frame(container, video)
+        if frame is None:
+            raise TaskFailedError(f"{file.name}: the video has no frame that can be decoded")
+        width, height = frame.width, frame.height
+        if video.sample_aspect_ratio:
+            width = max(1, round(width * float(video.sample_aspect_ratio)))
+        quarter_turns = round(frame.rotation / 90) % 4
+        if quarter_turns % 2:
+            width, height = height, width
+        frame_rate = video.average_rate or video.guessed_rate or _FALLBACK_FRAME_RATE
+        return VideoFacts(
+            width=width,
+            height=height,
+            quarter_turns=quarter_turns,
+            frame_rate=Fraction(frame_rate),
+            colour=(frame.color_primaries, frame.color_trc, frame.colorspace),
+            start=_start_of(video, sound, default=frame.time),
+            duration=_stated_duration(container),
+            container_format=container.format.name,
+            pixel_format=frame.format.name,
+            video_codec=video.codec_context.codec.canonical_name,
+            sound_codec=sound and sound.codec_context.codec.canonical_name,
+        )
+
+
+def decodable_sound(container: InputContainer, file: Path) -> AudioStream | None:
+    """The stream of sound that a player would choose, None where there is no sound.
+
+    Raises:
+        TaskFailedError: Its coding is unknown.
+    """
+    if not container.streams.audio:
+        return None
+    stream = cast("AudioStream | None", container.streams.best("audio")) or container.streams.audio[0]
+    # PyAV types it as always there, but leaves it out where FFmpeg has no decoder.
+    if cast("AudioCodecContext | None", stream.codec_context) is None:
+        raise TaskFailedError(f"{file.name}: the sound is coded in a way that is not known here")
+    return stream
+
+
+def read_frames(
+    file: Path, facts: VideoFacts, on_position: Callable[[float], None]
+) -> Iterator[VideoFrame | AudioFrame]:
+    """Decode a video from its start to its end.
+
+    Video frames come in the order in which they are shown, as they are stored, with ``pts`` and ``duration``
+    in ticks of `CLOCK` from the start. Sound comes as stereo of `SOUND_RATE` without gaps from the start on,
+    with silence where the file has none. What is damaged within the file is left out, as players do.
+
+    Args:
+        file: The video.
+        facts: What `examine` said of it.
+        on_position: Told how far it has come, 0-1.
+
+    Raises:
+        TaskFailedError: The file is damaged so that it cannot be read on, or it is truncated.
+    """
+    timer, converter = _FrameTimer(facts), _SoundConverter(facts.start)
+    position = 0.0
+    with video_errors(file), open_container(file) as container:
+        video, sound = decodable_video(container, file), decodable_sound(container, file)
+        for packet in container.demux(video, *([sound] if sound is not None else [])):
+            if packet.stream_index == video.index:
+                timer.note_packet(packet)
+            for frame in _decoded(packet):
+                if isinstance(frame, VideoFrame):
+                    yield from timer.shown_before(frame)
+                else:
+                    yield from converter.convert(frame)
+            position = max(position, _position(packet, container, timer.seconds, facts.duration))
+            on_position(position)
+        yield from timer.last()
+        yield from converter.rest()
+    _require_complete(file, facts, max(timer.seconds, converter.seconds))
+
+
+class _FrameTimer:
+    """Puts video frames on the clock, each to be shown until the next one.
+
+    A frame whose time is not after that of the one before it is left out.
+    """
+
+    def __init__(self, facts: VideoFacts) -> None:
+        self._start = facts.start
+        self._usual_duration = max(1, round(CLOCK_RATE / facts.frame_rate))
+        self._held: VideoFrame | None = None
+        self._pts = -1
+        self._end = 0
+        self._is_avi = facts.container_format == "avi"
+        self._decoding_times: list[int] = []
+
+    @property
+    def seconds(self) -> float:
+        """When the last frame so far ends."""
+        return self._end / CLOCK_RATE
+
+    def note_packet(self, packet: Packet[Stream]) -> None:
+        """AVI only says when packets are decoded; its frames are shown at these times, one after another."""
+        if self._is_avi and packet.dts is not None:
+            heapq.heappush(self._decoding_times, packet.dts)
+
+    def shown_before(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        """Take the next frame; gives the one before it, now that its duration is known."""
+        if self._decoding_times:
+            frame.pts = heapq.heappop(self._decoding_times)
+        pts = self._end if frame.pts is None else round((frame.time - self._start) * CLOCK_RATE)
+        if pts <= self._pts:
+            return
+        own_duration = round(frame.duration * CLOCK_RATE * float(frame.time_base or 0))
+        frame.pts, frame.time_base = pts, CLOCK
+        frame.duration = own_duration or self._usual_duration
+        held, self._held = self._held, frame
+        if held is not None:
+            held.duration = pts - self._pts
+            yield held
+        self._pts, self._end = pts, pts + frame.duration
+
+    def last(self) -> Iterator[VideoFrame]:
+        """The last frame, whose duration is its own."""
+        if self._held is not None:
+            yield self._held
+
+
+class _SoundConverter:
+    """Makes stereo of `SOUND_RATE` of any sound, without gaps from the start on."""
+
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self._resampler: AudioResampler | None = None
+        self._form: tuple[str, str, int] | None = None
+        self._samples = 0
+
+    @property
+    def seconds(self) -> float:
+        """When the sound so far ends."""
+        return self._samples / SOUND_RATE
+
+    def convert(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """What can be said of the sound once this frame is there."""
+        form = frame.format.name, frame.layout.name, frame.sample_rate
+        if self._resampler is None or form != self._form:
+            yield from self.rest()
+            self._form = form
+            self._resampler = AudioResampler(
+                format="fltp",
+                layout="stereo",
+                rate=SOUND_RATE,
+                # Without a size, PyAV passes on what has the right form already, with its gaps.
+                frame_size=_AAC_FRAME_SAMPLES,
+                # With it, FFmpeg also fills gaps, and cuts what overlaps.
+                options={"first_pts": str(self._samples)},
+            )
+        if frame.pts is not None and frame.time_base:
+            frame.pts -= round(self._start / float(frame.time_base))
+        yield from self._counted(self._resampler.resample(frame))
+
+    def rest(self) -> Iterator[AudioFrame]:
+        """What is still held back."""
+        if self._resampler is not None:
+            yield from self._counted(self._resampler.resample(None))
+            self._resampler = None
+
+    def _counted(self, frames: list[AudioFrame]) -> Iterator[AudioFrame]:
+        for frame in frames:
+            self._samples += frame.samples
+            yield frame
+
+
+def _decoded(packet: Packet[Stream] | Packet[VideoStream]) -> list[VideoFrame | AudioFrame]:
+    """The frames of a packet of video or sound; none where it is damaged."""
+    try:
+        return cast("list[VideoFrame | AudioFrame]", packet.decode())
+    except InvalidDataError:
+        return []
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    for packet in container.demux(stream):
+        for frame in _decoded(packet):
+            if isinstance(frame, VideoFrame):
+                return frame
+    return None
+
+
+def _start_of(*streams: Stream | None, default: float) -> float:
+    starts = [
+        stream.start_time * float(stream.time_base)
+        for stream in streams
+        if stream is not None and stream.start_time is not None and stream.time_base
+    ]
+    return min(starts, default=default)
+
+
+def _stated_duration(container: InputContainer) -> float | None:
+    # Of a bare stream FFmpeg only guesses it, from its size and bit rate.
+    if not container.duration or container.format.name == "mpegvideo":
+        return None
+    return container.duration / av.time_base
+
+
+def _position(
+    packet: Packet[Stream], container: InputContainer, seconds: float, duration: float | None
+) -> float:
+    if duration is not None:
+        return min(1, seconds / duration)
+    return min(1, (packet.pos or 0) / max(1, container.size or 0))
+
+
+def _require_complete(file: Path, facts: VideoFacts, seconds: float) -> None:
+    if facts.duration is not None and seconds < _COMPLETE_FROM * facts.duration:
+        raise TaskFailedError(
+            f"{file.name}: the video is truncated or damaged, "
+            f"only {seconds:.1f} of its {facts.duration:.1f} seconds can be read"
+        )

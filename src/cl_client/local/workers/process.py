@@ -1,0 +1,178 @@
+"""A worker process from the server's side: given one job at a time, replaced when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from cl_client.local.workers.protocol import (
+    REPLY,
+    TaskError,
+    TaskProgress,
+    TaskReply,
+    TaskRequest,
+    TaskResult,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger(__name__)
+
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+"""The longest answer of a task. Longer ones are the job's error; large results belong into files."""
+
+_CLOSING_SECONDS = 5.0
+_KEPT_STDERR_BYTES = 4096
+
+
+class TaskProcess:
+    """One subprocess. Not a fork, and not multiprocessing: a caller's script needs no main guard."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._stderr_task: asyncio.Task[None] | None = None
+        self._stderr_tail = b""
+        self._killed = False
+        self._has_worked = False
+
+    async def start(self) -> None:
+        """Start the process if none is running; one that died while it had nothing to do is replaced."""
+        if self._process is not None and self._process.returncode is None:
+            return
+        await self.close()
+        self._stderr_tail = b""
+        self._has_worked = False
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the working folder is no place to import from, unless the caller does so too
+            "-m",
+            "cl_client.local.workers.program",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=MAX_REPLY_BYTES,
+            env={**os.environ, "PYTHONPATH": _python_path()},
+        )
+        self._stderr_task = asyncio.create_task(self._read_stderr(self._process), name="worker-stderr")
+        if self._killed:
+            self._process.kill()
+
+    async def run(
+        self, request: TaskRequest, on_progress: Callable[[int], Awaitable[None]]
+    ) -> TaskResult | TaskError:
+        """Run one job to its end. A process that dies meanwhile is an error of the job."""
+        self._killed = False
+        try:
+            await self.start()
+        except OSError as exc:
+            return TaskError(message=f"{_subject(request)} failed: no worker process can be started: {exc}")
+        process = self._process
+        if process is None or process.stdin is None:
+            raise RuntimeError("The worker process has no stdin")
+        try:
+            self._has_worked = True
+            process.stdin.write(request.line())
+            await process.stdin.drain()
+            while True:
+                reply = await self._read_reply(process)
+                if isinstance(reply, TaskProgress):
+                    await on_progress(reply.progress)
+                else:
+                    return reply
+        except (ConnectionError, EOFError):
+            return TaskError(message=await self._bury(request))
+        except (ValueError, ValidationError) as exc:
+            self.kill()
+            await self.close()
+            return TaskError(message=f"{_subject(request)} gave an unusable answer: {exc}")
+
+    def kill(self) -> None:
+        """End the process at once, also one that is just being started; its job then ends in an error."""
+        self._killed = True
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def close(self) -> None:
+        """End the process and wait until it is gone: gently, then by force; one that never worked at once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if not self._has_worked and process.returncode is None:
+            # It may still be importing for half a second, and would only then hear that it is to end.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            logger.warning("Worker process %d does not end by itself; killed", process.pid)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            if self._stderr_task is not None:
+                await self._stderr_task
+
+    async def _read_reply(self, process: asyncio.subprocess.Process) -> TaskReply:
+        """The next message.
+
+        Raises:
+            EOFError: The process has ended.
+            ValueError: The line is too long or no message.
+        """
+        line = await process.stdout.readline() if process.stdout is not None else b""
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return REPLY.validate_json(line)
+
+    async def _bury(self, request: TaskRequest) -> str:
+        """Clean up after a process that died by itself; says how it died."""
+        process = self._process
+        await self.close()
+        code = process.returncode if process is not None else None
+        tail = self._stderr_tail.decode(errors="replace").strip()
+        level = logging.DEBUG if self._killed else logging.ERROR
+        logger.log(level, "A worker process died of %s. Its last words:\n%s", _cause(code), tail or "(none)")
+        return (
+            f"{_subject(request)} failed: its worker process died ({_cause(code)}). "
+            "A fresh one takes the next job."
+        )
+
+    async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
+        """Keep the pipe empty; what libraries print is for the log alone."""
+        while process.stderr is not None and (chunk := await process.stderr.read(_KEPT_STDERR_BYTES)):
+            logger.debug("Worker process %d: %s", process.pid, chunk.decode(errors="replace").rstrip())
+            self._stderr_tail = (self._stderr_tail + chunk)[-_KEPT_STDERR_BYTES:]
+
+
+def _subject(request: TaskRequest) -> str:
+    return f"{request.input_file.name}: {request.task_type}"
+
+
+def _python_path() -> str:
+    """What the server can import its workers can, too; an empty entry is the working folder."""
+    return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+
+
+def _cause(return_code: int | None) -> str:
+    """How a process ended, in words: a negative code is a signal."""
+    if return_code is None or return_code >= 0:
+        return f"exit code {return_code}"
+    try:
+        name = signal.Signals(-return_code).name
+    except ValueError:
+        return f"signal {-return_code}"
+    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"signal {-return_code}, {name}{hint}"

@@ -1,0 +1,127 @@
+"""The program that a worker process runs: one job after the other, read from stdin, answered on stdout.
+
+Started by `cl_client.local.workers.process`. It ends when its stdin ends, in the midst of a job if need be,
+so that none outlives a server, however that came to its end.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import pkgutil
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from typing_extensions import override
+
+from cl_client.local.models.store import ModelUnavailableError
+from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.workers.protocol import TaskError, TaskProgress, TaskReply, TaskRequest, TaskResult
+
+if TYPE_CHECKING:
+    from cl_client.local.tasks.contract import TaskFunction
+    from cl_client.models import JSONObject, TaskParams
+
+
+class RequestReader(threading.Thread):
+    """Reads requests ahead: only a thread that always reads learns at once that the server is gone."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(name="requests", daemon=True)
+        self.lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.busy = threading.Event()
+        self._stream = stream
+
+    @override
+    def run(self) -> None:
+        """Queue one line after the other, then end the process."""
+        for line in self._stream:
+            self.busy.set()
+            self.lines.put(line)
+        if self.busy.is_set():
+            os._exit(0)  # nothing gentler ends a task that blocks
+        self.lines.put(None)
+
+
+class ProgressReporter:
+    """Passes on a task's progress, each percentage once and never backwards."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._last = 0
+
+    def __call__(self, progress: int) -> None:
+        """Report 0-100 percent; anything outside is clamped."""
+        percent = min(max(int(progress), 0), 100)
+        if percent > self._last:
+            self._last = percent
+            _send(self._stream, TaskProgress(progress=percent))
+
+
+def _send(stream: BinaryIO, reply: TaskReply) -> None:
+    stream.write(reply.line())
+    stream.flush()
+
+
+def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
+    """Import the task, which is where a first job pays for its libraries, and run it."""
+    function = cast("TaskFunction[TaskParams]", pkgutil.resolve_name(request.function))
+    params_model = cast("type[TaskParams]", pkgutil.resolve_name(request.params_model))
+    request.output_file.parent.mkdir(parents=True, exist_ok=True)
+    context = TaskContext(
+        params=params_model.model_validate(request.params),
+        input_file=request.input_file,
+        output_file=request.output_file,
+        job_folder=request.job_folder,
+        report=report,
+        models=request.models,
+    )
+    output = function(context)
+    # NaN and infinity are no JSON, and would break the answer to whoever asks for the job.
+    json.dumps(output, allow_nan=False)
+    return output
+
+
+def _answer(request: TaskRequest, report: ProgressReporter) -> TaskResult | TaskError:
+    """Run one job; whatever goes wrong in it is the job's error."""
+    try:
+        return TaskResult(output=_run(request, report))
+    except (TaskFailedError, ModelUnavailableError) as exc:
+        return TaskError(message=str(exc))
+    except Exception as exc:  # noqa: BLE001 - a task may raise anything; it is reported and logged
+        name = request.input_file.name
+        message = f"{name}: {request.task_type} failed: {type(exc).__name__}: {exc}"
+        return TaskError(message=message, traceback=traceback.format_exc())
+
+
+def _take_over_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Keep stdin and stdout for the protocol: libraries print to stderr, and their children read nothing."""
+    requests, replies = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return os.fdopen(requests, "rb"), os.fdopen(replies, "wb")
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    # Ctrl+C reaches every process of a terminal; ending the workers is the server's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    requests, replies = _take_over_streams()
+    reader = RequestReader(requests)
+    reader.start()
+    while (line := reader.lines.get()) is not None:
+        _send(replies, _answer(TaskRequest.model_validate_json(line), ProgressReporter(replies)))
+        reader.busy.clear()
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

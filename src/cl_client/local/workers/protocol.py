@@ -1,0 +1,64 @@
+"""What the server and its worker processes say to each other: one JSON object a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from cl_client.local.models.store import ModelStore
+from cl_client.models import JSONObject
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def line(self) -> bytes:
+        """The message as it travels."""
+        return self.model_dump_json().encode() + b"\n"
+
+
+class TaskRequest(_Message):
+    """Run this job. The paths are absolute; function and params model are ``"module:name"``."""
+
+    task_type: str
+    function: str
+    params_model: str
+    params: JSONObject
+    input_file: Path
+    output_file: Path
+    job_folder: Path
+    models: ModelStore
+
+
+class TaskProgress(_Message):
+    """The job is so many percent done."""
+
+    kind: Literal["progress"] = "progress"
+    progress: int = Field(ge=0, le=100)
+
+
+class TaskResult(_Message):
+    """The job is done."""
+
+    kind: Literal["result"] = "result"
+    output: JSONObject
+
+
+class TaskError(_Message):
+    """The job cannot be done.
+
+    Attributes:
+        message: For whoever sent the job.
+        traceback: For the server's log; None where the task itself knew what was wrong.
+    """
+
+    kind: Literal["error"] = "error"
+    message: str
+    traceback: str | None = None
+
+
+TaskReply: TypeAlias = TaskProgress | TaskResult | TaskError
+
+REPLY: TypeAdapter[TaskReply] = TypeAdapter(Annotated[TaskReply, Field(discriminator="kind")])
