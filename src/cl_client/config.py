@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
@@ -20,12 +22,12 @@ from cl_client.checked_text import check_endpoint, check_headers, check_proxy, c
 from cl_client.choices import MQTT_OFF
 from cl_client.config_file import read_settings
 from cl_client.deadlines import MIN_POLL_SECONDS
+from cl_client.default_settings import MethodWithDefaults
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.plugins import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Self
 
 _PATHS = ("ca_file", "client_cert_file", "client_key_file")
@@ -33,6 +35,8 @@ _URLS_WITH_CREDENTIALS = (
     (("base_url", "COMPUTE_SERVER_URL"), "http_username", "http_password"),
     (("mqtt_broker", "MQTT_BROKER_HOST"), "mqtt_username", "mqtt_password"),
 )
+
+_JOBS: Final = "/jobs"
 
 _ValueT = TypeVar("_ValueT")
 
@@ -52,6 +56,9 @@ class ComputeClientConfig(BaseSettings):
     2,000,000.
 
     Attributes:
+        DEFAULT_BASE_URL: The ``base_url`` where none is given.
+        PLUGIN_ENDPOINTS: Each of this library's plugins and its path, with default settings. Read-only:
+            ``jobs_endpoint`` and ``plugin_endpoints`` are how an instance has others.
         base_url: The compute service. A user name and a password in it become the next two settings.
         http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
         http_password: See ``http_username``.
@@ -111,9 +118,15 @@ class ComputeClientConfig(BaseSettings):
         populate_by_name=True,
         env_ignore_empty=True,
         hide_input_in_errors=True,
+        ignored_types=(MethodWithDefaults,),
     )
 
-    base_url: str = Field(default="http://localhost:8002", validation_alias="COMPUTE_SERVER_URL")
+    DEFAULT_BASE_URL: ClassVar[str] = "http://localhost:8002"
+    PLUGIN_ENDPOINTS: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {task: f"{_JOBS}/{task}" for task in PLUGINS}
+    )
+
+    base_url: str = Field(default=DEFAULT_BASE_URL, validation_alias="COMPUTE_SERVER_URL")
     http_username: str | None = None
     http_password: SecretStr | None = None
     mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST", repr=False)
@@ -128,7 +141,7 @@ class ComputeClientConfig(BaseSettings):
     mqtt_use_token: bool = False
     events_topic: str = "inference/events"
     workers_topic: str = "inference/workers"
-    jobs_endpoint: str = "/jobs"
+    jobs_endpoint: str = _JOBS
     plugin_endpoints: dict[str, str] = Field(default_factory=dict)
     timeout: Seconds = 30.0
     connect_timeout: Seconds | None = None
@@ -323,8 +336,9 @@ class ComputeClientConfig(BaseSettings):
             raise InvalidParameterError(f"{job_id!r} is not the id of a job")
         return f"{self.jobs_endpoint}/{quote(job_id, safe='')}"
 
+    @MethodWithDefaults
     def get_plugin_endpoint(self, task: str) -> str:
-        """The path to which jobs of a task are posted.
+        """The path to which jobs of a task are posted; called on the class, that of the default settings.
 
         Raises:
             UnknownTaskError: There is no such plugin.
