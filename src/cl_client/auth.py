@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr
 from typing_extensions import override
 
-from cl_client.checked_text import check_headers, is_token
+from cl_client.checked_text import check_headers, is_token, server_of
 from cl_client.exceptions import ConfigurationError
 from cl_client.job_reads import SharedReads
 from cl_client.mqtt_types import MQTTCredentials
@@ -193,8 +193,3 @@ def _headers_of(provider: AuthProvider) -> dict[str, str]:
     except ValueError as exc:
         raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
     return headers
-
-
-def server_of(url: httpx.URL) -> tuple[str, str, int | None]:
-    """What has to be the same for two addresses to be of one server (RFC 6454, 4)."""
-    return url.scheme, url.host, url.port

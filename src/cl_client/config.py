@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeVar, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import httpx
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -19,22 +20,29 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from cl_client.checked_text import check_endpoint, check_headers, check_proxy, check_server_url
-from cl_client.choices import MQTT_OFF
 from cl_client.config_file import read_settings
 from cl_client.deadlines import MIN_POLL_SECONDS
 from cl_client.default_settings import MethodWithDefaults
 from cl_client.exceptions import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client.mqtt_address import BrokerAddress
 from cl_client.plugins import PLUGINS, third_party_plugins
+from cl_client.secret_settings import (
+    BASE_URL_VARIABLE,
+    BROKER_VARIABLE,
+    PORT_VARIABLE,
+    OfItsServer,
+    host_of,
+    is_off,
+    named_by_field,
+    with_logins_apart,
+    without_foreign_secrets,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Self
 
 _PATHS = ("ca_file", "client_cert_file", "client_key_file")
-_URLS_WITH_CREDENTIALS = (
-    (("base_url", "COMPUTE_SERVER_URL"), "http_username", "http_password"),
-    (("mqtt_broker", "MQTT_BROKER_HOST"), "mqtt_username", "mqtt_password"),
-)
 
 _JOBS: Final = "/jobs"
 
@@ -54,6 +62,13 @@ class ComputeClientConfig(BaseSettings):
     setting is ``CL_CLIENT_`` and its name in capitals, for instance ``CL_CLIENT_TIMEOUT``. An explicit
     argument wins over the environment, and the environment over a file (`from_file`). Seconds are at most
     2,000,000.
+
+    Secrets are for the server that they were set with: ``http_username``, ``http_password`` and
+    ``extra_headers`` for the scheme, host and port of ``base_url``; ``mqtt_username``, ``mqtt_password`` and
+    ``mqtt_use_token`` for those of the broker. Where an argument, `replace` or the environment names another
+    one, they are left out unless they are given along with it. Secrets that were set without an address, such
+    as those of an environment that names no server, are for the first one that is named. A proxy's password
+    and a client's certificate stay: no server is sent them.
 
     Attributes:
         DEFAULT_BASE_URL: The ``base_url`` where none is given.
@@ -126,11 +141,11 @@ class ComputeClientConfig(BaseSettings):
         {task: f"{_JOBS}/{task}" for task in PLUGINS}
     )
 
-    base_url: str = Field(default=DEFAULT_BASE_URL, validation_alias="COMPUTE_SERVER_URL")
+    base_url: str = Field(default=DEFAULT_BASE_URL, validation_alias=BASE_URL_VARIABLE)
     http_username: str | None = None
     http_password: SecretStr | None = None
-    mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST", repr=False)
-    mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
+    mqtt_broker: str | None = Field(default=None, validation_alias=BROKER_VARIABLE, repr=False)
+    mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias=PORT_VARIABLE)
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
     mqtt_connect_timeout: Seconds = 5.0
@@ -166,6 +181,19 @@ class ComputeClientConfig(BaseSettings):
     require_worker: bool = False
     delete_on_cancel: bool = False
 
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        weaker = (env_settings, dotenv_settings, file_secret_settings)
+        return init_settings, *(OfItsServer(settings_cls, source) for source in weaker)
+
     @field_validator("events_topic", "workers_topic")
     @classmethod
     def _check_topic(cls, topic: str) -> str:
@@ -195,7 +223,7 @@ class ComputeClientConfig(BaseSettings):
     @field_validator("mqtt_broker")
     @classmethod
     def _check_broker(cls, broker: str | None) -> str | None:
-        if broker is not None and not _is_off(broker):
+        if broker is not None and not is_off(broker):
             BrokerAddress.parse(broker)
         return broker
 
@@ -216,15 +244,7 @@ class ComputeClientConfig(BaseSettings):
     @classmethod
     def _take_credentials_out(cls, values: object) -> object:
         """Move user names and passwords out of URLs, so that no message or repr can show them."""
-        if not isinstance(values, dict):
-            return values
-        fields = dict(cast("Mapping[str, object]", values))
-        for names, username, password in _URLS_WITH_CREDENTIALS:
-            for name in names:
-                if isinstance(url := fields.get(name), str) and "@" in url:
-                    fields[name], login, secret = _without_credentials(url)
-                    fields |= {username: login, password: SecretStr(secret)}
-        return fields
+        return with_logins_apart(cast("Mapping[str, object]", values)) if isinstance(values, dict) else values
 
     @classmethod
     def create(cls, **values: object) -> Self:
@@ -233,31 +253,25 @@ class ComputeClientConfig(BaseSettings):
         Raises:
             ConfigurationError: A value is unusable; the message names the setting.
         """
-        return cls._validated(_given(values))
+        with _naming_what_is_wrong():
+            return cls.model_validate(named_by_field(values))
 
     def replace(self, **values: object) -> Self:
         """The same config with some other values; None stands for "as it is".
 
+        With another server (scheme, host or port of ``base_url``) its secrets are left out that are not given
+        anew, and so are those of the broker with another broker.
+
         Raises:
             ConfigurationError: A value is unusable; the message names the setting.
         """
-        given = _given(values)
-        if "base_url" in given:  # what one server accepts is not for another
-            given = {"http_username": None, "http_password": None, **given}
-            on_its_host = self.mqtt_broker is None and "mqtt_broker" not in given
-            if on_its_host and "base_url" in self.model_fields_set:  # as is what its broker accepts
-                given = {"mqtt_username": None, "mqtt_password": None, **given}
-        # Every field is passed on, None as well: otherwise the environment would fill it again. That must not
-        # make those that nobody has set look as if somebody had.
-        values = dict(self._validated({**dict(self), **given}))
-        return self.model_construct(self.model_fields_set | given.keys(), **values)
-
-    @classmethod
-    def _validated(cls, values: Mapping[str, object]) -> Self:
-        try:
-            return cls.model_validate(values)
-        except ValidationError as exc:
-            raise configuration_error(exc) from None
+        given = named_by_field(values)
+        fields = cast("dict[str, object]", dict(self))
+        ours = {name: value for name, value in fields.items() if name in self.model_fields_set}
+        made = type(self).__new__(type(self))
+        with _naming_what_is_wrong():  # the environment, which may have changed, is not read again
+            BaseModel.__init__(made, **{**without_foreign_secrets(ours, given), **given})
+        return made
 
     @classmethod
     def from_file(cls, path: Path) -> ComputeClientConfig:
@@ -281,8 +295,10 @@ class ComputeClientConfig(BaseSettings):
                 dotenv_settings: PydanticBaseSettingsSource,
                 file_secret_settings: PydanticBaseSettingsSource,
             ) -> tuple[PydanticBaseSettingsSource, ...]:
-                del dotenv_settings, file_secret_settings
-                return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+                sources = super().settings_customise_sources(
+                    settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+                )
+                return *sources, OfItsServer(settings_cls, InitSettingsSource(settings_cls, values))
 
         try:
             read = FileConfig()
@@ -317,14 +333,14 @@ class ComputeClientConfig(BaseSettings):
     @property
     def mqtt_enabled(self) -> bool:
         """Whether a broker is used at all."""
-        return self.mqtt_broker is None or not _is_off(self.mqtt_broker)
+        return self.mqtt_broker is None or not is_off(self.mqtt_broker)
 
     @property
     def mqtt_address(self) -> BrokerAddress | None:
         """Where the broker is; None where none is used."""
         if not self.mqtt_enabled:
             return None
-        return BrokerAddress.parse(self.mqtt_broker or _host_of(self.base_url), self.mqtt_port)
+        return BrokerAddress.parse(self.mqtt_broker or host_of(self.base_url), self.mqtt_port)
 
     def job_path(self, job_id: str) -> str:
         """The path of one job.
@@ -350,27 +366,12 @@ class ComputeClientConfig(BaseSettings):
         return f"{self.jobs_endpoint}/{task}"
 
 
-def _host_of(url: str) -> str:
-    """The host of a URL, an IPv6 address in its brackets; empty where there is none."""
-    host = urlsplit(url).hostname or ""
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_off(broker: str) -> bool:
-    return broker.strip().lower() == MQTT_OFF
-
-
-def _without_credentials(url: str) -> tuple[str, str, str]:
-    """A URL, or a host alone, without what stands before its ``@``; the user name; the password."""
-    scheme, mark, rest = url.rpartition("://")
-    authority, slash, path = rest.partition("/")
-    login, _, host = authority.rpartition("@")
-    username, _, password = login.partition(":")
-    return f"{scheme}{mark}{host}{slash}{path}", unquote(username), unquote(password)
-
-
-def _given(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
+@contextmanager
+def _naming_what_is_wrong() -> Generator[None]:
+    try:
+        yield
+    except ValidationError as exc:
+        raise configuration_error(exc) from None
 
 
 def configuration_error(exc: ValidationError) -> ConfigurationError:

@@ -15,7 +15,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_base, wait_random_exponential
 
 from cl_client import __version__
-from cl_client.auth import ProviderAuth, server_of
+from cl_client.auth import ProviderAuth
+from cl_client.checked_text import server_of
 from cl_client.exceptions import (
     ClientClosedError,
     ComputeClientError,
