@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypedDict, cast, get_args
 
 from pydantic import ValidationError
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, get_original_bases
 
 from cl_client.choices import MAX_PRIORITY
 from cl_client.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_concurrently
@@ -88,15 +88,29 @@ def check_options(task_type: str, options: Mapping[str, object], known: Collecti
 class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
     """A plugin's client: a subclass adds its task, its models and its verbs.
 
+        class SharpenClient(BasePluginClient[SharpenOutput, SharpenParams]):
+            task_type = "sharpen"
+
     Attributes:
         task_type: The task, as the server calls it.
-        output_model: What ``job.output`` is.
-        params_model: The task's parameters.
+        output_model: What ``job.output`` is, the model in the brackets behind the base class.
+        params_model: The task's parameters, the second model there.
     """
 
     task_type: ClassVar[str]
     output_model: ClassVar[type[TaskOutput]] = TaskOutput
     params_model: ClassVar[type[TaskParams]] = TaskParams
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for base in cast("tuple[object, ...]", get_original_bases(cls)):
+            for model in cast("tuple[object, ...]", get_args(base)):
+                if not isinstance(model, type):
+                    continue  # a type variable, which a subclass will fill in
+                if issubclass(model, TaskOutput) and "output_model" not in cls.__dict__:
+                    cls.output_model = model
+                elif issubclass(model, TaskParams) and "params_model" not in cls.__dict__:
+                    cls.params_model = model
 
     def __init__(self, client: PluginClients) -> None:
         self._client = client

@@ -9,7 +9,7 @@ from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, Embedd
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client.models import JobResponse, TaskOutput, TaskParams
+    from cl_client.models import JobResponse
     from cl_client.plugins.base import SubmitOptions
     from cl_client.transfers import FileSource
 
@@ -22,12 +22,10 @@ class ClipEmbeddingOutput(EmbeddingOutput):
     """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
 
 
-class ClipEmbeddingClient(EmbeddingClient[ClipEmbeddingOutput]):
+class ClipEmbeddingClient(EmbeddingClient[ClipEmbeddingOutput, ClipEmbeddingParams]):
     """CLIP embeddings of pictures: what they show, as a vector of 512 numbers."""
 
     task_type: ClassVar[str] = "clip_embedding"
-    output_model: ClassVar[type[TaskOutput]] = ClipEmbeddingOutput
-    params_model: ClassVar[type[TaskParams]] = ClipEmbeddingParams
 
     async def embed_image(
         self,

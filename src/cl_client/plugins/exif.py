@@ -183,8 +183,6 @@ class ExifClient(FileResultClient[ExifOutput, ExifParams]):
     """Read a picture's metadata."""
 
     task_type: ClassVar[str] = "exif"
-    output_model: ClassVar[type[TaskOutput]] = ExifOutput
-    params_model: ClassVar[type[TaskParams]] = ExifParams
 
     async def extract(
         self,

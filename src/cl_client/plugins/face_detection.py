@@ -137,8 +137,6 @@ class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionPar
     """Find faces."""
 
     task_type: ClassVar[str] = "face_detection"
-    output_model: ClassVar[type[TaskOutput]] = FaceDetectionOutput
-    params_model: ClassVar[type[TaskParams]] = FaceDetectionParams
 
     async def detect(
         self,

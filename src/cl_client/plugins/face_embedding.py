@@ -9,7 +9,7 @@ from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, Embedd
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client.models import JobResponse, TaskOutput, TaskParams
+    from cl_client.models import JobResponse
     from cl_client.plugins.base import SubmitOptions
     from cl_client.transfers import FileSource
 
@@ -25,12 +25,10 @@ class FaceEmbeddingOutput(EmbeddingOutput):
     """0-1, from the sharpness of the face; None where the server gives none."""
 
 
-class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput]):
+class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput, FaceEmbeddingParams]):
     """Face embeddings: whose face it is, as a vector of 512 numbers."""
 
     task_type: ClassVar[str] = "face_embedding"
-    output_model: ClassVar[type[TaskOutput]] = FaceEmbeddingOutput
-    params_model: ClassVar[type[TaskParams]] = FaceEmbeddingParams
 
     async def embed_faces(
         self,

@@ -49,8 +49,6 @@ class HashClient(FileResultClient[HashOutput, HashParams]):
     """Compute a file's hash."""
 
     task_type: ClassVar[str] = "hash"
-    output_model: ClassVar[type[TaskOutput]] = HashOutput
-    params_model: ClassVar[type[TaskParams]] = HashParams
 
     async def compute(
         self,

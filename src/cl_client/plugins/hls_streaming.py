@@ -78,8 +78,6 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
     """Turn videos into HLS streams."""
 
     task_type: ClassVar[str] = "hls_streaming"
-    output_model: ClassVar[type[TaskOutput]] = HlsStreamingOutput
-    params_model: ClassVar[type[TaskParams]] = HlsStreamingParams
 
     async def generate_manifest(
         self,

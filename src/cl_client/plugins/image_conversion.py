@@ -32,8 +32,6 @@ class ImageConversionClient(FileResultClient[ImageConversionOutput, ImageConvers
     """Convert pictures."""
 
     task_type: ClassVar[str] = "image_conversion"
-    output_model: ClassVar[type[TaskOutput]] = ImageConversionOutput
-    params_model: ClassVar[type[TaskParams]] = ImageConversionParams
 
     async def convert(
         self,

@@ -37,8 +37,6 @@ class MediaThumbnailClient(FileResultClient[MediaThumbnailOutput, MediaThumbnail
     """Make thumbnails."""
 
     task_type: ClassVar[str] = "media_thumbnail"
-    output_model: ClassVar[type[TaskOutput]] = MediaThumbnailOutput
-    params_model: ClassVar[type[TaskParams]] = MediaThumbnailParams
 
     async def generate(
         self,
