@@ -20,6 +20,19 @@ from cl_client.mqtt_types import MQTTCredentials
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
 
+    from cl_client.password_auth import PasswordAuthProvider
+
+__all__ = [
+    "AuthProvider",
+    "JWTAuthProvider",
+    "NoAuthProvider",
+    "PasswordAuthProvider",
+    "ProviderAuth",
+    "Renewals",
+    "bearer",
+    "secret",
+]
+
 _UNAUTHORIZED: Final = 401
 
 
@@ -193,3 +206,13 @@ def _headers_of(provider: AuthProvider) -> dict[str, str]:
     except ValueError as exc:
         raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
     return headers
+
+
+def __getattr__(name: str) -> object:
+    if name != "PasswordAuthProvider":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # It needs the auth service's client, which imports this module.
+    from cl_client import password_auth
+
+    globals()[name] = password_auth.PasswordAuthProvider
+    return password_auth.PasswordAuthProvider

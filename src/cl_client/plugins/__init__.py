@@ -20,6 +20,34 @@ if TYPE_CHECKING:
 
     from cl_client.models import TaskParams
     from cl_client.plugins.base import BasePluginClient
+    from cl_client.plugins.clip_embedding import ClipEmbeddingClient
+    from cl_client.plugins.dino_embedding import DinoEmbeddingClient
+    from cl_client.plugins.exif import ExifClient
+    from cl_client.plugins.face_detection import FaceDetectionClient
+    from cl_client.plugins.face_embedding import FaceEmbeddingClient
+    from cl_client.plugins.hash import HashClient
+    from cl_client.plugins.hls_streaming import HlsStreamingClient
+    from cl_client.plugins.image_conversion import ImageConversionClient
+    from cl_client.plugins.media_thumbnail import MediaThumbnailClient
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "PLUGINS",
+    "BasePluginClient",
+    "ClipEmbeddingClient",
+    "DinoEmbeddingClient",
+    "ExifClient",
+    "FaceDetectionClient",
+    "FaceEmbeddingClient",
+    "HashClient",
+    "HlsStreamingClient",
+    "ImageConversionClient",
+    "MediaThumbnailClient",
+    "PluginSpec",
+    "output_model",
+    "plugin_class",
+    "third_party_plugins",
+]
 
 ENTRY_POINT_GROUP: Final = "cl_client.plugins"
 """An entry point's name is the task, its value ``module:Class`` of a `BasePluginClient`."""
@@ -43,6 +71,20 @@ PLUGINS: dict[str, PluginSpec] = {
     "image_conversion": PluginSpec("cl_client.plugins.image_conversion", "ImageConversionClient"),
     "media_thumbnail": PluginSpec("cl_client.plugins.media_thumbnail", "MediaThumbnailClient"),
 }
+
+
+def __getattr__(name: str) -> object:
+    module = {spec.client: spec.module for spec in PLUGINS.values()}.get(name)
+    if name == "BasePluginClient":
+        module = "cl_client.plugins.base"
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = cast("object", getattr(import_module(module), name))
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
 
 
 @cache
