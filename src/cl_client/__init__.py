@@ -81,10 +81,6 @@ if TYPE_CHECKING:
     from cl_client._transfers.progress import (
         FilesProgress,
     )
-    from cl_client._transfers.sources import (
-        FileSource,
-        UploadStream,
-    )
     from cl_client.compute_client import (
         ComputeClient,
     )
@@ -110,7 +106,9 @@ if TYPE_CHECKING:
     )
     from cl_client.options import (
         ByteProgress,
+        FileSource,
         SubmitOptions,
+        UploadStream,
     )
     from cl_client.plugins.base import (
         BasePluginClient,
@@ -176,10 +174,6 @@ _MODULES = {
     "_transfers.download": ("JobFileStream",),
     "_transfers.names": ("base_name",),
     "_transfers.progress": ("FilesProgress",),
-    "_transfers.sources": (
-        "FileSource",
-        "UploadStream",
-    ),
     "compute_client": ("ComputeClient",),
     "config": ("ComputeClientConfig",),
     "models": (
@@ -197,10 +191,7 @@ _MODULES = {
         "WorkerCapability",
     ),
     "mqtt_monitor": ("MQTTJobMonitor",),
-    "options": (
-        "ByteProgress",
-        "SubmitOptions",
-    ),
+    "options": ("ByteProgress", "FileSource", "SubmitOptions", "UploadStream"),
     "plugins.base": ("BasePluginClient",),
     "session": ("Session",),
 }

@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from cl_client._client.admin import AdminClient
     from cl_client._jobs.reader import ReadReason
     from cl_client._jobs.workers import WorkerCallback
-    from cl_client._transfers.sources import FileSource
     from cl_client.models import TaskOutput, WorkerCapabilities
     from cl_client.mqtt_monitor import MQTTJobMonitor
-    from cl_client.options import ErrorCallback, JobCallback, SubmitOptions
+    from cl_client.options import ErrorCallback, FileSource, JobCallback, SubmitOptions
 
 
 class ComputeClient(PluginClients):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast
-from urllib.parse import quote, unquote, urlsplit
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeVar, cast
+from urllib.parse import quote
 
 import httpx
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -16,8 +19,19 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from cl_client._core.choices import MQTT_OFF
-from cl_client._core.config_file import read_settings
+from cl_client._config.config_file import read_settings
+from cl_client._config.default_settings import MethodWithDefaults
+from cl_client._config.secret_settings import (
+    BASE_URL_VARIABLE,
+    BROKER_VARIABLE,
+    PORT_VARIABLE,
+    OfItsServer,
+    host_of,
+    is_off,
+    named_by_field,
+    with_logins_apart,
+    without_foreign_secrets,
+)
 from cl_client._core.deadlines import MIN_POLL_SECONDS
 from cl_client._core.validation import (
     check_endpoint,
@@ -30,14 +44,12 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client.plugins.table import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator
     from typing import Self
 
 _PATHS = ("ca_file", "client_cert_file", "client_key_file")
-_URLS_WITH_CREDENTIALS = (
-    (("base_url", "COMPUTE_SERVER_URL"), "http_username", "http_password"),
-    (("mqtt_broker", "MQTT_BROKER_HOST"), "mqtt_username", "mqtt_password"),
-)
+
+_JOBS: Final = "/jobs"
 
 _ValueT = TypeVar("_ValueT")
 
@@ -56,7 +68,17 @@ class ComputeClientConfig(BaseSettings):
     argument wins over the environment, and the environment over a file (`from_file`). Seconds are at most
     2,000,000.
 
+    Secrets are for the server that they were set with: ``http_username``, ``http_password`` and
+    ``extra_headers`` for the scheme, host and port of ``base_url``; ``mqtt_username``, ``mqtt_password`` and
+    ``mqtt_use_token`` for those of the broker. Where an argument, `replace` or the environment names another
+    one, they are left out unless they are given along with it. Secrets that were set without an address, such
+    as those of an environment that names no server, are for the first one that is named. A proxy's password
+    and a client's certificate stay: no server is sent them.
+
     Attributes:
+        DEFAULT_BASE_URL: The ``base_url`` where none is given.
+        PLUGIN_ENDPOINTS: Each of this library's plugins and its path, with default settings. Read-only:
+            ``jobs_endpoint`` and ``plugin_endpoints`` are how an instance has others.
         base_url: The compute service. A user name and a password in it become the next two settings.
         http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
         http_password: See ``http_username``.
@@ -116,13 +138,19 @@ class ComputeClientConfig(BaseSettings):
         populate_by_name=True,
         env_ignore_empty=True,
         hide_input_in_errors=True,
+        ignored_types=(MethodWithDefaults,),
     )
 
-    base_url: str = Field(default="http://localhost:8002", validation_alias="COMPUTE_SERVER_URL")
+    DEFAULT_BASE_URL: ClassVar[str] = "http://localhost:8002"
+    PLUGIN_ENDPOINTS: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {task: f"{_JOBS}/{task}" for task in PLUGINS}
+    )
+
+    base_url: str = Field(default=DEFAULT_BASE_URL, validation_alias=BASE_URL_VARIABLE)
     http_username: str | None = None
     http_password: SecretStr | None = None
-    mqtt_broker: str | None = Field(default=None, validation_alias="MQTT_BROKER_HOST", repr=False)
-    mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias="MQTT_BROKER_PORT")
+    mqtt_broker: str | None = Field(default=None, validation_alias=BROKER_VARIABLE, repr=False)
+    mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias=PORT_VARIABLE)
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
     mqtt_connect_timeout: Seconds = 5.0
@@ -133,7 +161,7 @@ class ComputeClientConfig(BaseSettings):
     mqtt_use_token: bool = False
     events_topic: str = "inference/events"
     workers_topic: str = "inference/workers"
-    jobs_endpoint: str = "/jobs"
+    jobs_endpoint: str = _JOBS
     plugin_endpoints: dict[str, str] = Field(default_factory=dict)
     timeout: Seconds = 30.0
     connect_timeout: Seconds | None = None
@@ -157,6 +185,19 @@ class ComputeClientConfig(BaseSettings):
     worker_stale_after: Seconds = 90.0
     require_worker: bool = False
     delete_on_cancel: bool = False
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        weaker = (env_settings, dotenv_settings, file_secret_settings)
+        return init_settings, *(OfItsServer(settings_cls, source) for source in weaker)
 
     @field_validator("events_topic", "workers_topic")
     @classmethod
@@ -187,7 +228,7 @@ class ComputeClientConfig(BaseSettings):
     @field_validator("mqtt_broker")
     @classmethod
     def _check_broker(cls, broker: str | None) -> str | None:
-        if broker is not None and not _is_off(broker):
+        if broker is not None and not is_off(broker):
             BrokerAddress.parse(broker)
         return broker
 
@@ -208,15 +249,7 @@ class ComputeClientConfig(BaseSettings):
     @classmethod
     def _take_credentials_out(cls, values: object) -> object:
         """Move user names and passwords out of URLs, so that no message or repr can show them."""
-        if not isinstance(values, dict):
-            return values
-        fields = dict(cast("Mapping[str, object]", values))
-        for names, username, password in _URLS_WITH_CREDENTIALS:
-            for name in names:
-                if isinstance(url := fields.get(name), str) and "@" in url:
-                    fields[name], login, secret = _without_credentials(url)
-                    fields |= {username: login, password: SecretStr(secret)}
-        return fields
+        return with_logins_apart(cast("Mapping[str, object]", values)) if isinstance(values, dict) else values
 
     @classmethod
     def create(cls, **values: object) -> Self:
@@ -225,31 +258,25 @@ class ComputeClientConfig(BaseSettings):
         Raises:
             ConfigurationError: A value is unusable; the message names the setting.
         """
-        return cls._validated(_given(values))
+        with _naming_what_is_wrong():
+            return cls.model_validate(named_by_field(values))
 
     def replace(self, **values: object) -> Self:
         """The same config with some other values; None stands for "as it is".
 
+        With another server (scheme, host or port of ``base_url``) its secrets are left out that are not given
+        anew, and so are those of the broker with another broker.
+
         Raises:
             ConfigurationError: A value is unusable; the message names the setting.
         """
-        given = _given(values)
-        if "base_url" in given:  # what one server accepts is not for another
-            given = {"http_username": None, "http_password": None, **given}
-            on_its_host = self.mqtt_broker is None and "mqtt_broker" not in given
-            if on_its_host and "base_url" in self.model_fields_set:  # as is what its broker accepts
-                given = {"mqtt_username": None, "mqtt_password": None, **given}
-        # Every field is passed on, None as well: otherwise the environment would fill it again. That must not
-        # make those that nobody has set look as if somebody had.
-        values = dict(self._validated({**dict(self), **given}))
-        return self.model_construct(self.model_fields_set | given.keys(), **values)
-
-    @classmethod
-    def _validated(cls, values: Mapping[str, object]) -> Self:
-        try:
-            return cls.model_validate(values)
-        except ValidationError as exc:
-            raise configuration_error(exc) from None
+        given = named_by_field(values)
+        fields = cast("dict[str, object]", dict(self))
+        ours = {name: value for name, value in fields.items() if name in self.model_fields_set}
+        made = type(self).__new__(type(self))
+        with _naming_what_is_wrong():  # the environment, which may have changed, is not read again
+            BaseModel.__init__(made, **{**without_foreign_secrets(ours, given), **given})
+        return made
 
     @classmethod
     def from_file(cls, path: Path) -> ComputeClientConfig:
@@ -273,8 +300,10 @@ class ComputeClientConfig(BaseSettings):
                 dotenv_settings: PydanticBaseSettingsSource,
                 file_secret_settings: PydanticBaseSettingsSource,
             ) -> tuple[PydanticBaseSettingsSource, ...]:
-                del dotenv_settings, file_secret_settings
-                return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+                sources = super().settings_customise_sources(
+                    settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+                )
+                return *sources, OfItsServer(settings_cls, InitSettingsSource(settings_cls, values))
 
         try:
             read = FileConfig()
@@ -309,14 +338,14 @@ class ComputeClientConfig(BaseSettings):
     @property
     def mqtt_enabled(self) -> bool:
         """Whether a broker is used at all."""
-        return self.mqtt_broker is None or not _is_off(self.mqtt_broker)
+        return self.mqtt_broker is None or not is_off(self.mqtt_broker)
 
     @property
     def mqtt_address(self) -> BrokerAddress | None:
         """Where the broker is; None where none is used."""
         if not self.mqtt_enabled:
             return None
-        return BrokerAddress.parse(self.mqtt_broker or _host_of(self.base_url), self.mqtt_port)
+        return BrokerAddress.parse(self.mqtt_broker or host_of(self.base_url), self.mqtt_port)
 
     def job_path(self, job_id: str) -> str:
         """The path of one job.
@@ -328,8 +357,9 @@ class ComputeClientConfig(BaseSettings):
             raise InvalidParameterError(f"{job_id!r} is not the id of a job")
         return f"{self.jobs_endpoint}/{quote(job_id, safe='')}"
 
+    @MethodWithDefaults
     def get_plugin_endpoint(self, task: str) -> str:
-        """The path to which jobs of a task are posted.
+        """The path to which jobs of a task are posted; called on the class, that of the default settings.
 
         Raises:
             UnknownTaskError: There is no such plugin.
@@ -341,27 +371,12 @@ class ComputeClientConfig(BaseSettings):
         return f"{self.jobs_endpoint}/{task}"
 
 
-def _host_of(url: str) -> str:
-    """The host of a URL, an IPv6 address in its brackets; empty where there is none."""
-    host = urlsplit(url).hostname or ""
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_off(broker: str) -> bool:
-    return broker.strip().lower() == MQTT_OFF
-
-
-def _without_credentials(url: str) -> tuple[str, str, str]:
-    """A URL, or a host alone, without what stands before its ``@``; the user name; the password."""
-    scheme, mark, rest = url.rpartition("://")
-    authority, slash, path = rest.partition("/")
-    login, _, host = authority.rpartition("@")
-    username, _, password = login.partition(":")
-    return f"{scheme}{mark}{host}{slash}{path}", unquote(username), unquote(password)
-
-
-def _given(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
+@contextmanager
+def _naming_what_is_wrong() -> Generator[None]:
+    try:
+        yield
+    except ValidationError as exc:
+        raise configuration_error(exc) from None
 
 
 def configuration_error(exc: ValidationError) -> ConfigurationError:

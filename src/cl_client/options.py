@@ -1,10 +1,12 @@
-"""What every plugin method takes: the options of a submit, and the callbacks in them."""
+"""What every plugin method takes: a file, the options of a submit, and the callbacks in them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypedDict
 
 from typing_extensions import TypeVar
 
@@ -15,6 +17,39 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStream:
+    """A file that comes in chunks, from wherever.
+
+    Args:
+        chunks: The chunks, of any size, but not empty all together. An iterator can be sent once; a function
+            that makes one is called again where a request has to be sent again, for instance because the
+            token had expired.
+        name: The file's name, on whose extension servers may rely.
+        size: Bytes of all chunks together where that is known, so that ``on_upload`` knows it too.
+    """
+
+    chunks: AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
+    name: str
+    size: int | None = None
+
+
+class BinaryFile(Protocol):
+    """An open binary file, also one of `tempfile`, `gzip`, `zipfile` or `Popen`."""
+
+    def read(self, size: int = ..., /) -> bytes: ...  # noqa: D102 - as in Python's `io`
+
+    def seekable(self) -> bool: ...  # noqa: D102 - alike
+
+    def seek(self, offset: int, whence: int = ..., /) -> int: ...  # noqa: D102 - alike
+
+    def tell(self) -> int: ...  # noqa: D102 - alike
+
+
+FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
+"""A path, the bytes themselves, an open binary file (read from where it stands, left open), or a stream."""
 
 ByteProgress: TypeAlias = Callable[[int, int | None], None]
 """Called with the bytes done so far and the total, None where that is not known."""

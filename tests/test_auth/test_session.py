@@ -95,6 +95,18 @@ async def test_a_real_session_from_login_to_logout(
         await later.logout()
 
 
+async def test_a_client_at_another_server_has_none_of_its_secrets(
+    memory: MemoryKeyring, store: TokenStore
+) -> None:
+    del memory
+    async with ScriptedAuth() as server:
+        config = CONFIG.replace(base_url=server.url, http_password="pw", extra_headers={"X-Key": "key"})
+        session = await Session.login(server.url, "me", PASSWORD, config=config, store=store)
+    assert session.compute_client(f"{server.url}/below").config.http_password is not None
+    elsewhere = session.compute_client("http://elsewhere").config
+    assert (elsewhere.http_password, elsewhere.extra_headers) == (None, {})
+
+
 async def test_a_wrong_password_keeps_nothing(memory: MemoryKeyring, store: TokenStore) -> None:
     async with ScriptedAuth() as server:
         with pytest.raises(AuthenticationError, match="Incorrect username or password"):

@@ -80,6 +80,17 @@ def test_a_server_without_a_host(url: str) -> None:
         load_settings(ConnectionOptions(server=url))
 
 
+def test_a_password_of_the_environment_is_for_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPUTE_SERVER_URL", "http://nas:1")
+    monkeypatch.setenv("CL_CLIENT_HTTP_PASSWORD", "swordfish")
+    variable = "environment CL_CLIENT_HTTP_PASSWORD"
+    assert _shown(ConnectionOptions(server="http://NAS:1/"), "http_password") == ("***", variable)
+    for connection in (ConnectionOptions(server="http://other"), ConnectionOptions(server="https://nas:1")):
+        assert load_settings(connection).client.http_password is None
+        left_out = f"{variable}, left out: it is for another server"
+        assert _shown(connection, "http_password") == ("", left_out)
+
+
 def test_logins_in_urls_are_masked_and_their_origin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPUTE_SERVER_URL", "http://anna:swordfish@nas:1")
     monkeypatch.setenv("CL_CLIENT_AUTH_URL", "http://anna:swordfish@nas:2")

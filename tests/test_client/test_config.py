@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import traceback
+from collections.abc import MutableMapping
+from inspect import getdoc
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError, UnknownTaskError
 from cl_client._mqtt.address import BrokerAddress
+from cl_client.plugins.table import PLUGINS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +24,30 @@ def test_defaults() -> None:
     assert config.base_url == "http://localhost:8002"
     assert config.mqtt_address == BrokerAddress("localhost", 1883)
     assert config.get_plugin_endpoint("hash") == "/jobs/hash"
+
+
+def test_the_class_answers_for_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CL_CLIENT_JOBS_ENDPOINT", "/environment")
+    assert ComputeClientConfig.DEFAULT_BASE_URL == "http://localhost:8002"
+    assert ComputeClientConfig.get_plugin_endpoint("clip_embedding") == "/jobs/clip_embedding"
+    assert {task: f"/jobs/{task}" for task in PLUGINS} == ComputeClientConfig.PLUGIN_ENDPOINTS
+    assert not isinstance(ComputeClientConfig.PLUGIN_ENDPOINTS, MutableMapping)
+    with pytest.raises(UnknownTaskError, match="'sharpen'"):
+        ComputeClientConfig.get_plugin_endpoint("sharpen")
+    assert "jobs of a task are posted" in (getdoc(ComputeClientConfig.get_plugin_endpoint) or "")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"jobs_endpoint": "/v2/jobs"}, {"plugin_endpoints": {"clip_embedding": "/v2/jobs/clip_embedding"}}],
+)
+def test_an_instance_answers_for_itself(settings: dict[str, object]) -> None:
+    config = ComputeClientConfig.create(**settings)
+    copies = [config, config.replace(timeout=1.0), pickle.loads(pickle.dumps(config)), copy.deepcopy(config)]  # noqa: S301 - of our own
+    for it in copies:
+        assert it.get_plugin_endpoint("clip_embedding") == "/v2/jobs/clip_embedding"
+    assert ComputeClientConfig.get_plugin_endpoint("clip_embedding") == "/jobs/clip_embedding"
+    assert "get_plugin_endpoint" not in ComputeClientConfig.model_fields
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:

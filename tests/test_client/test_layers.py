@@ -21,7 +21,7 @@ LAYERS = (
     ("_errors", "_core"),
     ("models", "options", "plugins.table"),
     ("_mqtt.address", "_transfers"),
-    ("config",),
+    ("_config", "config"),
     ("_auth.providers",),
     ("_http", "_mqtt"),
     ("plugins",),

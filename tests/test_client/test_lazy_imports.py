@@ -77,3 +77,39 @@ def test_all_names_resolve_and_are_sorted() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(cl_client, "NoSuchThing")
+
+
+def test_the_clients_of_all_plugins_are_imported_when_they_are_named(
+    run_python: Callable[[str], str],
+) -> None:
+    modules = [spec.module for spec in plugins.PLUGINS.values()]
+    names = ", ".join([spec.client for spec in plugins.PLUGINS.values()])
+    code = f"""
+import sys, cl_client.plugins
+print([m for m in {modules!r} if m in sys.modules])
+from cl_client.plugins import HashClient
+print([m for m in {modules!r} if m in sys.modules], HashClient.__module__)
+from cl_client.plugins import BasePluginClient, {names}
+print(issubclass(HlsStreamingClient, BasePluginClient), hasattr(cl_client.plugins, "SharpenClient"))
+"""
+    assert run_python(code).splitlines() == [
+        "[]",
+        "['cl_client.plugins.hash'] cl_client.plugins.hash",
+        "True False",
+    ]
+
+
+def test_the_table_of_plugins_says_what_can_be_imported() -> None:
+    assert {spec.client for spec in plugins.PLUGINS.values()} <= set(plugins.__all__) <= set(dir(plugins))
+    for name in plugins.__all__:
+        assert getattr(plugins, name) is not None
+
+
+def test_all_providers_can_be_imported_from_auth(run_python: Callable[[str], str]) -> None:
+    code = """
+from cl_client.auth import AuthProvider, JWTAuthProvider, NoAuthProvider
+from cl_client.auth import PasswordAuthProvider
+import cl_client, cl_client.auth
+print(PasswordAuthProvider is cl_client.PasswordAuthProvider, hasattr(cl_client.auth, "NoSuchThing"))
+"""
+    assert run_python(code) == "True False"

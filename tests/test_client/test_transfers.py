@@ -23,8 +23,8 @@ from typing_extensions import override
 
 from cl_client._transfers.multipart import MultipartUpload
 from cl_client._transfers.names import base_name
-from cl_client._transfers.sources import UploadStream
 from cl_client.exceptions import InvalidParameterError, RequestTimeoutError, UploadNotRepeatableError
+from cl_client.options import UploadStream
 from fault_server import FaultyServer
 
 if TYPE_CHECKING:

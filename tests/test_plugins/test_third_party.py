@@ -6,19 +6,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import pytest
 
 import cl_client.plugins
-from cl_client import ComputeClient, UnknownTaskError, plugins
+from cl_client import ComputeClient, TaskOutput, UnknownTaskError, plugins
+from cl_client.models import TaskParams
+from cl_client.plugins.base import BasePluginClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLUGIN = """
-from typing import ClassVar
+OutputT = TypeVar("OutputT", bound=TaskOutput)
+ParamsT = TypeVar("ParamsT", bound=TaskParams)
 
+PLUGIN = """
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.plugins.base import BasePluginClient
 
@@ -29,9 +32,7 @@ class SharpenOutput(TaskOutput):
     sharpness: float
 
 class SharpenClient(BasePluginClient[SharpenOutput, SharpenParams]):
-    task_type: ClassVar[str] = "sharpen"
-    output_model: ClassVar[type[TaskOutput]] = SharpenOutput
-    params_model: ClassVar[type[TaskParams]] = SharpenParams
+    task_type = "sharpen"
 
     async def sharpen(self, image, *, amount=1, **options):
         return await self.submit(image, self.params(SharpenParams, amount=amount), **options)
@@ -92,6 +93,36 @@ async def main():
 asyncio.run(main())
 """
     assert run_with(code, sharpener="sharpen = sharpen_plugin:SharpenClient") == "SharpenOutput 1.5\n0.5"
+
+
+class _Output(TaskOutput):
+    """An output of a plugin of these tests."""
+
+
+class _Params(TaskParams):
+    """Parameters of one."""
+
+
+def test_a_plugin_s_models_are_those_that_it_is_a_subclass_with() -> None:
+    class Both(BasePluginClient[_Output, _Params]):
+        task_type = "both"
+
+    class More(Both):
+        task_type = "more"
+
+    class Swapped(BasePluginClient[OutputT, ParamsT], Generic[ParamsT, OutputT]):
+        """A base that takes its models in another order."""
+
+    class Last(Swapped[_Params, _Output]):
+        task_type = "last"
+
+    class ByName(BasePluginClient[TaskOutput]):
+        task_type = "by_name"
+        output_model: ClassVar[type[TaskOutput]] = _Output
+
+    assert {(it.output_model, it.params_model) for it in (Both, More, Last)} == {(_Output, _Params)}
+    assert (Swapped.output_model, Swapped.params_model) == (TaskOutput, TaskParams)
+    assert (ByName.output_model, ByName.params_model) == (_Output, TaskParams)
 
 
 ASK = """

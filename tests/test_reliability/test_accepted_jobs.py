@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from cl_client import JobTimeoutError
-from cl_client._transfers.sources import UploadStream
+from cl_client.options import UploadStream
 from fault_server import FaultyServer, answer
 
 if TYPE_CHECKING:

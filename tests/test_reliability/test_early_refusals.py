@@ -19,7 +19,7 @@ from cl_client import (
     InvalidRequestError,
     ServerUnavailableError,
 )
-from cl_client._transfers.sources import UploadStream
+from cl_client.options import UploadStream
 from support import TLSFiles, port_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from cl_client import (
     RequestTimeoutError,
     ServerUnavailableError,
 )
-from cl_client._transfers.sources import UploadStream
 from cl_client.local import LocalServer
+from cl_client.options import UploadStream
 from fault_proxy import Exchange, FaultProxy
 from fault_server import FaultyServer, answer
 from support import Heart, TLSFiles, client_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
-    from cl_client._transfers.sources import FileSource
+    from cl_client.options import FileSource
 
 CONTENT = bytes(range(256)) * 8192
 """2 MiB: two blocks of an upload."""

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from cl_client import ComputeClient, RequestTimeoutError, ServerUnavailableError
-from cl_client._transfers.sources import UploadStream
+from cl_client.options import UploadStream
 from fault_server import FaultyServer, answer
 from support import free_port, port_of
 

@@ -52,9 +52,11 @@ def auth_config(
             "auth_url: leave the user name and password out; they have their own arguments"
         )
     config = config or ComputeClientConfig.create()
-    # Headers for the compute service may be secrets between it and the client. HTTP/2 is of no use for single
+    # Secrets are for the compute service, also where only its default address says so. Its headers are even
+    # where both are one server: they may be between it and the client. HTTP/2 is of no use for single
     # requests, and its library logs the encoded headers at DEBUG.
-    return config.replace(base_url=auth_url, timeout=timeout, extra_headers={}, http2=False, **settings)
+    bound = config.replace(base_url=config.base_url)
+    return bound.replace(base_url=auth_url, timeout=timeout, extra_headers={}, http2=False, **settings)
 
 
 class AuthHTTP:

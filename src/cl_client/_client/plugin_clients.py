@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client._transfers.progress import FilesProgress
-    from cl_client._transfers.sources import FileSource
     from cl_client.models import JobResponse, TaskOutput, TaskParams
-    from cl_client.options import SubmitOptions
+    from cl_client.options import FileSource, SubmitOptions
     from cl_client.plugins.base import BasePluginClient
     from cl_client.plugins.clip_embedding import ClipEmbeddingClient
     from cl_client.plugins.dino_embedding import DinoEmbeddingClient

@@ -93,6 +93,11 @@ def check_endpoint(path: str) -> None:
         raise ValueError("a path begins with a /, and has no ? or # in it")
 
 
+def server_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    """What has to be the same for two addresses to be of one server (RFC 6454, 4)."""
+    return url.scheme, url.host, url.port
+
+
 def _check_host(url: str) -> None:
     parsed = None
     # The texts of both parsers quote what they took for the port. Each takes what the other does not.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 from typing_extensions import override
 
-from cl_client._core.validation import check_headers
+from cl_client._core.validation import check_headers, server_of
 from cl_client._errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -62,8 +62,3 @@ def _headers_of(provider: AuthProvider) -> dict[str, str]:
     except ValueError as exc:
         raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
     return headers
-
-
-def server_of(url: httpx.URL) -> tuple[str, str, int | None]:
-    """What has to be the same for two addresses to be of one server (RFC 6454, 4)."""
-    return url.scheme, url.host, url.port

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from cl_client import __version__
 from cl_client._core.log import get_logger
 from cl_client._core.telemetry import trace_headers
+from cl_client._core.validation import server_of
 from cl_client._errors import (
     ClientClosedError,
     ComputeClientError,
@@ -24,7 +25,7 @@ from cl_client._errors import (
     RequestTimeoutError,
     ServerUnavailableError,
 )
-from cl_client._http.auth_flow import ProviderAuth, server_of
+from cl_client._http.auth_flow import ProviderAuth
 from cl_client._http.errors import (
     GuardedBody,
     error_for,

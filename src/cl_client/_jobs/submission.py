@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from cl_client._jobs.service import JobService
-    from cl_client._transfers.sources import FileSource
     from cl_client.config import ComputeClientConfig
     from cl_client.models import TaskOutput
+    from cl_client.options import FileSource
 
 logger = get_logger("cl_client.jobs")
 

@@ -16,8 +16,8 @@ from cl_client._transfers.sources import open_source
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-    from cl_client._transfers.sources import FileSource, Source
-    from cl_client.options import ByteProgress
+    from cl_client._transfers.sources import Source
+    from cl_client.options import ByteProgress, FileSource
 
 
 class MultipartUpload(httpx.AsyncByteStream):

@@ -11,55 +11,23 @@ import stat
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, TypeAlias, cast
+from typing import BinaryIO, Final, cast
 
 from typing_extensions import override
 
 from cl_client._core.threads import in_own_thread, in_thread_unless_cancelled
 from cl_client._errors import InvalidParameterError, UploadNotRepeatableError
 from cl_client._transfers.names import base_name
+from cl_client.options import BinaryFile, FileSource, UploadStream
 
 CHUNK_SIZE: Final = 1 << 20
 _HEAD_SIZE: Final = 4096
 _POLL_MS: Final = 100
 _UNKNOWN_TYPE: Final = "application/octet-stream"
-
-
-@dataclass(frozen=True, slots=True)
-class UploadStream:
-    """A file that comes in chunks, from wherever.
-
-    Args:
-        chunks: The chunks, of any size, but not empty all together. An iterator can be sent once; a function
-            that makes one is called again where a request has to be sent again, for instance because the
-            token had expired.
-        name: The file's name, on whose extension servers may rely.
-        size: Bytes of all chunks together where that is known, so that ``on_upload`` knows it too.
-    """
-
-    chunks: AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
-    name: str
-    size: int | None = None
-
-
-class BinaryFile(Protocol):
-    """An open binary file, also one of `tempfile`, `gzip`, `zipfile` or `Popen`."""
-
-    def read(self, size: int = ..., /) -> bytes: ...
-
-    def seekable(self) -> bool: ...
-
-    def seek(self, offset: int, whence: int = ..., /) -> int: ...
-
-    def tell(self) -> int: ...
-
-
-FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
-"""A path, the bytes themselves, an open binary file (read from where it stands, left open), or a stream."""
 
 
 class Source(ABC):

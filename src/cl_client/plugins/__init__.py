@@ -6,23 +6,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from cl_client._errors import ConfigurationError, UnknownTaskError
-from cl_client.plugins.table import PLUGINS as PLUGINS
-from cl_client.plugins.table import load_client, origin_of, third_party_plugins
+from cl_client.plugins.table import (
+    ENTRY_POINT_GROUP,
+    PLUGINS,
+    PluginSpec,
+    load_client,
+    origin_of,
+    third_party_plugins,
+)
 
 if TYPE_CHECKING:
     from cl_client.models import TaskOutput, TaskParams
     from cl_client.plugins.base import BasePluginClient
-    from cl_client.plugins.clip_embedding import ClipEmbeddingClient as ClipEmbeddingClient
-    from cl_client.plugins.dino_embedding import DinoEmbeddingClient as DinoEmbeddingClient
-    from cl_client.plugins.exif import ExifClient as ExifClient
-    from cl_client.plugins.face_detection import FaceDetectionClient as FaceDetectionClient
-    from cl_client.plugins.face_embedding import FaceEmbeddingClient as FaceEmbeddingClient
-    from cl_client.plugins.hash import HashClient as HashClient
-    from cl_client.plugins.hls_streaming import HlsStreamingClient as HlsStreamingClient
-    from cl_client.plugins.image_conversion import ImageConversionClient as ImageConversionClient
-    from cl_client.plugins.media_thumbnail import MediaThumbnailClient as MediaThumbnailClient
+    from cl_client.plugins.clip_embedding import ClipEmbeddingClient
+    from cl_client.plugins.dino_embedding import DinoEmbeddingClient
+    from cl_client.plugins.exif import ExifClient
+    from cl_client.plugins.face_detection import FaceDetectionClient
+    from cl_client.plugins.face_embedding import FaceEmbeddingClient
+    from cl_client.plugins.hash import HashClient
+    from cl_client.plugins.hls_streaming import HlsStreamingClient
+    from cl_client.plugins.image_conversion import ImageConversionClient
+    from cl_client.plugins.media_thumbnail import MediaThumbnailClient
 
-_MODULE_OF = {spec.client: spec.module for spec in PLUGINS.values()}
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "PLUGINS",
+    "BasePluginClient",
+    "ClipEmbeddingClient",
+    "DinoEmbeddingClient",
+    "ExifClient",
+    "FaceDetectionClient",
+    "FaceEmbeddingClient",
+    "HashClient",
+    "HlsStreamingClient",
+    "ImageConversionClient",
+    "MediaThumbnailClient",
+    "PluginSpec",
+    "plugin_class",
+    "third_party_plugins",
+]
+
+_MODULE_OF = {spec.client: spec.module for spec in PLUGINS.values()} | {
+    "BasePluginClient": "cl_client.plugins.base"
+}
 
 
 def plugin_class(task_type: str) -> type[BasePluginClient[TaskOutput, TaskParams]]:

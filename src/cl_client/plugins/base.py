@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, cast, get_args
 
 from pydantic import ValidationError
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, get_original_bases
 
 from cl_client._core.choices import MAX_PRIORITY
 from cl_client._core.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_concurrently
 from cl_client._errors import InvalidParameterError, InvalidResponseError
 from cl_client._transfers.job_paths import path_below_job
-from cl_client._transfers.sources import BinaryFile, UploadStream
 from cl_client.models import JobResponse, TaskOutput, TaskParams
-from cl_client.options import MapOptions, PluginOutputT, SubmitOptions, check_options
+from cl_client.options import (
+    BinaryFile,
+    MapOptions,
+    PluginOutputT,
+    SubmitOptions,
+    UploadStream,
+    check_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,9 +30,8 @@ if TYPE_CHECKING:
 
     from cl_client._core.concurrency import Inputs, Outcomes
     from cl_client._transfers.download import JobFileStream
-    from cl_client._transfers.sources import FileSource
     from cl_client.config import ComputeClientConfig
-    from cl_client.options import ByteProgress
+    from cl_client.options import ByteProgress, FileSource
 
 PluginParamsT = TypeVar("PluginParamsT", bound=TaskParams, default=TaskParams)
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
@@ -72,15 +77,29 @@ class PluginHost(Protocol):
 class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
     """A plugin's client: a subclass adds its task, its models and its verbs.
 
+        class SharpenClient(BasePluginClient[SharpenOutput, SharpenParams]):
+            task_type = "sharpen"
+
     Attributes:
         task_type: The task, as the server calls it.
-        output_model: What ``job.output`` is.
-        params_model: The task's parameters.
+        output_model: What ``job.output`` is, the model in the brackets behind the base class.
+        params_model: The task's parameters, the second model there.
     """
 
     task_type: ClassVar[str]
     output_model: ClassVar[type[TaskOutput]] = TaskOutput
     params_model: ClassVar[type[TaskParams]] = TaskParams
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for base in cast("tuple[object, ...]", get_original_bases(cls)):
+            for model in cast("tuple[object, ...]", get_args(base)):
+                if not isinstance(model, type):
+                    continue  # a type variable, which a subclass will fill in
+                if issubclass(model, TaskOutput) and "output_model" not in cls.__dict__:
+                    cls.output_model = model
+                elif issubclass(model, TaskParams) and "params_model" not in cls.__dict__:
+                    cls.params_model = model
 
     def __init__(self, client: PluginHost) -> None:
         self._client = client

@@ -9,9 +9,8 @@ from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, Embedd
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.models import JobResponse, TaskOutput, TaskParams
-    from cl_client.options import SubmitOptions
+    from cl_client.models import JobResponse
+    from cl_client.options import FileSource, SubmitOptions
 
 
 class ClipEmbeddingParams(EmbeddingParams):
@@ -22,12 +21,10 @@ class ClipEmbeddingOutput(EmbeddingOutput):
     """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
 
 
-class ClipEmbeddingClient(EmbeddingClient[ClipEmbeddingOutput]):
+class ClipEmbeddingClient(EmbeddingClient[ClipEmbeddingOutput, ClipEmbeddingParams]):
     """CLIP embeddings of pictures: what they show, as a vector of 512 numbers."""
 
     task_type: ClassVar[str] = "clip_embedding"
-    output_model: ClassVar[type[TaskOutput]] = ClipEmbeddingOutput
-    params_model: ClassVar[type[TaskParams]] = ClipEmbeddingParams
 
     async def embed_image(
         self,

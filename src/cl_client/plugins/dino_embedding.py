@@ -9,9 +9,8 @@ from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, Embedd
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.models import JobResponse, TaskOutput, TaskParams
-    from cl_client.options import SubmitOptions
+    from cl_client.models import JobResponse
+    from cl_client.options import FileSource, SubmitOptions
 
 
 class DinoEmbeddingParams(EmbeddingParams):
@@ -22,12 +21,10 @@ class DinoEmbeddingOutput(EmbeddingOutput):
     """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
 
 
-class DinoEmbeddingClient(EmbeddingClient[DinoEmbeddingOutput]):
+class DinoEmbeddingClient(EmbeddingClient[DinoEmbeddingOutput, DinoEmbeddingParams]):
     """DINO embeddings of pictures: how they look, as a vector of 384 numbers."""
 
     task_type: ClassVar[str] = "dino_embedding"
-    output_model: ClassVar[type[TaskOutput]] = DinoEmbeddingOutput
-    params_model: ClassVar[type[TaskParams]] = DinoEmbeddingParams
 
     async def embed_image(
         self,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, cast
+
+from typing_extensions import TypeVar
 
 from cl_client._core.concurrency import DEFAULT_CONCURRENCY
 from cl_client._errors import InvalidResponseError, MissingExtraError
@@ -38,12 +40,12 @@ class EmbeddingOutput(TaskOutput):
 
 
 EmbeddingT = TypeVar("EmbeddingT", bound=EmbeddingOutput)
+EmbeddingParamsT = TypeVar("EmbeddingParamsT", bound=EmbeddingParams, default=EmbeddingParams)
 
 
-class EmbeddingClient(FileResultClient[EmbeddingT, EmbeddingParams], Generic[EmbeddingT]):
+class EmbeddingClient(FileResultClient[EmbeddingT, EmbeddingParamsT], Generic[EmbeddingT, EmbeddingParamsT]):
     """A plugin whose result is an embedding."""
 
-    params_model: ClassVar[type[TaskParams]] = EmbeddingParams
     # Servers of generation A give numpy the name of the result without its suffix, and numpy adds it.
     result_suffixes: ClassVar[tuple[str, ...]] = ("", ".npy")
 
@@ -66,7 +68,7 @@ class EmbeddingClient(FileResultClient[EmbeddingT, EmbeddingParams], Generic[Emb
         Raises:
             InvalidParameterError: See `map`, of which this is the verb.
         """
-        params = self.params(EmbeddingParams, normalize=normalize)
+        params = self.params(cast("type[EmbeddingParamsT]", self.params_model), normalize=normalize)
         return self.map(images, params, concurrency=concurrency, **options)
 
     async def load(self, job: JobResponse) -> NDArray[np.float32]:

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.options import SubmitOptions
+    from cl_client.options import FileSource, SubmitOptions
 
     _Reader: TypeAlias = Callable[[object], str | float | None]
     _ReaderWithRef: TypeAlias = Callable[[object, object], float | None]
@@ -183,8 +182,6 @@ class ExifClient(FileResultClient[ExifOutput, ExifParams]):
     """Read a picture's metadata."""
 
     task_type: ClassVar[str] = "exif"
-    output_model: ClassVar[type[TaskOutput]] = ExifOutput
-    params_model: ClassVar[type[TaskParams]] = ExifParams
 
     async def extract(
         self,

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.options import SubmitOptions
+    from cl_client.options import FileSource, SubmitOptions
 
 
 Point: TypeAlias = tuple[float, float]
@@ -137,8 +136,6 @@ class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionPar
     """Find faces."""
 
     task_type: ClassVar[str] = "face_detection"
-    output_model: ClassVar[type[TaskOutput]] = FaceDetectionOutput
-    params_model: ClassVar[type[TaskParams]] = FaceDetectionParams
 
     async def detect(
         self,

@@ -9,9 +9,8 @@ from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, Embedd
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.models import JobResponse, TaskOutput, TaskParams
-    from cl_client.options import SubmitOptions
+    from cl_client.models import JobResponse
+    from cl_client.options import FileSource, SubmitOptions
 
 
 class FaceEmbeddingParams(EmbeddingParams):
@@ -25,12 +24,10 @@ class FaceEmbeddingOutput(EmbeddingOutput):
     """0-1, from the sharpness of the face; None where the server gives none."""
 
 
-class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput]):
+class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput, FaceEmbeddingParams]):
     """Face embeddings: whose face it is, as a vector of 512 numbers."""
 
     task_type: ClassVar[str] = "face_embedding"
-    output_model: ClassVar[type[TaskOutput]] = FaceEmbeddingOutput
-    params_model: ClassVar[type[TaskParams]] = FaceEmbeddingParams
 
     async def embed_faces(
         self,

@@ -13,8 +13,7 @@ from cl_client.plugins.file_result import FileResultClient
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.options import SubmitOptions
+    from cl_client.options import FileSource, SubmitOptions
 
 
 class HashParams(TaskParams):
@@ -49,8 +48,6 @@ class HashClient(FileResultClient[HashOutput, HashParams]):
     """Compute a file's hash."""
 
     task_type: ClassVar[str] = "hash"
-    output_model: ClassVar[type[TaskOutput]] = HashOutput
-    params_model: ClassVar[type[TaskParams]] = HashParams
 
     async def compute(
         self,

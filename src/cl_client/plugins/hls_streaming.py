@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.options import SubmitOptions
+    from cl_client.options import FileSource, SubmitOptions
 
 
 class HlsVariant(BaseModel):
@@ -78,8 +77,6 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
     """Turn videos into HLS streams."""
 
     task_type: ClassVar[str] = "hls_streaming"
-    output_model: ClassVar[type[TaskOutput]] = HlsStreamingOutput
-    params_model: ClassVar[type[TaskParams]] = HlsStreamingParams
 
     async def generate_manifest(
         self,

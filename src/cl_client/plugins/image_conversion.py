@@ -13,8 +13,7 @@ from cl_client.plugins.file_result import FileResultClient
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.options import SubmitOptions
+    from cl_client.options import FileSource, SubmitOptions
 
 
 class ImageConversionParams(TaskParams):
@@ -32,8 +31,6 @@ class ImageConversionClient(FileResultClient[ImageConversionOutput, ImageConvers
     """Convert pictures."""
 
     task_type: ClassVar[str] = "image_conversion"
-    output_model: ClassVar[type[TaskOutput]] = ImageConversionOutput
-    params_model: ClassVar[type[TaskParams]] = ImageConversionParams
 
     async def convert(
         self,

@@ -12,8 +12,7 @@ from cl_client.plugins.file_result import FileResultClient
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cl_client._transfers.sources import FileSource
-    from cl_client.options import SubmitOptions
+    from cl_client.options import FileSource, SubmitOptions
 
 
 PixelCount = Annotated[int, Field(gt=0)]
@@ -37,8 +36,6 @@ class MediaThumbnailClient(FileResultClient[MediaThumbnailOutput, MediaThumbnail
     """Make thumbnails."""
 
     task_type: ClassVar[str] = "media_thumbnail"
-    output_model: ClassVar[type[TaskOutput]] = MediaThumbnailOutput
-    params_model: ClassVar[type[TaskParams]] = MediaThumbnailParams
 
     async def generate(
         self,

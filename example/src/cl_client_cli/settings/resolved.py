@@ -50,6 +50,10 @@ _URL_OF_LOGIN: Final = {
 """What the client takes out of a URL, and the setting whose URL that is."""
 
 
+_SECRETS: Final = (*_URL_OF_LOGIN, "extra_headers")
+"""What the client leaves out where it was set for another server."""
+
+
 @dataclass(frozen=True, slots=True)
 class SettingValue:
     """A setting.
@@ -220,7 +224,10 @@ def _origin(name: str, value: object, given: Mapping[str, _Given]) -> str:
     url = _URL_OF_LOGIN.get(name, "")
     if url in given and value is not None and "@" in str(given[url].value):
         return given[url].origin  # a login in a URL is stronger than one beside it
-    return given[name].origin if name in given else DEFAULT
+    if name not in given:
+        return DEFAULT
+    origin = given[name].origin
+    return origin if value or name not in _SECRETS else f"{origin}, left out: it is for another server"
 
 
 def _masked(value: object) -> str:

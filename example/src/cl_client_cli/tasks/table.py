@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cl_client import ComputeClient, JobResponse, JSONObject, TaskParams
     from cl_client.options import PluginOutputT
     from cl_client.plugins.base import PluginParamsT
-    from cl_client.plugins.embedding import EmbeddingClient, EmbeddingT
+    from cl_client.plugins.embedding import EmbeddingClient, EmbeddingParamsT, EmbeddingT
     from cl_client.plugins.exif import ExifOutput
     from cl_client.plugins.face_detection import FaceDetectionOutput
     from cl_client.plugins.file_result import FileResultClient
@@ -217,7 +217,7 @@ async def _face_embedding(client: ComputeClient, job: JobResponse, target: Path 
 
 
 async def _embedding(
-    plugin: EmbeddingClient[EmbeddingT], job: JobResponse, target: Path | None
+    plugin: EmbeddingClient[EmbeddingT, EmbeddingParamsT], job: JobResponse, target: Path | None
 ) -> TaskResult:
     import numpy as np
 
