@@ -20,7 +20,15 @@ from figures import print_figures
 if TYPE_CHECKING:
     from figures import Figure
 
-NAMES = ("import_time", "dispatch", "memory", "round_trip", "delay", "big_files")
+NAMES = (
+    "import_time",
+    "job_path",
+    "dispatch",
+    "memory",
+    "round_trip",
+    "delay",
+    "big_files",
+)
 
 
 class _Benchmark(Protocol):
