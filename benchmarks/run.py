@@ -27,6 +27,7 @@ NAMES = (
     "memory",
     "round_trip",
     "delay",
+    "endings_under_load",
     "big_files",
 )
 
