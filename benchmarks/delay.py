@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 import httpx
+from brokers import BROKER, mosquitto
 from figures import Figure
 from pydantic import TypeAdapter
 from replay_jobs import EVENTS_PER_JOB, job_id_of
 
 from cl_client import ComputeClient, ComputeClientConfig, JobResponse
-from support import Mosquitto, free_port
+from support import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,22 +26,8 @@ if TYPE_CHECKING:
     from cl_client.models import JSONObject
 
 _EVENTS_PER_SECOND = 1000
-_BROKER = "mosquitto"
 _TIMES = TypeAdapter(dict[str, int])
 _PROGRAM = str(Path(__file__).with_name("replay_jobs.py"))
-
-
-@contextmanager
-def _broker() -> Generator[str]:
-    """A Mosquitto, the broker of the field."""
-    program = shutil.which(_BROKER, path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
-    if program is None:
-        raise SystemExit(f"This benchmark needs {_BROKER}: install it, or name the other benchmarks to run")
-    with tempfile.TemporaryDirectory() as folder:
-        broker = Mosquitto(program, Path(folder), "allow_anonymous true\nset_tcp_nodelay true")
-        broker.start()
-        yield broker.url
-        broker.kill()
 
 
 @contextmanager
@@ -96,8 +81,8 @@ async def _follow(base_url: str, broker_url: str, jobs: int, begin: Callable[[],
 def measure(*, quick: bool) -> list[Figure]:
     """All figures of this file."""
     jobs = 400 if quick else 2000
-    with _broker() as broker_url, _jobs() as base_url:
-        command = [sys.executable, _PROGRAM, "events", broker_url, str(jobs), str(_EVENTS_PER_SECOND)]
+    with mosquitto() as broker, _jobs() as base_url:
+        command = [sys.executable, _PROGRAM, "events", broker.url, str(jobs), str(_EVENTS_PER_SECOND)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as events:  # noqa: S603 - our own
             stdin, stdout = cast("IO[bytes]", events.stdin), cast("IO[bytes]", events.stdout)
 
@@ -105,14 +90,14 @@ def measure(*, quick: bool) -> list[Figure]:
                 stdin.write(b"go\n")
                 stdin.flush()
 
-            ended = asyncio.run(_follow(base_url, broker_url, jobs, begin))
+            ended = asyncio.run(_follow(base_url, broker.url, jobs, begin))
             announced = _TIMES.validate_json(stdout.readline())
     milliseconds = [(ended[job_id] - at) / 1e6 for job_id, at in announced.items()]
     details: JSONObject = {
         "events per second": _EVENTS_PER_SECOND,
         "completions per second": _EVENTS_PER_SECOND // EVENTS_PER_JOB,
         "jobs": jobs,
-        "broker": _BROKER,
+        "broker": BROKER,
     }
     percentile = statistics.quantiles(milliseconds, n=100)[-1]
     return [

@@ -28,17 +28,57 @@ class Addresses(NamedTuple):
     mqtt_url: str
 
 
+class ServerOptions(NamedTuple):
+    """What `LocalServer` is told besides the null task; its own words."""
+
+    port: int = 0
+    mqtt_url: str | None = None
+    data_dir: Path | None = None
+    workers: int = 1
+    tasks: tuple[str, ...] = ()
+
+
 ADDRESSES = TypeAdapter(Addresses)
+_OPTIONS = TypeAdapter(ServerOptions)
+
+
+class NullServerProcess:
+    """The server in its process; with a port and a data folder it can be killed and started again."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._command = [sys.executable, __file__, _OPTIONS.dump_json(options).decode()]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Addresses:
+        """Start it, and return when it takes jobs."""
+        self._process = subprocess.Popen(  # noqa: S603 - this file
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parent
+        )
+        return ADDRESSES.validate_json(cast("IO[bytes]", self._process.stdout).readline())
+
+    def stop(self) -> None:
+        """End it in good order. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None:
+            with process:
+                cast("IO[bytes]", process.stdin).close()
+
+    def kill(self) -> None:
+        """End it without a chance to say good-bye. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None:
+            with process:
+                process.kill()
 
 
 @contextlib.contextmanager
-def null_server() -> Generator[Addresses]:
+def null_server(options: ServerOptions | None = None) -> Generator[Addresses]:
     """The server while the context is open."""
-    command = [sys.executable, __file__]
-    folder = Path(__file__).parent
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder) as process:  # noqa: S603 - this file
-        yield ADDRESSES.validate_json(cast("IO[bytes]", process.stdout).readline())
-        cast("IO[bytes]", process.stdin).close()
+    server = NullServerProcess(options or ServerOptions())
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 def null_client(addresses: Addresses) -> ComputeClient:
@@ -51,18 +91,22 @@ def null_client(addresses: Addresses) -> ComputeClient:
     return ComputeClient(config=config)
 
 
-def serve() -> None:
+def serve(options: ServerOptions) -> None:
     """Serve until stdin ends."""
-    from null_task import NULL
-
     from cl_client.local import LocalServer
 
     with LocalServer(
-        workers=1, tasks=[], extra_tasks={NULL: NULL_TASK}, max_upload_bytes=_MAX_UPLOAD
+        port=options.port,
+        mqtt_url=options.mqtt_url,
+        data_dir=options.data_dir,
+        workers=options.workers,
+        tasks=options.tasks,
+        extra_tasks={NULL: NULL_TASK},
+        max_upload_bytes=_MAX_UPLOAD,
     ) as server:
         print(json.dumps([server.base_url, server.mqtt_url]), flush=True)
         sys.stdin.read()
 
 
 if __name__ == "__main__":
-    serve()
+    serve(_OPTIONS.validate_json(sys.argv[1]))

@@ -39,7 +39,9 @@ class RawClient:
 
     def __init__(self, addresses: Addresses) -> None:
         self._loop = asyncio.get_running_loop()
-        self._http = httpx.AsyncClient(base_url=addresses.base_url, limits=httpx.Limits(max_connections=100))
+        # Below the server's 5 s, after which it hangs up: connections may rest through the other's turn.
+        limits = httpx.Limits(max_connections=100, keepalive_expiry=3)
+        self._http = httpx.AsyncClient(base_url=addresses.base_url, limits=limits)
         self._ended: dict[str, asyncio.Future[None]] = {}
         self._mqtt = paho.Client(CallbackAPIVersion.VERSION2)
         self._address = httpx.URL(addresses.mqtt_url)

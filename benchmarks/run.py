@@ -20,7 +20,16 @@ from figures import print_figures
 if TYPE_CHECKING:
     from figures import Figure
 
-NAMES = ("import_time", "dispatch", "memory", "round_trip", "delay", "big_files")
+NAMES = (
+    "import_time",
+    "job_path",
+    "dispatch",
+    "memory",
+    "round_trip",
+    "delay",
+    "endings_under_load",
+    "big_files",
+)
 
 
 class _Benchmark(Protocol):
