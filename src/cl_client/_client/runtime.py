@@ -167,4 +167,5 @@ class Runtime:
         with operation("upload", task=task) as under_way:
             answer = await self.http.submit(endpoint, upload, upload.headers)
             under_way.transferred = upload.sent
-        return parse(JobResponse, answer)
+        job = parse(JobResponse, answer)
+        return job if job.task_type else job.model_copy(update={"task_type": task})

@@ -272,6 +272,8 @@ class JobTracker:
 
     def _merge(self, followed: FollowedJob, job: JobResponse) -> None:
         """Take in a job as HTTP told it."""
+        if not job.task_type:
+            job = job.model_copy(update={"task_type": followed.task_type})
         followed.task_type = job.task_type
         if job.status.is_terminal:
             self._complete(followed, job)
