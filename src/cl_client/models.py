@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
-from typing_extensions import TypeVar, override
+from typing_extensions import TypeVar
 
 from cl_client._core.lenient import OrElse, OrLeftOut
 from cl_client._errors import ComputeClientError, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Self
 
 JSONObject: TypeAlias = dict[str, JsonValue]
 
@@ -134,6 +132,9 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
             None where the server says nothing that can be read so.
     """
 
+    # Beside the fields: what pydantic compares, copies, dumps and pickles does not know of it.
+    __slots__ = ("_output",)
+
     job_id: str = Field(min_length=1)
     task_type: Annotated[str, OrElse("")] = ""
     status: Annotated[JobStatus, BeforeValidator(_read_status)]
@@ -161,7 +162,7 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
             words["error_message"] = _read_words(message)
         return {**fields, **words} if words else fields
 
-    @cached_property
+    @property
     def output(self) -> OutputT_co:
         """The typed output of the task; the same object each time.
 
@@ -170,6 +171,13 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
             JobFailedError: The job failed or was deleted, so there is no output.
             InvalidResponseError: The server's output does not have the task's shape.
         """
+        made = cast("OutputT_co | None", getattr(self, "_output", None))
+        if made is None:
+            made = self._make_output()
+            object.__setattr__(self, "_output", made)  # the model itself is frozen
+        return made
+
+    def _make_output(self) -> OutputT_co:
         self.raise_unless_completed()
         model = _output_model(self.task_type)
         try:
@@ -177,13 +185,6 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         except ValueError as exc:
             message = f"The output of job {self.job_id} is not what {self.task_type} promises: {exc}"
             raise InvalidResponseError(message) from exc
-
-    @override
-    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        """A copy, with some other fields; it has its own `output`."""
-        copied = super().model_copy(update=update, deep=deep)
-        vars(copied).pop("output", None)
-        return copied
 
     def raise_for_status(self) -> JobResponse[OutputT_co]:
         """Raise if the job ended without success, else return the job itself.
