@@ -66,6 +66,7 @@ class MQTTJobMonitor:
         self._said_lost = False
         self.workers_changed = asyncio.Event()
         self.malformed = 0
+        self.unasked = 0
         self._connection: MQTTConnection | None = None
         address = config.mqtt_address
         if address is not None:
@@ -175,8 +176,12 @@ class MQTTJobMonitor:
             try:
                 if message.topic == self._config.events_topic:
                     self._tracker.on_event(JobEvent.model_validate_json(message.payload))
+                elif (worker_id := self._worker_of(message.topic)) is not None:
+                    self._on_worker(worker_id, message)
                 else:
-                    self._on_worker(message)
+                    # Brokers such as amqtt send what is retained for subscriptions of others.
+                    self.unasked += 1
+                    logger.debug("a message on %s was ignored: nobody asked for it", message.topic)
             except ValidationError as exc:
                 self._refuse(message, f"{exc.error_count()} errors")
 
@@ -185,10 +190,13 @@ class MQTTJobMonitor:
         level = logging.WARNING if self.malformed == 1 else logging.DEBUG
         logger.log(level, "a message on %s was ignored: %s: %r", message.topic, reason, message.payload[:80])
 
-    def _on_worker(self, message: MQTTMessage) -> None:
+    def _worker_of(self, topic: str) -> str | None:
+        """Which worker announces itself on a topic: its last part is right whatever the payload says."""
+        workers_topic, _, worker_id = topic.rpartition("/")
+        return worker_id if worker_id and workers_topic == self._config.workers_topic else None
+
+    def _on_worker(self, worker_id: str, message: MQTTMessage) -> None:
         now = asyncio.get_running_loop().time()
-        # The topic's last part is always right, whatever the payload says.
-        worker_id = message.topic.rpartition("/")[2]
         if not message.payload:
             self._workers.remove(worker_id)
         else:
