@@ -85,8 +85,13 @@ class MQTTJobMonitor:
 
     @property
     def is_connected(self) -> bool:
-        """Whether push works right now."""
+        """Whether there is a connection, and the subscriptions are granted; see `is_live`."""
         return self._connection is not None and self._connection.connected
+
+    @property
+    def is_live(self) -> bool:
+        """Whether job events also arrive, as far as can be known."""
+        return self._tracker.push_health.is_live()
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -169,6 +174,7 @@ class MQTTJobMonitor:
 
     def dispatch(self, messages: Iterable[MQTTMessage]) -> None:
         """Take in what came from the broker; messages that are not as they should be are counted."""
+        events = 0
         for message in messages:
             if len(message.payload) > _MAX_PAYLOAD:
                 self._refuse(message, "too large")
@@ -176,6 +182,7 @@ class MQTTJobMonitor:
             try:
                 if message.topic == self._config.events_topic:
                     self._tracker.on_event(JobEvent.model_validate_json(message.payload))
+                    events += 1
                 elif (worker_id := self._worker_of(message.topic)) is not None:
                     self._on_worker(worker_id, message)
                 else:
@@ -184,6 +191,8 @@ class MQTTJobMonitor:
                     logger.debug("a message on %s was ignored: nobody asked for it", message.topic)
             except ValidationError as exc:
                 self._refuse(message, f"{exc.error_count()} errors")
+        if events:
+            self._tracker.push_health.event_seen()
 
     def _refuse(self, message: MQTTMessage, reason: str) -> None:
         self.malformed += 1

@@ -16,12 +16,8 @@ from cl_client._core.owned_tasks import OwnedTasks
 from cl_client._errors import ClientClosedError, InvalidParameterError, JobNotFoundError
 from cl_client._jobs.early_events import EarlyEvents
 from cl_client._jobs.followed_job import ErrorListener, FollowedJob, Listener
-from cl_client._jobs.read_errors import (
-    MAX_BAD_READS,
-    ReadErrorLog,
-    is_final,
-    looks_permanent,
-)
+from cl_client._jobs.push_health import PushHealth
+from cl_client._jobs.read_errors import MAX_BAD_READS, ReadErrorLog, is_final, looks_permanent
 from cl_client._jobs.read_queue import ReadQueue, ReadReason
 from cl_client._jobs.subscriptions import Subscription
 from cl_client.models import JobResponse, JobStatus
@@ -59,7 +55,8 @@ class JobTracker:
     ) -> None:
         self._read_job = read_job
         self._config = config
-        self._push_is_live = push_is_live
+        self.push_health = PushHealth(push_is_live, config, self.on_push_lost)
+        self._push_is_live = self.push_health.is_live
         self._jobs: dict[str, FollowedJob] = {}
         self._owners: dict[str, FollowedJob] = {}
         self._leaving: dict[str, Listener] = {}
@@ -136,6 +133,8 @@ class JobTracker:
         if followed is None:
             followed = FollowedJob(job_id, submitted.task_type if submitted else "", max_interval)
             followed.interval = self._config.poll_min
+            if fresh and submitted is not None and not submitted.status.is_terminal:
+                followed.eventless_since = self._loop.time()
             self._jobs[job_id] = followed
         elif max_interval is not None:
             followed.max_interval = min(max_interval, followed.max_interval or max_interval)
@@ -213,6 +212,7 @@ class JobTracker:
         if followed is None:
             self._early.keep(event)
             return
+        followed.eventless_since = None
         status = JobStatus.from_wire(event.event_type)
         if status.is_terminal:
             self._on_end(followed)
@@ -246,6 +246,7 @@ class JobTracker:
     def reconcile(self) -> None:
         """Read every followed job: after a reconnect, or after messages were dropped."""
         for followed in list(self._jobs.values()):
+            followed.eventless_since = None  # its events may have been lost
             self._ask(followed, ReadReason.RECONCILE)
 
     def on_deleted(self, job_id: str) -> None:
@@ -257,6 +258,7 @@ class JobTracker:
     def on_push_lost(self) -> None:
         """Push ended: the longer intervals no longer hold."""
         for followed in list(self._jobs.values()):
+            followed.eventless_since = None
             followed.interval = self._config.poll_min
             self._arm(followed)
 
@@ -295,6 +297,8 @@ class JobTracker:
 
     def _complete(self, followed: FollowedJob, job: JobResponse) -> None:
         followed.job = job
+        if followed.eventless_since is not None and job.status is not JobStatus.DELETED:
+            self.push_health.ended_without_event(self._loop.time() - followed.eventless_since)
         listeners = dict(followed.listeners)
         self._forget(followed)
         self._leaving |= listeners
