@@ -173,6 +173,11 @@ class Mosquitto:
             self._process.wait()
             self._process = None
 
+    def signal(self, number: int) -> None:
+        """Send it a signal: to read its files again, or to stand still."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it without a chance to say good-bye."""
         if self._process is not None:

@@ -49,16 +49,16 @@ def tracker_of(
     read: Callable[[str], Awaitable[JobResponse]], config: ComputeClientConfig = CONFIG
 ) -> JobTracker:
     tracker = JobTracker(reader_of(read, config), config)
-    tracker.push_is_live = True
+    tracker.push.connected = True
     return tracker
 
 
-def monitor_of(tracker: JobTracker, config: ComputeClientConfig) -> MQTTJobMonitor:
+def monitor_of(tracker: JobTracker, config: ComputeClientConfig) -> tuple[MQTTJobMonitor, Workers]:
     async def no_server(_quiet: bool) -> WorkerCapabilities:  # noqa: FBT001 - of a callback
         raise AssertionError
 
     workers = Workers(no_server, tracker, config.worker_stale_after)
-    return MQTTJobMonitor(config, tracker, workers, ssl.create_default_context)
+    return MQTTJobMonitor(config, tracker, workers, ssl.create_default_context), workers
 
 
 def reader_of(

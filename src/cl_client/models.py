@@ -6,19 +6,19 @@ server's additions reach the caller.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
-from typing_extensions import TypeVar, override
+from typing_extensions import TypeVar
 
+from cl_client._core.lenient import OrElse, OrLeftOut
 from cl_client._errors import ComputeClientError, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Self
 
 JSONObject: TypeAlias = dict[str, JsonValue]
 
@@ -82,21 +82,28 @@ def _read_time_or_zero(value: object) -> int:
     return _read_time(value) or 0
 
 
-def _nothing_for_null(value: object) -> object:
-    return {} if value is None else value
-
-
 def _read_status(word: object) -> JobStatus:
-    return JobStatus.from_wire(str(word))
+    if not isinstance(word, str):
+        raise ValueError("a status is a word")  # noqa: TRY004 - pydantic reports only ValueErrors
+    return JobStatus.from_wire(word)
 
 
-Progress = Annotated[int, BeforeValidator(_clamp_progress), Field(ge=0, le=100)]
+def _read_words(value: object) -> str:
+    """What a server says of a failure, as text: it may be an error's structure rather than a sentence."""
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+Progress = Annotated[int, BeforeValidator(_clamp_progress), Field(ge=0, le=100), OrElse(0)]
 Time = Annotated[int | None, BeforeValidator(_read_time)]
 TimeOrZero = Annotated[int, BeforeValidator(_read_time_or_zero)]
 
 
 class ServerModel(BaseModel):
-    """Base of everything a server sends: frozen, unknown fields kept."""
+    """Base of everything a server sends: frozen, unknown fields kept.
+
+    A field that an answer makes sense without has a default, and takes it for whatever it cannot read
+    (`OrElse`); the others make the answer unusable.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
@@ -113,7 +120,7 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
 
     Attributes:
         job_id: The server's identifier of the job.
-        task_type: The plugin's task, for instance ``"hash"``.
+        task_type: The plugin's task, for instance ``"hash"``; empty where nobody knows it.
         status: The normalised status; compares equal to ``"completed"``, ``"failed"`` and so on.
         raw_status: The server's own word for the status.
         progress: 0-100 percent.
@@ -125,15 +132,18 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
             None where the server says nothing that can be read so.
     """
 
+    # Beside the fields: what pydantic compares, copies, dumps and pickles does not know of it.
+    __slots__ = ("_output",)
+
     job_id: str = Field(min_length=1)
-    task_type: str
+    task_type: Annotated[str, OrElse("")] = ""
     status: Annotated[JobStatus, BeforeValidator(_read_status)]
     raw_status: str
     progress: Progress = 0
-    params: Annotated[JSONObject, BeforeValidator(_nothing_for_null)] = Field(default_factory=dict)
-    task_output: JSONObject | None = None
+    params: Annotated[JSONObject, OrElse({})] = Field(default_factory=dict)
+    task_output: Annotated[JSONObject | None, OrElse(None)] = None
     error_message: str | None = None
-    priority: int = 5
+    priority: Annotated[int, OrElse(5)] = 5
     created_at: Time = None
     updated_at: Time = None
     started_at: Time = None
@@ -141,13 +151,18 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
 
     @model_validator(mode="before")
     @classmethod
-    def _keep_raw_status(cls, data: object) -> object:
-        if isinstance(data, dict) and "raw_status" not in data:
-            fields = cast("Mapping[str, object]", data)
-            return {**fields, "raw_status": str(fields.get("status", ""))}
-        return cast("object", data)
+    def _keep_the_servers_words(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        fields = cast("Mapping[str, object]", data)
+        words: dict[str, str] = {}
+        if not isinstance(fields.get("raw_status"), str):
+            words["raw_status"] = str(fields.get("status", ""))
+        if (message := fields.get("error_message")) is not None:
+            words["error_message"] = _read_words(message)
+        return {**fields, **words} if words else fields
 
-    @cached_property
+    @property
     def output(self) -> OutputT_co:
         """The typed output of the task; the same object each time.
 
@@ -156,6 +171,13 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
             JobFailedError: The job failed or was deleted, so there is no output.
             InvalidResponseError: The server's output does not have the task's shape.
         """
+        made = cast("OutputT_co | None", getattr(self, "_output", None))
+        if made is None:
+            made = self._make_output()
+            object.__setattr__(self, "_output", made)  # the model itself is frozen
+        return made
+
+    def _make_output(self) -> OutputT_co:
         self.raise_unless_completed()
         model = _output_model(self.task_type)
         try:
@@ -163,13 +185,6 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         except ValueError as exc:
             message = f"The output of job {self.job_id} is not what {self.task_type} promises: {exc}"
             raise InvalidResponseError(message) from exc
-
-    @override
-    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        """A copy, with some other fields; it has its own `output`."""
-        copied = super().model_copy(update=update, deep=deep)
-        vars(copied).pop("output", None)
-        return copied
 
     def raise_for_status(self) -> JobResponse[OutputT_co]:
         """Raise if the job ended without success, else return the job itself.
@@ -267,32 +282,44 @@ class WorkerCapability(ServerModel):
     """One worker's announcement on its retained topic.
 
     Attributes:
-        worker_id: From ``worker_id`` or, on older servers, ``id``.
+        worker_id: From ``worker_id`` or, on older servers, ``id``; the topic's last part in `MQTTJobMonitor`.
         capabilities: The task types that the worker runs.
         idle_count: 1 when it is free, 0 when it is busy.
         timestamp: Milliseconds since the epoch on the worker's clock.
     """
 
-    worker_id: str = Field(validation_alias=AliasChoices("worker_id", "id"), min_length=1)
-    capabilities: tuple[str, ...] = ()
-    idle_count: int = Field(default=0, ge=0)
+    worker_id: Annotated[str, OrElse("")] = Field(
+        default="", validation_alias=AliasChoices("worker_id", "id")
+    )
+    capabilities: Annotated[tuple[Annotated[str, OrLeftOut()], ...], OrElse(())] = ()
+    idle_count: Annotated[int, Field(ge=0), OrElse(0)] = 0
     timestamp: TimeOrZero = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_an_announcement(cls, data: object) -> object:
+        """No single field is needed, but without any of them it speaks of something else."""
+        if isinstance(data, dict) and not ({"worker_id", "id", "capabilities", "idle_count"} & data.keys()):
+            raise ValueError("no announcement of a worker")
+        return cast("object", data)
 
 
 class WorkerCapabilities(ServerModel):
     """The answer of ``/capabilities``: how many workers are idle, per task type."""
 
-    num_workers: int = 0
-    capabilities: dict[str, int] = Field(default_factory=dict)
+    num_workers: Annotated[int, OrElse(0)] = 0
+    capabilities: Annotated[dict[str, Annotated[int, OrElse(0)]], OrElse({})] = Field(default_factory=dict)
 
 
 class ServerHealth(ServerModel):
     """The answer of ``/``; ``guest_mode`` is None where the server does not say (generation A)."""
 
     status: str
-    service: str = ""
-    version: str = ""
-    guest_mode: bool | None = Field(default=None, validation_alias=AliasChoices("guestMode", "guest_mode"))
+    service: Annotated[str, OrElse("")] = ""
+    version: Annotated[str, OrElse("")] = ""
+    guest_mode: Annotated[bool | None, OrElse(None)] = Field(
+        default=None, validation_alias=AliasChoices("guestMode", "guest_mode")
+    )
 
 
 class TaskParams(BaseModel):

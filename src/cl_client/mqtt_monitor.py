@@ -56,6 +56,7 @@ class MQTTJobMonitor:
         self._said_lost = False
         self._closed = False
         self.malformed = 0
+        self.unasked = 0
         self._connection: MQTTConnection | None = None
         address = config.mqtt_address
         if address is not None:
@@ -74,8 +75,13 @@ class MQTTJobMonitor:
 
     @property
     def is_connected(self) -> bool:
-        """Whether push works right now."""
+        """Whether there is a connection, and the subscriptions are granted; see `is_live`."""
         return self._connection is not None and self._connection.connected
+
+    @property
+    def is_live(self) -> bool:
+        """Whether job events also arrive, as far as can be known."""
+        return self._tracker.push.is_live
 
     def start(self) -> None:
         """Begin to connect, once; returns at once."""
@@ -148,7 +154,7 @@ class MQTTJobMonitor:
             self._said_lost = False
             self._tracker.on_push_live()
             return
-        self._tracker.push_is_live = False
+        self._tracker.push.connected = False
         if state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
             self._said_lost = True
             logger.warning(
@@ -160,6 +166,7 @@ class MQTTJobMonitor:
 
     def dispatch(self, messages: Iterable[MQTTMessage]) -> None:
         """Take in what came from the broker; messages that are not as they should be are counted."""
+        events = 0
         for message in messages:
             if len(message.payload) > _MAX_PAYLOAD:
                 self._refuse(message, "too large")
@@ -167,19 +174,29 @@ class MQTTJobMonitor:
             try:
                 if message.topic == self._config.events_topic:
                     self._tracker.on_event(JobEvent.model_validate_json(message.payload))
+                    events += 1
+                elif (worker_id := self._worker_of(message.topic)) is not None:
+                    self._on_worker(worker_id, message)
                 else:
-                    self._on_worker(message)
+                    # Brokers such as amqtt send what is retained for subscriptions of others.
+                    self.unasked += 1
+                    logger.debug("a message on %s was ignored: nobody asked for it", message.topic)
             except ValidationError as exc:
                 self._refuse(message, f"{exc.error_count()} errors")
+        if events:
+            self._tracker.push.event_seen()
 
     def _refuse(self, message: MQTTMessage, reason: str) -> None:
         self.malformed += 1
         level = logging.WARNING if self.malformed == 1 else logging.DEBUG
         logger.log(level, "a message on %s was ignored: %s: %r", message.topic, reason, message.payload[:80])
 
-    def _on_worker(self, message: MQTTMessage) -> None:
-        # The topic's last part is always right, whatever the payload says.
-        worker_id = message.topic.rpartition("/")[2]
+    def _worker_of(self, topic: str) -> str | None:
+        """Which worker announces itself on a topic: its last part is right whatever the payload says."""
+        workers_topic, _, worker_id = topic.rpartition("/")
+        return worker_id if worker_id and workers_topic == self._config.workers_topic else None
+
+    def _on_worker(self, worker_id: str, message: MQTTMessage) -> None:
         if not message.payload:
             self._workers.on_goodbye(worker_id)
             return

@@ -102,8 +102,9 @@ def test_output_before_the_end_and_after_a_failure() -> None:
 
 
 def test_output_of_the_wrong_shape() -> None:
-    with pytest.raises(InvalidResponseError, match="hash"):
-        _ = job(status="completed", task_output={"media_type": [1]}).output
+    odd = job(task_type="face_detection", status="completed", task_output={"faces": [1]})
+    with pytest.raises(InvalidResponseError, match="face_detection"):
+        _ = odd.output
 
 
 def test_both_face_layouts() -> None:

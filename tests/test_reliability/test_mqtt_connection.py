@@ -277,7 +277,7 @@ async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> Non
     config = ComputeClientConfig.create(mqtt_broker=broker_url)
     server = Server(AssertionError("nobody follows a job"))
     tracker = tracker_of(server.read, config)
-    monitor = monitor_of(tracker, config)
+    monitor, workers = monitor_of(tracker, config)
     monitor.start()
     assert await monitor.wait_connected(10)
     hostile = [
@@ -303,6 +303,7 @@ async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> Non
     assert monitor.malformed == 2 * len(hostile) - 1
     await sender.close()
     await monitor.close()
+    await workers.close()
     await tracker.close()
     assert not server.reads
 
@@ -311,7 +312,7 @@ async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_ur
     config = ComputeClientConfig.create(mqtt_broker=broker_url)
     server = Server(AssertionError("nobody follows a job"))
     tracker = tracker_of(server.read, config)
-    monitor = monitor_of(tracker, config)
+    monitor, workers = monitor_of(tracker, config)
     told = asyncio.Event()
 
     def fail(_workers: object) -> None:
@@ -329,6 +330,7 @@ async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_ur
     monitor.start()
     await asyncio.wait_for(told.wait(), 10)
     await monitor.close()
+    await workers.close()
     await tracker.close()
     assert not server.reads
 

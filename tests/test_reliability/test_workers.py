@@ -6,16 +6,23 @@ import asyncio
 import json
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+import paho.mqtt.publish
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, InvalidRequestError, WorkerUnavailableError
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import MQTTMessage
 from fault_server import FaultyServer, answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cl_client import WorkerCapability
+    from cl_client.local import LocalServer
 
 READY = answer("200 OK", '{"num_workers": 1, "capabilities": {"hash": 1}}')
 
@@ -115,3 +122,46 @@ async def test_a_wrong_address_is_not_waited_for() -> None:
     async with FaultyServer(answer("404 Not Found")).running() as client:
         with pytest.raises(InvalidRequestError):
             await client.wait_for_workers(["hash"], timeout=20)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "other/one",
+        "inference/workers",
+        "inference/workers/",
+        "inference/workers/a/b",
+        "x/inference/workers/one",
+    ],
+)
+async def test_only_a_workers_own_topic_announces_one(topic: str) -> None:
+    async with client_of_nobody() as client:
+        for payload in (announcement("one").payload, b"", b"not of this library"):
+            client.mqtt_monitor.dispatch([MQTTMessage(topic, payload, retain=True)])
+        assert client.mqtt_monitor.workers() == {}
+        assert (client.mqtt_monitor.malformed, client.mqtt_monitor.unasked) == (0, 3)
+
+
+async def test_what_is_retained_for_others_is_no_worker(local_server: Callable[..., LocalServer]) -> None:
+    server = local_server()
+    broker = BrokerAddress.parse(server.mqtt_url)
+    other = MQTTConnection(broker, topics=["other/+"])
+    other.start()
+    assert await other.wait_connected(20)
+
+    async def publish(topic: str, name: str) -> None:
+        payload = announcement(name).payload
+        send = partial(
+            paho.mqtt.publish.single, topic, payload, 1, retain=True, hostname=broker.host, port=broker.port
+        )
+        await asyncio.to_thread(send)
+
+    await publish("other/thing", "thing")
+    async with client_of_nobody(mqtt_broker=server.mqtt_url) as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        await publish("inference/workers/one", "one")
+        async with asyncio.timeout(20):
+            while "one" not in client.mqtt_monitor.workers():
+                await client.mqtt_monitor.workers_changed.wait()
+        assert "thing" not in client.mqtt_monitor.workers()
+    await other.close()

@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
 )
 
+from cl_client._core.lenient import OrElse, OrLeftOut
 from cl_client._core.validation import is_token
 from cl_client.models import ServerModel
 
@@ -40,7 +41,9 @@ def _one_word(token: SecretStr) -> SecretStr:
 
 
 TokenText: TypeAlias = Annotated[SecretStr, AfterValidator(_one_word)]
-Permissions: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Permissions: TypeAlias = Annotated[
+    tuple[Annotated[str, OrLeftOut()], ...], BeforeValidator(_split), OrElse(())
+]
 UTCTime: TypeAlias = Annotated[datetime, AfterValidator(_in_utc)]
 UserId: TypeAlias = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
 
@@ -58,7 +61,7 @@ class Token(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     access_token: TokenText
-    token_type: str = "bearer"  # noqa: S105 - no password
+    token_type: Annotated[str, OrElse("bearer")] = "bearer"  # noqa: S105 - no password
     received_at: float = Field(default_factory=time.time)
     lifetime: float | None = None
 
@@ -87,9 +90,9 @@ class User(ServerModel):
 
     id: int
     username: str
-    is_admin: bool = False
-    is_active: bool = True
-    created_at: UTCTime | None = None
+    is_admin: Annotated[bool, OrElse(default=False)] = False
+    is_active: Annotated[bool, OrElse(default=True)] = True
+    created_at: Annotated[UTCTime | None, OrElse(None)] = None
     permissions: Permissions = ()
 
 
@@ -117,7 +120,7 @@ class TokenClaims(ServerModel):
 
     id: UserId = Field(validation_alias=AliasChoices("id", "sub"))
     permissions: Permissions = ()
-    is_admin: bool = False
+    is_admin: Annotated[bool, OrElse(default=False)] = False
     exp: FiniteFloat
 
 
@@ -125,7 +128,7 @@ class _Times(BaseModel):
     """When a token was issued and ends, by the server's clock."""
 
     exp: FiniteFloat
-    iat: FiniteFloat | None = None
+    iat: Annotated[FiniteFloat | None, OrElse(None)] = None
 
 
 def stated_lifetime(token: SecretStr, server_time: float | None) -> float | None:

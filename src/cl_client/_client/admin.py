@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AliasChoices, Field
 
+from cl_client._core.lenient import OrElse
 from cl_client._errors import InvalidParameterError, InvalidRequestError
 from cl_client._http.service import parse
-from cl_client.models import ServerModel
+from cl_client.models import ServerModel, Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ class CleanupResult(ServerModel):
     """
 
     deleted_count: int
-    freed_space: int = 0
+    freed_space: Annotated[int, OrElse(0)] = 0
 
 
 class GuestMode(ServerModel):
@@ -54,8 +55,8 @@ class GuestMode(ServerModel):
     """
 
     enabled: bool = Field(validation_alias=AliasChoices("guest_mode", "guestMode", "enabled"))
-    updated_at: int | None = None
-    updated_by: str | None = None
+    updated_at: Time = None
+    updated_by: Annotated[str | None, Field(coerce_numbers_to_str=True), OrElse(None)] = None
 
 
 class AdminClient:

@@ -71,6 +71,8 @@ class FollowedJob:
     timer: asyncio.TimerHandle | None = None
     ending: bool = False
     """An event said that it has ended; the full job is still to be read."""
+    eventless_since: float | None = None
+    """When it was submitted, if push was live before, and none of its events has come; see `PushHealth`."""
     running_since: float = 0.0
     failures: int = 0
     """How many reads in a row have failed; of them, in a row, the next two."""

@@ -86,11 +86,12 @@ class Submission:
             if self._config.require_worker if wanted is None else wanted:
                 await self._jobs.workers.require(self._task_type)
             # Events count as complete only if push was there before the job was.
-            self._fresh = self._jobs.tracker.push_is_live
+            self._fresh = self._jobs.tracker.push.is_live
             with operation("upload", task=self._task_type) as under_way:
                 answer = await self._jobs.http.submit(self._endpoint, upload, upload.headers)
                 under_way.transferred = upload.sent
-            return parse(JobResponse, answer)
+            job = parse(JobResponse, answer)
+            return job if job.task_type else job.model_copy(update={"task_type": self._task_type})
 
     def _subscribe(self, job: JobResponse) -> None:
         callbacks = [self._options.get(name) for name in ("on_progress", "on_complete", "on_error")]

@@ -21,6 +21,7 @@ from cl_client._errors import (
 )
 from cl_client._jobs.early_events import EarlyEvents
 from cl_client._jobs.followed_job import FollowedJob
+from cl_client._jobs.push_health import PushHealth
 from cl_client._jobs.read_policy import ReadErrorLog, is_no_job, is_refusal
 from cl_client._jobs.reader import ReadReason
 from cl_client._jobs.subscriptions import Subscription
@@ -49,15 +50,15 @@ class JobTracker:
         config: Intervals.
 
     Attributes:
-        push_is_live: Whether MQTT events arrive at present.
+        push: Whether MQTT events arrive at present.
 
     Needs a running loop, and belongs to it.
     """
 
     def __init__(self, reader: JobReader, config: ComputeClientConfig) -> None:
-        self.push_is_live = False
         self._reader = reader
         self._config = config
+        self.push = PushHealth(config, self._on_push_silent)
         self._jobs: dict[str, FollowedJob] = {}
         self._running: dict[str, FollowedJob] = {}
         self._subscriptions: dict[str, Subscription] = {}
@@ -145,6 +146,8 @@ class JobTracker:
             self._check_id(job_id)
             followed = FollowedJob(job_id, submitted.task_type if submitted else "", max_interval)
             followed.interval = self._config.poll_min
+            if fresh and submitted is not None and not submitted.status.is_terminal:
+                followed.eventless_since = self._loop.time()
             self._jobs[job_id] = followed
         elif max_interval is not None:
             followed.max_interval = min(max_interval, followed.max_interval or max_interval)
@@ -207,6 +210,7 @@ class JobTracker:
         if followed is None:
             self._early.keep(event)
             return
+        followed.eventless_since = None
         status = JobStatus.from_wire(event.event_type)
         if status.is_terminal:
             self._on_end(followed)
@@ -240,6 +244,7 @@ class JobTracker:
     def reconcile(self) -> None:
         """Read every followed job: after a reconnect, or after messages were dropped."""
         for followed in list(self._jobs.values()):
+            followed.eventless_since = None  # its events may have been lost
             self._ask_unless_paused(followed, ReadReason.RECONCILE)
 
     def on_deleted(self, job_id: str) -> None:
@@ -250,13 +255,17 @@ class JobTracker:
 
     def on_push_live(self) -> None:
         """Events arrive from now on; earlier ones may have been missed."""
-        self.push_is_live = True
+        self.push.connected = True
         self.reconcile()
 
     def on_push_lost(self) -> None:
         """Push ended: the longer intervals no longer hold."""
-        self.push_is_live = False
+        self.push.connected = False
+        self._on_push_silent()
+
+    def _on_push_silent(self) -> None:
         for followed in list(self._jobs.values()):
+            followed.eventless_since = None
             followed.interval = self._config.poll_min
             self._arm(followed)
 
@@ -306,6 +315,8 @@ class JobTracker:
 
     def _merge(self, followed: FollowedJob, job: JobResponse) -> None:
         """Take in a job as HTTP told it."""
+        if not job.task_type:
+            job = job.model_copy(update={"task_type": followed.task_type})
         followed.task_type = job.task_type
         if job.status.is_terminal:
             self._complete(followed, job)
@@ -327,6 +338,8 @@ class JobTracker:
 
     def _complete(self, followed: FollowedJob, job: JobResponse) -> None:
         followed.job = job
+        if followed.eventless_since is not None and job.status is not JobStatus.DELETED:
+            self.push.ended_without_event(self._loop.time() - followed.eventless_since)
         listeners = tuple(followed.listeners)
         self._forget(followed)
         for listener in listeners:
@@ -369,14 +382,14 @@ class JobTracker:
     def _due(self, followed: FollowedJob) -> float:
         longest = self._longest_pause(followed)
         pause = min(followed.interval, longest)
-        if self.push_is_live and not followed.runs and not followed.failures:
+        if self.push.is_live and not followed.runs and not followed.failures:
             # Only a job that runs can end without an event; thousands that are queued need no early look.
             pause = max(pause, min(self._config.poll_interval, longest))
         return max(followed.heard_at + pause, followed.not_before)
 
     def _longest_pause(self, followed: FollowedJob) -> float:
         # Where reads fail, push has said what it had to say, or the server is away.
-        trusted = self.push_is_live and not followed.failures
+        trusted = self.push.is_live and not followed.failures
         longest = self._config.poll_interval_push if trusted else self._config.poll_interval
         return min(longest, followed.max_interval or longest)
 

@@ -145,7 +145,7 @@ class Workers:
 
     async def _served(self, *, quiet: bool) -> dict[str, int]:
         """As announced by MQTT where it is live, or else as the server says."""
-        if self._tracker.push_is_live and (served := self.served()):
+        if self._tracker.push.connected and (served := self.served()):
             return served
         return (await self.capabilities(quiet=quiet)).capabilities
 

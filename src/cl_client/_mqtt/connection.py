@@ -26,7 +26,7 @@ from cl_client._core.threads import in_thread
 from cl_client._errors import ComputeClientError
 from cl_client._mqtt.address import MQTTCredentials
 from cl_client._mqtt.inbox import Inbox, News
-from cl_client._mqtt.paho_client import connect, new_client
+from cl_client._mqtt.paho_client import connect, end_session, new_client
 from cl_client._mqtt.protocol_choice import ProtocolChoice
 from cl_client._mqtt.types import ConnectionOptions, ConnectionState, MQTTMessage
 
@@ -132,6 +132,9 @@ class MQTTConnection:
     async def close(self) -> None:
         """Disconnect and wait until the thread has ended. Idempotent.
 
+        An MQTT 5 session ends with it. While there is no connection none is made for that: the broker forgets
+        the session after ``session_expiry``.
+
         Takes up to ``connect_timeout`` while a host does not answer, without blocking the loop. From another
         loop only when the connection's own one is closed.
         """
@@ -150,7 +153,7 @@ class MQTTConnection:
         self._closing.set()
         client = self._paho
         if client is not None:
-            client.disconnect()
+            end_session(client)
 
     # The loop's side.
 
@@ -265,7 +268,7 @@ class MQTTConnection:
             if self._inbox.is_abandoned:
                 self._closing.set()
             if self._closing.is_set():
-                client.disconnect()
+                end_session(client)
             elif not attempt.live and attempt.problem is None and time.monotonic() > deadline:
                 self._report(f"no answer to {attempt.awaited} within {self._options.connect_timeout:g} s")
                 client.disconnect()

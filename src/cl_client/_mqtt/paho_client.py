@@ -58,5 +58,15 @@ def connect(client: paho.Client, address: BrokerAddress, options: ConnectionOpti
     )
 
 
+def end_session(client: paho.Client) -> None:
+    """Disconnect for good: the broker is to keep nothing for a client that will not come back."""
+    if client.protocol != MQTTProtocolVersion.MQTTv5:
+        client.disconnect()
+        return
+    properties = Properties(PacketTypes.DISCONNECT)
+    properties.SessionExpiryInterval = 0
+    client.disconnect(properties=properties)
+
+
 def _leave_writing_to_the_thread(_client: paho.Client, _userdata: object, _socket: object) -> None:
     """Do nothing: the network thread sees for itself that there is something to write."""

@@ -185,7 +185,8 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
             InvalidResponseError: The server's output does not have the task's shape.
         """
         self.check_completed(job)
-        return cast("PluginOutputT", job.output)
+        typed = job if job.task_type else job.model_copy(update={"task_type": self.task_type})
+        return cast("PluginOutputT", typed.output)
 
     def output_path(self, job: JobResponse) -> str:
         """Where the result of a job of this task is, relative to the job.
@@ -218,7 +219,7 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
             JobFailedError: The job failed or was deleted.
             InvalidParameterError: The job is one of another task.
         """
-        if job.task_type != self.task_type:
+        if job.task_type and job.task_type != self.task_type:
             raise InvalidParameterError(
                 f"Job {job.job_id} is one of {job.task_type}, not of {self.task_type}"
             )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Generic, cast
 
 from typing_extensions import TypeVar
 
 from cl_client._core.concurrency import DEFAULT_CONCURRENCY
+from cl_client._core.lenient import OrElse
 from cl_client._errors import InvalidResponseError, MissingExtraError
 from cl_client.models import TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
@@ -35,8 +36,8 @@ class EmbeddingParams(TaskParams):
 class EmbeddingOutput(TaskOutput):
     """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
 
-    embedding_dim: int | None = None
-    normalized: bool | None = None
+    embedding_dim: Annotated[int | None, OrElse(None)] = None
+    normalized: Annotated[bool | None, OrElse(None)] = None
 
 
 EmbeddingT = TypeVar("EmbeddingT", bound=EmbeddingOutput)

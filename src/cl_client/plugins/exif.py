@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
+from cl_client._core.lenient import OrElse
 from cl_client.models import JobResponse, JSONObject, TaskOutput, TaskParams
 from cl_client.plugins.exif_tags import (
     as_altitude,
@@ -115,7 +116,7 @@ class ExifOutput(TaskOutput):
     gps_longitude: float | None = None
     gps_altitude: float | None = None
     software: str | None = None
-    raw_metadata: JSONObject = Field(default_factory=dict)
+    raw_metadata: Annotated[JSONObject, OrElse({})] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

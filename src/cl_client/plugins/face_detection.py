@@ -5,9 +5,10 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from typing_extensions import override
 
+from cl_client._core.lenient import OrElse
 from cl_client._errors import InvalidResponseError
 from cl_client.models import JobResponse, ServerModel, TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
@@ -80,8 +81,8 @@ class Face(ServerModel):
 
     bbox: BoundingBox
     confidence: float
-    landmarks: FaceLandmarks | None = None
-    file_path: str | None = None
+    landmarks: Annotated[FaceLandmarks | None, OrElse(None)] = None
+    file_path: Annotated[str | None, OrElse(None)] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -95,6 +96,10 @@ class Face(ServerModel):
         return cast("object", data)
 
 
+def _none_for_null(faces: object) -> object:
+    return () if faces is None else faces
+
+
 class FaceDetectionOutput(TaskOutput):
     """The faces found, and the size in pixels of the picture they were found on.
 
@@ -105,11 +110,12 @@ class FaceDetectionOutput(TaskOutput):
         engine: What found them, where the server says so.
     """
 
-    faces: tuple[Face, ...] = ()
-    num_faces: int | None = None
-    image_width: int | None = None
-    image_height: int | None = None
-    engine: str | None = None
+    # What it is all about: to go on without a face that cannot be read would be to say that there is none.
+    faces: Annotated[tuple[Face, ...], BeforeValidator(_none_for_null)] = ()
+    num_faces: Annotated[int | None, OrElse(None)] = None
+    image_width: Annotated[int | None, OrElse(None)] = None
+    image_height: Annotated[int | None, OrElse(None)] = None
+    engine: Annotated[str | None, OrElse(None)] = None
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from cl_client._core.lenient import OrElse
 from cl_client.plugins.embedding import EmbeddingClient, EmbeddingOutput, EmbeddingParams
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class FaceEmbeddingParams(EmbeddingParams):
 class FaceEmbeddingOutput(EmbeddingOutput):
     """Size, kind and quality of the embedding; the vector itself is a ``.npy`` file of the job."""
 
-    quality_score: float | None = None
+    quality_score: Annotated[float | None, OrElse(None)] = None
     """0-1, from the sharpness of the face; None where the server gives none."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from cl_client._core.choices import HashAlgorithm  # noqa: TC001 - pydantic reads it at run time
+from cl_client._core.lenient import OrElse
 from cl_client.models import JobResponse, ServerModel, TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
 
@@ -25,7 +26,7 @@ class HashParams(TaskParams):
 class HashOutput(TaskOutput):
     """What the task reports; the hash itself stands in the job's file ``output/hash.json``."""
 
-    media_type: str | None = None
+    media_type: Annotated[str | None, OrElse(None)] = None
 
 
 class HashResult(ServerModel):
@@ -33,15 +34,15 @@ class HashResult(ServerModel):
 
     Attributes:
         hash_value: Hexadecimal digits.
-        algorithm: The algorithm that was used.
+        algorithm: The algorithm that was used; empty where the server does not say it.
         media_type: What kind of file it was, for instance ``"image"``.
         process_time: Seconds that the server took.
     """
 
     hash_value: str = Field(pattern=r"^[0-9a-fA-F]+$")
-    algorithm: str
-    media_type: str | None = None
-    process_time: float | None = None
+    algorithm: Annotated[str, OrElse("")] = ""
+    media_type: Annotated[str | None, OrElse(None)] = None
+    process_time: Annotated[float | None, OrElse(None)] = None
 
 
 class HashClient(FileResultClient[HashOutput, HashParams]):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_serializer
 from typing_extensions import override
 
+from cl_client._core.lenient import OrElse
 from cl_client._errors import InvalidResponseError
 from cl_client._transfers.job_paths import checked_path
 from cl_client.models import JobResponse, TaskOutput, TaskParams
@@ -67,10 +68,10 @@ class HlsStreamingParams(TaskParams):
 class HlsStreamingOutput(TaskOutput):
     """What was made; ``master_playlist`` may be an absolute path on the server."""
 
-    master_playlist: str | None = None
-    variants_generated: int | None = None
-    total_segments: int | None = None
-    include_original: bool | None = None
+    master_playlist: Annotated[str | None, OrElse(None)] = None
+    variants_generated: Annotated[int | None, OrElse(None)] = None
+    total_segments: Annotated[int | None, OrElse(None)] = None
+    include_original: Annotated[bool | None, OrElse(None)] = None
 
 
 class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams]):

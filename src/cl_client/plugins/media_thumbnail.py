@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from cl_client._core.lenient import OrElse
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
 
@@ -29,7 +30,7 @@ class MediaThumbnailParams(TaskParams):
 class MediaThumbnailOutput(TaskOutput):
     """Whether it was ``"image"`` or ``"video"``; the thumbnail is the job's file."""
 
-    media_type: str | None = None
+    media_type: Annotated[str | None, OrElse(None)] = None
 
 
 class MediaThumbnailClient(FileResultClient[MediaThumbnailOutput, MediaThumbnailParams]):

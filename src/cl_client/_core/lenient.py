@@ -1,0 +1,38 @@
+"""Fields of a server's answer that the rest can do without: an odd value in one costs that field alone.
+
+pydantic's own code falls back, so that a field that is as it should be costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+
+@dataclass(frozen=True, slots=True)
+class OrElse:
+    """In ``Annotated``: what a value that is not of the type counts as."""
+
+    default: object
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Fall back on the default."""
+        return core_schema.with_default_schema(handler(source), default=self.default, on_error="default")
+
+
+@dataclass(frozen=True, slots=True)
+class OrLeftOut:
+    """In ``Annotated``, of the items of a collection: one that is not of the type is left out."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Go on without it."""
+        return core_schema.with_default_schema(handler(source), on_error="omit")
