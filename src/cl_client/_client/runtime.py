@@ -12,7 +12,8 @@ from cl_client._core.cancellation import wait_uncancelled
 from cl_client._core.log import about_job, get_logger
 from cl_client._core.single_flight import SingleFlight
 from cl_client._core.telemetry import operation
-from cl_client._errors import ComputeClientError, JobNotFoundError
+from cl_client._errors import ComputeClientError
+from cl_client._http.errors import Asked
 from cl_client._http.service import HTTPService, parse
 from cl_client._http.tls import make_ssl_context
 from cl_client._jobs.ended_jobs import EndedJobs
@@ -108,7 +109,7 @@ class Runtime:
         """Read a job as it is now; quiet where the caller warns of failures."""
         reading = self.ended_jobs.reading(job_id)
         with about_job(job_id):
-            job = await self.http.get(self._config.job_path(job_id), JobResponse, quiet=quiet)
+            job = await self.http.get(self._config.job_path(job_id), JobResponse, Asked.JOB, quiet=quiet)
         self.ended_jobs.note(job, reading)
         return job
 
@@ -121,8 +122,7 @@ class Runtime:
         self.ended_jobs.forget(job_id)
         try:
             with about_job(job_id):
-                path = self._config.job_path(job_id)
-                await self.http.delete(path, lambda error: isinstance(error, JobNotFoundError))
+                await self.http.delete(self._config.job_path(job_id), Asked.JOB)
         finally:
             self.ended_jobs.forget(job_id)
             self._job_reads.renew(job_id)
