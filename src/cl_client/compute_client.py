@@ -203,28 +203,49 @@ class ComputeClient(PluginClients):
         job = await Submission(self._open().jobs, self.config, task_type, options).run(source, fields)
         return job.raise_for_status() if options.get("raise_on_failure") else job
 
-    async def get_job(self, job_id: str, *, cache: bool = False) -> JobResponse:
+    async def get_job(
+        self,
+        job_id: str,
+        *,
+        cache: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
+    ) -> JobResponse:
         """Read a job as it is now; calls at the same time share one request.
 
         Args:
             job_id: The job.
             cache: Take a job that has already ended from memory, if this client has seen its end. It does
                 not notice that the job was deleted by somebody else.
+            timeout: Seconds for the whole call, above 0; None for no limit.
 
         Raises:
             JobNotFoundError: There is no such job.
+            RequestTimeoutError: The time is up.
         """
-        jobs = self._open().jobs
-        known = jobs.reader.known_end(job_id) if cache else None
-        return known or await jobs.get(job_id)
+        runtime = self._open()
+        async with runtime.http.within(timeout, f"Reading job {job_id}", self.config.job_path(job_id)):
+            known = runtime.jobs.reader.known_end(job_id) if cache else None
+            return known or await runtime.jobs.get(job_id)
 
-    async def delete_job(self, job_id: str) -> None:
+    async def delete_job(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
+    ) -> None:
         """Delete a job and its files, also while it runs.
 
+        Args:
+            job_id: The job.
+            timeout: Seconds for the whole call, above 0; None for no limit.
+
         Raises:
             JobNotFoundError: There is no such job.
+            RequestTimeoutError: The time is up; the job may have been deleted.
         """
-        await self._open().jobs.delete(job_id)
+        runtime, path = self._open(), self.config.job_path(job_id)
+        async with runtime.http.within(timeout, f"Deleting job {job_id}", path, "DELETE"):
+            await runtime.jobs.delete(job_id)
 
     async def wait_for_job(
         self,
@@ -322,23 +343,42 @@ class ComputeClient(PluginClients):
 
         return AdminClient(lambda: self._open().http)
 
-    async def health(self) -> ServerHealth:
-        """Service, version and guest mode of the server."""
-        return await self._open().http.get("/", ServerHealth)
+    async def health(self, *, timeout: float | None = None) -> ServerHealth:  # noqa: ASYNC109 - retries and all
+        """Service, version and guest mode of the server.
 
-    async def get_capabilities(self, *, cache: bool = False, ttl: float = 60.0) -> WorkerCapabilities:
+        Args:
+            timeout: Seconds for the whole call, above 0; None for no limit.
+
+        Raises:
+            RequestTimeoutError: The time is up.
+        """
+        http = self._open().http
+        async with http.within(timeout, "Asking for the server's health", "/"):
+            return await http.get("/", ServerHealth)
+
+    async def get_capabilities(
+        self,
+        *,
+        cache: bool = False,
+        ttl: float = 60.0,
+        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
+    ) -> WorkerCapabilities:
         """How many workers are idle, per task type.
 
         Args:
             cache: Take the last answer if it is not too old; only a new answer is asked for otherwise.
             ttl: Seconds for which an answer may be taken again, above 0.
+            timeout: Seconds for the whole call, above 0; None for no limit.
 
         Raises:
-            InvalidParameterError: ``ttl`` is not above 0.
+            InvalidParameterError: ``ttl`` or ``timeout`` is not above 0.
+            RequestTimeoutError: The time is up.
         """
         if ttl <= 0:
             raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
-        return await self._open().jobs.workers.capabilities(max_age=ttl if cache else 0.0)
+        runtime = self._open()
+        async with runtime.http.within(timeout, "Reading the workers' capabilities", "/capabilities"):
+            return await runtime.jobs.workers.capabilities(max_age=ttl if cache else 0.0)
 
     async def wait_for_workers(
         self,

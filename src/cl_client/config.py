@@ -117,6 +117,9 @@ class ComputeClientConfig(BaseSettings):
         extra_headers: Sent with every HTTP request. Values are kept secret.
         max_retries: How often a request is tried again when the server cannot be reached or is too busy. A
             submit only where it is certain that the server did not take it: no connection, or 429.
+        max_retry_wait: Seconds that all pauses between the attempts of one call may take together. Servers
+            that are busy name a pause in ``Retry-After``, of which at most 60 s are waited at once; a call
+            that would have to wait for longer in all ends with the server's last answer.
         job_cache_size: How many ended jobs are kept in memory for ``get_job(cache=True)``.
         wait_timeout: Seconds that waiting for a job may take; None for no limit.
         poll_min: Seconds to the first HTTP read of a followed job that has no news. This and the next two are
@@ -176,6 +179,7 @@ class ComputeClientConfig(BaseSettings):
     trust_env: bool = True
     extra_headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     max_retries: int = Field(default=4, ge=0)
+    max_retry_wait: Seconds = 120.0
     job_cache_size: int = Field(default=256, ge=0)
     wait_timeout: Seconds | None = None
     poll_min: PollSeconds = 0.5

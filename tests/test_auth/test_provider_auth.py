@@ -28,7 +28,7 @@ from cl_client.local import LocalServer
 from scripted_auth import ScriptedAuth
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 PATH = "/jobs/j"
 
@@ -350,3 +350,48 @@ def test_what_the_broker_is_shown() -> None:
     assert JWTAuthProvider("token").mqtt_credentials() is None
     shown = JWTAuthProvider(SecretStr("token"), username="me").mqtt_credentials()
     assert shown == MQTTCredentials("me", SecretStr("token"))
+
+
+class TimedOut(AuthProvider):
+    """The application's own source of secrets did not answer in time."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+
+    def _fail_at(self, step: str) -> None:
+        if step == self._step:
+            raise TimeoutError("the vault did not answer")
+
+    @override
+    async def prepare(self) -> None:
+        self._fail_at("prepare")
+
+    @override
+    def get_headers(self) -> dict[str, str]:
+        self._fail_at("get_headers")
+        return {"Authorization": "Bearer old"}
+
+    @override
+    async def refresh_token(self) -> None:
+        self._fail_at("refresh_token")
+
+
+TIMED_CALLS: dict[str, Callable[[ComputeClient, float | None], Awaitable[object]]] = {
+    "get_job": lambda client, seconds: client.get_job("j", timeout=seconds),
+    "health": lambda client, seconds: client.health(timeout=seconds),
+    "storage": lambda client, seconds: client.admin.storage(timeout=seconds),
+    "submit": lambda client, seconds: client.hash.compute(b"x", timeout=seconds),
+    "file": lambda client, seconds: client.read_job_file("j", "a", timeout=seconds),
+}
+
+
+@pytest.mark.parametrize("step", ["prepare", "get_headers", "refresh_token"])
+@pytest.mark.parametrize("seconds", [None, 20.0])
+@pytest.mark.parametrize("call", TIMED_CALLS)
+async def test_a_providers_own_timeout_error_is_raised_as_it_is(
+    server: ScriptedAuth, call: str, seconds: float | None, step: str
+) -> None:
+    async with client_of(server, TimedOut(step)) as client:
+        with pytest.raises(TimeoutError, match="the vault did not answer") as caught:
+            await TIMED_CALLS[call](client, seconds)
+    assert type(caught.value) is TimeoutError

@@ -20,7 +20,6 @@ from cl_client import (
     HTTPError,
     InvalidRequestError,
     InvalidResponseError,
-    JobFileNotFoundError,
     JobNotFoundError,
     JWTAuthProvider,
     PermissionDeniedError,
@@ -29,7 +28,6 @@ from cl_client import (
     ServerError,
     ServerUnavailableError,
 )
-from cl_client._http.errors import retry_after
 from fault_server import FaultyServer, answer
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ JOB = json.dumps({"job_id": "j", "task_type": "hash", "status": "queued"})
             PermissionDeniedError,
             "Insufficient",
         ),
-        (answer("404 Not Found", '{"detail": "File not found: x"}'), JobFileNotFoundError, "File not found"),
+        (answer("404 Not Found", '{"detail": "Job j not found"}'), JobNotFoundError, "Job j not found"),
         (answer("405 Method Not Allowed"), InvalidRequestError, "405"),
         (answer("413 Too Large", '{"detail": "at most 5 bytes"}'), InvalidRequestError, "at most 5"),
         (
@@ -234,20 +232,3 @@ async def test_what_a_given_client_cannot_send_is_neither_shown_nor_tried_again(
     assert server.requests == []
     assert "secret" not in "".join(traceback.format_exception(caught.value))
     assert caplog.records == []
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("3", 3.0),
-        ("-1", 0.0),
-        ("99999", 300.0),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
-        ("soon", None),
-        ("nan", None),
-        ("Fri, 31 Dec 9999 23:59:59 -9999", None),
-    ],
-)
-def test_forms_of_retry_after(value: str, seconds: float | None) -> None:
-    assert retry_after(httpx.Response(503, headers={"Retry-After": value})) == seconds
-    assert retry_after(httpx.Response(503)) is None

@@ -19,7 +19,7 @@ from cl_client import (
 from support import SCRIPTED, client_of, heard, port_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from cl_client.local import LocalServer
     from support import ScriptedJobs
@@ -55,6 +55,31 @@ async def test_retries_end_with_the_callers_time(caplog: pytest.LogCaptureFixtur
     assert len(asked) == 2
     retries = [record for record in caplog.records if "the next one is in 60.0 s" in record.getMessage()]
     assert [getattr(record, "job_id", None) for record in retries] == ["", "the-job"]
+
+
+CALLS: dict[str, Callable[[ComputeClient, float], Awaitable[object]]] = {
+    "Reading job j": lambda client, seconds: client.get_job("j", timeout=seconds),
+    "Deleting job j": lambda client, seconds: client.delete_job("j", timeout=seconds),
+    "Asking for the server's health": lambda client, seconds: client.health(timeout=seconds),
+    "Reading the workers' capabilities": lambda client, seconds: client.get_capabilities(timeout=seconds),
+    "Reading what is stored": lambda client, seconds: client.admin.storage(timeout=seconds),
+    "Deleting old jobs": lambda client, seconds: client.admin.cleanup(timeout=seconds),
+    "Reading the guest mode": lambda client, seconds: client.admin.guest_mode(timeout=seconds),
+    "Switching the guest mode": lambda client, seconds: client.admin.set_guest_mode(True, timeout=seconds),
+}
+
+
+@pytest.mark.parametrize("what", CALLS)
+async def test_every_single_call_takes_a_limit(what: str) -> None:
+    async with busy_server() as (client, asked):
+        with pytest.raises(RequestTimeoutError, match=f"{what} was not done within 0.5 s") as caught:
+            await CALLS[what](client, 0.5)
+        assert len(asked) == 1
+        assert caught.value.may_have_been_accepted is (caught.value.request.method in {"DELETE", "PUT"})
+        for seconds in (0, -1.0, float("nan")):
+            with pytest.raises(InvalidParameterError, match="must be above 0"):
+                await CALLS[what](client, seconds)
+        assert len(asked) == 1
 
 
 async def test_the_time_of_the_upload_counts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
@@ -110,8 +109,7 @@ class AuthHTTP:
 
     async def delete(self, path: str) -> None:
         """Delete something; that it is gone is no error where an attempt before may have deleted it."""
-        call = self._known.delete(path, lambda error: error.status_code == HTTPStatus.NOT_FOUND)
-        await _without_secrets(self._url, call)
+        await _without_secrets(self._url, self._known.delete(path))
 
 
 def parsed(model: TypeAdapter[ModelT], answer: httpx.Response) -> ModelT:

@@ -7,8 +7,6 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay
-from tenacity.wait import wait_random_exponential
 from typing_extensions import override
 
 from cl_client._auth.client import DEFAULT_AUTH_TIMEOUT, AuthClient
@@ -28,7 +26,7 @@ from cl_client._errors import (
     InvalidRequestError,
     PermissionDeniedError,
 )
-from cl_client._http.retries import can_repeat, pause_before_retry
+from cl_client._http.retries import RetryRules, can_repeat, retried
 from cl_client._mqtt.address import MQTTCredentials
 
 if TYPE_CHECKING:
@@ -51,8 +49,8 @@ _EARLY_TIMEOUT: Final = 3.0
 """Seconds, at most, for what one request waits for although its token still counts."""
 _FAILURE_STANDS: Final = 5.0
 """Seconds. Longer than the pauses of a request that is tried again, so that these do not begin anew."""
-
-_backoff = wait_random_exponential(multiplier=0.2, max=2.0)
+_MAX_BACKOFF: Final = 2.0
+"""Seconds. Less than between other requests, as many may wait."""
 
 
 class RenewingAuthProvider(AuthProvider):
@@ -95,7 +93,7 @@ class RenewingAuthProvider(AuthProvider):
         self._username = username
         self._token: Token | None = token
         self._ssl_context = ssl_context
-        self._retry_for = retry_for
+        self._retries = RetryRules(None, retry_for, _MAX_BACKOFF, attempts_count=True)
         self._margin = refresh_margin
         self._early_attempt_at = 0.0
         self._warned_of: Token | None = None
@@ -148,9 +146,7 @@ class RenewingAuthProvider(AuthProvider):
             if time.monotonic() < since + _FAILURE_STANDS:
                 raise error.with_traceback(None)
         try:
-            async for attempt in self._retrying():
-                with attempt:
-                    await self._renew(self._config.timeout)
+            await retried(lambda: self._renew(self._config.timeout), can_repeat, self._retries, _log_retry)
         except ComputeClientError as exc:
             self._failure = (exc, time.monotonic())
             raise
@@ -213,15 +209,6 @@ class RenewingAuthProvider(AuthProvider):
         ) as auth:
             return await call(auth)
 
-    def _retrying(self) -> AsyncRetrying:
-        return AsyncRetrying(
-            retry=retry_if_exception(can_repeat),
-            stop=stop_before_delay(self._retry_for),
-            wait=_pause,
-            before_sleep=_log_retry,
-            reraise=True,
-        )
-
 
 class PasswordAuthProvider(RenewingAuthProvider):
     """Logs in with a name and a password at first use, and keeps the token fresh.
@@ -279,12 +266,6 @@ class PasswordAuthProvider(RenewingAuthProvider):
         return f"PasswordAuthProvider({self.auth_url!r}, {self._username!r}, password=***)"
 
 
-def _pause(state: RetryCallState) -> float:
-    """The server's own wish where it has one, else shorter pauses than for requests, as many may wait."""
-    return pause_before_retry(state, _backoff)
-
-
-def _log_retry(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
-    logger.log(level, "attempt %d to get a token failed: %s", state.attempt_number, error)
+def _log_retry(error: Exception, failed: int, _pause: float) -> None:
+    level = logging.WARNING if failed == 1 else logging.DEBUG
+    logger.log(level, "attempt %d to get a token failed: %s", failed, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from pydantic import AliasChoices, Field
 
@@ -12,9 +12,11 @@ from cl_client._http.service import parse
 from cl_client.models import ServerModel, Time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from cl_client._http.service import HTTPService
+
+ResultT = TypeVar("ResultT")
 
 _GUEST_MODE_PATHS: Final = ("/admin/pref", "/admin/config")
 """Where guest mode is, on servers from February 2026 and from January 2026; mixtures are in the field."""
@@ -63,48 +65,47 @@ class AdminClient:
     """What an administrator can do; needs an admin's token unless the server is in guest mode.
 
     Every method raises `AuthenticationError` without a token, and `PermissionDeniedError` with one that is
-    not an admin's.
+    not an admin's. Every ``timeout`` is in seconds and for the whole call, retries included; it is above 0,
+    or None for no limit, and ends in `RequestTimeoutError`.
     """
 
     def __init__(self, http: Callable[[], HTTPService]) -> None:
         self._http = http
         self._guest_mode_path: str | None = None
 
-    async def storage(self) -> StorageUsage:
+    async def storage(self, *, timeout: float | None = None) -> StorageUsage:  # noqa: ASYNC109 - retries and all
         """How much is stored."""
-        return parse(StorageUsage, await self._http().request("GET", "/admin/jobs/storage/size"))
+        http, path = self._http(), "/admin/jobs/storage/size"
+        async with http.within(timeout, "Reading what is stored", path):
+            return await http.get(path, StorageUsage)
 
-    async def cleanup(self, days: int = 7) -> CleanupResult:
+    async def cleanup(self, days: int = 7, *, timeout: float | None = None) -> CleanupResult:  # noqa: ASYNC109 - retries and all
         """Delete the jobs that are older than so many days, with their files.
 
         Args:
             days: 0 or more, default 7; 0 for all jobs.
+            timeout: See the class; jobs may have been deleted when the time is up.
 
         Raises:
             InvalidParameterError: ``days`` is below 0.
         """
         if days < 0:
             raise InvalidParameterError(f"days={days!r}: must be 0 or more")
-        answer = await self._http().request("DELETE", "/admin/jobs/cleanup", params={"days": days})
-        return parse(CleanupResult, answer)
+        http, path = self._http(), "/admin/jobs/cleanup"
+        async with http.within(timeout, "Deleting old jobs", path, "DELETE"):
+            return parse(CleanupResult, await http.request("DELETE", path, params={"days": days}))
 
-    async def guest_mode(self) -> GuestMode:
+    async def guest_mode(self, *, timeout: float | None = None) -> GuestMode:  # noqa: ASYNC109 - retries and all
         """Whether everything is open to everybody.
 
         Raises:
             InvalidRequestError: The server has no such switch; those of 2025 do not.
         """
-        for path in self._paths():
-            try:
-                answer = await self._http().request("GET", path)
-            except InvalidRequestError as exc:
-                self._check_elsewhere(path, exc)
-            else:
-                self._guest_mode_path = path
-                return parse(GuestMode, answer)
-        raise AssertionError  # the last path either answers or raises
+        http = self._http()
+        async with http.within(timeout, "Reading the guest mode", self._paths()[0]):
+            return await self._find(lambda path: http.get(path, GuestMode))
 
-    async def set_guest_mode(self, enabled: bool) -> GuestMode:  # noqa: FBT001 - the one thing that is said
+    async def set_guest_mode(self, enabled: bool, *, timeout: float | None = None) -> GuestMode:  # noqa: FBT001, ASYNC109 - the one thing that is said; retries and all
         """Open everything to everybody, or demand tokens.
 
         Returns:
@@ -113,25 +114,28 @@ class AdminClient:
         Raises:
             InvalidRequestError: The server has no such switch; those of 2025 do not.
         """
-        for path in self._paths():
+        http, form = self._http(), {"guest_mode": str(enabled).lower()}
+        async with http.within(timeout, "Switching the guest mode", self._paths()[0], "PUT"):
+            await self._find(lambda path: http.request("PUT", f"{path}/guest-mode", form=form))
+            return await self._find(lambda path: http.get(path, GuestMode))
+
+    async def _find(self, call: Callable[[str], Awaitable[ResultT]]) -> ResultT:
+        """Call with the path at which this server has its switch, which is kept."""
+        paths = self._paths()
+        for path in paths:
             try:
-                await self._http().request(
-                    "PUT", f"{path}/guest-mode", form={"guest_mode": str(enabled).lower()}
-                )
+                answer = await call(path)
             except InvalidRequestError as exc:
-                self._check_elsewhere(path, exc)
+                if exc.status_code not in _NOT_THERE:
+                    raise
+                if path == paths[-1]:
+                    message = f"This server has no guest mode to switch ({exc})"
+                    raise InvalidRequestError(message, response=exc.response, detail=exc.detail) from None
             else:
-                break
-        return await self.guest_mode()
+                self._guest_mode_path = path
+                return answer
+        raise AssertionError  # the last path either answers or raises
 
     def _paths(self) -> tuple[str, ...]:
         known = self._guest_mode_path
         return _GUEST_MODE_PATHS if known is None else (known, *(p for p in _GUEST_MODE_PATHS if p != known))
-
-    def _check_elsewhere(self, path: str, error: InvalidRequestError) -> None:
-        """Raise unless the switch may be at another path."""
-        if error.status_code not in _NOT_THERE:
-            raise error
-        if path == self._paths()[-1]:
-            message = f"This server has no guest mode to switch ({error})"
-            raise InvalidRequestError(message, response=error.response, detail=error.detail) from None

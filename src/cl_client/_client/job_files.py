@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cl_client._core.concurrency import checked_concurrency, map_concurrently
-from cl_client._core.deadlines import deadline
 from cl_client._core.telemetry import operation
 from cl_client._core.threads import in_thread
 from cl_client._errors import FileWriteError, InvalidParameterError, JobFilesError
+from cl_client._http.errors import Asked
 from cl_client._http.retries import can_repeat
 from cl_client._transfers.download import (
     DEFAULT_MAX_BYTES,
@@ -108,20 +108,16 @@ class JobFiles(ABC):
 
         def request(headers: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
             accept = {RANGE_NOT_SATISFIABLE} if "Range" in headers else ()
-            return http.stream(address, headers=headers, accept=accept)
+            return http.stream(address, Asked.FILE, headers=headers, accept=accept)
 
         with operation("download", job_id=job_id) as under_way:
             async with (
-                deadline(timeout, f"Downloading {file_path}", url),
+                http.within(timeout, f"Downloading {file_path}", address),
                 kept_in_part(target, url if resume else None) as part,
             ):
                 download = Download(part, file_path, on_progress)
-                furthest = part.done
-                async for attempt in http.retrying(can_repeat):
-                    with attempt:
-                        await download.attempt(request)
-                    if part.done > furthest:  # a link that breaks, and still gets on
-                        furthest, attempt.retry_state.attempt_number = part.done, 1
+                # A link that breaks, and still gets on, is not given up.
+                await http.retried(can_repeat, lambda: download.attempt(request), progress=lambda: part.done)
                 under_way.transferred = part.done
                 await in_thread(part.finish, overwrite=overwrite)
         return target
@@ -151,7 +147,7 @@ class JobFiles(ABC):
         address = self._file_address(job_id, file_path)
         http = self._open().http
         with operation("download", job_id=job_id) as under_way:
-            async with deadline(timeout, f"Reading {file_path}", self.config.base_url + address):
+            async with http.within(timeout, f"Reading {file_path}", address):
                 content = await _whole(http, address, file_path, max_bytes)
                 under_way.transferred = len(content)
                 return content
@@ -264,21 +260,20 @@ class JobFiles(ABC):
 
 async def _first_answer(stack: contextlib.AsyncExitStack, http: HTTPService, address: str) -> httpx.Response:
     """The answer of the first attempt that has one, open until the stack is closed."""
-    async for attempt in http.retrying(can_repeat):
-        with attempt:
-            return await stack.enter_async_context(http.stream(address, headers=PLAIN))
-    raise AssertionError  # tenacity re-raises the last error
+    return await http.retried(
+        can_repeat, lambda: stack.enter_async_context(http.stream(address, Asked.FILE, headers=PLAIN))
+    )
 
 
 async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int) -> bytes:
-    async for attempt in http.retrying(can_repeat):
-        with attempt:
-            async with http.stream(address, headers=PLAIN) as response:
-                check_whole(file_path, response)
-                content = await read_response(response, file_path, max_bytes)
-                check_decoded(file_path, response)
-                return content
-    raise AssertionError  # tenacity re-raises the last error
+    async def attempt() -> bytes:
+        async with http.stream(address, Asked.FILE, headers=PLAIN) as response:
+            check_whole(file_path, response)
+            content = await read_response(response, file_path, max_bytes)
+            check_decoded(file_path, response)
+            return content
+
+    return await http.retried(can_repeat, attempt)
 
 
 def _target(file: str, relative_to: str) -> PurePosixPath:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MIN_POLL_SECONDS: Final = 0.01
 """Seconds; reading a job more often would be an attack."""
 
+_CHANGES: Final = frozenset({"DELETE", "PUT"})
+"""Requests without anything that is yet to be sent: an upload says itself how far it is."""
+
 
 def check_seconds(name: str, seconds: float | None, *, least: float = -math.inf) -> None:
     """Refuse what is no number of seconds, such as NaN, which a timer would never reach.
@@ -38,11 +41,10 @@ class Limit:
     """What is said of the request when the time is up.
 
     Attributes:
-        may_have_been_accepted: Tells whether the server may have taken what was sent; by default there is
-            nothing to take.
+        may_have_been_accepted: Tells whether the server may have taken what was sent.
     """
 
-    may_have_been_accepted: Callable[[], bool] = bool
+    may_have_been_accepted: Callable[[], bool]
 
 
 @contextlib.asynccontextmanager
@@ -62,7 +64,7 @@ async def deadline(seconds: float | None, what: str, url: str, method: str = "GE
     if isinstance(seconds, int | float) and not seconds > 0:
         raise InvalidParameterError(f"timeout={seconds!r}: must be above 0 seconds, or None for no limit")
     check_seconds("timeout", seconds)
-    timeout, limit = asyncio.timeout(seconds), Limit()
+    timeout, limit = asyncio.timeout(seconds), Limit(lambda: method in _CHANGES)
     try:
         async with timeout:
             yield limit

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, cast
+import re
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import idna
@@ -27,13 +27,13 @@ from cl_client._errors import (
     ServerError,
     ServerUnavailableError,
 )
+from cl_client._http.retries import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from contextlib import AbstractContextManager
 
 _MAX_DETAIL = 500
-_MAX_RETRY_AFTER = 300.0
 _MAX_ERROR_BYTES = 64 * 1024
 _BODY_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
@@ -43,6 +43,18 @@ _NOT_FOUND = 404
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 """Before there was a connection to the server. httpcore has a ProxyError only where a proxy gives none."""
 _FIRST_SERVER_ERROR = 500
+_UNKNOWN_ROUTE: Final = "Not Found"
+"""What FastAPI says of an address that it does not know: nothing of a job, but of a wrong ``base_url``."""
+_NO_SUCH_JOB: Final = re.compile(r"Job .+ not found", re.DOTALL)
+
+
+class Asked(Enum):
+    """What a request asks for, which decides what a 404 means."""
+
+    JOB = auto()
+    FILE = auto()
+    """A file of a job."""
+    OTHER = auto()
 
 
 class _Problem(BaseModel):
@@ -175,44 +187,35 @@ def with_content(response: httpx.Response, content: bytes) -> httpx.Response:
 
 def detail_of(response: httpx.Response) -> str:
     """The server's words for an error, or its status line."""
+    return _own_words(response) or f"{response.status_code} {response.reason_phrase}".strip()
+
+
+def _own_words(response: httpx.Response) -> str:
+    """What the service itself says, and not something in between; empty where it says nothing."""
     try:
         detail = _ERROR_BODY.validate_json(response.content).detail
     except (ValidationError, httpx.ResponseNotRead):
-        return f"{response.status_code} {response.reason_phrase}".strip()
+        return ""
     if isinstance(detail, str):
         return detail[:_MAX_DETAIL]
     return "; ".join(f"{'.'.join(map(str, p.loc[1:] or p.loc))}: {p.msg}" for p in detail)[:_MAX_DETAIL]
 
 
-def retry_after(response: httpx.Response) -> float | None:
-    """Seconds from ``Retry-After``, a number or a date (RFC 9110, 10.2.3); capped at five minutes."""
-    value = cast("str | None", response.headers.get("Retry-After"))
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN
+def says_missing(response: httpx.Response) -> bool:
+    """Whether the service says that there is no such thing; a 404 of something in between proves nothing."""
+    return response.status_code == _NOT_FOUND and _own_words(response) not in {"", _UNKNOWN_ROUTE}
 
 
-def _is_about_a_job(detail: str) -> bool:
-    """Whether a 404 speaks of a job or its file: a proxy's speaks of the address, and proves nothing."""
-    return detail.endswith(" not found") or detail.startswith("File not found")
-
-
-def error_for(response: httpx.Response) -> HTTPError:
-    """The error that an answer stands for."""
+def error_for(response: httpx.Response, asked: Asked = Asked.OTHER) -> HTTPError:
+    """The error that an answer stands for, to a request for that."""
     status = response.status_code
     detail = detail_of(response)
     message = f"{response.request.method} {response.request.url.path}: {detail} (HTTP {status})"
     if status in _BUSY:
         return ServerBusyError(message, response=response, detail=detail, retry_after=retry_after(response))
-    if status == _NOT_FOUND and "/jobs/" in response.request.url.path and _is_about_a_job(detail):
-        kind = JobFileNotFoundError if detail.startswith("File not found") else JobNotFoundError
+    if asked is not Asked.OTHER and says_missing(response):
+        of_the_job = asked is Asked.JOB or _NO_SUCH_JOB.fullmatch(detail)
+        kind = JobNotFoundError if of_the_job else JobFileNotFoundError
         return kind(message, response=response, detail=detail)
     if response.has_redirect_location:
         location = response.headers["Location"][:_MAX_DETAIL]

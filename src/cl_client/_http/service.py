@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import httpx
 from pydantic import BaseModel, ValidationError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from cl_client import __version__
+from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
 from cl_client._core.telemetry import trace_headers
 from cl_client._core.validation import server_of
@@ -27,37 +27,35 @@ from cl_client._errors import (
 )
 from cl_client._http.auth_flow import ProviderAuth
 from cl_client._http.errors import (
+    Asked,
     GuardedBody,
     error_for,
     read_error,
+    says_missing,
     translated,
     with_content,
 )
-from cl_client._http.retries import can_repeat, pause_before_retry, was_not_accepted
+from cl_client._http.retries import RetryRules, can_repeat, retried, was_not_accepted
 from cl_client._http.transport import PooledTransport
 from cl_client._transfers.download import read_response
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from cl_client._auth.providers import AuthProvider
+    from cl_client._core.deadlines import Limit
     from cl_client.config import ComputeClientConfig
 
 logger = get_logger("cl_client.http")
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+ResultT = TypeVar("ResultT")
 
 _METHOD: Final = "cl_client.method"
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 _EXCERPT: Final = 120
-
-
-def _log_retry(state: RetryCallState, first: int) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    level = first if state.attempt_number == 1 else logging.DEBUG
-    pause = state.next_action.sleep if state.next_action else 0.0
-    logger.log(level, "attempt %d failed, the next one is in %.1f s: %s", state.attempt_number, pause, error)
 
 
 class HTTPService:
@@ -97,6 +95,7 @@ class HTTPService:
             event_hooks={"request": [self._before_sending]},
         )
         self._headers = _own_headers(config)
+        self._retries = RetryRules(config.max_retries, config.max_retry_wait)
         self._closed = asyncio.Event()
         self._under_way: set[asyncio.Timeout] = set()
         self._answers: set[httpx.Response] = set()
@@ -121,37 +120,43 @@ class HTTPService:
         if isinstance(self._pool, PooledTransport):
             self._pool.abandon()
 
-    async def get(self, path: str, model: type[ModelT], *, quiet: bool = False) -> ModelT:
+    async def get(
+        self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER, *, quiet: bool = False
+    ) -> ModelT:
         """Read a JSON document into a model, with retries; quiet where the caller warns of failures."""
-        async for attempt in self.retrying(can_repeat, quiet=quiet):
-            with attempt:
-                return await self.get_once(path, model)
-        raise AssertionError  # tenacity re-raises the last error
 
-    async def get_once(self, path: str, model: type[ModelT]) -> ModelT:
+        async def attempt() -> ModelT:
+            return await self.get_once(path, model, asked)
+
+        return await self.retried(can_repeat, attempt, quiet=quiet)
+
+    async def get_once(self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER) -> ModelT:
         """Read a JSON document into a model, without retries."""
-        return parse(model, await self._send(self._request("GET", path)))
+        return parse(model, await self._send(self._request("GET", path), asked))
 
-    async def delete(self, path: str, is_gone: Callable[[HTTPError], bool]) -> None:
+    async def delete(self, path: str, asked: Asked = Asked.OTHER) -> None:
         """Delete something, with retries.
 
         Args:
             path: Its path.
-            is_gone: Whether an error says that there is no such thing.
+            asked: What it is.
 
         Raises:
             HTTPError: There is no such thing, and no attempt before can have deleted it; or another refusal.
         """
         perhaps_done = False
-        async for attempt in self.retrying(can_repeat):
-            with attempt:
-                try:
-                    await self._send(self._request("DELETE", path))
-                except ComputeClientError as exc:
-                    if perhaps_done and isinstance(exc, HTTPError) and is_gone(exc):
-                        return
-                    perhaps_done = perhaps_done or not was_not_accepted(exc)
-                    raise
+
+        async def attempt() -> None:
+            nonlocal perhaps_done
+            try:
+                await self._send(self._request("DELETE", path), asked)
+            except ComputeClientError as exc:
+                if perhaps_done and isinstance(exc, HTTPError) and says_missing(exc.response):
+                    return
+                perhaps_done = perhaps_done or not was_not_accepted(exc)
+                raise
+
+        await self.retried(can_repeat, attempt)
 
     async def request(
         self,
@@ -160,7 +165,6 @@ class HTTPService:
         *,
         params: Mapping[str, str | int] | None = None,
         form: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """A request that may be repeated.
 
@@ -169,32 +173,36 @@ class HTTPService:
             ServerUnavailableError: It could not be reached.
             InvalidResponseError: Its answer is longer than 64 MiB.
         """
-        async for attempt in self.retrying(can_repeat):
-            with attempt:
-                return await self._send(
-                    self._request(method, path, params=params, data=form, headers=headers)
-                )
-        raise AssertionError  # tenacity re-raises the last error
+        return await self.retried(
+            can_repeat, lambda: self._send(self._request(method, path, params=params, data=form))
+        )
 
     async def submit(
         self, path: str, stream: httpx.AsyncByteStream, headers: Mapping[str, str]
     ) -> httpx.Response:
         """Send a body once; again only when it is certain that the server did not take it."""
-        async for attempt in self.retrying(was_not_accepted):
-            with attempt:
-                request = self._request("POST", path, headers=headers)
-                request.stream = stream
-                return await self._send(request)
-        raise AssertionError  # tenacity re-raises the last error
+
+        async def attempt() -> httpx.Response:
+            request = self._request("POST", path, headers=headers)
+            request.stream = stream
+            return await self._send(request)
+
+        return await self.retried(was_not_accepted, attempt)
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, path: str, *, headers: Mapping[str, str] | None = None, accept: Collection[int] = ()
+        self,
+        path: str,
+        asked: Asked = Asked.OTHER,
+        *,
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
     ) -> AsyncGenerator[httpx.Response]:
         """An answer whose body is still to be read, without retries.
 
         Args:
             path: Below the service's address.
+            asked: What is there.
             headers: Of the request.
             accept: Error statuses that are an answer, too.
 
@@ -209,19 +217,37 @@ class HTTPService:
                 await stack.enter_async_context(self._turn(request))
                 response = await stack.enter_async_context(self._answer(request))
                 if not response.is_success and response.status_code not in accept:
-                    raise error_for(await read_error(response))
+                    raise error_for(await read_error(response), asked)
             yield response
 
-    def retrying(self, repeatable: Callable[[BaseException], bool], *, quiet: bool = False) -> AsyncRetrying:
-        """The attempts at something, with pauses between them, which end when this is closed."""
-        return AsyncRetrying(
-            retry=retry_if_exception(repeatable),
-            stop=stop_after_attempt(self._config.max_retries + 1),
-            wait=pause_before_retry,
-            sleep=self._pause,
-            before_sleep=partial(_log_retry, first=logging.DEBUG if quiet else logging.WARNING),
-            reraise=True,
-        )
+    def within(
+        self, seconds: float | None, what: str, path: str, method: str = "GET"
+    ) -> AbstractAsyncContextManager[Limit]:
+        """The limit of a whole call, retries and pauses included; see `deadline`."""
+        return deadline(seconds, what, f"{self._config.base_url}{path}", method)
+
+    async def retried(
+        self,
+        repeatable: Callable[[Exception], bool],
+        attempt: Callable[[], Awaitable[ResultT]],
+        *,
+        quiet: bool = False,
+        progress: Callable[[], int] = int,
+    ) -> ResultT:
+        """Try something until it succeeds or is given up; pauses in between end when this is closed.
+
+        Args:
+            repeatable: Whether it may be tried again after this error.
+            attempt: What to do.
+            quiet: Whether the caller warns of failures.
+            progress: How much is done; an attempt that brings more begins the count of attempts anew.
+        """
+
+        def log(error: Exception, failed: int, pause: float) -> None:
+            level = logging.DEBUG if quiet or failed > 1 else logging.WARNING
+            logger.log(level, "attempt %d failed, the next one is in %.1f s: %s", failed, pause, error)
+
+        return await retried(attempt, repeatable, self._retries, log, sleep=self._pause, progress=progress)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -264,10 +290,10 @@ class HTTPService:
                 "sent would get lost; set base_url to where the service is"
             )
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request, asked: Asked = Asked.OTHER) -> httpx.Response:
         async with self._until_closed(), self._turn(request), self._answer(request) as response:
             if not response.is_success:
-                raise error_for(await read_error(response))
+                raise error_for(await read_error(response), asked)
             content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
         return with_content(response, content)
 

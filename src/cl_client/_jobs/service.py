@@ -10,7 +10,7 @@ from cl_client._core.cancellation import wait_uncancelled
 from cl_client._core.log import about_job, get_logger
 from cl_client._core.single_flight import SingleFlight
 from cl_client._core.telemetry import operation
-from cl_client._errors import JobNotFoundError
+from cl_client._http.errors import Asked
 from cl_client._http.retries import can_repeat
 from cl_client._jobs.reader import JobReader
 from cl_client._jobs.tracker import JobTracker
@@ -64,14 +64,11 @@ class JobService:
         return await self._reads.get(job_id, partial(self._read_patiently, job_id))
 
     async def _read_patiently(self, job_id: str) -> JobResponse:
-        async for attempt in self.http.retrying(can_repeat):
-            with attempt:
-                return await self.reader.read(job_id)
-        raise AssertionError  # tenacity re-raises the last error
+        return await self.http.retried(can_repeat, partial(self.reader.read, job_id))
 
     async def _fetch(self, job_id: str) -> JobResponse:
         with about_job(job_id):
-            return await self.http.get_once(self.config.job_path(job_id), JobResponse)
+            return await self.http.get_once(self.config.job_path(job_id), JobResponse, Asked.JOB)
 
     async def _fetch_capabilities(self, quiet: bool) -> WorkerCapabilities:  # noqa: FBT001 - of a callback
         return await self.http.get("/capabilities", WorkerCapabilities, quiet=quiet)
@@ -81,8 +78,7 @@ class JobService:
         self.reader.forget(job_id)
         try:
             with about_job(job_id):
-                path = self.config.job_path(job_id)
-                await self.http.delete(path, lambda error: isinstance(error, JobNotFoundError))
+                await self.http.delete(self.config.job_path(job_id), Asked.JOB)
         finally:
             self.reader.forget(job_id)
             self._reads.renew(job_id)
