@@ -156,7 +156,11 @@ async def _start_publisher(
     # Workers take their announcements back at the very end, just before this.
     stack.push_async_callback(publisher.close)
     if not await publisher.wait_connected(_CONNECT_SECONDS):
-        logger.warning("The MQTT broker %s does not answer; events wait until it does", publisher.address)
+        logger.warning(
+            "The MQTT broker %s does not answer (%s); events wait until it does",
+            publisher.address,
+            publisher.problem or "it is still waited for",
+        )
     return publisher
 
 

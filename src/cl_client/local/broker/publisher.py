@@ -6,6 +6,8 @@ of paho's and needs no session; a message may be sent twice, as QoS 1 allows.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -24,7 +26,6 @@ from cl_client.local.broker.outbox import Outbox, OutgoingMessage
 from cl_client.mqtt_attempt import Attempt, ProtocolChoice
 from cl_client.mqtt_paho import connect, new_client
 from cl_client.mqtt_types import ConnectionOptions, MQTTCredentials
-from cl_client.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ _ECHO_TOPIC: Final = "cl_client/last_word"
 class Publisher:
     """Publishes in order with QoS 1, and keeps itself connected until it is closed.
 
-    Only `wait_connected`, `flush` and `close` wait. The others may be called in any thread, at any time.
+    It belongs to the loop on which it is started; only `publish` may be called anywhere.
 
     Args:
         address: The broker.
@@ -77,14 +78,18 @@ class Publisher:
         self._attempt = self._choice.attempt()
         self._closing = threading.Event()
         self._echoed = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mqtt-publisher-{address.host}", daemon=True)
         # paho calls back while it holds locks of its own, which `publish` needs as well: so callbacks never
         # take this one. What they learn is taken in when paho's loop has returned.
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._acknowledged: deque[tuple[int, ReasonCode]] = deque()
         self._outbox = Outbox(limit, WINDOW)
         self._live: paho.Client | None = None
-        self._told_of_drops = self._told_of_refusal = False
+        self._told_of_drops = self._told_of_refusal = self._told_of_rest = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        self._waiters = 0
 
     @property
     def connected(self) -> bool:
@@ -102,7 +107,8 @@ class Publisher:
         return self._outbox.dropped
 
     def start(self) -> None:
-        """Begin to connect; returns at once. To be called once."""
+        """Begin to connect; returns at once. To be called once, on a running loop."""
+        self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, lasting: bool = False) -> None:
@@ -114,7 +120,7 @@ class Publisher:
             retain: Whether the broker keeps it for those who subscribe later.
             lasting: Whether it is given up last where there are too many.
         """
-        with self._changed:
+        with self._lock:
             before = self._outbox.dropped
             self._outbox.put(OutgoingMessage(topic, payload, retain, lasting))
             first_drop = self._outbox.dropped > before and not self._told_of_drops
@@ -129,39 +135,51 @@ class Publisher:
 
     async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
         """Wait until there is a connection; False when there was none in time."""
-        return await in_thread(self._wait, lambda: self.connected, timeout)
+        return await self._until(lambda: self.connected, timeout)
 
     async def flush(self, timeout: float = FLUSH_SECONDS) -> bool:  # noqa: ASYNC109 - part of the interface
         """Wait until the broker has acknowledged everything; False when it did not in time."""
-        return await in_thread(self._wait, lambda: not self._outbox, timeout)
+        return await self._until(lambda: not self.waiting, timeout)
 
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:  # noqa: ASYNC109 - part of the interface
-        """Send what is left, if there is a connection, and disconnect.
+        """Send what is left, if there is a connection, and disconnect. Idempotent.
 
         Args:
             timeout: Seconds for sending the rest; ending the connection may take as long as opening one.
         """
-        await in_thread(self._close, timeout)
-
-    def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(condition, timeout)
-
-    def _close(self, timeout: float) -> None:
         if self.connected:
+            await self.flush(timeout)
             if self._wait_for_echo:
                 self.publish(_ECHO_TOPIC, b"", lasting=True)
-            else:
-                self._echoed.set()
-            self._wait(lambda: not self._outbox and self._echoed.is_set(), timeout)
+                await self._until(self._echoed.is_set, timeout)
         self._closing.set()
-        with self._changed:
+        with self._lock:
             if self._live is not None:
                 self._live.disconnect()  # wakes the thread
-        if self._thread.is_alive():
-            self._thread.join(self._options.connect_timeout + _GOODBYE_SECONDS)
-        if self.waiting:
+        # A thread that looks up a name may take longer; it ends by itself.
+        longest = self._options.connect_timeout + _GOODBYE_SECONDS
+        if self._thread.is_alive() and await self._until(self._ended.is_set, longest):
+            self._thread.join()
+        if self.waiting and not self._told_of_rest:
+            self._told_of_rest = True
             logger.warning("%s: %d messages were not sent any more", self.address, self.waiting)
+
+    async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:  # noqa: ASYNC109 - see above
+        # Not by waiting in a thread: while a script that has forgotten its server ends, there are none.
+        self._waiters += 1
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    await self._changed.wait()
+        except TimeoutError:
+            logger.debug("%s: waited in vain", self.address)
+        finally:
+            self._waiters -= 1
+        return condition()
+
+    def _wake_waiters(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _send(self) -> None:
         """Hand over what the broker may have now; to be called with the lock.
@@ -174,6 +192,13 @@ class Publisher:
     # The thread.
 
     def _run(self) -> None:
+        try:
+            self._keep_connected()
+        finally:
+            self._ended.set()
+            self._tell_waiters()
+
+    def _keep_connected(self) -> None:
         """Connect, serve, pause, again, until closing."""
         pause = self._options.reconnect_min
         while not self._closing.is_set():
@@ -201,11 +226,11 @@ class Publisher:
             # As text: a record that kept the traceback would keep paho's client and its sockets open.
             logger.error("%s: a fault of the connection\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
             self._report(f"a fault of the connection: {exc!r}")
-        with self._changed:
+        with self._lock:
             self._live = None
             self._take_in_acknowledgements()
             self._outbox.go_offline()
-            self._changed.notify_all()
+        self._tell_waiters()
 
     def _serve(self, client: paho.Client, attempt: Attempt) -> None:
         """Run paho's network loop until the connection ends."""
@@ -228,14 +253,19 @@ class Publisher:
 
     def _take_in(self, client: paho.Client) -> None:
         """Note what the broker has said, and send it what it may have now."""
-        with self._changed:
+        with self._lock:
             if self._live is None:
                 self._live = client
                 self._outbox.go_online()
                 self._told_of_drops = False
             self._take_in_acknowledgements()
             self._send()
-            self._changed.notify_all()
+        self._tell_waiters()
+
+    def _tell_waiters(self) -> None:
+        if self._waiters and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed without `close`
+                self._loop.call_soon_threadsafe(self._wake_waiters)
 
     def _take_in_acknowledgements(self) -> None:
         while self._acknowledged:
