@@ -18,7 +18,7 @@ from starlette.responses import Response
 from uvicorn.config import Config
 
 from cl_client._mqtt.address import BrokerAddress
-from cl_client._mqtt.connection import MQTTConnection
+from cl_client.local.broker.publisher import Publisher
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -62,9 +62,9 @@ def course(jobs: int) -> list[tuple[str, int]]:
 async def announce_jobs(broker_url: str, jobs: int, events_per_second: int) -> None:
     """Let all jobs run to their ends."""
     announced: dict[str, int] = {}
-    connection = MQTTConnection(BrokerAddress.parse(broker_url))
-    connection.start()
-    await connection.wait_connected(10)
+    publisher = Publisher(BrokerAddress.parse(broker_url))
+    publisher.start()
+    await publisher.wait_connected(10)
     await asyncio.to_thread(sys.stdin.readline)
     begin = time.monotonic()
     for number, (job_id, progress) in enumerate(course(jobs)):
@@ -75,9 +75,9 @@ async def announce_jobs(broker_url: str, jobs: int, events_per_second: int) -> N
         event = {"job_id": job_id, "event_type": status, "timestamp": 0, "progress": progress}
         if progress == _COMPLETED:
             announced[job_id] = time.monotonic_ns()
-        connection.publish(_TOPIC, json.dumps(event).encode())
-    await connection.flush(10)
-    await connection.close()
+        publisher.publish(_TOPIC, json.dumps(event).encode(), lasting=status == "completed")
+    await publisher.flush(10)
+    await publisher.close()
     print(json.dumps(announced), flush=True)
 
 

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Final, NoReturn, cast
 import pytest
 import trustme
 
+from cl_client._mqtt.address import BrokerAddress
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
+from cl_client.local.broker.publisher import Publisher
 from cl_client.local.models.users_models import users_models
 from cl_client.local.tasks import TaskSpec
 
@@ -184,6 +186,19 @@ class Mosquitto:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+@contextlib.asynccontextmanager
+async def publishing(broker_url: str) -> AsyncGenerator[Publisher]:
+    """A publisher that is connected to a broker; at the end the broker has acknowledged everything."""
+    publisher = Publisher(BrokerAddress.parse(broker_url))
+    publisher.start()
+    try:
+        assert await publisher.wait_connected(20)
+        yield publisher
+        assert await publisher.flush(20)
+    finally:
+        await publisher.close()
 
 
 @contextlib.contextmanager

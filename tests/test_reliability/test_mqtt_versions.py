@@ -13,7 +13,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.protocol_choice import MAX_HANG_UPS
 from cl_client._mqtt.types import ConnectionOptions
-from support import heard, port_of
+from support import heard, port_of, publishing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -138,14 +138,16 @@ async def test_a_broker_that_is_just_starting_gets_mqtt_5(
 
 
 async def test_mqtt_5_that_has_worked_is_kept_with_its_session(make_mosquitto: MakeMosquitto) -> None:
-    gate, hang_ups = Gate(make_mosquitto().port), 2 * MAX_HANG_UPS
+    broker, hang_ups = make_mosquitto(), 2 * MAX_HANG_UPS
+    gate = Gate(broker.port)
     came: asyncio.Queue[bytes] = asyncio.Queue()
 
     async with gate.connection(on_messages=putting_into(came)) as connection:
         assert await connection.wait_connected(20)
         gate.hang_up = hang_ups
         gate.cut()
-        connection.publish("a", b"after all")
+        async with publishing(broker.url) as publisher:
+            publisher.publish("a", b"after all")
         assert await asyncio.wait_for(came.get(), 20) == b"after all"
     assert gate.levels == [(V5, True), *[(V5, False)] * (hang_ups + 1)]
 
@@ -160,8 +162,8 @@ async def test_a_broker_that_hangs_up_on_mqtt_5_alone_gets_what_it_knows(
         assert [level for level, _ in gate.levels] == [*[V5] * MAX_HANG_UPS, V311, V5, V311]
         gate.levels.clear()
         gate.cut()
-        connection.publish("a", b"")
-        assert await connection.flush(20)
+        await gate.called(1)
+        assert await connection.wait_connected(20)
     assert [level for level, _ in gate.levels] == [V311]
 
 
@@ -192,11 +194,13 @@ async def test_the_warning_says_why_there_is_no_push(caplog: pytest.LogCaptureFi
 
 
 async def test_a_message_too_large_to_be_of_use_is_not_sent_at_all(make_mosquitto: MakeMosquitto) -> None:
-    gate = Gate(make_mosquitto().port)
+    broker = make_mosquitto()
+    gate = Gate(broker.port)
     came: asyncio.Queue[bytes] = asyncio.Queue()
 
     async with gate.connection(on_messages=putting_into(came)) as connection:
         assert await connection.wait_connected(20)
-        connection.publish("a", bytes(QUICK.max_packet_size))
-        connection.publish("a", b"small")
+        async with publishing(broker.url) as publisher:
+            publisher.publish("a", bytes(QUICK.max_packet_size))
+            publisher.publish("a", b"small")
         assert await asyncio.wait_for(came.get(), 20) == b"small"

@@ -14,7 +14,6 @@ import secrets
 import threading
 import time
 import traceback
-from collections import deque
 from typing import TYPE_CHECKING
 
 from paho.mqtt.enums import MQTTErrorCode
@@ -84,8 +83,6 @@ class MQTTConnection:
         self._inbox = Inbox(self._take_inbox, self._options.queue_limit)
         self._paho: paho.Client | None = None
         self._attempt = self._choice.attempt()
-        self._outbox: deque[tuple[str, bytes, bool]] = deque()
-        self._unacknowledged: set[int] = set()
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -114,20 +111,6 @@ class MQTTConnection:
                 while self.state not in {ConnectionState.CONNECTED, ConnectionState.CLOSED}:
                     await self._changed.wait()
         return self.connected
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Send with QoS 1; call it on the loop. Kept in order until there is a connection."""
-        self._outbox.append((topic, payload, retain))
-        if self.connected:
-            self._send_outbox()
-
-    async def flush(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
-        """Wait until the broker has acknowledged everything; False when it did not in time."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while self._outbox or self._unacknowledged:
-                    await self._changed.wait()
-        return not (self._outbox or self._unacknowledged)
 
     async def close(self) -> None:
         """Disconnect and wait until the thread has ended. Idempotent.
@@ -167,11 +150,7 @@ class MQTTConnection:
                 continue
             self._hand_over(messages)
             messages = []
-            if isinstance(item, ConnectionState):
-                self._change_state(item)
-            else:
-                self._unacknowledged.discard(item)
-                self._announce_change()
+            self._change_state(item)
         self._hand_over(messages)
         if overflowed:
             logger.warning(
@@ -186,21 +165,10 @@ class MQTTConnection:
 
     def _change_state(self, state: ConnectionState) -> None:
         self.state = state
-        if self.connected:
-            self._send_outbox()
-        self._announce_change()
-        if self._on_state is not None and not self._closing.is_set():
-            self._on_state(state)
-
-    def _announce_change(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-    def _send_outbox(self) -> None:
-        # paho only queues here: its thread writes, see `_client_for`.
-        while self._outbox and self._paho is not None:
-            topic, payload, retain = self._outbox.popleft()
-            self._unacknowledged.add(self._paho.publish(topic, payload, QOS, retain).mid)
+        if self._on_state is not None and not self._closing.is_set():
+            self._on_state(state)
 
     # The thread's side.
 
@@ -299,7 +267,6 @@ class MQTTConnection:
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.on_publish = self._on_publish
         return client
 
     def _on_connect(
@@ -343,16 +310,6 @@ class MQTTConnection:
             logger.debug("%s: a message on a topic that is not UTF-8 was ignored", self.address)
             return
         self._put(MQTTMessage(topic, bytes(message.payload), message.retain))
-
-    def _on_publish(
-        self,
-        _client: paho.Client,
-        _userdata: object,
-        mid: int,
-        _reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self._put(mid)
 
     def _go_live(self) -> None:
         self._attempt.live = True

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-News: TypeAlias = MQTTMessage | ConnectionState | int
-"""A message, a change of state, or the id of a message that the broker has acknowledged."""
+News: TypeAlias = MQTTMessage | ConnectionState
+"""A message, or a change of state."""
 
 
 class Inbox:
     """What a thread has learnt and the loop has not taken yet.
 
-    Only messages are bounded: a state or an acknowledgement that was lost could not be made good.
+    Only messages are bounded: a state that was lost could not be made good.
 
     Args:
         on_news: Called on the loop when there is something to take.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +13,6 @@ from pydantic import SecretStr
 
 from cl_client._core.threads import in_thread
 from cl_client._mqtt.address import BrokerAddress, MQTTCredentials
-from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions
 from cl_client.local.auth.app import create_auth_app
 from cl_client.local.auth.guard import Guard
@@ -23,6 +21,7 @@ from cl_client.local.auth.service import AuthService
 from cl_client.local.auth.tokens import Claims
 from cl_client.local.broker.announcer import Announcer
 from cl_client.local.broker.embedded import EmbeddedBroker
+from cl_client.local.broker.publisher import Publisher
 from cl_client.local.http.app import create_app
 from cl_client.local.http.server import start_http
 from cl_client.local.jobs.folders import JobFolders
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 2.0
-_FLUSH_SECONDS = 5.0
-_LAST_WORD_TOPIC = "cl_client/last_word"
 _OWN_USER = "local-server"
 _OWN_TOKEN_SECONDS = 10 * 365 * 24 * 60 * 60.0
 
@@ -93,9 +90,9 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         mqtt_url, options = settings.mqtt_url, ConnectionOptions()
         if mqtt_url is None:
             mqtt_url, options = await _start_broker(stack, settings, tls, tokens)
-        connection = await _connect(stack, mqtt_url, options, last_word=settings.mqtt_url is None)
+        publisher = await _start_publisher(stack, mqtt_url, options, own_broker=settings.mqtt_url is None)
         announcer = Announcer(
-            connection,
+            publisher,
             settings.dialect,
             settings.available_tasks,
             announce_failures=not settings.strict_wire,
@@ -150,38 +147,21 @@ async def _start_broker(
     return url_of("mqtt" if tls is None else "mqtts", listener), options
 
 
-async def _connect(
-    stack: AsyncExitStack, mqtt_url: str, options: ConnectionOptions, *, last_word: bool
-) -> MQTTConnection:
-    """Connect to the broker. One that is not there yet is no reason to refuse jobs: messages wait for it.
-
-    ``last_word`` is for a broker that ends with the server. It acknowledges a message before it passes it on,
-    but it passes on one after the other: when a last one has come back, it has passed on those before it.
-    """
-    came_back = asyncio.Event()
-    connection = MQTTConnection(
-        BrokerAddress.parse(mqtt_url),
-        topics=(_LAST_WORD_TOPIC,) if last_word else (),
-        on_messages=lambda _: came_back.set(),
-        options=options,
-    )
-    connection.start()
-    stack.push_async_callback(connection.close)
-
-    async def send_the_rest() -> None:
-        # Workers take their announcements back at the very end; without a broker there is nobody to tell.
-        if not connection.connected:
-            return
-        if last_word:
-            connection.publish(_LAST_WORD_TOPIC, b"")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(came_back.wait(), _FLUSH_SECONDS)
-        await connection.flush(_FLUSH_SECONDS)
-
-    stack.push_async_callback(send_the_rest)
-    if not await connection.wait_connected(_CONNECT_SECONDS):
-        logger.warning("The MQTT broker %s does not answer; events wait until it does", connection.address)
-    return connection
+async def _start_publisher(
+    stack: AsyncExitStack, mqtt_url: str, options: ConnectionOptions, *, own_broker: bool
+) -> Publisher:
+    """Connect to the broker. One that is not there yet is no reason to refuse jobs: messages wait for it."""
+    publisher = Publisher(BrokerAddress.parse(mqtt_url), options=options, wait_for_echo=own_broker)
+    publisher.start()
+    # Workers take their announcements back at the very end, just before this.
+    stack.push_async_callback(publisher.close)
+    if not await publisher.wait_connected(_CONNECT_SECONDS):
+        logger.warning(
+            "The MQTT broker %s does not answer (%s); events wait until it does",
+            publisher.address,
+            publisher.problem or "it is still waited for",
+        )
+    return publisher
 
 
 def _worker_pool(

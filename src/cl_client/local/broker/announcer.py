@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from cl_client.local.clock import now_ms
-from cl_client.local.jobs.store import FAILED, PROCESSING
+from cl_client.local.jobs.store import COMPLETED, FAILED, PROCESSING
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cl_client.local.broker.publisher import Publisher
     from cl_client.local.generations import Dialect
     from cl_client.local.jobs.store import StoredJob
 
@@ -22,19 +23,11 @@ WORKERS_TOPIC = "inference/workers"
 _JSON_OBJECT = TypeAdapter(JSONObject)
 
 
-class Publisher(Protocol):
-    """What is needed of an MQTT connection."""
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Send a message with QoS 1, in order; returns at once."""
-        ...
-
-
 class Announcer:
     """Publishes the events of jobs and the announcements of workers.
 
     Args:
-        publisher: The connection.
+        publisher: The way to the broker.
         dialect: What the generation says, and how.
         capabilities: The tasks of the workers; asked for at each announcement, as models come and go.
         announce_failures: Publish an event for a failure also where the generation does not.
@@ -65,7 +58,8 @@ class Announcer:
             "timestamp": now_ms(),
             "progress": job.progress,
         }
-        self._publisher.publish(EVENTS_TOPIC, _JSON_OBJECT.dump_json(event))
+        has_ended = job.status in {COMPLETED, FAILED}
+        self._publisher.publish(EVENTS_TOPIC, _JSON_OBJECT.dump_json(event), lasting=has_ended)
 
     def worker_changed(self, worker_id: str, *, idle: bool) -> None:
         """Announce a worker, retained, so that whoever comes later knows it too."""
@@ -80,4 +74,4 @@ class Announcer:
 
     def worker_left(self, worker_id: str) -> None:
         """Take a worker's announcement back: an empty retained payload removes it from the broker."""
-        self._publisher.publish(f"{WORKERS_TOPIC}/{worker_id}", b"", retain=True)
+        self._publisher.publish(f"{WORKERS_TOPIC}/{worker_id}", b"", retain=True, lasting=True)
