@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from typing_extensions import override
 
 from cl_client import (
@@ -20,8 +19,6 @@ from cl_client import (
     ConfigurationError,
     JobNotFoundError,
     JWTAuthProvider,
-    MQTTCredentials,
-    NoAuthProvider,
 )
 from cl_client._http.auth_flow import ProviderAuth
 from cl_client.local import LocalServer
@@ -337,19 +334,6 @@ async def test_a_body_that_can_be_read_once_only_is_said_to_be_so(server: Script
     ) as http:
         with pytest.raises(httpx.StreamConsumed):
             await http.post("/x", content=body(), headers={"Content-Length": "1"})
-
-
-def test_a_token_is_one_word() -> None:
-    for token in ("", "two words", "line\nbreak"):
-        with pytest.raises(ConfigurationError, match="one word"):
-            JWTAuthProvider(token)
-
-
-def test_what_the_broker_is_shown() -> None:
-    assert NoAuthProvider().mqtt_credentials() is None
-    assert JWTAuthProvider("token").mqtt_credentials() is None
-    shown = JWTAuthProvider(SecretStr("token"), username="me").mqtt_credentials()
-    assert shown == MQTTCredentials("me", SecretStr("token"))
 
 
 class TimedOut(AuthProvider):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 import pytest
 
 from cl_client_cli.batch.commands import TaskName
-from cl_client_cli.main import make_app
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
@@ -52,7 +51,11 @@ def _complete(folder: Path, typed: str) -> str:
 
 
 def _script(shell: Literal["bash", "zsh"]) -> str:
-    return make_app().generate_completion(shell=shell)
+    # In a process of its own, as it gives the commands, which all tests of this one share, other help texts.
+    code = f"from cl_client_cli.main import make_app; print(make_app().generate_completion(shell={shell!r}))"
+    return subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    ).stdout
 
 
 def _read_to_prompt(terminal: int) -> str:
@@ -69,6 +72,9 @@ def _read_to_prompt(terminal: int) -> str:
         ("cl-client hash compute my\t", "<hash><compute><my photo.jpg>"),
         ("cl-client similar my\ta fol\t", "<similar><my photo.jpg><a><folder/>"),
         ("cl-client batch submit fol\t -t med\t", "<batch><submit><folder/><-t><media-thumbnail>"),
+        ("cl-client --jso\t hash comp\t my\t", "<--json><hash><compute><my photo.jpg>"),
+        ("cl-client --config my\t hash comp\t", "<--config><my photo.jpg><hash><compute>"),
+        ("cl-client --config=x -q hash comp\t", "<--config=x><-q><hash><compute>"),
         ("cl-client exif extract x.jpg -d fol\t", "<exif><extract><x.jpg><-d><folder/>"),
     ],
 )

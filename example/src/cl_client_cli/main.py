@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from cyclopts import App, CycloptsError, Group
 from typing_extensions import override
 
 from cl_client_cli.frame.exit_codes import EXIT_CODES_HELP, WRONG_USE
+from cl_client_cli.frame.leading_options import (
+    LeadingOption,
+    LeadingOptions,
+    list_shared_options,
+    split_leading_options,
+)
 from cl_client_cli.frame.option_check import refuse_unknown_options
 from cl_client_cli.frame.process_start import early_exit_code, early_interruption, show_any_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PLUGINS: Final = "cl_client_cli.tasks.commands"
 _SERVER: Final = "cl_client_cli.server.commands"
@@ -75,27 +84,31 @@ class _App(App):
         return script
 
 
-def make_app(wanted: str | None = None) -> App:
+def make_app(wanted: str | None = None, leading: Sequence[LeadingOption] = ()) -> App:
     """The commands.
 
     Args:
         wanted: The one that is about to be used. Its own help text counts; of the others, which need not be
             imported, a line is shown.
+        leading: The options that stand before it.
     """
     app = _App(
         name="cl-client",
         help="Media compute jobs from the command line: hashes, metadata, faces, embeddings, thumbnails.\n\n"
-        "Example: `cl-client media-thumbnail generate photos/ --output-dir thumbnails/ --local`",
+        "Example: `cl-client media-thumbnail generate photos/ --output-dir thumbnails/ --local`\n\n"
+        "The options of this page may stand before or behind the command; one behind it wins.",
         help_epilogue=EXIT_CODES_HELP,
         version=lambda: f"cl-client {version('cl-client-cli')}",
         version_flags=["--version"],
         suppress_keyboard_interrupt=False,
-        config=refuse_unknown_options,
+        config=(refuse_unknown_options, LeadingOptions(leading)),
     )
     for position, (title, commands) in enumerate(_COMMANDS.items()):
         section = Group(title, sort_key=position)
         for import_path, name, summary in commands:
             app.command(import_path, name=name, help=None if name == wanted else summary, group=section)
+    if wanted is None:  # a command's own page lists those that it has
+        list_shared_options(app)
     app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
         add_to_startup=True
     )
@@ -109,9 +122,10 @@ def main() -> None:
         KeyboardInterrupt: It was interrupted where nothing had to be ended in order.
     """
     show_any_name()
-    app = make_app(next((word for word in sys.argv[1:] if not word.startswith("-")), None))
     try:
-        code = cast("object", app(result_action="return_value", exit_on_error=False))
+        leading, words = split_leading_options(sys.argv[1:])
+        app = make_app(next((word for word in words if not word.startswith("-")), None), leading)
+        code = cast("object", app(words, result_action="return_value", exit_on_error=False))
     except CycloptsError:
         sys.exit(WRONG_USE)  # it has been said why
     except KeyboardInterrupt:

@@ -39,8 +39,13 @@ class AuthProvider(ABC):
         By default there is nothing to do.
         """
 
-    async def refresh_token(self) -> None:  # noqa: B027 - having nothing to renew is the normal case
-        """Renew what `get_headers` gives, after a 401. By default there is nothing to renew."""
+    async def refresh_token(self) -> str | None:
+        """Renew what `get_headers` gives, after a 401. By default there is nothing to renew.
+
+        Returns:
+            The new token, for callers of one's own, or None: the client asks `get_headers` again.
+        """
+        return None
 
     def mqtt_credentials(self) -> MQTTCredentials | None:
         """What to show to the broker; cheap, and without I/O. By default nothing."""
@@ -115,7 +120,7 @@ class Renewals:
         self.count = 0
         self._running: WeakKeyDictionary[asyncio.AbstractEventLoop, SingleFlight[None]] = WeakKeyDictionary()
 
-    async def after(self, seen: int, renew: Callable[[], Coroutine[None, None, None]]) -> None:
+    async def after(self, seen: int, renew: Callable[[], Coroutine[None, None, object]]) -> None:
         """Renew, unless that was done since ``count`` was what the caller has seen.
 
         Args:

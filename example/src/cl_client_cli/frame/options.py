@@ -160,9 +160,26 @@ class BatchOptions:
     connection: ConnectionOptions = field(default_factory=ConnectionOptions)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class SharedOptions:
+    """What may stand before the command as well as behind it.
+
+    Attributes:
+        timeout: Seconds for each job, for commands that wait for jobs.
+        output: How results are told.
+        connection: Where the server is.
+    """
+
+    timeout: Annotated[float | None, Parameter(group=_JOBS)] = None
+    output: OutputOptions = field(default_factory=OutputOptions)
+    connection: ConnectionOptions = field(default_factory=ConnectionOptions)
+
+
 DEFAULT_CONNECTION: Final = ConnectionOptions()
 DEFAULT_OUTPUT: Final = OutputOptions()
 DEFAULT_INPUTS: Final = InputOptions()
 DEFAULT_JOBS: Final = JobOptions()
 DEFAULT_RUN: Final = RunOptions()
 DEFAULT_BATCH: Final = BatchOptions()
+DEFAULT_SHARED: Final = SharedOptions()
