@@ -9,41 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from cl_client._auth.client import (
-        AuthClient,
-    )
-    from cl_client._auth.models import (
-        PublicKey,
-        Token,
-        TokenClaims,
-        User,
-    )
-    from cl_client._auth.password import (
-        PasswordAuthProvider,
-    )
-    from cl_client._auth.providers import (
-        AuthProvider,
-        JWTAuthProvider,
-        NoAuthProvider,
-    )
-    from cl_client._auth.token_store import (
-        TokenStore,
-    )
-    from cl_client._client.admin import (
-        AdminClient,
-        CleanupResult,
-        GuestMode,
-        StorageUsage,
-    )
-    from cl_client._core.choices import (
-        MAX_PRIORITY,
-        MQTT_OFF,
-        HashAlgorithm,
-        ImageFormat,
-    )
-    from cl_client._core.concurrency import (
-        map_concurrently,
-    )
+    from cl_client._auth.client import AuthClient
+    from cl_client._auth.models import PublicKey, Token, TokenClaims, User
+    from cl_client._auth.password import PasswordAuthProvider
+    from cl_client._auth.providers import AuthProvider, JWTAuthProvider, NoAuthProvider
+    from cl_client._auth.token_store import TokenStore
+    from cl_client._client.admin import AdminClient, CleanupResult, GuestMode, StorageUsage
+    from cl_client._core.choices import MAX_PRIORITY, MQTT_OFF, HashAlgorithm, ImageFormat
+    from cl_client._core.concurrency import map_concurrently
     from cl_client._errors import (
         AuthenticationError,
         ClientClosedError,
@@ -69,24 +42,12 @@ if TYPE_CHECKING:
         UploadNotRepeatableError,
         WorkerUnavailableError,
     )
-    from cl_client._mqtt.address import (
-        MQTTCredentials,
-    )
-    from cl_client._transfers.download import (
-        JobFileStream,
-    )
-    from cl_client._transfers.names import (
-        base_name,
-    )
-    from cl_client._transfers.progress import (
-        FilesProgress,
-    )
-    from cl_client.compute_client import (
-        ComputeClient,
-    )
-    from cl_client.config import (
-        ComputeClientConfig,
-    )
+    from cl_client._mqtt.address import MQTTCredentials
+    from cl_client._transfers.download import JobFileStream
+    from cl_client._transfers.names import base_name
+    from cl_client._transfers.progress import FilesProgress
+    from cl_client.compute_client import ComputeClient
+    from cl_client.config import ComputeClientConfig
     from cl_client.models import (
         JobEvent,
         JobFailedError,
@@ -101,21 +62,10 @@ if TYPE_CHECKING:
         WorkerCapabilities,
         WorkerCapability,
     )
-    from cl_client.mqtt_monitor import (
-        MQTTJobMonitor,
-    )
-    from cl_client.options import (
-        ByteProgress,
-        FileSource,
-        SubmitOptions,
-        UploadStream,
-    )
-    from cl_client.plugins.base import (
-        BasePluginClient,
-    )
-    from cl_client.session import (
-        Session,
-    )
+    from cl_client.mqtt_monitor import MQTTJobMonitor
+    from cl_client.options import ByteProgress, FileSource, SubmitOptions, UploadStream
+    from cl_client.plugins.base import BasePluginClient
+    from cl_client.session import Session
 
 _MODULES = {
     "_auth.client": ("AuthClient",),

@@ -13,12 +13,7 @@ from cl_client._auth.providers import AuthProvider, NoAuthProvider
 from cl_client._client.plugin_clients import PluginClients
 from cl_client._client.runtime import InjectedParts, Runtime
 from cl_client._core.deadlines import MIN_POLL_SECONDS, check_seconds
-from cl_client._errors import (
-    ClientClosedError,
-    ComputeClientError,
-    ConfigurationError,
-    InvalidParameterError,
-)
+from cl_client._errors import ClientClosedError, ComputeClientError, ConfigurationError, InvalidParameterError
 from cl_client._jobs.submission import Submission
 from cl_client._jobs.waiting import Watcher
 from cl_client.config import ComputeClientConfig

@@ -11,12 +11,7 @@ from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
 from cl_client._config.config_file import read_settings
@@ -33,12 +28,7 @@ from cl_client._config.secret_settings import (
     without_foreign_secrets,
 )
 from cl_client._core.deadlines import MIN_POLL_SECONDS
-from cl_client._core.validation import (
-    check_endpoint,
-    check_headers,
-    check_proxy,
-    check_server_url,
-)
+from cl_client._core.validation import check_endpoint, check_headers, check_proxy, check_server_url
 from cl_client._errors import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client._mqtt.address import BrokerAddress
 from cl_client.plugins.table import PLUGINS, third_party_plugins

@@ -29,12 +29,7 @@ from cl_client._errors import (
     UploadNotRepeatableError,
     WorkerUnavailableError,
 )
-from cl_client.models import (
-    JobError,
-    JobFailedError,
-    JobNotFinishedError,
-    JobTimeoutError,
-)
+from cl_client.models import JobError, JobFailedError, JobNotFinishedError, JobTimeoutError
 
 __all__ = [
     "AuthenticationError",

@@ -8,13 +8,7 @@ import pytest
 from pydantic import SecretStr
 from typing_extensions import override
 
-from cl_client import (
-    AuthClient,
-    AuthenticationError,
-    ComputeClient,
-    ConfigurationError,
-    MQTTCredentials,
-)
+from cl_client import AuthClient, AuthenticationError, ComputeClient, ConfigurationError, MQTTCredentials
 from cl_client.auth import AuthProvider, JWTAuthProvider, NoAuthProvider
 from cl_client.local import LocalServer
 

@@ -13,13 +13,7 @@ from cl_client import ComputeClient, ComputeClientConfig, InvalidResponseError
 from cl_client._auth.models import PublicKey, Token, TokenClaims, User
 from cl_client._client.admin import CleanupResult, GuestMode, StorageUsage
 from cl_client._mqtt.types import MQTTMessage
-from cl_client.models import (
-    JobEvent,
-    JobResponse,
-    ServerHealth,
-    WorkerCapabilities,
-    WorkerCapability,
-)
+from cl_client.models import JobEvent, JobResponse, ServerHealth, WorkerCapabilities, WorkerCapability
 from cl_client.plugins.embedding import EmbeddingOutput
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.face_detection import FaceDetectionOutput

@@ -22,14 +22,7 @@ from cl_client.local.tasks.embeddings import clip_embedding, dino_embedding, onn
 from cl_client.plugins.clip_embedding import ClipEmbeddingParams
 from cl_client.plugins.dino_embedding import DinoEmbeddingParams
 from pictures import NO_PICTURES, corners_picture, write_no_picture
-from small_models import (
-    SIDE,
-    random_weights,
-    save_clip_model,
-    save_dino_model,
-    save_model,
-    save_seeing_model,
-)
+from small_models import SIDE, random_weights, save_clip_model, save_dino_model, save_model, save_seeing_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

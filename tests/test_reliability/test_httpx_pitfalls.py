@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from cl_client import (
-    InvalidResponseError,
-    RequestTimeoutError,
-    ServerUnavailableError,
-)
+from cl_client import InvalidResponseError, RequestTimeoutError, ServerUnavailableError
 from cl_client.local import LocalServer
 from cl_client.options import UploadStream
 from fault_proxy import Exchange, FaultProxy

@@ -9,14 +9,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter
 from typing_extensions import override
 
 from cl_client._auth.http import AuthHTTP, auth_config, parsed
-from cl_client._auth.models import (
-    PublicKey,
-    Token,
-    TokenClaims,
-    TokenText,
-    User,
-    stated_lifetime,
-)
+from cl_client._auth.models import PublicKey, Token, TokenClaims, TokenText, User, stated_lifetime
 from cl_client._auth.providers import AuthProvider, bearer, secret
 from cl_client._auth.token_check import checked_claims
 from cl_client._errors import (

@@ -11,12 +11,7 @@ from typing_extensions import override
 
 from cl_client._auth.client import DEFAULT_AUTH_TIMEOUT, AuthClient
 from cl_client._auth.http import auth_config
-from cl_client._auth.providers import (
-    AuthProvider,
-    JWTAuthProvider,
-    bearer,
-    secret,
-)
+from cl_client._auth.providers import AuthProvider, JWTAuthProvider, bearer, secret
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
 from cl_client._errors import (

@@ -30,12 +30,7 @@ from cl_client._transfers.download import (
     read_response,
 )
 from cl_client._transfers.job_paths import checked_path
-from cl_client._transfers.partial_file import (
-    check_place,
-    file_or_folder,
-    rename_if_free,
-    writing,
-)
+from cl_client._transfers.partial_file import check_place, file_or_folder, rename_if_free, writing
 from cl_client._transfers.progress import FilesReporter
 
 if TYPE_CHECKING:

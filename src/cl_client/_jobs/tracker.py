@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING
 
 from cl_client._core.log import get_logger
 from cl_client._core.owned_tasks import OwnedTasks
-from cl_client._errors import (
-    ClientClosedError,
-    InvalidParameterError,
-    JobNotFoundError,
-    ServerBusyError,
-)
+from cl_client._errors import ClientClosedError, InvalidParameterError, JobNotFoundError, ServerBusyError
 from cl_client._jobs.early_events import EarlyEvents
 from cl_client._jobs.followed_job import FollowedJob
 from cl_client._jobs.push_health import PushHealth
