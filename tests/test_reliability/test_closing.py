@@ -269,7 +269,7 @@ async def test_a_second_close_waits_for_the_first() -> None:
     broker = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with broker:
         client = ComputeClient("http://127.0.0.1:1", mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}")
-        assert not client.mqtt_monitor.is_connected
+        client.mqtt_monitor.start()
         await asyncio.wait_for(connected.wait(), GUARD)
         first = asyncio.ensure_future(client.close())
         await asyncio.sleep(0)  # it begins
@@ -281,7 +281,7 @@ async def test_a_second_close_waits_for_the_first() -> None:
 async def test_a_close_that_was_cancelled_can_be_done_again(unused_port: int) -> None:
     before = _mqtt_threads()
     client = ComputeClient("http://127.0.0.1:1", mqtt_broker=f"127.0.0.1:{unused_port}")
-    assert not client.mqtt_monitor.is_connected
+    client.mqtt_monitor.start()
     first = asyncio.ensure_future(client.close())
     await asyncio.sleep(0)  # it begins
     first.cancel()
@@ -313,7 +313,7 @@ def test_an_auth_service_that_hangs_holds_up_no_closing(*, on_another_loop: bool
         writer.close()
 
     async def connect(client: ComputeClient, *, and_close: bool) -> None:
-        assert not client.mqtt_monitor.is_connected
+        client.mqtt_monitor.start()
         assert await asyncio.to_thread(asked.wait, GUARD)
         if and_close:
             await close(client)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -27,6 +27,9 @@ logger = get_logger("cl_client.jobs")
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 2.0
 """Seconds between two attempts to reach a server that is away, whatever the number of jobs."""
+
+_LONGEST_WAY: Final = 1.0
+"""Seconds; a server that does not answer at all must not keep anybody from submitting."""
 
 
 class ReadReason(StrEnum):
@@ -90,6 +93,8 @@ class JobReader:
         self._readings: WeakValueDictionary[str, _Reading] = WeakValueDictionary()
         self._attempts_without_server = 0
         self._pause: asyncio.TimerHandle | None = None
+        self._giving_way: deque[asyncio.Future[None]] = deque()
+        self._next_goes: asyncio.Handle | None = None
 
     def tell(self, listener: ReadListener) -> None:
         """Name the one who is told of the reads that are asked for."""
@@ -122,6 +127,22 @@ class JobReader:
         """The job was deleted; a read that is under way may still find it."""
         self._ended.pop(job_id, None)
         self._readings.pop(job_id, None)
+
+    async def give_way(self) -> None:
+        """Wait, for a second at most, until no end waits to be read.
+
+        Whoever submits many jobs at once keeps the loop so busy that ends would come faster than they are
+        read. One after the other goes on, each in a turn of the loop of its own.
+        """
+        if not self._endings and not self._giving_way:
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._giving_way.append(turn)
+        try:
+            await asyncio.wait([turn], timeout=_LONGEST_WAY)
+        finally:
+            if not turn.done():
+                self._giving_way.remove(turn)
 
     def ask(self, job_id: str, reason: ReadReason) -> None:
         """Have a job read as soon as it is its turn."""
@@ -166,6 +187,15 @@ class JobReader:
             self._active[job_id] = task
             # Not a `finally` in the task: one that is cancelled before its first step never gets there.
             task.add_done_callback(partial(self._on_done, job_id))
+
+        if self._giving_way and not self._endings and self._next_goes is None:
+            self._next_goes = asyncio.get_running_loop().call_soon(self._let_one_go)
+
+    def _let_one_go(self) -> None:
+        self._next_goes = None
+        if self._giving_way and not self._endings:
+            self._giving_way.popleft().set_result(None)
+            self._fill()
 
     async def _run(self, job_id: str) -> None:
         # Whoever asked before this task began to run is served by the read that begins now.

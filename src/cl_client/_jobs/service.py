@@ -64,7 +64,8 @@ class JobService:
         return await self._reads.get(job_id, partial(self._read_patiently, job_id))
 
     async def _read_patiently(self, job_id: str) -> JobResponse:
-        return await self.http.retried(can_repeat, partial(self.reader.read, job_id))
+        with about_job(job_id):
+            return await self.http.retried(can_repeat, partial(self.reader.read, job_id))
 
     async def _fetch(self, job_id: str) -> JobResponse:
         with about_job(job_id):

@@ -85,6 +85,7 @@ class Submission:
             wanted = self._options.get("require_worker")
             if self._config.require_worker if wanted is None else wanted:
                 await self._jobs.workers.require(self._task_type)
+            await self._jobs.reader.give_way()
             # Events count as complete only if push was there before the job was.
             self._fresh = self._jobs.tracker.push.is_live
             with operation("upload", task=self._task_type) as under_way:
