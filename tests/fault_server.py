@@ -58,7 +58,7 @@ class FaultyServer:
         self, *, tls: ssl.SSLContext | None = None, **settings: object
     ) -> AsyncGenerator[ComputeClient]:
         """The server, and a client of it."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls)
         values = {
             "base_url": f"http{'s' if tls else ''}://127.0.0.1:{port_of(server.sockets[0])}",
             "mqtt_broker": "off",
@@ -67,7 +67,8 @@ class FaultyServer:
         async with server, ComputeClient(config=ComputeClientConfig.create(**values)) as client:
             yield client
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             length = _CONTENT_LENGTH.search(head)

@@ -188,7 +188,7 @@ class JobTracker:
         if fresh and followed.job is not None:
             self._arm(followed)
         elif not followed.ending:
-            self._ask(followed, ReadReason.FIRST)
+            self._ask_unless_paused(followed, ReadReason.FIRST)
 
     def last_known(self, job_id: str) -> JobResponse | None:
         """The last state of a followed job."""
@@ -272,7 +272,7 @@ class JobTracker:
         if followed.failures:
             followed.failures = followed.refusals = followed.bad_answers = 0
             self._errors.forget(job_id, was_read=True)
-        followed.ending = False
+        followed.ending, followed.not_before = False, 0.0
         self._merge(followed, job)
         self._arm(followed)
 
@@ -296,6 +296,7 @@ class JobTracker:
             self._errors.note(job_id, error)
             if isinstance(error, ServerBusyError) and error.retry_after is not None:
                 followed.not_before = self._loop.time() + error.retry_after
+                self._reader.put_off(job_id)
             self._arm(followed)
 
     def _advances(self, followed: FollowedJob, status: JobStatus, percent: int) -> bool:
