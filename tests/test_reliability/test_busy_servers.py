@@ -14,14 +14,13 @@ from cl_client import ComputeClient, ComputeClientConfig
 from cl_client._mqtt.types import MQTTMessage
 from fault_server import FaultyServer, answer
 from followers import Log
-from support import NO_SLOW_READS, free_port, port_of, publishing
+from support import NO_SLOW_READS, free_port, publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from support import Mosquitto
 
-EAGER = {"poll_min": 0.01, "poll_interval": 0.01, "poll_interval_push": 0.01, "max_retries": 0}
 BUSY = [answer(f"{status} Busy", headers="Retry-After: 300\r\n") for status in (503, 429)]
 
 
@@ -39,10 +38,10 @@ def event(job_id: str, status: str) -> bytes:
 async def test_jobs_that_are_put_off_hold_up_neither_another_nor_their_own_end(
     busy: bytes, make_mosquitto: Callable[[], Mosquitto]
 ) -> None:
-    broker, names = make_mosquitto(), [f"j{number}" for number in range(8)]
+    broker, names = make_mosquitto(), [f"j{n}" for n in range(ComputeClientConfig().max_concurrent_reads)]
     files: dict[str, bytes | None] = {"ninth": job("ninth", "completed")}
     server = FaultyServer(busy, files=files)
-    async with server.running(mqtt_broker=broker.url, max_concurrent_reads=8, **NO_SLOW_READS) as client:
+    async with server.running(tls=None, mqtt_broker=broker.url, **NO_SLOW_READS) as client:
         assert await client.mqtt_monitor.wait_connected(20)
         logs = {name: Log() for name in names}
         for name, log in logs.items():
@@ -60,9 +59,8 @@ async def test_jobs_that_are_put_off_hold_up_neither_another_nor_their_own_end(
 async def test_a_job_that_is_put_off_is_not_read_before_whoever_else_wants_it(
     make_mosquitto: Callable[[], Mosquitto],
 ) -> None:
-    broker, files = make_mosquitto(), {"often": job("often", "processing")}
-    server = FaultyServer(BUSY[0], files=files)
-    async with server.running(mqtt_broker=broker.url, **EAGER) as client:
+    broker, server = make_mosquitto(), FaultyServer(BUSY[0], files={"often": job("often", "processing")})
+    async with server.read_eagerly(broker.url) as client:
         first = asyncio.ensure_future(client.wait_for_job("busy"))
         await server.received(1)
         assert await client.mqtt_monitor.wait_connected(20)  # which has every job read
@@ -76,37 +74,37 @@ async def test_a_job_that_is_put_off_is_not_read_before_whoever_else_wants_it(
     assert server.targets.count("/jobs/busy") == 1
 
 
+class LateServer(FaultyServer):
+    """Answers nothing before its gate is open."""
+
+    def __init__(self, *answers: bytes | None, files: Mapping[str, bytes | None]) -> None:
+        super().__init__(*answers, files=files)
+        self.gate = asyncio.Event()
+
+    @override
+    async def reply_to(self, head: bytes) -> bytes | None:
+        await self.gate.wait()
+        return await super().reply_to(head)
+
+
 async def test_news_while_a_busy_answer_is_on_its_way_do_not_shorten_the_pause(
     make_mosquitto: Callable[[], Mosquitto],
 ) -> None:
-    broker, served = make_mosquitto(), asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests.append(await reader.readuntil(b"\r\n\r\n"))
-        if b"/often" not in requests[-1]:
-            await served.wait()
-        writer.write(job("often", "processing") if b"/often" in requests[-1] else BUSY[0])
-        writer.close()
-
-    requests: list[bytes] = []
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{port_of(server.sockets[0])}"
-    config = ComputeClientConfig.create(base_url=url, mqtt_broker=broker.url, **EAGER)
-    async with server, ComputeClient(config=config) as client:
+    broker, server = make_mosquitto(), LateServer(BUSY[0], files={"often": job("often", "processing")})
+    async with server.read_eagerly(broker.url) as client:
         client.subscribe_job_updates("busy")
-        assert await client.mqtt_monitor.wait_connected(20)  # the job is being read, and is to be read again
-        served.set()
+        await server.received(1)
+        assert await client.mqtt_monitor.wait_connected(20)  # which asks for a second read
+        server.gate.set()
         client.subscribe_job_updates("often")
-        async with asyncio.timeout(20):
-            while len(requests) < 30:
-                await asyncio.sleep(0)
-    assert sum(b"/jobs/busy " in request for request in requests) == 1
+        await server.received(30)
+    assert server.targets.count("/jobs/busy") == 1
 
 
 async def test_a_pause_is_over_when_the_server_has_told_of_the_job() -> None:
-    files: dict[str, bytes | None] = {"other": None}
+    files: dict[str, bytes | None] = {}
     server = FaultyServer(BUSY[0], files=files)
-    async with server.running(**EAGER) as client:
+    async with server.read_eagerly() as client:
         waiting = asyncio.ensure_future(client.wait_for_job("j"))
         await server.received(1)
         files["j"] = job("j", "processing")
@@ -123,14 +121,19 @@ class CountingTransport(httpx.AsyncHTTPTransport):
     def __init__(self) -> None:
         super().__init__()
         self.attempts = self.active = self.most = 0
-        self.news = asyncio.Event()
+        self._news = asyncio.Event()
+
+    async def attempted(self, count: int) -> None:
+        while self.attempts < count:
+            self._news.clear()
+            await self._news.wait()
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.attempts += 1
         self.active += 1
         self.most = max(self.most, self.active)
-        self.news.set()
+        self._news.set()
         try:
             return await super().handle_async_request(request)
         finally:
@@ -145,12 +148,9 @@ async def test_a_server_that_is_away_is_asked_for_one_of_many_jobs_at_a_time() -
     async with ComputeClient(config=config, transport=transport) as client:
         waits = [asyncio.ensure_future(client.wait_for_job(name)) for name in names]
         async with asyncio.timeout(60):
-            while transport.attempts <= config.max_concurrent_reads or transport.active:
-                await asyncio.sleep(0)
-            transport.attempts, transport.most = 0, 0
-            while transport.attempts < 4:
-                transport.news.clear()
-                await transport.news.wait()
+            await transport.attempted(config.max_concurrent_reads + 1)  # those of the beginning are over
+            transport.most = 0
+            await transport.attempted(config.max_concurrent_reads + 5)
             assert transport.most == 1
 
             server = FaultyServer(files={name: job(name, "completed") for name in names})

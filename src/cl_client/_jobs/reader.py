@@ -211,14 +211,23 @@ class JobReader:
         self._again.pop(job_id, None)
         try:
             job = await self.read(job_id)
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # Raised by an auth provider: this task goes on, and so must the job's story.
+            self._on_failure(job_id, RuntimeError(f"The read of job {job_id} was cancelled from within"))
+            return
         except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
-            self._wait_for_the_server(exc)
-            if self._listener is not None:
-                self._listener.on_read_failed(job_id, exc)
+            self._on_failure(job_id, exc)
             return
         self._attempts_without_server = 0
         if self._listener is not None:
             self._listener.on_read(job_id, job)
+
+    def _on_failure(self, job_id: str, error: Exception) -> None:
+        self._wait_for_the_server(error)
+        if self._listener is not None:
+            self._listener.on_read_failed(job_id, error)
 
     def _wait_for_the_server(self, error: Exception) -> None:
         if not never_arrived(error):

@@ -99,7 +99,7 @@ class JobService:
         try:
             async with asyncio.timeout(self.config.timeout):
                 await self.delete(job_id)
-        except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - an auth provider may raise anything
             logger.warning("job %s was abandoned but not deleted: %r", job_id, exc, extra={"job_id": job_id})
 
     async def wait(
