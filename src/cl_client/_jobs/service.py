@@ -54,6 +54,7 @@ class JobService:
     async def close(self) -> None:
         """Follow nothing more; over when the jobs that nobody waits for any more are deleted."""
         await self.tracker.close()
+        await asyncio.sleep(0)  # waits that were cancelled a moment ago begin their deletions
         if self._deletions:
             await asyncio.wait(self._deletions)
         await self.workers.close()
