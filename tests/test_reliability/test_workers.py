@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import time
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
 import paho.mqtt.publish
 import pytest
 
-from cl_client import ComputeClient, ComputeClientConfig, InvalidRequestError, WorkerUnavailableError
+from cl_client import (
+    ClientClosedError,
+    ComputeClient,
+    ComputeClientConfig,
+    InvalidRequestError,
+    NoAuthProvider,
+    WorkerUnavailableError,
+)
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import MQTTMessage
@@ -165,3 +174,33 @@ async def test_what_is_retained_for_others_is_no_worker(local_server: Callable[.
                 await client.mqtt_monitor.workers_changed.wait()
         assert "thing" not in client.mqtt_monitor.workers()
     await other.close()
+
+
+async def test_closing_ends_a_wait_for_workers_that_push_tells_of(
+    local_server: Callable[..., LocalServer], make_client: Callable[..., ComputeClient]
+) -> None:
+    async with make_client(local_server()) as client:
+        workers = Workers()
+        client.subscribe_worker_updates(workers)
+        while not await workers.next():
+            pass
+        waiting = asyncio.ensure_future(client.wait_for_workers(["hash", "juggling"]))
+        await asyncio.sleep(0)
+        await client.close()
+        with pytest.raises(ClientClosedError):
+            await asyncio.wait_for(waiting, 20)
+
+
+async def test_an_announcement_at_the_end_keeps_nothing_of_the_client_alive() -> None:
+    provider = NoAuthProvider()
+    async with ComputeClient("http://127.0.0.1:1", mqtt_broker="off", auth_provider=provider) as client:
+        monitor = client.mqtt_monitor
+        client.subscribe_job_updates("j")
+        client.subscribe_worker_updates(Workers())
+        await asyncio.sleep(0)  # the job is being read
+    monitor.dispatch([announcement("one")])
+    left = weakref.ref(provider)
+    del client, monitor, provider
+    await asyncio.sleep(0)
+    gc.collect()
+    assert left() is None  # no timer leads to it

@@ -223,6 +223,7 @@ class JobFiles(ABC):
         checked_concurrency(concurrency, self.config.pool_maxsize)
         files = [files] if isinstance(files, str) else files
         targets = {file: _target(file, relative_to) for file in files}
+        self._open()  # a client that is closed is no fault of single files
         folder = Path(dest_dir)
         report = FilesReporter(on_progress, targets)
         await in_thread(_check_places, folder, targets.values(), overwrite=overwrite)

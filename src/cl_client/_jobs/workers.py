@@ -13,7 +13,13 @@ from cl_client._core.callback_queue import CallbackQueue
 from cl_client._core.log import get_logger
 from cl_client._core.owned_tasks import OwnedTasks
 from cl_client._core.single_flight import SingleFlight
-from cl_client._errors import ServerBusyError, ServerError, ServerUnavailableError, WorkerUnavailableError
+from cl_client._errors import (
+    ClientClosedError,
+    ServerBusyError,
+    ServerError,
+    ServerUnavailableError,
+    WorkerUnavailableError,
+)
 from cl_client._jobs.worker_registry import WorkerRegistry
 from cl_client.models import WorkerCapabilities, WorkerCapability
 
@@ -56,9 +62,12 @@ class Workers:
         self.changed = asyncio.Event()
         self._reads = SingleFlight[WorkerCapabilities]()
         self._capabilities: tuple[WorkerCapabilities, float] | None = None
+        self._closed = False
 
     async def close(self) -> None:
-        """End the callbacks and reads that are under way."""
+        """End the callbacks, waits and reads that are under way."""
+        self._closed = True
+        self.changed.set()
         for subscription_id in list(self._subscriptions):
             self.unsubscribe(subscription_id)
         if self._expiry is not None:
@@ -68,6 +77,7 @@ class Workers:
 
     def subscribe(self, callback: WorkerCallback) -> str:
         """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
+        self._check_open()
         subscription_id = secrets.token_hex(8)
         self._subscriptions[subscription_id] = _WorkerSubscription(callback, self._tasks)
         self._loop.call_soon(self._tell)
@@ -89,6 +99,8 @@ class Workers:
 
     def on_announcement(self, worker: WorkerCapability, *, retained: bool) -> None:
         """A worker has announced itself."""
+        if self._closed:  # the connection ends last
+            return
         busy_since = self._registry.update(worker, retained=retained, now=self._loop.time())
         if busy_since is not None:
             self._tracker.on_worker_idle(worker.capabilities, busy_since)
@@ -96,6 +108,8 @@ class Workers:
 
     def on_goodbye(self, worker_id: str) -> None:
         """A worker has left in order."""
+        if self._closed:
+            return
         self._registry.remove(worker_id)
         self._on_change()
 
@@ -112,12 +126,14 @@ class Workers:
 
         Raises:
             WorkerUnavailableError: The time is up.
+            ClientClosedError: This was closed meanwhile.
         """
         served: dict[str, int] = {}
         problem: ComputeClientError | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
+                    self._check_open()
                     try:
                         served, problem = await self._served(quiet=True), None
                     except (ServerUnavailableError, ServerBusyError, ServerError) as exc:
@@ -137,6 +153,10 @@ class Workers:
         served = await self._served(quiet=False)
         if task_type not in served:
             raise WorkerUnavailableError([task_type], served)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError
 
     async def _read_capabilities(self, *, quiet: bool) -> WorkerCapabilities:
         capabilities = await self._fetch(quiet)
