@@ -172,6 +172,7 @@ class JobReader:
         task = self._active.get(job_id)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
+        self._let_go()
 
     async def close(self) -> None:
         """End the reads that are under way."""
@@ -183,6 +184,7 @@ class JobReader:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._let_go()
 
     def _fill(self) -> None:
         # A server that is away is asked for one job alone: the others would not fare better.
@@ -196,7 +198,10 @@ class JobReader:
             self._active[job_id] = task
             # Not a `finally` in the task: one that is cancelled before its first step never gets there.
             task.add_done_callback(partial(self._on_done, job_id))
+        self._let_go()
 
+    def _let_go(self) -> None:
+        """Let those who give way go on, one by one, if no end waits."""
         if self._giving_way and not self._endings and self._next_goes is None:
             self._next_goes = asyncio.get_running_loop().call_soon(self._let_one_go)
 
@@ -204,7 +209,7 @@ class JobReader:
         self._next_goes = None
         if self._giving_way and not self._endings:
             self._giving_way.popleft().set_result(None)
-            self._fill()
+            self._let_go()
 
     async def _run(self, job_id: str) -> None:
         # Whoever asked before this task began to run is served by the read that begins now.

@@ -1,0 +1,157 @@
+"""Submits give way to the reads of ends: in order, not for long, and not without end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from cl_client import ClientClosedError, JobResponse, ServerUnavailableError
+from cl_client._jobs.reader import JobReader, ReadReason
+from cl_client._mqtt.types import MQTTMessage
+from fault_server import FaultyServer, answer
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Crossing:
+    """A reader with one place, taken by the read of an end that a test lets go on, and submits that wait."""
+
+    def __init__(self) -> None:
+        self.jobs = JobReader(self._fetch, limit=1, cache_size=0)
+        self.gone: list[str] = []
+        self.submits: dict[str, asyncio.Task[None]] = {}
+        self._gates: dict[str, asyncio.Event] = {}
+        self._away = False
+        for job_id in ("first", "second"):
+            self._gates[job_id] = asyncio.Event()
+            self.jobs.ask(job_id, ReadReason.ENDING)
+
+    async def read(self, *job_ids: str) -> None:
+        for job_id in job_ids:
+            self._gates[job_id].set()
+        await settle()
+
+    async def lose(self, job_id: str) -> None:
+        """There is no server any more, as the read of this job finds out."""
+        self._away = True
+        await self.read(job_id)
+
+    async def submit(self, *names: str) -> None:
+        for name in names:
+            self.submits[name] = asyncio.create_task(self._submit(name))
+        await settle()
+
+    async def _submit(self, name: str) -> None:
+        await self.jobs.give_way()
+        self.gone.append(name)
+
+    async def _fetch(self, job_id: str) -> JobResponse:
+        await self._gates[job_id].wait()
+        if self._away:
+            error = ServerUnavailableError("nobody there")
+            error.may_have_been_accepted = False
+            raise error
+        return JobResponse.model_validate({"job_id": job_id, "task_type": "hash", "status": "completed"})
+
+    async def over(self) -> None:
+        await self.jobs.close()
+        await asyncio.wait_for(asyncio.gather(*self.submits.values(), return_exceptions=True), 20)
+
+
+async def test_submits_go_in_order_when_no_end_waits() -> None:
+    crossing = Crossing()
+    await crossing.submit("a", "b", "c")
+    assert crossing.gone == []
+    await crossing.read("first")
+    assert crossing.gone == ["a", "b", "c"]  # the second one is being read: it waits no longer
+    await crossing.submit("d")
+    assert crossing.gone[3:] == ["d"]
+    await crossing.over()
+
+
+async def test_one_that_comes_late_does_not_overtake() -> None:
+    crossing = Crossing()
+    await crossing.submit("a", "b")
+    crossing.submits["c"] = asyncio.create_task(crossing.read("first"))
+    await asyncio.wait([crossing.submits["a"]], timeout=20)
+    await crossing.submit("late")
+    assert crossing.gone == ["a", "b", "late"]
+    await crossing.over()
+
+
+async def test_one_that_is_cancelled_holds_up_nobody() -> None:
+    crossing = Crossing()
+    await crossing.submit("a", "b", "c")
+    crossing.submits["a"].cancel()
+    await settle()
+    crossing.submits["b"].cancel()
+    await crossing.read("first")  # it is b's turn, which is cancelled at that moment
+    assert crossing.gone == ["c"]
+    await crossing.over()
+
+
+async def test_a_server_that_hangs_holds_up_nobody_for_long() -> None:
+    crossing = Crossing()
+    await crossing.submit("a", "b")
+    await asyncio.wait_for(asyncio.gather(*crossing.submits.values()), 20)
+    assert sorted(crossing.gone) == ["a", "b"]
+    await crossing.over()
+
+
+async def test_ends_that_never_stop_coming_hold_up_nobody_for_long() -> None:
+    names = (str(number) for number in range(10**9))
+
+    async def fetch(job_id: str) -> JobResponse:
+        reader.ask(next(names), ReadReason.ENDING)
+        await asyncio.sleep(0.001)
+        return JobResponse.model_validate({"job_id": job_id, "task_type": "hash", "status": "completed"})
+
+    reader = JobReader(fetch, limit=1, cache_size=0)
+    reader.ask("a", ReadReason.ENDING)
+    reader.ask("b", ReadReason.ENDING)
+    await asyncio.wait_for(asyncio.gather(*(reader.give_way() for _ in range(3))), 20)
+    await reader.close()
+
+
+async def test_the_end_that_waited_is_no_longer_wanted() -> None:
+    crossing = Crossing()
+    await crossing.submit("a")
+    crossing.jobs.drop("second")
+    await settle()
+    assert crossing.gone == ["a"]
+    await crossing.over()
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_closing_lets_all_go(*, away: bool) -> None:
+    crossing = Crossing()
+    await crossing.submit("a", "b")
+    if away:
+        await crossing.lose("first")
+    await crossing.jobs.close()
+    await settle()
+    assert crossing.gone == ["a", "b"]
+    await crossing.over()
+
+
+async def test_a_submit_that_gives_way_is_told_of_the_closing() -> None:
+    queued = answer("200 OK", '{"job_id": "j", "task_type": "hash", "status": "queued"}')
+    server = FaultyServer(None, files={"hash": queued})
+    async with server.running(max_concurrent_reads=1) as client:
+        for job_id in ("a", "b"):
+            client.subscribe_job_updates(job_id)
+            ended = {"job_id": job_id, "event_type": "completed", "timestamp": 1, "progress": 100}
+            event = MQTTMessage(client.config.events_topic, json.dumps(ended).encode(), retain=False)
+            client.mqtt_monitor.dispatch([event])
+        submitting = asyncio.ensure_future(client.hash.compute(b"x"))
+        await server.received(1)
+        assert not submitting.done()
+        await client.close()
+        with pytest.raises(ClientClosedError):
+            await asyncio.wait_for(submitting, 20)
+    assert len(server.requests) == 1
