@@ -26,7 +26,7 @@ class CallbackQueue(Generic[NewsT]):
     what comes meanwhile lines up behind it, so that a slow callback holds up nobody else.
 
     Args:
-        name: Whose callbacks these are, for the log.
+        name: Whose callbacks these are, for the log; empty where the job says it.
         tasks: Takes the task that awaits, so that whoever closes the client can end it.
         limit: How many pieces of news may line up; the oldest give way. None for no limit.
         job_id: For the log records; None where the news are not about a job.
@@ -124,4 +124,5 @@ class CallbackQueue(Generic[NewsT]):
     def _log_fault(self, fault: BaseException) -> None:
         verb = "was cancelled" if isinstance(fault, asyncio.CancelledError) else "raised"
         extra = {"job_id": self._job_id} if self._job_id else None
-        logger.error("%s: a callback %s", self._name, verb, exc_info=fault, extra=extra)
+        name = self._name or f"job {self._job_id}"
+        logger.error("%s: a callback %s", name, verb, exc_info=fault, extra=extra)
