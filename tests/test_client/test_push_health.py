@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from cl_client import ComputeClientConfig, JobResponse
-from cl_client._http.errors import error_for
+from cl_client._http.errors import Asked, error_for
 from cl_client._jobs.push_health import SILENT_JOBS, PushHealth
 from cl_client.models import JobEvent
 from tracked_jobs import tracker_of
@@ -155,7 +155,8 @@ async def makes_push_silent(begin: Callable[[JobTracker, str], None]) -> bool:
                     404,
                     json={"detail": f"Job {job_id} not found"},
                     request=httpx.Request("GET", f"http://server/jobs/{job_id}"),
-                )
+                ),
+                Asked.JOB,
             )
         return job(job_id, "error")
 
