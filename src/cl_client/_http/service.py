@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
@@ -54,6 +55,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ResultT = TypeVar("ResultT")
 
 _METHOD: Final = "cl_client.method"
+_EXTRA_HEADERS: Final = "cl_client.extra_headers"
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 _EXCERPT: Final = 120
 
@@ -99,6 +101,13 @@ class HTTPService:
         self._closed = asyncio.Event()
         self._under_way: set[asyncio.Timeout] = set()
         self._answers: set[httpx.Response] = set()
+
+    def with_config(self, config: ComputeClientConfig) -> HTTPService:
+        """The same connections, for requests with other timeouts, retries and headers."""
+        sibling = copy(self)
+        sibling._config, sibling._headers = config, _own_headers(config)  # noqa: SLF001 - of the same class
+        sibling._retries = RetryRules(config.max_retries, config.max_retry_wait)  # noqa: SLF001 - alike
+        return sibling
 
     async def close(self) -> None:
         """Close every connection, but only those in use of a client that was given.
@@ -271,7 +280,7 @@ class HTTPService:
             headers={**self._headers, **trace_headers(), **(headers or {})},
             timeout=self._config.request_timeout,
         )
-        request.extensions[_METHOD] = method
+        request.extensions |= {_METHOD: method, _EXTRA_HEADERS: tuple(self._config.extra_headers)}
         return request
 
     async def _before_sending(self, request: httpx.Request) -> None:
@@ -280,8 +289,8 @@ class HTTPService:
         httpx itself drops ``Authorization`` on the way to another server, but knows of no other secrets.
         """
         if server_of(request.url) != server_of(self._server):
-            secret = (*self._provider.get_headers(), *self._config.extra_headers, "Authorization", "Cookie")
-            for name in secret:
+            extra = cast("tuple[str, ...]", request.extensions.get(_EXTRA_HEADERS, ()))
+            for name in (*self._provider.get_headers(), *extra, "Authorization", "Cookie"):
                 request.headers.pop(name, None)
         method = cast("str", request.extensions.get(_METHOD, request.method))
         if request.method != method:

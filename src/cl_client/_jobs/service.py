@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,12 @@ class JobService:
         self.workers = Workers(self._fetch_capabilities, self.tracker, config.worker_stale_after)
         self._reads = SingleFlight[JobResponse]()
         self._deletions: set[asyncio.Task[None]] = set()
+
+    def with_http(self, http: HTTPService, config: ComputeClientConfig) -> JobService:
+        """The same jobs, for calls with other settings."""
+        sibling = copy(self)
+        sibling.http, sibling.config = http, config
+        return sibling
 
     async def close(self) -> None:
         """Follow nothing more; over when the jobs that nobody waits for any more are deleted."""
