@@ -13,6 +13,7 @@ from support import port_of
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -37,7 +38,7 @@ class FaultyServer:
 
     def __init__(self, *answers: bytes | None, files: Mapping[str, bytes | None] | None = None) -> None:
         self._answers = list(answers)
-        self._files = files or {}
+        self._files: Mapping[str, bytes | None] = {} if files is None else files
         self._news = asyncio.Event()
         self.requests: list[bytes] = []
         self._serving: set[asyncio.Task[None]] = set()
@@ -71,18 +72,24 @@ class FaultyServer:
             await asyncio.gather(*self._serving)  # they hear a moment later that the client has hung up
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving = asyncio.ensure_future(self._serve(reader, writer))
+        serving = asyncio.ensure_future(self.serve(reader, writer))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def read_eagerly(self, mqtt_broker: str = "off") -> AbstractAsyncContextManager[ComputeClient]:
+        """The server, and a client of it that reads followed jobs all the time."""
+        pauses = {"poll_min": 0.01, "poll_interval": 0.01, "poll_interval_push": 0.01}
+        return self.running(tls=None, mqtt_broker=mqtt_broker, max_retries=0, **pauses)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             length = _CONTENT_LENGTH.search(head)
             body = await reader.readexactly(int(length[1])) if length else b""
             self.requests.append(head + body)
             self._news.set()
-            reply = self._reply_to(head)
+            reply = await self.reply_to(head)
             if reply is None:
                 await reader.read()
             else:
@@ -90,7 +97,8 @@ class FaultyServer:
                 await writer.drain()
         writer.close()
 
-    def _reply_to(self, head: bytes) -> bytes | None:
+    async def reply_to(self, head: bytes) -> bytes | None:
+        """The answer to a request; None where there is none."""
         name = head.split(b" ")[1].rpartition(b"/")[2].decode()
         if name in self._files:
             return self._files[name]

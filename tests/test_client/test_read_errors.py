@@ -89,25 +89,31 @@ async def test_any_other_refusal_is_final_at_once() -> None:
 class SealedVault(NoAuthProvider):
     """A provider of an application, with a fault of its own."""
 
+    def __init__(self, fault: type[Exception]) -> None:
+        self._fault = fault
+
     @override
     def get_headers(self) -> dict[str, str]:
-        raise LookupError("the vault is sealed")
+        raise self._fault("the vault is sealed")
 
 
+@pytest.mark.parametrize("fault", [LookupError, TimeoutError])
 async def test_what_an_auth_provider_raises_is_what_the_wait_ends_with(
-    caplog: pytest.LogCaptureFixture,
+    fault: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
         FaultyServer(answer("200 OK", "{}")).running(poll_min=0.01, poll_interval=0.01) as client,
-        ComputeClient(auth_provider=SealedVault(), config=client.config) as sealed,
+        ComputeClient(auth_provider=SealedVault(fault), config=client.config) as sealed,
         aclosing(sealed.watch_job("j")) as updates,
     ):
-        with pytest.raises(LookupError, match="the vault is sealed"):
-            await asyncio.wait_for(sealed.wait_for_job("j"), 10)
-        with pytest.raises(LookupError, match="the vault is sealed"):
+        for seconds in (None, 600.0):
+            with pytest.raises(fault, match="the vault is sealed") as caught:
+                await asyncio.wait_for(sealed.wait_for_job("j", timeout=seconds), 10)
+            assert type(caught.value) is fault
+        with pytest.raises(fault, match="the vault is sealed"):
             await asyncio.wait_for(anext(updates), 10)
     loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [record.exc_info is not None for record in loud] == [True, True]  # one for each wait
+    assert [record.exc_info is not None for record in loud] == [True] * 3  # one for each wait
 
 
 async def test_an_unknown_status_is_said_once_and_waited_out(caplog: pytest.LogCaptureFixture) -> None:

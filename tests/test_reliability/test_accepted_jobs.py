@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from cl_client import JobTimeoutError
+from cl_client import JobTimeoutError, PermissionDeniedError
 from cl_client.options import UploadStream
 from fault_server import FaultyServer, answer
 
@@ -117,3 +118,19 @@ async def test_a_job_does_not_wait_for_the_threads_of_others(tmp_path: Path) -> 
             gate.set()
             assert (await submitting).job_id == "j"
     assert done
+
+
+async def test_a_refusal_that_nobody_is_left_to_hear_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    server = FaultyServer(answer("403 Forbidden"), files={"hash": answer("200 OK", JOB % "queued")})
+    stream = SlowToClose()
+    async with server.running() as client:
+        waiting = asyncio.ensure_future(client.hash.compute(UploadStream(stream, "a", 3), wait=True))
+        await server.received(2)  # the job is followed already
+        with pytest.raises(PermissionDeniedError):
+            await asyncio.wait_for(client.wait_for_job("j"), 20)
+        await asyncio.wait_for(stream.closing.wait(), 20)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    del waiting
+    gc.collect()  # when asyncio would complain of what nobody has looked at
+    assert "never retrieved" not in caplog.text

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from cl_client._jobs.read_policy import MAX_BAD_READS
+from cl_client._errors import JobNotFoundError
+from cl_client._jobs.read_policy import MAX_BAD_READS, is_no_job, is_refusal
 from cl_client.models import JobResponse, JobStatus
 
 if TYPE_CHECKING:
@@ -101,6 +102,18 @@ class FollowedJob:
         if job.status is not JobStatus.UNKNOWN and self.job is not None and self.rank > rank:
             known |= {"status": self.job.status, "raw_status": self.job.raw_status}
         return job.model_copy(update=known)
+
+    def note_failure(self, error: Exception) -> None:
+        """Count a read that failed, and which of these came in a row."""
+        self.failures += 1
+        # That the job is gone is told as its end to those who are patient.
+        before = 0 if isinstance(error, JobNotFoundError) else self.refusals
+        self.refusals = before + 1 if is_refusal(error) else 0
+        self.bad_answers = self.bad_answers + 1 if is_no_job(error) else 0
+
+    def is_hopeless_for(self, listener: Listener) -> bool:
+        """Whether a listener has waited long enough for reads that fail for good."""
+        return self.refusals >= listener.max_refusals or self.bad_answers >= listener.max_bad_answers
 
     def deleted(self, error: Exception) -> JobResponse:
         """The job as it is told of when the server no longer knows it."""

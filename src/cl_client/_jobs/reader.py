@@ -33,20 +33,24 @@ _LONGEST_WAY: Final = 1.0
 
 
 class ReadReason(StrEnum):
-    """Why a job is read."""
+    """Why a job is read, the most urgent first."""
 
     ENDING = "ending"
     """An event said that it has ended: the one read that every job needs."""
+    DELETED = "deleted"
+    """This client has asked for it to be deleted."""
     FIRST = "first"
     """It was not followed from its submit on, so that events may have been missed."""
     WORKER_IDLE = "worker_idle"
     """A worker that may have run it turned idle."""
     RECONCILE = "reconcile"
     """Push came back, or messages were dropped."""
-    DELETED = "deleted"
-    """This client has asked for it to be deleted."""
     SAFETY_NET = "safety_net"
     """There was no news for a while."""
+
+
+_URGENCY: Final = {reason: place for place, reason in enumerate(ReadReason)}
+_CERTAIN_NEWS: Final = {ReadReason.ENDING, ReadReason.DELETED}
 
 
 class ReadListener(Protocol):
@@ -147,7 +151,7 @@ class JobReader:
     def ask(self, job_id: str, reason: ReadReason) -> None:
         """Have a job read as soon as it is its turn."""
         if job_id in self._active:
-            self._again.setdefault(job_id, reason)
+            self._again[job_id] = min(reason, self._again.get(job_id, reason), key=_URGENCY.__getitem__)
             return
         if reason is ReadReason.ENDING:
             self._others.pop(job_id, None)
@@ -155,6 +159,11 @@ class JobReader:
         elif job_id not in self._endings:
             self._others.setdefault(job_id, reason)
         self._fill()
+
+    def put_off(self, job_id: str) -> None:
+        """Read a job no second time after the read that is under way, unless it is known to have changed."""
+        if self._again.get(job_id) not in _CERTAIN_NEWS:
+            self._again.pop(job_id, None)
 
     def drop(self, job_id: str) -> None:
         """Nobody follows this job any more."""
@@ -202,14 +211,23 @@ class JobReader:
         self._again.pop(job_id, None)
         try:
             job = await self.read(job_id)
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # Raised by an auth provider: this task goes on, and so must the job's story.
+            self._on_failure(job_id, RuntimeError(f"The read of job {job_id} was cancelled from within"))
+            return
         except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
-            self._wait_for_the_server(exc)
-            if self._listener is not None:
-                self._listener.on_read_failed(job_id, exc)
+            self._on_failure(job_id, exc)
             return
         self._attempts_without_server = 0
         if self._listener is not None:
             self._listener.on_read(job_id, job)
+
+    def _on_failure(self, job_id: str, error: Exception) -> None:
+        self._wait_for_the_server(error)
+        if self._listener is not None:
+            self._listener.on_read_failed(job_id, error)
 
     def _wait_for_the_server(self, error: Exception) -> None:
         if not never_arrived(error):

@@ -61,6 +61,7 @@ class JobService:
     async def close(self) -> None:
         """Follow nothing more; over when the jobs that nobody waits for any more are deleted."""
         await self.tracker.close()
+        await asyncio.sleep(0)  # waits that were cancelled a moment ago begin their deletions
         if self._deletions:
             await asyncio.wait(self._deletions)
         await self.workers.close()
@@ -106,7 +107,7 @@ class JobService:
         try:
             async with asyncio.timeout(self.config.timeout):
                 await self.delete(job_id)
-        except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - an auth provider may raise anything
             logger.warning("job %s was abandoned but not deleted: %r", job_id, exc, extra={"job_id": job_id})
 
     async def wait(

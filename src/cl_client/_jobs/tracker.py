@@ -17,7 +17,7 @@ from cl_client._errors import ClientClosedError, InvalidParameterError, JobNotFo
 from cl_client._jobs.early_events import EarlyEvents
 from cl_client._jobs.followed_job import FollowedJob
 from cl_client._jobs.push_health import PushHealth
-from cl_client._jobs.read_policy import ReadErrorLog, is_no_job, is_refusal
+from cl_client._jobs.read_policy import ReadErrorLog
 from cl_client._jobs.reader import ReadReason
 from cl_client._jobs.subscriptions import Subscription
 from cl_client.models import JobStatus
@@ -188,7 +188,7 @@ class JobTracker:
         if fresh and followed.job is not None:
             self._arm(followed)
         elif not followed.ending:
-            self._ask(followed, ReadReason.FIRST)
+            self._ask_unless_paused(followed, ReadReason.FIRST)
 
     def last_known(self, job_id: str) -> JobResponse | None:
         """The last state of a followed job."""
@@ -272,7 +272,7 @@ class JobTracker:
         if followed.failures:
             followed.failures = followed.refusals = followed.bad_answers = 0
             self._errors.forget(job_id, was_read=True)
-        followed.ending = False
+        followed.ending, followed.not_before = False, 0.0
         self._merge(followed, job)
         self._arm(followed)
 
@@ -281,21 +281,19 @@ class JobTracker:
         followed = self._jobs.get(job_id)
         if followed is None:
             return
-        is_gone = isinstance(error, JobNotFoundError)
-        followed.failures += 1
-        followed.refusals = (1 if is_gone else followed.refusals + 1) if is_refusal(error) else 0
-        followed.bad_answers = followed.bad_answers + 1 if is_no_job(error) else 0
+        followed.note_failure(error)
         for listener in tuple(followed.listeners):
-            refused = followed.refusals >= listener.max_refusals
-            if refused or followed.bad_answers >= listener.max_bad_answers:
+            # Not one that a callback before has ended.
+            if listener.followed is followed and followed.is_hopeless_for(listener):
                 self.unfollow(listener)
                 listener.failed(error)
-        if is_gone:
+        if isinstance(error, JobNotFoundError):
             self._complete(followed, followed.deleted(error))
         elif self._is_followed(followed):
             self._errors.note(job_id, error)
             if isinstance(error, ServerBusyError) and error.retry_after is not None:
                 followed.not_before = self._loop.time() + error.retry_after
+                self._reader.put_off(job_id)
             self._arm(followed)
 
     def _advances(self, followed: FollowedJob, status: JobStatus, percent: int) -> bool:

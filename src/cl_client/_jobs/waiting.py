@@ -42,6 +42,7 @@ class Waiter(Listener):
     def failed(self, error: Exception) -> None:
         if not self.ended.done():
             self.ended.set_exception(error)
+            self.ended.exception()  # or asyncio complains where the task has been cancelled meanwhile
 
     @override
     def cancel(self) -> None:

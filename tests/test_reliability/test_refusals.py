@@ -1,0 +1,207 @@
+"""Servers that refuse to tell of a job: for a while, or for good."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from typing_extensions import override
+
+from cl_client import AuthenticationError, ComputeClient, HTTPError, PermissionDeniedError
+from cl_client.auth import NoAuthProvider
+from fault_server import FaultyServer, answer
+from followers import Log
+from support import heard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from cl_client import JobResponse
+    from cl_client.options import ErrorCallback
+
+PATIENCE = 10
+"""Refusals in a row that are the last word."""
+
+
+def job(job_id: str, status: str) -> bytes:
+    return answer("200 OK", json.dumps({"job_id": job_id, "task_type": "hash", "status": status}))
+
+
+REFUSED = answer("401 Unauthorized", '{"detail": "JWT token has expired"}')
+FORBIDDEN = answer("403 Forbidden", '{"detail": "Insufficient permissions"}')
+OTHERS: dict[str, bytes | None] = {"other": job("other", "processing")}
+
+
+class Errors:
+    """What `on_error` was given."""
+
+    def __init__(self) -> None:
+        self.told: list[Exception] = []
+        self.news = asyncio.Event()
+
+    def plain(self, error: Exception) -> None:
+        self.told.append(error)
+        self.news.set()
+
+    async def coroutine(self, error: Exception) -> None:
+        await asyncio.sleep(0)
+        self.plain(error)
+
+    def faulty(self, error: Exception) -> None:
+        self.plain(error)
+        raise ZeroDivisionError
+
+    async def faulty_coroutine(self, error: Exception) -> None:
+        await self.coroutine(error)
+        raise ZeroDivisionError
+
+    async def the_one(self) -> Exception:
+        await asyncio.wait_for(self.news.wait(), 20)
+        (error,) = self.told
+        return error
+
+
+async def read_often(client: ComputeClient, server: FaultyServer) -> None:
+    """Read another job so often that any other one would have been read as well."""
+    client.subscribe_job_updates("other")
+    await server.received(len(server.requests) + 2 * PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [(REFUSED, AuthenticationError), (FORBIDDEN, PermissionDeniedError)]
+)
+@pytest.mark.parametrize("callback", ["plain", "coroutine", "faulty", "faulty_coroutine"])
+async def test_a_refusal_that_stays_is_told_once_and_ends_the_subscription(
+    reply: bytes, kind: type[HTTPError], callback: str
+) -> None:
+    errors, log = Errors(), Log()
+    on_error: dict[str, ErrorCallback] = {
+        "plain": errors.plain,
+        "coroutine": errors.coroutine,
+        "faulty": errors.faulty,
+        "faulty_coroutine": errors.faulty_coroutine,
+    }
+    server = FaultyServer(reply, files=OTHERS)
+    async with server.read_eagerly() as client:
+        subscription = client.subscribe_job_updates("j", log.progress, log.complete, on_error[callback])
+        assert isinstance(await errors.the_one(), kind)
+        await read_often(client, server)
+        client.unsubscribe(subscription)
+    assert server.targets.count("/jobs/j") == PATIENCE
+    assert len(errors.told) == 1
+    assert log.told == log.ended == []
+
+
+async def test_whoever_listens_to_no_error_finds_it_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    server = FaultyServer(REFUSED, files=OTHERS)
+    async with server.read_eagerly() as client:
+        with heard("cl_client.jobs", "job j is followed no longer") as said:
+            client.subscribe_job_updates("j")
+            await asyncio.wait_for(said.wait(), 20)
+        await read_often(client, server)
+    assert server.targets.count("/jobs/j") == PATIENCE
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "JWT token has expired" in record.getMessage()
+
+
+async def test_a_refusal_that_goes_away_in_time_ends_nothing() -> None:
+    most = [REFUSED] * (PATIENCE - 1)
+    server = FaultyServer(*most, job("j", "processing"), *most, job("j", "completed"))
+    errors, log = Errors(), Log()
+    async with server.read_eagerly() as client:
+        client.subscribe_job_updates("j", log.progress, log.complete, errors.plain)
+        await log.the_end()
+    assert log.told == [("processing", 0)]
+    assert errors.told == []
+
+
+async def test_an_error_callback_may_end_another_subscription_or_begin_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    files: dict[str, bytes | None] = {"j": REFUSED, **OTHERS}
+    server, silenced, log = FaultyServer(REFUSED, files=files), Errors(), Log()
+    async with server.read_eagerly() as client:
+        ids: list[str] = []
+
+        def leave_and_come_back(_error: Exception) -> None:
+            for subscription in ids:
+                client.unsubscribe(subscription)
+            files["j"] = job("j", "completed")
+            client.subscribe_job_updates("j", log.progress, log.complete)
+
+        ids.append(client.subscribe_job_updates("j", on_error=leave_and_come_back))
+        ids.append(client.subscribe_job_updates("j", on_error=silenced.plain))
+        ids.append(client.subscribe_job_updates("j"))
+        await log.the_end()
+        await read_often(client, server)
+    assert silenced.told == []
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_closing_in_an_error_callback() -> None:
+    server, closed = FaultyServer(REFUSED), asyncio.Event()
+    async with server.read_eagerly() as client:
+
+        async def close(_error: Exception) -> None:
+            await client.close()
+            closed.set()
+
+        client.subscribe_job_updates("j", on_error=close)
+        client.subscribe_job_updates("j", on_error=close)
+        await asyncio.wait_for(closed.wait(), 20)
+
+
+SUBMITS: dict[str, Callable[[ComputeClient, ErrorCallback], Awaitable[JobResponse]]] = {
+    "clip_embedding": lambda client, call: client.clip_embedding.embed_image(b"x", on_error=call),
+    "dino_embedding": lambda client, call: client.dino_embedding.embed_image(b"x", on_error=call),
+    "exif": lambda client, call: client.exif.extract(b"x", on_error=call),
+    "face_detection": lambda client, call: client.face_detection.detect(b"x", on_error=call),
+    "face_embedding": lambda client, call: client.face_embedding.embed_faces(b"x", on_error=call),
+    "hash": lambda client, call: client.hash.compute(b"x", on_error=call),
+    "hls_streaming": lambda client, call: client.hls_streaming.generate_manifest(b"x", on_error=call),
+    "image_conversion": lambda client, call: client.image_conversion.convert(b"x", "png", on_error=call),
+    "media_thumbnail": lambda client, call: client.media_thumbnail.generate(b"x", on_error=call),
+}
+
+
+async def test_every_plugin_takes_an_error_callback() -> None:
+    server = FaultyServer(REFUSED, files={task: job(f"of_{task}", "queued") for task in SUBMITS})
+    async with server.read_eagerly() as client:
+        for task, submit in SUBMITS.items():
+            errors = Errors()
+            assert (await submit(client, errors.plain)).job_id == f"of_{task}"
+            assert isinstance(await errors.the_one(), AuthenticationError)
+
+
+class Unsteady(NoAuthProvider):
+    """A provider of an application that is cancelled from within, so many times."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+
+    @override
+    async def prepare(self) -> None:
+        if self._times:
+            self._times -= 1
+            raise asyncio.CancelledError
+
+
+async def test_a_read_that_an_auth_provider_cancels_is_not_the_last_one() -> None:
+    server = FaultyServer(job("j", "completed"))
+    async with (
+        server.read_eagerly() as guest,
+        ComputeClient(config=guest.config, auth_provider=Unsteady(3)) as client,
+    ):
+        assert (await asyncio.wait_for(client.wait_for_job("j"), 20)).status == "completed"
+
+
+async def test_reads_that_an_auth_provider_cancels_for_ever_end_the_wait() -> None:
+    async with (
+        FaultyServer(job("j", "completed")).read_eagerly() as guest,
+        ComputeClient(config=guest.config, auth_provider=Unsteady(1000)) as client,
+    ):
+        with pytest.raises(RuntimeError, match="cancelled from within"):
+            await asyncio.wait_for(client.wait_for_job("j"), 20)
