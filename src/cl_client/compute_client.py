@@ -370,7 +370,7 @@ class ComputeClient(PluginClients):
             raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
         runtime = self._open()
         async with runtime.http.within(timeout, "Reading the workers' capabilities", "/capabilities"):
-            return await runtime.jobs.workers.capabilities(max_age=ttl if cache else 0.0)
+            return await runtime.jobs.capabilities(max_age=ttl if cache else 0.0)
 
     async def wait_for_workers(
         self,
