@@ -32,8 +32,8 @@ async def _no_read(job_id: str) -> JobResponse:
     raise AssertionError(job_id)
 
 
-async def _no_capabilities(_quiet: bool) -> WorkerCapabilities:  # noqa: FBT001 - of a callback
-    raise AssertionError
+async def _no_capabilities(*, quiet: bool) -> WorkerCapabilities:
+    raise AssertionError(quiet)
 
 
 class _Bench:

@@ -41,6 +41,7 @@ class FaultyServer:
         self._files: Mapping[str, bytes | None] = {} if files is None else files
         self._news = asyncio.Event()
         self.requests: list[bytes] = []
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def targets(self) -> list[str]:
@@ -59,7 +60,7 @@ class FaultyServer:
         self, *, tls: ssl.SSLContext | None = None, **settings: object
     ) -> AsyncGenerator[ComputeClient]:
         """The server, and a client of it."""
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=tls)
         values = {
             "base_url": f"http{'s' if tls else ''}://127.0.0.1:{port_of(server.sockets[0])}",
             "mqtt_broker": "off",
@@ -67,6 +68,13 @@ class FaultyServer:
         }
         async with server, ComputeClient(config=ComputeClientConfig.create(**values)) as client:
             yield client
+        async with asyncio.timeout(20):
+            await asyncio.gather(*self._serving)  # they hear a moment later that the client has hung up
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.ensure_future(self.serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
 
     def read_eagerly(self, mqtt_broker: str = "off") -> AbstractAsyncContextManager[ComputeClient]:
         """The server, and a client of it that reads followed jobs all the time."""

@@ -54,8 +54,8 @@ def tracker_of(
 
 
 def monitor_of(tracker: JobTracker, config: ComputeClientConfig) -> tuple[MQTTJobMonitor, Workers]:
-    async def no_server(_quiet: bool) -> WorkerCapabilities:  # noqa: FBT001 - of a callback
-        raise AssertionError
+    async def no_server(*, quiet: bool) -> WorkerCapabilities:
+        raise AssertionError(quiet)
 
     workers = Workers(no_server, tracker, config.worker_stale_after)
     return MQTTJobMonitor(config, tracker, workers, ssl.create_default_context), workers

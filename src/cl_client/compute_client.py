@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from functools import cached_property
+from copy import copy
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from cl_client._auth.providers import AuthProvider, NoAuthProvider
 from cl_client._client.plugin_clients import PluginClients
+from cl_client._client.resources import Resources, SharedResources
 from cl_client._client.runtime import InjectedParts, Runtime
 from cl_client._core.deadlines import MIN_POLL_SECONDS, check_seconds
-from cl_client._errors import ClientClosedError, ComputeClientError, ConfigurationError, InvalidParameterError
+from cl_client._errors import ConfigurationError, InvalidParameterError
 from cl_client._jobs.submission import Submission
 from cl_client._jobs.waiting import Watcher
 from cl_client.config import ComputeClientConfig
 from cl_client.models import JobResponse, ServerHealth
+from cl_client.options import ClientOptions, check_options
 
 if TYPE_CHECKING:
     import ssl
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import httpx
+    from typing_extensions import Unpack
 
     from cl_client._client.admin import AdminClient
     from cl_client._jobs.reader import ReadReason
@@ -90,13 +93,11 @@ class ComputeClient(PluginClients):
         }
         self.config = config.replace(**given) if config else ComputeClientConfig.create(**given)
         self._auth_provider = auth_provider or NoAuthProvider()
-        self._injected = InjectedParts(ssl_context, http_client, transport)
-        self._runtime: Runtime | None = None
-        self._closing: set[Runtime] = set()
-        self._closed = False
+        injected = InjectedParts(ssl_context, http_client, transport)
+        self._resources = Resources(partial(Runtime, self.config, self._auth_provider, injected))
 
     async def __aenter__(self) -> Self:
-        self._closed = False
+        self._resources.reopen()
         self._open()
         return self
 
@@ -114,41 +115,36 @@ class ComputeClient(PluginClients):
         Raises:
             ComputeClientError: It is in use on another event loop, which is not closed.
         """
-        if self._runtime is not None:
-            self._is_abandoned(self._runtime)
-            self._closing.add(self._runtime)
-            self._runtime = None
-        self._closed = True
-        for runtime in tuple(self._closing):  # also one that somebody else closes, or was cancelled at
-            await (runtime.close_abandoned() if self._is_abandoned(runtime) else runtime.close())
-            self._closing.discard(runtime)
+        await self._resources.close()
 
-    def _is_abandoned(self, runtime: Runtime) -> bool:
-        """Whether its loop was closed; it must not be another one that is still in use."""
-        if runtime.loop is asyncio.get_running_loop():
-            return False
-        if not runtime.loop.is_closed():
-            raise ComputeClientError(
-                "This client is in use on another event loop; make one client for each loop, closed on it"
-            )
-        return True
+    def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
+        """A client with other timeouts, retries, headers or waits, which shares all else with this one.
+
+            quick = client.with_options(timeout=2, max_retries=0)
+
+        It uses this client's connections, its session at the broker and its followed jobs: a subscription of
+        the one can be ended by the other. It is open as long as this one is; closing it does nothing.
+
+        Args:
+            **changes: Settings by name; what is not given stays, and so does what is None.
+
+        Raises:
+            InvalidParameterError: A setting belongs to what is shared, such as ``base_url``, or is none.
+            ConfigurationError: A value is unusable.
+        """
+        check_options("with_options", changes, ClientOptions.__optional_keys__)
+        headers = {**self.config.extra_headers, **changes.get("extra_headers", {})}
+        sibling = copy(self)
+        sibling.config = self.config.replace(**{**changes, "extra_headers": headers})
+        sibling._resources = SharedResources(self._resources, sibling.config)  # noqa: SLF001 - of the same class
+        for made in ("_clients", "admin"):  # which belong to this client
+            vars(sibling).pop(made, None)
+        return sibling
 
     @override
     def _open(self) -> Runtime:
-        runtime = self._made_runtime()
+        runtime = self._resources.made()
         runtime.monitor.start()
-        return runtime
-
-    def _made_runtime(self) -> Runtime:
-        """The resources of the running loop, made on first use, without the thread for MQTT."""
-        runtime = self._runtime
-        if runtime is not None and self._is_abandoned(runtime):
-            runtime.abandon()
-            runtime = None
-        if runtime is None:
-            if self._closed:
-                raise ClientClosedError
-            runtime = self._runtime = Runtime(self.config, self._auth_provider, self._injected)
         return runtime
 
     @property
@@ -158,12 +154,13 @@ class ComputeClient(PluginClients):
         Raises:
             ClientClosedError: The client is closed.
         """
-        return self._made_runtime().monitor
+        return self._resources.made().monitor
 
     @property
     def reads(self) -> Counter[ReadReason]:
         """How many HTTP reads of followed jobs there were, by their reason; for diagnosis and measuring."""
-        return Counter() if self._runtime is None else self._runtime.jobs.reader.counts
+        current = self._resources.current
+        return Counter() if current is None else current.jobs.reader.counts
 
     @override
     async def submit_job(
@@ -328,8 +325,8 @@ class ComputeClient(PluginClients):
 
     def unsubscribe(self, subscription_id: str) -> None:
         """End a subscription; others of the same job stay. Idempotent."""
-        if self._runtime is not None:
-            self._runtime.monitor.unsubscribe(subscription_id)
+        if (current := self._resources.current) is not None:
+            current.monitor.unsubscribe(subscription_id)
 
     @cached_property
     def admin(self) -> AdminClient:
@@ -373,7 +370,7 @@ class ComputeClient(PluginClients):
             raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
         runtime = self._open()
         async with runtime.http.within(timeout, "Reading the workers' capabilities", "/capabilities"):
-            return await runtime.jobs.workers.capabilities(max_age=ttl if cache else 0.0)
+            return await runtime.jobs.capabilities(max_age=ttl if cache else 0.0)
 
     async def wait_for_workers(
         self,

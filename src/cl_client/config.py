@@ -117,8 +117,7 @@ class ComputeClientConfig(BaseSettings):
         poll_interval: The longest pause between such reads while there is no push; with push, the shortest
             for jobs that do not run yet.
         poll_interval_push: The longest pause while MQTT is connected.
-        max_concurrent_reads: HTTP reads of followed jobs at the same time. With a server near by, more are
-            slower rather than faster: httpx looks at every idle connection for every request.
+        max_concurrent_reads: HTTP reads of followed jobs at the same time.
         worker_stale_after: Seconds after which a worker's silence means that it is gone.
         require_worker: Refuse to upload when nobody serves the task.
         delete_on_cancel: Delete the job at the server when waiting for it is cancelled or times out.

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeAlias, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
-from cl_client._core.lenient import OrElse, OrLeftOut
+from cl_client._core.lenient import OrElse, OrLeftOut, OrReadBy
 from cl_client._errors import ComputeClientError, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 JSONObject: TypeAlias = dict[str, JsonValue]
 
@@ -78,10 +79,6 @@ def _read_time(value: object) -> int | None:
     return None
 
 
-def _read_time_or_zero(value: object) -> int:
-    return _read_time(value) or 0
-
-
 def _read_status(word: object) -> JobStatus:
     if not isinstance(word, str):
         raise ValueError("a status is a word")  # noqa: TRY004 - pydantic reports only ValueErrors
@@ -93,9 +90,11 @@ def _read_words(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-Progress = Annotated[int, BeforeValidator(_clamp_progress), Field(ge=0, le=100), OrElse(0)]
-Time = Annotated[int | None, BeforeValidator(_read_time)]
-TimeOrZero = Annotated[int, BeforeValidator(_read_time_or_zero)]
+_Milliseconds = Annotated[int, Field(strict=True, gt=-_END_OF_TIME, lt=_END_OF_TIME)]
+
+Progress = Annotated[int, Field(strict=True, ge=0, le=100), OrReadBy(_clamp_progress), OrElse(0)]
+Time = Annotated[_Milliseconds | None, OrReadBy(_read_time)]
+TimeOrZero = Annotated[_Milliseconds, OrReadBy(_read_time), OrElse(0)]
 
 
 class ServerModel(BaseModel):
@@ -110,6 +109,19 @@ class ServerModel(BaseModel):
 
 class TaskOutput(ServerModel):
     """A task's ``task_output``; each plugin has a subclass with typed fields."""
+
+
+_set_slot = object.__setattr__
+"""The models themselves are frozen."""
+_MAX_SHARED: Final = 64
+_shared_sets: dict[frozenset[str], set[str]] = {}
+
+
+def _shared(names: set[str]) -> set[str]:
+    """One set for all jobs of which the same fields are known."""
+    if len(_shared_sets) >= _MAX_SHARED:  # of a server that makes up names
+        _shared_sets.clear()
+    return _shared_sets.setdefault(frozenset(names), names)
 
 
 OutputT_co = TypeVar("OutputT_co", bound=TaskOutput, default=TaskOutput, covariant=True)
@@ -174,8 +186,27 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         made = cast("OutputT_co | None", getattr(self, "_output", None))
         if made is None:
             made = self._make_output()
-            object.__setattr__(self, "_output", made)  # the model itself is frozen
+            _set_slot(self, "_output", made)
         return made
+
+    @override
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
+        """A copy, with some fields replaced; they are not validated.
+
+        A followed job is copied at each event, and may be one of a hundred thousand: what costs is the memory
+        that is touched. So copies share what a frozen model never changes.
+        """
+        if deep or not update or self.__pydantic_private__ or not update.keys() <= _JOB_FIELDS:
+            return super().model_copy(update=update, deep=deep)
+        copied = self.__new__(type(self))
+        known = self.__pydantic_fields_set__
+        if not update.keys() <= known:
+            known = _shared(known | update.keys())
+        _set_slot(copied, "__dict__", {**self.__dict__, **update})
+        _set_slot(copied, "__pydantic_fields_set__", known)
+        _set_slot(copied, "__pydantic_extra__", self.__pydantic_extra__)
+        _set_slot(copied, "__pydantic_private__", None)
+        return copied
 
     def _make_output(self) -> OutputT_co:
         self.raise_unless_completed()
@@ -206,6 +237,9 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         if not self.status.is_terminal:
             raise JobNotFinishedError(self)
         return self.raise_for_status()
+
+
+_JOB_FIELDS: Final = frozenset(JobResponse.model_fields)
 
 
 def _output_model(task_type: str) -> type[TaskOutput]:

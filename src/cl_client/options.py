@@ -16,6 +16,8 @@ from cl_client.models import JobResponse, TaskOutput
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from pydantic import SecretStr
+
 PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
 
 
@@ -100,6 +102,26 @@ class SubmitOptions(MapOptions[PluginOutputT], Generic[PluginOutputT], total=Fal
     """
 
     wait: bool
+
+
+class ClientOptions(TypedDict, total=False):
+    """What `ComputeClient.with_options` can change; `ComputeClientConfig` says what each one is.
+
+    Attributes:
+        extra_headers: Sent beside those of the client, and in place of those of the same names.
+    """
+
+    timeout: float
+    connect_timeout: float
+    read_timeout: float
+    write_timeout: float
+    pool_timeout: float
+    max_retries: int
+    max_retry_wait: float
+    extra_headers: Mapping[str, str | SecretStr]
+    wait_timeout: float
+    require_worker: bool
+    delete_on_cancel: bool
 
 
 def check_options(task_type: str, options: Mapping[str, object], known: Collection[str]) -> None:

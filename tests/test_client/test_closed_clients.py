@@ -67,6 +67,7 @@ CALLS: dict[str, Callable[[ComputeClient], Awaitable[object]]] = {
     "subscribe_worker_updates": subscribe_to_workers,
     "wait_for_job": lambda client: client.wait_for_job("j"),
     "wait_for_workers": lambda client: client.wait_for_workers(["hash"]),
+    "with_options": lambda client: client.with_options(timeout=1.0).health(),
     "watch_job": lambda client: anext(client.watch_job("j")),
     "clip_embedding": lambda client: client.clip_embedding.embed_image(b"x"),
     "dino_embedding": lambda client: client.dino_embedding.embed_image(b"x"),

@@ -7,9 +7,9 @@ import pickle
 from typing import TYPE_CHECKING, assert_type, cast
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
-from cl_client import JobFailedError, JobResponse, TaskOutput
+from cl_client import JobFailedError, JobResponse, JobStatus, TaskOutput
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.hash import HashOutput
 
@@ -100,3 +100,44 @@ def test_its_type_is_the_jobs() -> None:
     assert_type(typed.raise_for_status().output, ExifOutput)
     anything: JobResponse = typed  # covariant
     assert anything.output is typed.output
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {},
+        {"progress": 5},
+        {"progress": 5, "status": JobStatus.PROCESSING, "raw_status": "processing"},
+        {"progress": 5, "not a field": 1},
+        {"newer": 2},
+    ],
+    ids=str,
+)
+def test_a_copy_is_what_pydantic_would_make(job: JobResponse, update: dict[str, object]) -> None:
+    copied, expected = job.model_copy(update=update), BaseModel.model_copy(job, update=update)
+    again = copied.model_copy(update={"error_message": "words"})
+    for one, other in (
+        (copied, expected),
+        (again, BaseModel.model_copy(expected, update={"error_message": "words"})),
+    ):
+        assert one == other
+        assert one.model_dump(exclude_unset=True) == other.model_dump(exclude_unset=True)
+        assert one.model_extra == other.model_extra
+        assert pickle.dumps(one) == pickle.dumps(other)
+    assert job == JobResponse.model_validate(FIELDS)
+    assert job.model_fields_set == JobResponse.model_validate(FIELDS).model_fields_set
+
+
+def test_a_subclass_of_the_application_keeps_what_it_adds() -> None:
+    class Mine(JobResponse):
+        note: str = ""
+        _seen: int = PrivateAttr(default=0)
+
+        def see(self) -> int:
+            self._seen += 1
+            return self._seen
+
+    mine = Mine.model_validate({**FIELDS, "note": "mine"})
+    assert mine.see() == 1
+    copied = mine.model_copy(update={"progress": 5})
+    assert (copied.note, copied.progress, copied.see()) == ("mine", 5, 2)

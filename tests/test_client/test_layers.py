@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+import pytest
 
 import cl_client
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE = Path(cl_client.__file__).parents[1]
+INTERNALS = (Path(__file__).parents[2] / "INTERNALS.md").read_text(encoding="utf-8")
 MAX_FILES = 14
 MAX_ROOT_FILES = 16
 
@@ -105,3 +109,24 @@ def test_no_room_is_crowded() -> None:
         if count > (MAX_ROOT_FILES if room == root else MAX_FILES)
     }
     assert not crowded
+
+
+@pytest.mark.parametrize(("title", "folder"), [("The house", ""), ("The local server", "local")])
+def test_internals_names_the_rooms_that_exist(title: str, folder: str) -> None:
+    rooms = {path.parent.name for path in (SOURCE / "cl_client" / folder).glob("*/__init__.py")}
+    assert sorted(found(r"^\| `(\w+)/`", section(title))) == sorted(rooms)
+
+
+def test_internals_names_the_layers_in_order() -> None:
+    lines = found(r"^\d+\. (.*)", section("The house"))
+    assert [found("`(.*?)`", line) for line in lines] == [
+        [name or "__init__" for name in names] for names in LAYERS
+    ]
+
+
+def section(title: str) -> str:
+    return INTERNALS.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def found(pattern: str, text: str) -> list[str]:
+    return re.findall(pattern, text, re.MULTILINE)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from cl_client import ComputeClientConfig, JobResponse
-from cl_client._http.errors import error_for
+from cl_client._http.errors import Asked, error_for
 from cl_client._jobs.push_health import SILENT_JOBS, PushHealth
 from cl_client.models import JobEvent
 from tracked_jobs import tracker_of
@@ -155,7 +155,8 @@ async def makes_push_silent(begin: Callable[[JobTracker, str], None]) -> bool:
                     404,
                     json={"detail": f"Job {job_id} not found"},
                     request=httpx.Request("GET", f"http://server/jobs/{job_id}"),
-                )
+                ),
+                Asked.JOB,
             )
         return job(job_id, "error")
 
@@ -174,3 +175,18 @@ async def test_what_proves_that_push_is_silent() -> None:
     found = await asyncio.gather(*(makes_push_silent(kind) for kind in kinds))
     silent = {kind.__name__ for kind, is_silent in zip(kinds, found, strict=True) if is_silent}
     assert silent == {"submitted"}
+
+
+async def test_jobs_that_are_followed_already_are_read_sooner_from_then_on() -> None:
+    async def read(job_id: str) -> JobResponse:
+        return job(job_id, "completed")
+
+    config = ComputeClientConfig(poll_min=600, poll_interval=0.05, poll_interval_push=600)
+    tracker = tracker_of(read, config)
+    ended: asyncio.Queue[JobResponse] = asyncio.Queue()
+    tracker.subscribe("j", None, ended.put_nowait, submitted=job("j", "queued"), fresh=True)
+    await asyncio.sleep(0)
+    for _ in range(SILENT_JOBS):
+        tracker.push.ended_without_event(60)
+    assert (await asyncio.wait_for(ended.get(), 20)).status == "completed"
+    await tracker.close()

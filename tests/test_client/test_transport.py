@@ -1,4 +1,4 @@
-"""The transport: a pool that ran dry is replaced, failed connections are closed, missing extras are named."""
+"""The transport: a pool that never runs dry, failed connections are closed, missing extras are named."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-async def test_a_pool_that_ran_dry_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
-    """All its connections are taken by answers that nobody reads, as they are after slots were lost."""
+async def test_answers_that_nobody_reads_hold_up_no_other_call() -> None:
+    """They keep their connections; of httpcore's own pool these would be all."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -39,7 +39,6 @@ async def test_a_pool_that_ran_dry_is_replaced(caplog: pytest.LogCaptureFixture)
         answers = await asyncio.gather(*(client.get(url) for _ in range(3)))
         assert {answer.text for answer in answers} == {"ok"}
         assert [await answer.aread() for answer in held] == [b"ok"] * 9
-    assert "the connection pool ran dry" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -331,3 +331,14 @@ def test_an_auth_service_that_hangs_holds_up_no_closing(*, on_another_loop: bool
             await close(client)
 
     asyncio.run(play())
+
+
+async def test_closing_ends_a_wait_for_workers_while_push_is_live() -> None:
+    server = LocalServer(tasks=["exif"], workers=1)
+    async with server, server.client() as client:
+        await client.wait_for_workers(["exif"], timeout=GUARD)
+        waiting = asyncio.ensure_future(client.wait_for_workers(["hash"]))
+        await asyncio.sleep(0)
+        await close(client)
+        with pytest.raises(ClientClosedError):
+            await asyncio.wait_for(waiting, GUARD)

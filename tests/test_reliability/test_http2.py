@@ -78,6 +78,30 @@ async def test_up_and_down_over_http2(tls_files: TLSFiles, tmp_path: Path) -> No
     assert app.received > 4 * len(CONTENT)
 
 
+async def test_calls_cancelled_twice_in_a_row_hold_up_no_other(tls_files: TLSFiles) -> None:
+    app = App()
+    async with serving(app, tls_files) as url:
+        config = ComputeClientConfig.create(
+            base_url=url, mqtt_broker="off", http2=True, ca_file=tls_files.ca, pool_maxsize=10, timeout=120
+        )
+        async with ComputeClient(config=config) as client:
+            assert (await client.get_job("j")).status == "queued"
+            for turns in range(40):
+                calls = [asyncio.ensure_future(client.read_job_file("j", "a")) for _ in range(10)]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for call in calls:
+                    call.cancel()
+                await asyncio.sleep(0)
+                for call in calls:
+                    call.cancel()
+                await asyncio.gather(*calls, return_exceptions=True)
+            async with asyncio.timeout(60):
+                jobs = await asyncio.gather(*(client.get_job(f"j{n}") for n in range(100)))
+            assert {job.status for job in jobs} == {"queued"}
+    assert {version for version, _ in app.seen} == {"2"}
+
+
 async def test_a_server_without_http2(tls_files: TLSFiles) -> None:
     tls = ServerTLS(tls_files.server_cert, tls_files.server_key)
     with LocalServer(workers=1, tasks=["hash"], tls=tls) as server:

@@ -1,4 +1,4 @@
-"""Brokers that grant the subscription to job events, and deliver none."""
+"""Brokers that are connected and deliver nothing: kept from it by their rules, or standing still."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
+from cl_client._mqtt.types import ConnectionOptions, ConnectionState
 from followers import Log
 from support import heard
 
@@ -98,3 +101,42 @@ async def test_a_broker_whose_acl_lets_nobody_read_events_is_found_out(
         job = await client.hash.compute(b"x", wait=True, timeout=20)
         assert job.status == "completed"
     assert len([record for record in caplog.records if "arrive again" in record.getMessage()]) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot make Mosquitto stand still")
+async def test_a_broker_that_stands_still_is_noticed_and_told(make_mosquitto: MakeMosquitto) -> None:
+    broker = make_mosquitto()
+    states: asyncio.Queue[ConnectionState] = asyncio.Queue()
+    connection = MQTTConnection(
+        BrokerAddress.parse(broker.url),
+        topics=["a"],
+        on_state=states.put_nowait,
+        options=ConnectionOptions(keepalive=1, connect_timeout=1, reconnect_min=0.05, reconnect_max=0.1),
+    )
+    connection.start()
+    assert await connection.wait_connected(20)
+    broker.signal(signal.SIGSTOP)
+    async with asyncio.timeout(30):
+        while await states.get() is not ConnectionState.DISCONNECTED:
+            pass
+        assert connection.problem == "connection lost"
+        while await states.get() is not ConnectionState.DISCONNECTED:
+            pass
+        assert "no answer to CONNECT" in str(connection.problem)
+        broker.signal(signal.SIGCONT)
+        assert await connection.wait_connected(20)
+    await connection.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot make Mosquitto stand still")
+async def test_jobs_are_followed_while_a_broker_stands_still(
+    local_server: MakeServer, make_client: MakeClient, make_mosquitto: MakeMosquitto
+) -> None:
+    server, broker = local_server(), make_mosquitto()
+    async with make_client(server, mqtt_broker=broker.url, poll_min=0.1, poll_interval=0.1) as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        broker.signal(signal.SIGSTOP)
+        assert client.mqtt_monitor.is_live  # as far as can be known yet
+        job = await client.hash.compute(b"x", wait=True, timeout=20)
+        assert job.status == "completed"
+    broker.signal(signal.SIGCONT)

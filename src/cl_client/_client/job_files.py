@@ -18,16 +18,15 @@ from cl_client._core.threads import in_thread
 from cl_client._errors import FileWriteError, InvalidParameterError, JobFilesError
 from cl_client._http.errors import Asked
 from cl_client._http.retries import can_repeat
+from cl_client._transfers.body import read_response
 from cl_client._transfers.download import (
     DEFAULT_MAX_BYTES,
     PLAIN,
     RANGE_NOT_SATISFIABLE,
     Download,
     JobFileStream,
-    check_decoded,
     check_whole,
     kept_in_part,
-    read_response,
 )
 from cl_client._transfers.job_paths import checked_path
 from cl_client._transfers.partial_file import check_place, file_or_folder, rename_if_free, writing
@@ -265,9 +264,7 @@ async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int
     async def attempt() -> bytes:
         async with http.stream(address, Asked.FILE, headers=PLAIN) as response:
             check_whole(file_path, response)
-            content = await read_response(response, file_path, max_bytes)
-            check_decoded(file_path, response)
-            return content
+            return await read_response(response, file_path, max_bytes)
 
     return await http.retried(can_repeat, attempt)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -58,6 +59,13 @@ class Runtime:
         )
         self._closing = asyncio.Lock()
         self._closed = False
+
+    def with_config(self, config: ComputeClientConfig) -> Runtime:
+        """The same resources, used with other settings of calls; what is shared is closed by its owner."""
+        sibling = copy(self)
+        sibling.http = self.http.with_config(config)
+        sibling.jobs = self.jobs.with_http(sibling.http, config)
+        return sibling
 
     async def close(self) -> None:
         """End everything, in the order of dependence; whoever asks for it meanwhile waits for that."""

@@ -27,7 +27,7 @@ class CallbackQueue:
     what comes meanwhile lines up behind it, so that a slow callback holds up nobody else.
 
     Args:
-        name: Whose callbacks these are, for the log.
+        name: Whose callbacks these are, for the log; empty where the job says it.
         tasks: Takes the task that awaits, so that whoever closes the client can end it.
         limit: How many pieces of news may line up; the oldest give way. None for no limit.
         job_id: For the log records; None where the news are not about a job.
@@ -57,9 +57,9 @@ class CallbackQueue:
         if not self._active:
             return
         if self._waiting is not None:
-            self._waiting.append(partial(callback, news))
+            self._waiting.append(partial(self._call, callback, news))
             return
-        self._unstarted = self._call(partial(callback, news))
+        self._unstarted = self._call(callback, news)
         if self._unstarted is not None:
             self._waiting = deque(maxlen=self._limit)
             task = asyncio.ensure_future(self._drain())
@@ -85,9 +85,11 @@ class CallbackQueue:
         if inspect.iscoroutine(unstarted):  # or Python warns that it was never awaited
             unstarted.close()
 
-    def _call(self, call: Callable[[], Awaitable[None] | None]) -> Awaitable[None] | None:
+    def _call(
+        self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT
+    ) -> Awaitable[None] | None:
         try:
-            result = call()
+            result = callback(news)
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - logged, and nobody else's business
             self._log_fault(exc)
             return None
@@ -101,7 +103,7 @@ class CallbackQueue:
                     await self._await(awaitable)
                 if not self._waiting:
                     return
-                awaitable = self._call(self._waiting.popleft())
+                awaitable = self._waiting.popleft()()
         finally:
             self._waiting = None
             on_idle, self._on_idle = self._on_idle, None
@@ -122,4 +124,5 @@ class CallbackQueue:
     def _log_fault(self, fault: BaseException) -> None:
         verb = "was cancelled" if isinstance(fault, asyncio.CancelledError) else "raised"
         extra = {"job_id": self._job_id} if self._job_id else None
-        logger.error("%s: a callback %s", self._name, verb, exc_info=fault, extra=extra)
+        name = self._name or f"job {self._job_id}"
+        logger.error("%s: a callback %s", name, verb, exc_info=fault, extra=extra)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic_core import core_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import GetCoreSchemaHandler
 
 
@@ -25,6 +27,21 @@ class OrElse:
     ) -> core_schema.CoreSchema:
         """Fall back on the default."""
         return core_schema.with_default_schema(handler(source), default=self.default, on_error="default")
+
+
+@dataclass(frozen=True, slots=True)
+class OrReadBy:
+    """In ``Annotated``: what makes a value of the type of one that is not, or leaves it as it is."""
+
+    read: Callable[[object], object]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Try it without at first."""
+        schema = handler(source)
+        read = core_schema.no_info_before_validator_function(self.read, schema)
+        return core_schema.union_schema([schema, read], mode="left_to_right")
 
 
 @dataclass(frozen=True, slots=True)

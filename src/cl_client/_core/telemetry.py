@@ -10,7 +10,7 @@ import contextlib
 import time
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from cl_client._core.log import about_job
 
@@ -20,8 +20,12 @@ except ImportError:
     context = metrics = propagate = trace = None
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from contextlib import AbstractContextManager
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Self
 
+    from opentelemetry.context import Context
     from opentelemetry.metrics import Counter, Histogram
     from opentelemetry.trace import Span, Tracer
 
@@ -29,21 +33,46 @@ OperationName: TypeAlias = Literal["submit", "upload", "wait", "download"]
 
 _SCOPE: Final = "cl_client"
 
-_entered: ContextVar[bool] = ContextVar("cl_client_span_entered")
+_innermost: ContextVar[object] = ContextVar("cl_client_operation")
 
 
-class Operation:
-    """One operation under way.
+class operation:  # noqa: N801 - used like a function, in a `with` statement
+    """Logs, traces and measures what runs inside as one operation.
+
+    It may be left in another task than it was entered in, as when a file that is open is closed elsewhere.
+
+    Args:
+        name: What is done.
+        job_id: The job it is about, where that is known already.
+        task: The job's task.
 
     Attributes:
         transferred: Bytes of files that went over the wire in it.
     """
 
-    def __init__(self, name: OperationName, span: Span | None) -> None:
-        self.name = name
+    def __init__(self, name: OperationName, *, job_id: str | None = None, task: str | None = None) -> None:
         self.transferred = 0
-        self._span = span
-        self._task: str | None = None
+        self._name = name
+        self._job_id = job_id
+        self._task = task
+        self._about: AbstractContextManager[None] | None = None
+        self._span: Span | None = None
+        self._attached: tuple[Token[Context], Token[object]] | None = None
+        self._begun = 0.0
+
+    def __enter__(self) -> Self:
+        if self._job_id:
+            self._about = about_job(self._job_id)
+            self._about.__enter__()
+        instruments = _instruments()
+        if instruments is not None and context is not None and trace is not None:
+            self._span = instruments.tracer.start_span(f"{_SCOPE}.{self._name}")
+            # OpenTelemetry's own way to make it the current one has to be left where it began.
+            in_it = trace.set_span_in_context(self._span)
+            self._attached = context.attach(in_it), _innermost.set(self)
+            self.note(job_id=self._job_id, task=self._task)
+            self._begun = time.perf_counter()
+        return self
 
     def note(self, *, job_id: str | None = None, task: str | None = None, status: str | None = None) -> None:
         """Add what has become known."""
@@ -52,27 +81,34 @@ class Operation:
             known = {"cl.job.id": job_id, "cl.task": task, "cl.job.status": status}
             self._span.set_attributes({key: value for key, value in known.items() if value})
 
-    @property
-    def metric_attributes(self) -> dict[str, str]:
-        """What tells one series of measurements from another; a job's id would make one for each."""
-        return {"operation": self.name} | ({"cl.task": self._task} if self._task else {})
-
-
-@contextlib.contextmanager
-def operation(
-    name: OperationName, *, job_id: str | None = None, task: str | None = None
-) -> Generator[Operation]:
-    """Log, trace and measure what runs inside as one operation."""
-    with about_job(job_id) if job_id else contextlib.nullcontext():
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
         instruments = _instruments()
-        if instruments is None:
-            yield Operation(name, None)
-            return
-        with instruments.span(f"{_SCOPE}.{name}") as span:
-            under_way = Operation(name, span)
-            under_way.note(job_id=job_id, task=task)
-            with instruments.measured(under_way):
-                yield under_way
+        if instruments is not None and self._span is not None:
+            self._measure(instruments, kind)
+            self._end(self._span, error)
+        if self._about is not None:
+            self._about.__exit__(kind, error, trace_back)
+
+    def _measure(self, instruments: _Instruments, kind: type[BaseException] | None) -> None:
+        # A job's id would make a series of measurements for each.
+        attributes = {"operation": self._name} | ({"cl.task": self._task} if self._task else {})
+        failed = {"error.type": kind.__qualname__} if kind else {}
+        instruments.durations.record(time.perf_counter() - self._begun, attributes | failed)
+        if self.transferred:
+            instruments.transferred.add(self.transferred, attributes)
+
+    def _end(self, span: Span, error: BaseException | None) -> None:
+        if self._attached is not None and context is not None:
+            in_context, mark = self._attached
+            with contextlib.suppress(ValueError):  # in another task there is nothing to put back
+                _innermost.reset(mark)
+                context.detach(in_context)
+        if isinstance(error, Exception) and trace is not None:
+            span.record_exception(error)
+            span.set_status(trace.StatusCode.ERROR, f"{type(error).__name__}: {error}")
+        span.end()
 
 
 def trace_headers() -> dict[str, str]:
@@ -83,55 +119,10 @@ def trace_headers() -> dict[str, str]:
     return headers
 
 
-class _Instruments:
-    def __init__(self, tracer: Tracer, durations: Histogram, transferred: Counter) -> None:
-        self._tracer = tracer
-        self._durations = durations
-        self._transferred = transferred
-
-    @contextlib.contextmanager
-    def span(self, name: str) -> Generator[Span]:
-        """A span that is the current one inside; OpenTelemetry's own way has to be left where it began."""
-        assert trace is not None  # noqa: S101 - without it, there is nothing of this
-        span = self._tracer.start_span(name)
-        try:
-            with _current(span):
-                yield span
-        except Exception as exc:
-            span.record_exception(exc)
-            span.set_status(trace.StatusCode.ERROR, f"{type(exc).__name__}: {exc}")
-            raise
-        finally:
-            span.end()
-
-    @contextlib.contextmanager
-    def measured(self, under_way: Operation) -> Generator[None]:
-        begun = time.perf_counter()
-        error: dict[str, str] = {}
-        try:
-            yield
-        except BaseException as exc:
-            error = {"error.type": type(exc).__qualname__}
-            raise
-        finally:
-            attributes = under_way.metric_attributes
-            self._durations.record(time.perf_counter() - begun, attributes | error)
-            if under_way.transferred:
-                self._transferred.add(under_way.transferred, attributes)
-
-
-@contextlib.contextmanager
-def _current(span: Span) -> Generator[None]:
-    assert context is not None  # noqa: S101 - there is a span
-    assert trace is not None  # noqa: S101 - alike
-    token, mark = context.attach(trace.set_span_in_context(span)), _entered.set(True)
-    try:
-        yield
-    finally:
-        # A file that is open may be closed by another task, in whose context there is nothing to put back.
-        with contextlib.suppress(ValueError):
-            _entered.reset(mark)
-            context.detach(token)
+class _Instruments(NamedTuple):
+    tracer: Tracer
+    durations: Histogram
+    transferred: Counter
 
 
 @cache

@@ -28,10 +28,10 @@ from cl_client._errors import (
     ServerUnavailableError,
 )
 from cl_client._http.retries import retry_after
+from cl_client._transfers.body import BodyReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncIterator, Callable
 
 _MAX_DETAIL = 500
 _MAX_ERROR_BYTES = 64 * 1024
@@ -77,32 +77,28 @@ class _ErrorBody(BaseModel):
 _ERROR_BODY = TypeAdapter(_ErrorBody)
 
 
-@contextlib.contextmanager
-def translated(base_url: str, request: httpx.Request) -> Generator[None]:
-    """Turn httpx's transport failures into this library's, the most specific first."""
-    try:
-        yield
-    except ComputeClientError:  # some of them are httpx's too, such as that of a login on the way
-        raise
-    except httpx.TooManyRedirects as exc:
-        raise InvalidResponseError(f"{base_url} redirects in a circle; set base_url to where it is") from exc
-    except (httpx.InvalidURL, idna.IDNAError) as exc:  # of a Location: what is asked for was checked before
-        raise InvalidResponseError(
+def translated(exc: Exception, base_url: str, request: httpx.Request) -> Exception:
+    """The error of this library for one of httpx, the most specific first; any other one is given back."""
+    if isinstance(exc, ComputeClientError):  # some are httpx's too, such as that of a login on the way
+        return exc
+    if isinstance(exc, httpx.TooManyRedirects):
+        return InvalidResponseError(f"{base_url} redirects in a circle; set base_url to where it is")
+    if isinstance(exc, httpx.InvalidURL | idna.IDNAError):  # a Location: what is asked for was checked before
+        return InvalidResponseError(
             f"{base_url} redirects to what is no address: {exc}; set base_url to where the service is"
-        ) from exc
-    except httpx.DecodingError as exc:
-        raise InvalidResponseError(f"{base_url} sent a body that cannot be decoded: {exc}") from exc
-    except httpx.LocalProtocolError as exc:
+        )
+    if isinstance(exc, httpx.LocalProtocolError):
         _forget_text(exc)
-        raise ComputeClientError(
+        return ComputeClientError(
             f"A request to {base_url} cannot be sent as HTTP: is there a line break in a header of yours, "
             "or a space at its end?"
-        ) from exc
-    except httpx.TransportError as exc:
+        )
+    if isinstance(exc, httpx.TransportError):
         error = _unavailable(base_url, exc)
         error.may_have_been_accepted = not isinstance(exc, _NEVER_SENT)
         error.request = request
-        raise error from exc
+        return error
+    return exc
 
 
 def _unavailable(base_url: str, exc: httpx.TransportError) -> ServerUnavailableError:
@@ -139,21 +135,28 @@ class GuardedBody(httpx.AsyncByteStream):
 
     Args:
         stream: The body.
-        guard: A context for reading it.
+        told: The error of this library for one that is met.
     """
 
-    def __init__(
-        self, stream: httpx.AsyncByteStream, guard: Callable[[], AbstractContextManager[None]]
-    ) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, told: Callable[[Exception], Exception]) -> None:
         self._stream = stream
-        self._guard = guard
+        self._blocks = aiter(stream)
+        self._told = told
 
     @override
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
-        with self._guard():
-            async for block in self._stream:
-                yield block
-                del block  # it may be a token, and an error's frames are shown
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._blocks)
+        except StopAsyncIteration:
+            raise
+        except Exception as exc:
+            error = self._told(exc)
+            if error is exc:
+                raise
+            raise error from exc
 
     @override
     async def aclose(self) -> None:
@@ -164,11 +167,15 @@ async def read_error(response: httpx.Response) -> httpx.Response:
     """The same answer with its body, as much of it as came and as an explanation may take."""
     body = bytearray()
     # A server that refuses an upload may hang up at once: its status still says what matters.
-    with contextlib.suppress(httpx.TransportError, httpx.DecodingError):
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _MAX_ERROR_BYTES:
-                break
+    with contextlib.suppress(httpx.TransportError, InvalidResponseError):
+        reader = BodyReader("an error", response)
+        try:
+            async for block in reader:
+                body += block
+                if len(body) > _MAX_ERROR_BYTES:
+                    break
+        finally:
+            await reader.aclose()
     return with_content(response, bytes(body))
 
 

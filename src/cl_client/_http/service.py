@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
-from functools import partial
+from copy import copy
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import httpx
@@ -37,11 +37,11 @@ from cl_client._http.errors import (
 )
 from cl_client._http.retries import RetryRules, can_repeat, retried, was_not_accepted
 from cl_client._http.transport import PooledTransport
-from cl_client._transfers.download import read_response
+from cl_client._transfers.body import DECODABLE, read_response
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from cl_client._auth.providers import AuthProvider
@@ -54,6 +54,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ResultT = TypeVar("ResultT")
 
 _METHOD: Final = "cl_client.method"
+_EXTRA_HEADERS: Final = "cl_client.extra_headers"
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 _EXCERPT: Final = 120
 
@@ -99,6 +100,13 @@ class HTTPService:
         self._closed = asyncio.Event()
         self._under_way: set[asyncio.Timeout] = set()
         self._answers: set[httpx.Response] = set()
+
+    def with_config(self, config: ComputeClientConfig) -> HTTPService:
+        """The same connections, for requests with other timeouts, retries and headers."""
+        sibling = copy(self)
+        sibling._config, sibling._headers = config, _own_headers(config)  # noqa: SLF001 - of the same class
+        sibling._retries = RetryRules(config.max_retries, config.max_retry_wait)  # noqa: SLF001 - alike
+        return sibling
 
     async def close(self) -> None:
         """Close every connection, but only those in use of a client that was given.
@@ -211,14 +219,13 @@ class HTTPService:
             ServerUnavailableError: It could not be reached, or the body broke off.
         """
         request = self._request("GET", path, headers=headers)
-        async with contextlib.AsyncExitStack() as stack:
-            # Without the body, which is read in the midst of the caller's work, and ends with its connection.
-            async with self._until_closed():
-                await stack.enter_async_context(self._turn(request))
-                response = await stack.enter_async_context(self._answer(request))
-                if not response.is_success and response.status_code not in accept:
-                    raise error_for(await read_error(response), asked)
+        # Without the body, which is read in the midst of the caller's work, and ends with its connection.
+        async with self._until_closed():
+            response = await self._answer(request, asked, accept)
+        try:
             yield response
+        finally:
+            await self._done(response)
 
     def within(
         self, seconds: float | None, what: str, path: str, method: str = "GET"
@@ -271,7 +278,7 @@ class HTTPService:
             headers={**self._headers, **trace_headers(), **(headers or {})},
             timeout=self._config.request_timeout,
         )
-        request.extensions[_METHOD] = method
+        request.extensions |= {_METHOD: method, _EXTRA_HEADERS: tuple(self._config.extra_headers)}
         return request
 
     async def _before_sending(self, request: httpx.Request) -> None:
@@ -280,8 +287,8 @@ class HTTPService:
         httpx itself drops ``Authorization`` on the way to another server, but knows of no other secrets.
         """
         if server_of(request.url) != server_of(self._server):
-            secret = (*self._provider.get_headers(), *self._config.extra_headers, "Authorization", "Cookie")
-            for name in secret:
+            extra = cast("tuple[str, ...]", request.extensions.get(_EXTRA_HEADERS, ()))
+            for name in (*self._provider.get_headers(), *extra, "Authorization", "Cookie"):
                 request.headers.pop(name, None)
         method = cast("str", request.extensions.get(_METHOD, request.method))
         if request.method != method:
@@ -291,10 +298,12 @@ class HTTPService:
             )
 
     async def _send(self, request: httpx.Request, asked: Asked = Asked.OTHER) -> httpx.Response:
-        async with self._until_closed(), self._turn(request), self._answer(request) as response:
-            if not response.is_success:
-                raise error_for(await read_error(response), asked)
-            content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
+        async with self._until_closed():
+            response = await self._answer(request, asked)
+            try:
+                content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
+            finally:
+                await self._done(response)
         return with_content(response, content)
 
     @contextlib.asynccontextmanager
@@ -307,13 +316,45 @@ class HTTPService:
                 self._under_way.add(limit)
                 yield
         except TimeoutError:
-            self._check_open()  # it was that limit
+            if limit.expired():
+                raise ClientClosedError from None
             raise
         finally:
             self._under_way.discard(limit)
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, request: httpx.Request) -> AsyncGenerator[None]:
+    async def _answer(
+        self, request: httpx.Request, asked: Asked, accept: Collection[int] = ()
+    ) -> httpx.Response:
+        """An answer as soon as its head is there; it and its turn are given back by `_done`.
+
+        Raises:
+            HTTPError: It is a refusal.
+        """
+        await self._turn(request)
+        try:
+            # A client that was given has no hook that keeps secrets from another server.
+            response = await self._client.send(
+                request, stream=True, auth=self._auth, follow_redirects=self._owned
+            )
+        except BaseException as exc:
+            self._turns.release()
+            error = self._told(exc, request) if isinstance(exc, Exception) else exc
+            if error is exc:
+                raise
+            raise error from exc
+        self._answers.add(response)
+        # Errors of the body are met where it is read: what is raised meanwhile is not of this server.
+        stream = cast("httpx.AsyncByteStream", response.stream)
+        response.stream = GuardedBody(stream, lambda exc: self._told(exc, request))
+        if response.is_success or response.status_code in accept:
+            return response
+        try:
+            refusal = await read_error(response)
+        finally:
+            await self._done(response)
+        raise error_for(refusal, asked)
+
+    async def _turn(self, request: httpx.Request) -> None:
         try:
             async with asyncio.timeout(self._config.pool_timeout):
                 await self._turns.acquire()
@@ -324,9 +365,15 @@ class HTTPService:
             )
             error.request, error.may_have_been_accepted = request, False
             raise error from None
+        if self._closed.is_set():
+            self._turns.release()
+            raise ClientClosedError
+
+    async def _done(self, response: httpx.Response) -> None:
+        """Close an answer, and let the next call have its turn, also where closing is cancelled."""
+        self._answers.discard(response)
         try:
-            self._check_open()
-            yield
+            await response.aclose()
         finally:
             self._turns.release()
 
@@ -334,36 +381,16 @@ class HTTPService:
         if self._closed.is_set():
             raise ClientClosedError
 
-    @contextlib.asynccontextmanager
-    async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
-        """An answer as soon as its head is there; it is closed with the context."""
-        with self._errors(request):
-            # A client that was given has no hook that keeps secrets from another server.
-            response = await self._client.send(
-                request, stream=True, auth=self._auth, follow_redirects=self._owned
-            )
-        # Errors of the body are met where it is read: what else is raised meanwhile is not of this server.
-        stream = cast("httpx.AsyncByteStream", response.stream)
-        response.stream = GuardedBody(stream, partial(self._errors, request))
-        self._answers.add(response)
-        try:
-            yield response
-        finally:
-            self._answers.discard(response)
-            await response.aclose()
-
-    @contextlib.contextmanager
-    def _errors(self, request: httpx.Request) -> Generator[None]:
-        try:
-            with translated(self._config.base_url, request):
-                yield
-        except ServerUnavailableError:
-            self._check_open()  # it was this side that hung up
-            raise
+    def _told(self, exc: Exception, request: httpx.Request) -> Exception:
+        """The error that the caller is told of."""
+        error = translated(exc, self._config.base_url, request)
+        if isinstance(error, ServerUnavailableError) and self._closed.is_set():
+            return ClientClosedError()  # it was this side that hung up
+        return error
 
 
 def _own_headers(config: ComputeClientConfig) -> dict[str, str]:
-    headers = {"User-Agent": f"cl_client/{__version__}"}
+    headers = {"User-Agent": f"cl_client/{__version__}", "Accept-Encoding": DECODABLE}
     headers |= {name: value.get_secret_value() for name, value in config.extra_headers.items()}
     if config.http_username is not None:
         password = config.http_password.get_secret_value() if config.http_password else ""

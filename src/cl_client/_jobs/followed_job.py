@@ -27,14 +27,13 @@ class Listener(ABC):
         uninformed: Whether it has still to be told what the others know.
     """
 
-    __slots__ = ("followed", "uninformed")
+    __slots__ = ()  # those who implement it have them
 
     max_refusals: ClassVar[float] = 1
     max_bad_answers: ClassVar[float] = MAX_BAD_READS
 
-    def __init__(self) -> None:
-        self.followed: FollowedJob | None = None
-        self.uninformed = False
+    followed: FollowedJob | None
+    uninformed: bool
 
     @abstractmethod
     def progress(self, job: JobResponse) -> None:

@@ -104,14 +104,20 @@ class JobReader:
         """Name the one who is told of the reads that are asked for."""
         self._listener = listener
 
-    async def read(self, job_id: str) -> JobResponse:
+    async def read(
+        self, job_id: str, fetch: Callable[[str], Awaitable[JobResponse]] | None = None
+    ) -> JobResponse:
         """Read a job now, outside of the queue.
+
+        Args:
+            job_id: The job.
+            fetch: In place of this reader's own.
 
         Raises:
             ComputeClientError: It could not be read; it is not tried again.
         """
         reading = self._readings.setdefault(job_id, _Reading())
-        job = await self._fetch(job_id)
+        job = await (fetch or self._fetch)(job_id)
         # One that was forgotten meanwhile was deleted, though this read may still have found it.
         if job.status.is_terminal and self._readings.get(job_id) is reading:
             self._ended[job_id] = job
@@ -180,11 +186,12 @@ class JobReader:
             waiting.clear()
         if self._pause is not None:
             self._pause.cancel()
+        while self._giving_way:  # they meet a closed client
+            self._giving_way.popleft().set_result(None)
         tasks = [task for task in self._active.values() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._let_go()
 
     def _fill(self) -> None:
         # A server that is away is asked for one job alone: the others would not fare better.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from cl_client._core.cancellation import wait_uncancelled
 from cl_client._core.log import about_job, get_logger
@@ -49,7 +51,16 @@ class JobService:
         self.tracker = JobTracker(self.reader, config)
         self.workers = Workers(self._fetch_capabilities, self.tracker, config.worker_stale_after)
         self._reads = SingleFlight[JobResponse]()
+        self._all_reads = WeakSet([self._reads])
         self._deletions: set[asyncio.Task[None]] = set()
+
+    def with_http(self, http: HTTPService, config: ComputeClientConfig) -> JobService:
+        """The same jobs, for calls with other settings: these share no read with calls of this one."""
+        sibling = copy(self)
+        sibling.http, sibling.config = http, config
+        sibling._reads = SingleFlight[JobResponse]()  # noqa: SLF001 - of the same class
+        self._all_reads.add(sibling._reads)  # noqa: SLF001 - alike
+        return sibling
 
     async def close(self) -> None:
         """Follow nothing more; over when the jobs that nobody waits for any more are deleted."""
@@ -58,7 +69,8 @@ class JobService:
         if self._deletions:
             await asyncio.wait(self._deletions)
         await self.workers.close()
-        await self._reads.close()
+        for reads in tuple(self._all_reads):
+            await reads.close()
 
     async def get(self, job_id: str) -> JobResponse:
         """Read a job, together with others who ask for it meanwhile."""
@@ -66,13 +78,17 @@ class JobService:
 
     async def _read_patiently(self, job_id: str) -> JobResponse:
         with about_job(job_id):
-            return await self.http.retried(can_repeat, partial(self.reader.read, job_id))
+            return await self.http.retried(can_repeat, partial(self.reader.read, job_id, self._fetch))
 
     async def _fetch(self, job_id: str) -> JobResponse:
         with about_job(job_id):
             return await self.http.get_once(self.config.job_path(job_id), JobResponse, Asked.JOB)
 
-    async def _fetch_capabilities(self, quiet: bool) -> WorkerCapabilities:  # noqa: FBT001 - of a callback
+    async def capabilities(self, *, max_age: float) -> WorkerCapabilities:
+        """What the server says of its workers; an answer that is no older in seconds is taken again."""
+        return await self.workers.capabilities(self._fetch_capabilities, max_age=max_age)
+
+    async def _fetch_capabilities(self, *, quiet: bool) -> WorkerCapabilities:
         return await self.http.get("/capabilities", WorkerCapabilities, quiet=quiet)
 
     async def delete(self, job_id: str) -> None:
@@ -83,7 +99,8 @@ class JobService:
                 await self.http.delete(self.config.job_path(job_id), Asked.JOB)
         finally:
             self.reader.forget(job_id)
-            self._reads.renew(job_id)
+            for reads in tuple(self._all_reads):
+                reads.renew(job_id)
             self.tracker.on_deleted(job_id)
 
     async def delete_abandoned(self, job_id: str) -> None:

@@ -61,6 +61,10 @@ class Submission:
             except asyncio.CancelledError:
                 if self._delete_on_cancel:
                     await self._jobs.delete_abandoned(job.job_id)
+                else:
+                    logger.warning(
+                        "job %s was submitted, and goes on although its submit was cancelled", job.job_id
+                    )
                 raise
             self._subscribe(job)
             return job

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from cl_client._core.callback_queue import CallbackQueue
 from cl_client._core.log import get_logger
-from cl_client._jobs.followed_job import Listener
+from cl_client._jobs.followed_job import FollowedJob, Listener
 from cl_client._jobs.read_policy import MAX_BAD_READS
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 logger = get_logger("cl_client.jobs")
 
 
-class Subscription(Listener):
+class Subscription(CallbackQueue, Listener):
     """Callbacks that follow a job, until it has ended or the server refuses for good to tell of it.
+
+    It is the queue itself, and not an object that has one: there may be a hundred thousand of them, and each
+    object more that an event has to touch is a wait for memory.
 
     Args:
         job_id: The job.
@@ -36,7 +39,7 @@ class Subscription(Listener):
         on_idle: Called when everything is delivered after the end.
     """
 
-    __slots__ = ("_callbacks", "_job_id", "_on_idle", "_queue")
+    __slots__ = ("_callbacks", "_on_end", "followed", "uninformed")
 
     # Callbacks are for the whole life of a job: a new token, or a server behind its proxy, may still come.
     max_refusals: ClassVar[float] = MAX_BAD_READS
@@ -45,33 +48,29 @@ class Subscription(Listener):
     def __init__(
         self, job_id: str, callbacks: Callbacks, tasks: OwnedTasks, on_idle: Callable[[], object]
     ) -> None:
-        super().__init__()
-        self._job_id = job_id
-        self._callbacks = callbacks
-        self._on_idle = on_idle
         # No limit: progress is whole percents and never goes back, so there are about a hundred at most.
-        self._queue = CallbackQueue(f"job {job_id}", tasks, job_id=job_id)
+        super().__init__("", tasks, job_id=job_id)
+        self.followed: FollowedJob | None = None
+        self.uninformed = False
+        self._callbacks = callbacks
+        self._on_end = on_idle
 
     @override
     def progress(self, job: JobResponse) -> None:
         if (on_progress := self._callbacks[0]) is not None:
-            self._queue.deliver(on_progress, job)
+            self.deliver(on_progress, job)
 
     @override
     def complete(self, job: JobResponse) -> None:
         if (on_complete := self._callbacks[1]) is not None:
-            self._queue.deliver(on_complete, job)
-        self._queue.when_idle(self._on_idle)
+            self.deliver(on_complete, job)
+        self.when_idle(self._on_end)
 
     @override
     def failed(self, error: Exception) -> None:
         if (on_error := self._callbacks[2]) is not None:
-            self._queue.deliver(on_error, error)
+            self.deliver(on_error, error)
         else:
             message = "job %s is followed no longer: %s"
             logger.error(message, self._job_id, error, extra={"job_id": self._job_id})
-        self._queue.when_idle(self._on_idle)
-
-    @override
-    def cancel(self) -> None:
-        self._queue.cancel()
+        self.when_idle(self._on_end)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from cl_client._errors import ClientClosedError
-from cl_client._jobs.followed_job import Listener
+from cl_client._jobs.followed_job import FollowedJob, Listener
 
 if TYPE_CHECKING:
     from cl_client.models import JobResponse
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Waiter(Listener):
     """Holds the end of a job for one awaiting task."""
 
-    __slots__ = ("ended",)
+    __slots__ = ("ended", "followed", "uninformed")
 
     def __init__(self) -> None:
-        super().__init__()
+        self.followed: FollowedJob | None = None
+        self.uninformed = False
         self.ended: asyncio.Future[JobResponse] = asyncio.get_running_loop().create_future()
 
     @property
@@ -54,10 +55,11 @@ class Watcher(Listener):
     There are at most about a hundred of them, because progress is whole percents and never goes back.
     """
 
-    __slots__ = ("updates",)
+    __slots__ = ("followed", "uninformed", "updates")
 
     def __init__(self) -> None:
-        super().__init__()
+        self.followed: FollowedJob | None = None
+        self.uninformed = False
         self.updates: asyncio.Queue[JobResponse | Exception] = asyncio.Queue()
 
     @override

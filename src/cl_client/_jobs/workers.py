@@ -7,7 +7,7 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from cl_client._core.callback_queue import CallbackQueue
 from cl_client._core.log import get_logger
@@ -40,18 +40,24 @@ _Signature: TypeAlias = dict[str, tuple[tuple[str, ...], bool]]
 _POLL: Final = 1.0
 
 
+class FetchCapabilities(Protocol):
+    """Asks the server; quiet where the caller warns of failures itself."""
+
+    async def __call__(self, *, quiet: bool) -> WorkerCapabilities:
+        """One answer of the server, with retries."""
+        ...
+
+
 class Workers:
     """What is known of the workers, by their announcements or by what the server says.
 
     Args:
-        fetch: Asks the server; given whether the caller warns of failures itself.
+        fetch: Asks the server.
         tracker: Is told when a worker turns idle, and knows whether announcements arrive.
         stale_after: Seconds of silence after which a worker is gone.
     """
 
-    def __init__(
-        self, fetch: Callable[[bool], Awaitable[WorkerCapabilities]], tracker: JobTracker, stale_after: float
-    ) -> None:
+    def __init__(self, fetch: FetchCapabilities, tracker: JobTracker, stale_after: float) -> None:
         self._fetch = fetch
         self._tracker = tracker
         self._loop = asyncio.get_running_loop()
@@ -59,10 +65,10 @@ class Workers:
         self._subscriptions: dict[str, _WorkerSubscription] = {}
         self._tasks = OwnedTasks()
         self._expiry: asyncio.TimerHandle | None = None
+        self._closed = False
         self.changed = asyncio.Event()
         self._reads = SingleFlight[WorkerCapabilities]()
         self._capabilities: tuple[WorkerCapabilities, float] | None = None
-        self._closed = False
 
     async def close(self) -> None:
         """End the callbacks, waits and reads that are under way."""
@@ -77,7 +83,8 @@ class Workers:
 
     def subscribe(self, callback: WorkerCallback) -> str:
         """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
-        self._check_open()
+        if self._closed:
+            raise ClientClosedError
         subscription_id = secrets.token_hex(8)
         self._subscriptions[subscription_id] = _WorkerSubscription(callback, self._tasks)
         self._loop.call_soon(self._tell)
@@ -113,27 +120,33 @@ class Workers:
         self._registry.remove(worker_id)
         self._on_change()
 
-    async def capabilities(self, *, max_age: float = 0.0, quiet: bool = False) -> WorkerCapabilities:
-        """What the server says of its workers; an answer that is no older in seconds is taken again."""
+    async def capabilities(self, fetch: FetchCapabilities, *, max_age: float) -> WorkerCapabilities:
+        """What the server says of its workers.
+
+        Args:
+            fetch: Asks it.
+            max_age: An answer that is no older in seconds is taken again.
+        """
         if self._capabilities is not None:
             capabilities, read_at = self._capabilities
             if self._loop.time() - read_at < max_age:
                 return capabilities
-        return await self._reads.get("", partial(self._read_capabilities, quiet=quiet))
+        self._capabilities = (capabilities := await fetch(quiet=False), self._loop.time())
+        return capabilities
 
     async def wait_for(self, required: AbstractSet[str], seconds: float | None) -> dict[str, int]:
         """Wait until every task is served; idle workers per task. A server that is not there is waited for.
 
         Raises:
             WorkerUnavailableError: The time is up.
-            ClientClosedError: This was closed meanwhile.
+            ClientClosedError: The client was closed meanwhile.
         """
         served: dict[str, int] = {}
         problem: ComputeClientError | None = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while True:
-                    self._check_open()
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                while not self._closed:
                     try:
                         served, problem = await self._served(quiet=True), None
                     except (ServerUnavailableError, ServerBusyError, ServerError) as exc:
@@ -142,7 +155,11 @@ class Workers:
                     if required <= served.keys():
                         return served
                     await self._next_change()
-        raise WorkerUnavailableError(sorted(required - served.keys()), served) from problem
+        except TimeoutError:
+            if not limit.expired():  # one of an auth provider
+                raise
+            raise WorkerUnavailableError(sorted(required - served.keys()), served) from problem
+        raise ClientClosedError
 
     async def require(self, task_type: str) -> None:
         """Busy workers serve a task as well as idle ones do.
@@ -154,20 +171,11 @@ class Workers:
         if task_type not in served:
             raise WorkerUnavailableError([task_type], served)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClientClosedError
-
-    async def _read_capabilities(self, *, quiet: bool) -> WorkerCapabilities:
-        capabilities = await self._fetch(quiet)
-        self._capabilities = (capabilities, self._loop.time())
-        return capabilities
-
     async def _served(self, *, quiet: bool) -> dict[str, int]:
         """As announced by MQTT where it is live, or else as the server says."""
         if self._tracker.push.connected and (served := self.served()):
             return served
-        return (await self.capabilities(quiet=quiet)).capabilities
+        return (await self._reads.get("", partial(self._fetch, quiet=quiet))).capabilities
 
     async def _next_change(self) -> None:
         with contextlib.suppress(TimeoutError):

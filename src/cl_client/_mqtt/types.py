@@ -38,7 +38,8 @@ class ConnectionOptions:
     """How to connect; times in seconds.
 
     Attributes:
-        keepalive: Longest silence before the broker is asked for a sign of life.
+        keepalive: Longest silence before the broker is asked for a sign of life; one that does not give it in
+            as long a time again is lost. So long at most is push believed in vain.
         connect_timeout: For TCP and TLS, and again for the broker's CONNACK and SUBACK.
         reconnect_min: The first pause before connecting again; it doubles, with jitter of up to half.
         reconnect_max: The longest such pause.
@@ -53,7 +54,7 @@ class ConnectionOptions:
         make_ssl_context: For ``mqtts`` and ``wss``; called in the connection's thread, as it reads files.
     """
 
-    keepalive: int = 30
+    keepalive: int = 15
     connect_timeout: float = 5.0
     reconnect_min: float = 0.25
     reconnect_max: float = 30.0

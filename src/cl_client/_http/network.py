@@ -1,0 +1,279 @@
+"""Connections under httpcore that hear an answer while they send, and that close at once.
+
+A server may refuse an upload (401, 413, 422) long before its end, answer, and hang up. What is then written
+meets a broken connection, and on asyncio a failed write also throws away what has arrived. So these
+connections always read, and stop writing when an answer is there; httpcore then reads that answer.
+
+Closing is one call that waits for nothing. httpcore and anyio close in steps, with a shield against
+cancellation that a second `Task.cancel` breaks, and then leave the connection open for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import select
+from typing import TYPE_CHECKING, Final, cast
+
+import httpcore
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Iterable
+
+_MOST_RECEIVED: Final = 256 * 1024
+"""Bytes that wait to be read; the server has to wait then."""
+_BODY_BLOCK: Final = 16 * 1024
+"""Less than this is a head or a small body: over before an answer to it can come."""
+_INTERIM: Final = b"HTTP/1.1 1"
+"""The beginning of a 1xx, which announces an answer and is none (RFC 9110, 15.2)."""
+_SECOND_ADDRESS_AFTER: Final = 0.25
+"""Seconds (RFC 8305, 5): a host's first address may lead nowhere."""
+
+
+class Network(httpcore.AsyncNetworkBackend):
+    """What one of httpcore's connections opens: as a rule one stream."""
+
+    def __init__(self) -> None:
+        self._streams: list[_Stream] = []
+        self._aborted = False
+
+    def abort(self) -> None:
+        """Close everything at once, also what is just being opened, and also when the loop is closed."""
+        self._aborted = True
+        while self._streams:
+            self._streams.pop().abort()
+
+    @override
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        loop = asyncio.get_running_loop()
+        stream = _Stream(loop)
+        self._streams.append(stream)
+        try:
+            async with asyncio.timeout(timeout):
+                if _has_one_address(host) or not isinstance(loop, asyncio.BaseEventLoop):
+                    await loop.create_connection(lambda: stream, host, port)
+                else:  # other loops do not know of a delay
+                    await loop.create_connection(
+                        lambda: stream, host, port, happy_eyeballs_delay=_SECOND_ADDRESS_AFTER
+                    )
+        except TimeoutError as exc:
+            raise httpcore.ConnectTimeout(str(exc)) from exc
+        except OSError as exc:
+            raise httpcore.ConnectError(str(exc)) from exc
+        if self._aborted:
+            stream.abort()
+            raise httpcore.ConnectError("it was closed before there was a connection")
+        return stream
+
+
+class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._below_tls: asyncio.Transport | None = None
+        self._multiplexed = False
+        self._received = bytearray()
+        self._reading_paused = False
+        self._writing_paused = False
+        self._ended = False
+        self._error: Exception | None = None
+        self._unheard = 0
+        self._waiting: set[asyncio.Future[bool]] = set()
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._ended:
+            self._transport.abort()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if len(self._received) >= _MOST_RECEIVED and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._changed()
+
+    @override
+    def eof_received(self) -> None:
+        self._ended = True
+        self._changed()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended, self._error = True, self._error or exc
+        self._changed()
+
+    @override
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    @override
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._changed()
+
+    def _changed(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(True)
+
+    async def _change(self, until: float | None) -> bool:
+        """Wait for whatever happens next; False when the time is up."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        timer = None if until is None else self._loop.call_at(until, _expire, waiter)
+        self._waiting.add(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiting.discard(waiter)
+            if timer is not None:
+                timer.cancel()
+
+    def _until(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._loop.time() + timeout
+
+    @override
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        until = self._until(timeout)
+        while not self._received and not self._ended:
+            if not await self._change(until):
+                raise httpcore.ReadTimeout
+        if not self._received and self._error is not None:
+            raise httpcore.ReadError(str(self._error)) from self._error
+        received = bytes(self._received[:max_bytes])
+        del self._received[:max_bytes]
+        if self._reading_paused and not self._received and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return received
+
+    @override
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._unheard += len(buffer)
+        if self._unheard >= _BODY_BLOCK and not self._multiplexed:
+            # What has arrived is taken before a write that fails could throw it away: asyncio needs up to
+            # three turns of the loop for that.
+            self._unheard = 0
+            for _ in range(3):
+                await asyncio.sleep(0)
+        self._check_writable()
+        if self._transport is not None:
+            self._transport.write(buffer)
+        until = self._until(timeout)
+        while self._writing_paused:
+            if not await self._change(until):
+                raise httpcore.WriteTimeout
+            self._check_writable()
+
+    def _check_writable(self) -> None:
+        """Raise what makes httpcore stop sending, and look for the answer."""
+        if self._ended:
+            raise httpcore.WriteError(str(self._error or "the server hung up")) from self._error
+        # HTTP/2 has answers of its own for this, and other requests' frames on the same connection.
+        if self._received and not self._multiplexed and _without_interim(bytes(self._received)):
+            raise httpcore.WriteError("the server answered before it had the whole request")
+
+    @override
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        below = self._transport
+        if below is None or self._ended:
+            raise httpcore.ConnectError("the server hung up")
+        self._below_tls = self._below_tls or below
+        try:
+            async with asyncio.timeout(timeout):
+                self._transport = await self._loop.start_tls(
+                    below, self, ssl_context, server_hostname=server_hostname
+                )
+        except TimeoutError as exc:
+            raise httpcore.ConnectTimeout(str(exc)) from exc
+        except OSError as exc:  # an SSLError is one
+            raise httpcore.ConnectError(str(exc)) from exc
+        if self._transport is None:
+            raise httpcore.ConnectError("the server hung up")
+        tls = cast("ssl.SSLObject", self._transport.get_extra_info("ssl_object"))
+        self._multiplexed = tls.selected_alpn_protocol() == "h2"
+        return self
+
+    @override
+    async def aclose(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        self._ended, self._error = True, self._error or ConnectionAbortedError("the connection was closed")
+        self._received.clear()
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        if not self._loop.is_closed():
+            self._changed()
+            transport.abort()
+            return
+        # Its loop was closed first, and asyncio leaves the rest of an abort to the loop. This is what
+        # it would have called; a loop without it, such as uvloop's, has closed its sockets with itself.
+        with contextlib.suppress(RuntimeError):
+            transport.abort()
+        finish = cast("object", getattr(self._below_tls or transport, "_call_connection_lost", None))
+        if callable(finish) and _is_open(transport):
+            with contextlib.suppress(RuntimeError):
+                finish(None)
+
+    @override
+    def get_extra_info(self, info: str) -> object:
+        if self._transport is None:
+            return info == "is_readable" or None
+        if info == "is_readable":
+            return bool(self._received) or self._ended or _is_readable(self._transport)
+        names = {"client_addr": "sockname", "server_addr": "peername"}
+        return cast("object", self._transport.get_extra_info(names.get(info, info)))
+
+
+def _expire(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(False)
+
+
+def _has_one_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_interim(received: bytes) -> bytes:
+    """What follows the interim answers that it begins with."""
+    while received.startswith(_INTERIM):
+        received = received.partition(b"\r\n\r\n")[2]
+    return received
+
+
+def _descriptor(transport: asyncio.Transport) -> int:
+    return cast("socket.socket", transport.get_extra_info("socket")).fileno()
+
+
+def _is_open(transport: asyncio.Transport) -> bool:
+    return _descriptor(transport) != -1
+
+
+def _is_readable(transport: asyncio.Transport) -> bool:
+    """Whether an idle connection has something to read, which is its end; a busy loop may not know yet."""
+    descriptor = _descriptor(transport)
+    if not hasattr(select, "poll"):
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
