@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from cl_client._auth.providers import AuthProvider, NoAuthProvider
 from cl_client._client.plugin_clients import PluginClients
 from cl_client._client.runtime import InjectedParts, Runtime
 from cl_client._core.deadlines import MIN_POLL_SECONDS, check_seconds
+from cl_client._core.threads import running_loop
 from cl_client._errors import ComputeClientError, ConfigurationError, InvalidParameterError
 from cl_client._jobs.submission import Submission
 from cl_client._jobs.waiting import Watcher, wait_for_end
@@ -122,7 +122,7 @@ class ComputeClient(PluginClients):
 
     def _is_abandoned(self, runtime: Runtime) -> bool:
         """Whether its loop was closed; it must not be another one that is still in use."""
-        if runtime.loop is asyncio.get_running_loop():
+        if runtime.loop is running_loop():
             return False
         if not runtime.loop.is_closed():
             raise ComputeClientError(
@@ -138,6 +138,7 @@ class ComputeClient(PluginClients):
             runtime.abandon()
             runtime = None
         if runtime is None:
+            running_loop()  # or this is no place for it
             runtime = self._runtime = Runtime(self.config, self._auth_provider, self._injected)
             runtime.start()
         return runtime
