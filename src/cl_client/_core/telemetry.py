@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -22,7 +23,7 @@ except ImportError:
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from opentelemetry.metrics import Counter, Histogram
+    from opentelemetry.metrics import Meter
     from opentelemetry.trace import Span, Tracer
 
 OperationName: TypeAlias = Literal["submit", "upload", "wait", "download"]
@@ -32,30 +33,29 @@ _SCOPE: Final = "cl_client"
 _entered: ContextVar[bool] = ContextVar("cl_client_span_entered")
 
 
+@dataclass(slots=True)
 class Operation:
     """One operation under way.
 
     Attributes:
+        name: What kind.
+        task: The task of its job, where that is known.
         transferred: Bytes of files that went over the wire in it.
+        span: Its span; None without OpenTelemetry.
     """
 
-    def __init__(self, name: OperationName, span: Span | None) -> None:
-        self.name = name
-        self.transferred = 0
-        self._span = span
-        self._task: str | None = None
+    name: OperationName
+    task: str | None = None
+    transferred: int = 0
+    span: Span | None = None
 
     def note(self, *, job_id: str | None = None, task: str | None = None, status: str | None = None) -> None:
         """Add what has become known."""
-        self._task = task or self._task
-        if self._span is not None:
-            known = {"cl.job.id": job_id, "cl.task": task, "cl.job.status": status}
-            self._span.set_attributes({key: value for key, value in known.items() if value})
-
-    @property
-    def metric_attributes(self) -> dict[str, str]:
-        """What tells one series of measurements from another; a job's id would make one for each."""
-        return {"operation": self.name} | ({"cl.task": self._task} if self._task else {})
+        self.task = task or self.task
+        if self.span is not None:
+            for key, value in (("cl.job.id", job_id), ("cl.task", task), ("cl.job.status", status)):
+                if value:
+                    self.span.set_attribute(key, value)
 
 
 @contextlib.contextmanager
@@ -63,16 +63,27 @@ def operation(
     name: OperationName, *, job_id: str | None = None, task: str | None = None
 ) -> Generator[Operation]:
     """Log, trace and measure what runs inside as one operation."""
+    under_way = Operation(name, task)
     with about_job(job_id) if job_id else contextlib.nullcontext():
-        instruments = _instruments()
-        if instruments is None:
-            yield Operation(name, None)
+        if metrics is None or trace is None or context is None:
+            yield under_way
             return
-        with instruments.span(f"{_SCOPE}.{name}") as span:
-            under_way = Operation(name, span)
-            under_way.note(job_id=job_id, task=task)
-            with instruments.measured(under_way):
-                yield under_way
+        tools = _instruments()
+        span = under_way.span = tools.tracer.start_span(f"{_SCOPE}.{name}")
+        under_way.note(job_id=job_id, task=task)
+        token, mark = context.attach(trace.set_span_in_context(span)), _entered.set(True)
+        begun, failure = time.perf_counter(), None
+        try:
+            yield under_way
+        except BaseException as exc:
+            failure = exc
+            raise
+        finally:
+            tools.measure(under_way, time.perf_counter() - begun, failure)
+            # An open file may be closed by another task, in whose context there is nothing to put back.
+            with contextlib.suppress(ValueError):
+                _entered.reset(mark)
+                context.detach(token)
 
 
 def trace_headers() -> dict[str, str]:
@@ -84,64 +95,35 @@ def trace_headers() -> dict[str, str]:
 
 
 class _Instruments:
-    def __init__(self, tracer: Tracer, durations: Histogram, transferred: Counter) -> None:
-        self._tracer = tracer
-        self._durations = durations
-        self._transferred = transferred
+    """OpenTelemetry's, which follow whatever SDK the application sets up, also later."""
 
-    @contextlib.contextmanager
-    def span(self, name: str) -> Generator[Span]:
-        """A span that is the current one inside; OpenTelemetry's own way has to be left where it began."""
-        assert trace is not None  # noqa: S101 - without it, there is nothing of this
-        span = self._tracer.start_span(name)
-        try:
-            with _current(span):
-                yield span
-        except Exception as exc:
-            span.record_exception(exc)
-            span.set_status(trace.StatusCode.ERROR, f"{type(exc).__name__}: {exc}")
-            raise
-        finally:
-            span.end()
+    def __init__(self, meter: Meter, tracer: Tracer) -> None:
+        self.tracer = tracer
+        self._durations = meter.create_histogram(
+            f"{_SCOPE}.operation.duration", "s", "How long operations took"
+        )
+        self._transferred = meter.create_counter(
+            f"{_SCOPE}.transferred", "By", "Bytes of files sent and received"
+        )
 
-    @contextlib.contextmanager
-    def measured(self, under_way: Operation) -> Generator[None]:
-        begun = time.perf_counter()
-        error: dict[str, str] = {}
-        try:
-            yield
-        except BaseException as exc:
-            error = {"error.type": type(exc).__qualname__}
-            raise
-        finally:
-            attributes = under_way.metric_attributes
-            self._durations.record(time.perf_counter() - begun, attributes | error)
-            if under_way.transferred:
-                self._transferred.add(under_way.transferred, attributes)
-
-
-@contextlib.contextmanager
-def _current(span: Span) -> Generator[None]:
-    assert context is not None  # noqa: S101 - there is a span
-    assert trace is not None  # noqa: S101 - alike
-    token, mark = context.attach(trace.set_span_in_context(span)), _entered.set(True)
-    try:
-        yield
-    finally:
-        # A file that is open may be closed by another task, in whose context there is nothing to put back.
-        with contextlib.suppress(ValueError):
-            _entered.reset(mark)
-            context.detach(token)
+    def measure(self, done: Operation, seconds: float, failure: BaseException | None) -> None:
+        """Record what an operation was, and end its span."""
+        # A job's id would make a series of measurements for each job.
+        attributes = {"operation": done.name} | ({"cl.task": done.task} if done.task else {})
+        kind = {} if failure is None else {"error.type": type(failure).__qualname__}
+        self._durations.record(seconds, attributes | kind)
+        if done.transferred:
+            self._transferred.add(done.transferred, attributes)
+        if done.span is None or trace is None:
+            return
+        if isinstance(failure, Exception):
+            done.span.record_exception(failure)
+            done.span.set_status(trace.StatusCode.ERROR, f"{type(failure).__name__}: {failure}")
+        done.span.end()
 
 
 @cache
-def _instruments() -> _Instruments | None:
-    """OpenTelemetry's, which follow whatever SDK the application sets up, also later; None without it."""
-    if metrics is None or trace is None:
-        return None
-    meter = metrics.get_meter(_SCOPE)
-    return _Instruments(
-        trace.get_tracer(_SCOPE),
-        meter.create_histogram(f"{_SCOPE}.operation.duration", "s", "How long operations took"),
-        meter.create_counter(f"{_SCOPE}.transferred", "By", "Bytes of files sent and received"),
-    )
+def _instruments() -> _Instruments:
+    assert metrics is not None  # noqa: S101 - without it, there is nothing of this
+    assert trace is not None  # noqa: S101 - alike
+    return _Instruments(metrics.get_meter(_SCOPE), trace.get_tracer(_SCOPE))
