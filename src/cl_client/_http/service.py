@@ -104,13 +104,19 @@ class HTTPService:
 
         Calls under way end in `ClientClosedError`.
         """
-        self._closed.set()
-        while self._under_way:
-            self._under_way.pop().reschedule(0.0)
+        self.stop()
         for response in tuple(self._answers):
             await response.aclose()
         if self._owned:
             await self._client.aclose()
+
+    def stop(self) -> None:
+        """The part of `close` that no cancellation can interrupt: nothing opens a connection from now on."""
+        self._closed.set()
+        while self._under_way:
+            self._under_way.pop().reschedule(0.0)
+        if isinstance(self._pool, PooledTransport):
+            self._pool.abandon()
 
     def abandon(self) -> None:
         """Close every connection of the own pool, when the loop that they belong to is closed."""
