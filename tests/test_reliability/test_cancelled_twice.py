@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cl_client import ComputeClient, ComputeClientConfig
+from cl_client import ComputeClient, ComputeClientConfig, PasswordAuthProvider
 from cl_client.options import UploadStream
 from support import TLSFiles, port_of
 
@@ -160,3 +160,48 @@ async def test_nothing_is_left_of_calls_that_are_cancelled_twice(
         assert {task for task in asyncio.all_tasks() - before if "serve" not in repr(task)} == set()
     await server.until(lambda: server.open == 0)
     assert not [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
+
+
+async def test_nothing_is_left_of_logins_that_are_cancelled_twice() -> None:
+    service = Halting()
+    async with service.client(None) as at_service:
+        provider = PasswordAuthProvider(at_service.config.base_url, "me", "pw")
+        config = ComputeClientConfig.create(base_url="http://127.0.0.1:1", mqtt_broker="off")
+        async with ComputeClient(config=config, auth_provider=provider) as client:
+            for turns in range(60):
+                call = asyncio.ensure_future(client.health())
+                if turns > 40:
+                    await service.until(lambda: service.open == 1)
+                for _ in range(turns % 40):
+                    await asyncio.sleep(0)
+                await stop([call])
+                await service.until(lambda: service.open == 0)
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+def test_a_loop_that_was_closed_by_hand(tls_files: TLSFiles, *, encrypted: bool) -> None:
+    """Without what asyncio.run does in the end: tasks are still there, and so is what they wait for."""
+    server = Halting()
+    opened = contextlib.AsyncExitStack()
+    with asyncio.Runner() as of_server:
+        plain = of_server.run(opened.enter_async_context(server.client(tls_files if encrypted else None)))
+        client = ComputeClient(config=plain.config)
+
+        async def use() -> str:
+            return (await client.health()).status
+
+        def elsewhere() -> None:
+            loop = asyncio.new_event_loop()
+            assert loop.run_until_complete(use()) == "healthy"
+            loop.close()
+
+        async def use_and_close() -> None:
+            await asyncio.to_thread(elsewhere)
+            assert await use() == "healthy"
+            await client.close()
+            await asyncio.to_thread(elsewhere)
+            await client.close()
+            await server.until(lambda: server.open == 0)
+
+        of_server.run(use_and_close())
+        of_server.run(opened.aclose())

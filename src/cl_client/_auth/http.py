@@ -73,12 +73,16 @@ class AuthHTTP:
         make_context = partial(make_ssl_context, config) if ssl_context is None else lambda: ssl_context
         self._url = config.base_url
         # It follows no redirect: another server would be sent the form, with the password in it.
-        self._client = httpx.AsyncClient(transport=PooledTransport(config, make_context))
+        self._pool = PooledTransport(config, make_context)
+        self._client = httpx.AsyncClient(transport=self._pool)
         self._anonymous = HTTPService(config, NoAuthProvider(), make_context, http_client=self._client)
         self._known = HTTPService(config, provider, make_context, http_client=self._client)
 
     async def close(self) -> None:
         """Close every connection; calls under way end in `ClientClosedError`."""
+        self._anonymous.stop()
+        self._known.stop()
+        self._pool.abandon()
         await self._anonymous.close()
         await self._known.close()
         await self._client.aclose()

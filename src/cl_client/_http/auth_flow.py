@@ -1,19 +1,23 @@
-"""An auth provider as httpx's auth flow: credentials for one server, and one renewal after a 401."""
+"""What goes with every request to one server: headers, and an auth provider's credentials."""
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Final
 
 import httpx
 from typing_extensions import override
 
+from cl_client import __version__
 from cl_client._core.validation import check_headers, server_of
 from cl_client._errors import ConfigurationError
+from cl_client._transfers.body import DECODABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from cl_client._auth.providers import AuthProvider
+    from cl_client.config import ComputeClientConfig
 
 _UNAUTHORIZED: Final = 401
 
@@ -64,3 +68,14 @@ class ProviderAuth(httpx.Auth):
                 raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
             self._checked = dict(headers)
         return headers
+
+
+def own_headers(config: ComputeClientConfig) -> dict[str, str]:
+    """Those that the settings ask for."""
+    headers = {"User-Agent": f"cl_client/{__version__}", "Accept-Encoding": DECODABLE}
+    headers |= {name: value.get_secret_value() for name, value in config.extra_headers.items()}
+    if config.http_username is not None:
+        password = config.http_password.get_secret_value() if config.http_password else ""
+        login = f"{config.http_username}:{password}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+    return headers

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from cl_client import __version__
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
 from cl_client._core.telemetry import trace_headers
@@ -27,7 +25,7 @@ from cl_client._errors import (
     RequestTimeoutError,
     ServerUnavailableError,
 )
-from cl_client._http.auth_flow import ProviderAuth
+from cl_client._http.auth_flow import ProviderAuth, own_headers
 from cl_client._http.errors import (
     Asked,
     error_for,
@@ -37,12 +35,14 @@ from cl_client._http.errors import (
 )
 from cl_client._http.retries import RetryRules, can_repeat, retried, was_not_accepted
 from cl_client._http.transport import PooledTransport
-from cl_client._transfers.body import DECODABLE, TOLD, BodyReader
+from cl_client._transfers.body import TOLD, BodyReader
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
+
+    from typing_extensions import Unpack
 
     from cl_client._auth.providers import AuthProvider
     from cl_client._core.deadlines import Limit
@@ -57,6 +57,28 @@ _METHOD: Final = "cl_client.method"
 _EXTRA_HEADERS: Final = "cl_client.extra_headers"
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 _EXCERPT: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer that was read into memory.
+
+    Attributes:
+        content: Its decoded body; not in the repr, as it may be a token.
+        response: Its head.
+    """
+
+    content: bytes = field(repr=False)
+    response: httpx.Response
+
+
+class _Content(TypedDict, total=False):
+    """What a request may have besides its address."""
+
+    params: Mapping[str, str | int] | None
+    form: Mapping[str, str] | None
+    body: httpx.AsyncByteStream
+    headers: Mapping[str, str] | None
 
 
 class HTTPService:
@@ -108,7 +130,7 @@ class HTTPService:
     def _configure(self, config: ComputeClientConfig) -> None:
         self._config = config
         self._timeout = config.request_timeout
-        self._headers = _own_headers(config)
+        self._headers = own_headers(config)
         self._retries = RetryRules(config.max_retries, config.max_retry_wait)
 
     async def close(self) -> None:
@@ -116,13 +138,19 @@ class HTTPService:
 
         Calls under way end in `ClientClosedError`.
         """
-        self._closed.set()
-        while self._under_way:
-            self._under_way.pop().reschedule(0.0)
+        self.stop()
         for response in tuple(self._answers):
             await response.aclose()
         if self._owned:
             await self._client.aclose()
+
+    def stop(self) -> None:
+        """The part of `close` that no cancellation can interrupt: nothing opens a connection from now on."""
+        self._closed.set()
+        while self._under_way:
+            self._under_way.pop().reschedule(0.0)
+        if isinstance(self._pool, PooledTransport):
+            self._pool.abandon()
 
     def abandon(self) -> None:
         """Close every connection of the own pool, when the loop that they belong to is closed."""
@@ -167,14 +195,7 @@ class HTTPService:
 
         await self.retried(can_repeat, attempt)
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        form: Mapping[str, str] | None = None,
-    ) -> Document:
+    async def request(self, method: str, path: str, **content: Unpack[_Content]) -> Document:
         """A request that may be repeated.
 
         Raises:
@@ -182,7 +203,7 @@ class HTTPService:
             ServerUnavailableError: It could not be reached.
             InvalidResponseError: Its answer is longer than 64 MiB.
         """
-        return await self.retried(can_repeat, partial(self._send, method, path, params=params, form=form))
+        return await self.retried(can_repeat, partial(self._send, method, path, **content))
 
     async def submit(self, path: str, body: httpx.AsyncByteStream, headers: Mapping[str, str]) -> Document:
         """Send a body once; again only when it is certain that the server did not take it."""
@@ -253,26 +274,17 @@ class HTTPService:
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        form: Mapping[str, str] | None = None,
-        body: httpx.AsyncByteStream | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Request:
+    def _request(self, method: str, path: str, **content: Unpack[_Content]) -> httpx.Request:
         request = self._client.build_request(
             method,
             f"{self._config.base_url}{path}",
-            params=params,
-            data=form,
-            content=body,
-            headers={**self._headers, **trace_headers(), **(headers or {})},
+            params=content.get("params"),
+            data=content.get("form"),
+            content=content.get("body"),
+            headers={**self._headers, **trace_headers(), **(content.get("headers") or {})},
             timeout=self._timeout,
         )
-        if body is not None:  # as it is: httpx has put a generator around it, which nobody could close
+        if body := content.get("body"):  # httpx has put a generator around it, which nobody could close
             request.stream = body
         request.extensions |= {_METHOD: method, _EXTRA_HEADERS: tuple(self._config.extra_headers)}
         return request
@@ -294,20 +306,11 @@ class HTTPService:
             )
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        asked: Asked = Asked.OTHER,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        form: Mapping[str, str] | None = None,
-        body: httpx.AsyncByteStream | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, asked: Asked = Asked.OTHER, **content: Unpack[_Content]
     ) -> Document:
         """One attempt, and the whole answer."""
         async with self._until_closed():
-            request = self._request(method, path, params=params, form=form, body=body, headers=headers)
-            response = await self._answer(request, asked)
+            response = await self._answer(self._request(method, path, **content), asked)
             try:
                 return Document(await BodyReader(path, response).read(_MAX_DOCUMENT_BYTES), response)
             finally:
@@ -390,29 +393,6 @@ class HTTPService:
         if isinstance(error, ServerUnavailableError) and self._closed.is_set():
             return ClientClosedError()  # it was this side that hung up
         return error
-
-
-def _own_headers(config: ComputeClientConfig) -> dict[str, str]:
-    headers = {"User-Agent": f"cl_client/{__version__}", "Accept-Encoding": DECODABLE}
-    headers |= {name: value.get_secret_value() for name, value in config.extra_headers.items()}
-    if config.http_username is not None:
-        password = config.http_password.get_secret_value() if config.http_password else ""
-        login = f"{config.http_username}:{password}".encode()
-        headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
-    return headers
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An answer that was read into memory.
-
-    Attributes:
-        content: Its decoded body; not in the repr, as it may be a token.
-        response: Its head.
-    """
-
-    content: bytes = field(repr=False)
-    response: httpx.Response
 
 
 def parse(model: type[ModelT], document: Document) -> ModelT:
