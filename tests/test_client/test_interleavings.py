@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from cl_client._http.errors import Asked, error_for
 from cl_client._jobs.waiting import Waiter, Watcher
@@ -152,10 +153,8 @@ class Play:
             self.subscribers[place % len(self.subscribers)].leave()
 
     def wait(self, submitted: JobResponse | None = None) -> None:
-        self.waiters.append(Waiter())
-        self.tracker.follow(
-            "j", self.waiters[-1], submitted=submitted, fresh=submitted is not None, max_interval=0.02
-        )
+        self.waiters.append(Waiter(0.02))
+        self.tracker.follow("j", self.waiters[-1], submitted=submitted, fresh=submitted is not None)
 
     def watch(self) -> None:
         self.watchers.append(Watcher())
