@@ -35,6 +35,21 @@ LAYERS = (
     ("", "auth", "exceptions", "session", "testing", "local"),
 )
 
+LOCAL_LAYERS = (
+    ("generations", "clock", "quiet_logging", "samples"),
+    ("net",),
+    ("models",),
+    ("tasks",),
+    ("auth",),
+    ("settings",),
+    ("jobs",),
+    ("broker",),
+    ("workers",),
+    ("http",),
+    ("", "assembly", "server_thread", "server"),
+)
+HOUSES = [("cl_client", LAYERS), ("cl_client.local", LOCAL_LAYERS)]
+
 
 def modules() -> dict[str, Path]:
     found: dict[str, Path] = {}
@@ -70,22 +85,25 @@ def graph() -> dict[str, set[str]]:
     return found
 
 
-def layer_of(module: str) -> int:
-    inner = module.removeprefix("cl_client").removeprefix(".")
+def layer_of(module: str, house: str, layers: tuple[tuple[str, ...], ...]) -> int:
+    inner = module.removeprefix(house).removeprefix(".")
     while True:
-        for level, names in enumerate(LAYERS):
+        for level, names in enumerate(layers):
             if inner in names:
                 return level
         assert inner, f"{module} stands in no layer"
         inner = inner.rpartition(".")[0]
 
 
-def test_imports_follow_the_layers() -> None:
+@pytest.mark.parametrize(("house", "layers"), HOUSES)
+def test_imports_follow_the_layers(house: str, layers: tuple[tuple[str, ...], ...]) -> None:
+    inside = {module for module in modules() if f"{module}.".startswith(f"{house}.")}
     against = {
         f"{module} -> {target}"
         for module, targets in graph().items()
         for target in targets
-        if layer_of(target) > layer_of(module)
+        if {module, target} <= inside
+        if layer_of(target, house, layers) > layer_of(module, house, layers)
     }
     assert not against
 

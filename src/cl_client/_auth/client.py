@@ -12,6 +12,7 @@ from cl_client._auth.http import AuthHTTP, auth_config, parsed
 from cl_client._auth.models import PublicKey, Token, TokenClaims, TokenText, User, stated_lifetime
 from cl_client._auth.providers import AuthProvider, bearer, secret
 from cl_client._auth.token_check import checked_claims
+from cl_client._core.threads import running_loop
 from cl_client._errors import (
     ComputeClientError,
     InvalidParameterError,
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    import httpx
-
+    from cl_client._http.service import Document
     from cl_client.config import ComputeClientConfig
 
 DEFAULT_AUTH_TIMEOUT: Final = 10.0
@@ -97,6 +97,7 @@ class AuthClient:
         return self._config.base_url
 
     async def __aenter__(self) -> Self:
+        running_loop()  # or this is no place for it
         self._opened = AuthHTTP(self._config, self._provider, self._ssl_context)
         return self
 
@@ -279,17 +280,17 @@ class AuthClient:
             raise ComputeClientError("An AuthClient works inside of `async with AuthClient(...) as auth`")
         return self._opened
 
-    def _received(self, answer: httpx.Response) -> Token:
+    def _received(self, answer: Document) -> Token:
         token = parsed(_TOKEN_ANSWER, answer)
         self._own_token.token = token.access_token
         lifetime = stated_lifetime(token.access_token, _server_time(answer))
         return Token(access_token=token.access_token, token_type=token.token_type, lifetime=lifetime)
 
 
-def _server_time(answer: httpx.Response) -> float | None:
+def _server_time(answer: Document) -> float | None:
     """The server's clock at its answer, in seconds since the epoch."""
     try:
-        return parsedate_to_datetime(str(answer.headers["Date"])).timestamp()
+        return parsedate_to_datetime(str(answer.response.headers["Date"])).timestamp()
     except (KeyError, ValueError):
         return None
 

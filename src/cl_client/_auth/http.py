@@ -18,7 +18,7 @@ from cl_client._errors import (
     InvalidResponseError,
     ServerUnavailableError,
 )
-from cl_client._http.service import HTTPService
+from cl_client._http.service import Document, HTTPService
 from cl_client._http.tls import make_ssl_context
 from cl_client._http.transport import PooledTransport
 from cl_client.config import ComputeClientConfig
@@ -83,7 +83,7 @@ class AuthHTTP:
         await self._known.close()
         await self._client.aclose()
 
-    async def post(self, path: str, form: Form, *, anonymous: bool = False) -> httpx.Response:
+    async def post(self, path: str, form: Form, *, anonymous: bool = False) -> Document:
         """Send a form that is not to be taken twice."""
         service = self._anonymous if anonymous else self._known
         body = httpx.ByteStream(urlencode(_fields(form)).encode())
@@ -101,7 +101,7 @@ class AuthHTTP:
         params: Mapping[str, int] | None = None,
         form: Form | None = None,
         anonymous: bool = False,
-    ) -> httpx.Response:
+    ) -> Document:
         """Send something that may be repeated."""
         service = self._anonymous if anonymous else self._known
         call = service.request(method, path, params=params, form=None if form is None else _fields(form))
@@ -112,7 +112,7 @@ class AuthHTTP:
         await _without_secrets(self._url, self._known.delete(path))
 
 
-def parsed(model: TypeAdapter[ModelT], answer: httpx.Response) -> ModelT:
+def parsed(model: TypeAdapter[ModelT], answer: Document) -> ModelT:
     """The body as a model; an error does not quote the body, which may be a token.
 
     Raises:
@@ -126,7 +126,9 @@ def parsed(model: TypeAdapter[ModelT], answer: httpx.Response) -> ModelT:
             for e in exc.errors(include_input=False)
         )
     # Outside of the except clause, or the error would remember the one that quotes the body.
-    raise InvalidResponseError(f"{answer.request.url.path}: not what an auth service answers: {problems}")
+    raise InvalidResponseError(
+        f"{answer.response.request.url.path}: not what an auth service answers: {problems}"
+    )
 
 
 def _fields(form: Form) -> dict[str, str]:

@@ -18,7 +18,7 @@ from cl_client._core.threads import in_thread
 from cl_client._errors import FileWriteError, InvalidParameterError, JobFilesError
 from cl_client._http.errors import Asked
 from cl_client._http.retries import can_repeat
-from cl_client._transfers.body import read_response
+from cl_client._transfers.body import BodyReader
 from cl_client._transfers.download import (
     DEFAULT_MAX_BYTES,
     PLAIN,
@@ -264,7 +264,7 @@ async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int
     async def attempt() -> bytes:
         async with http.stream(address, Asked.FILE, headers=PLAIN) as response:
             check_whole(file_path, response)
-            return await read_response(response, file_path, max_bytes)
+            return await BodyReader(file_path, response).read(max_bytes)
 
     return await http.retried(can_repeat, attempt)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from cl_client._core.threads import running_loop
 from cl_client._errors import ClientClosedError, ComputeClientError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Resources:
         if runtime is None:
             if self._closed:
                 raise ClientClosedError
+            running_loop()  # or this is no place for it
             runtime = self._runtime = self._make()
         return runtime
 
@@ -108,7 +109,7 @@ class SharedResources(Resources):
 
 def _is_abandoned(runtime: Runtime) -> bool:
     """Whether its loop was closed; it must not be another one that is still in use."""
-    if runtime.loop is asyncio.get_running_loop():
+    if runtime.loop is running_loop():
         return False
     if not runtime.loop.is_closed():
         raise ComputeClientError(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from cl_client._core.log import about_job
 
@@ -20,95 +21,69 @@ except ImportError:
     context = metrics = propagate = trace = None
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from contextvars import Token
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Generator
 
-    from opentelemetry.context import Context
-    from opentelemetry.metrics import Counter, Histogram
+    from opentelemetry.metrics import Meter
     from opentelemetry.trace import Span, Tracer
 
 OperationName: TypeAlias = Literal["submit", "upload", "wait", "download"]
 
 _SCOPE: Final = "cl_client"
 
-_innermost: ContextVar[object] = ContextVar("cl_client_operation")
+_entered: ContextVar[bool] = ContextVar("cl_client_span_entered")
 
 
-class operation:  # noqa: N801 - used like a function, in a `with` statement
-    """Logs, traces and measures what runs inside as one operation.
-
-    It may be left in another task than it was entered in, as when a file that is open is closed elsewhere.
-
-    Args:
-        name: What is done.
-        job_id: The job it is about, where that is known already.
-        task: The job's task.
+@dataclass(slots=True)
+class Operation:
+    """One operation under way.
 
     Attributes:
+        name: What kind.
+        task: The task of its job, where that is known.
         transferred: Bytes of files that went over the wire in it.
+        span: Its span; None without OpenTelemetry.
     """
 
-    def __init__(self, name: OperationName, *, job_id: str | None = None, task: str | None = None) -> None:
-        self.transferred = 0
-        self._name = name
-        self._job_id = job_id
-        self._task = task
-        self._about: AbstractContextManager[None] | None = None
-        self._span: Span | None = None
-        self._attached: tuple[Token[Context], Token[object]] | None = None
-        self._begun = 0.0
-
-    def __enter__(self) -> Self:
-        if self._job_id:
-            self._about = about_job(self._job_id)
-            self._about.__enter__()
-        instruments = _instruments()
-        if instruments is not None and context is not None and trace is not None:
-            self._span = instruments.tracer.start_span(f"{_SCOPE}.{self._name}")
-            # OpenTelemetry's own way to make it the current one has to be left where it began.
-            in_it = trace.set_span_in_context(self._span)
-            self._attached = context.attach(in_it), _innermost.set(self)
-            self.note(job_id=self._job_id, task=self._task)
-            self._begun = time.perf_counter()
-        return self
+    name: OperationName
+    task: str | None = None
+    transferred: int = 0
+    span: Span | None = None
 
     def note(self, *, job_id: str | None = None, task: str | None = None, status: str | None = None) -> None:
         """Add what has become known."""
-        self._task = task or self._task
-        if self._span is not None:
-            known = {"cl.job.id": job_id, "cl.task": task, "cl.job.status": status}
-            self._span.set_attributes({key: value for key, value in known.items() if value})
+        self.task = task or self.task
+        if self.span is not None:
+            for key, value in (("cl.job.id", job_id), ("cl.task", task), ("cl.job.status", status)):
+                if value:
+                    self.span.set_attribute(key, value)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
-    ) -> None:
-        instruments = _instruments()
-        if instruments is not None and self._span is not None:
-            self._measure(instruments, kind)
-            self._end(self._span, error)
-        if self._about is not None:
-            self._about.__exit__(kind, error, trace_back)
 
-    def _measure(self, instruments: _Instruments, kind: type[BaseException] | None) -> None:
-        # A job's id would make a series of measurements for each.
-        attributes = {"operation": self._name} | ({"cl.task": self._task} if self._task else {})
-        failed = {"error.type": kind.__qualname__} if kind else {}
-        instruments.durations.record(time.perf_counter() - self._begun, attributes | failed)
-        if self.transferred:
-            instruments.transferred.add(self.transferred, attributes)
-
-    def _end(self, span: Span, error: BaseException | None) -> None:
-        if self._attached is not None and context is not None:
-            in_context, mark = self._attached
-            with contextlib.suppress(ValueError):  # in another task there is nothing to put back
-                _innermost.reset(mark)
-                context.detach(in_context)
-        if isinstance(error, Exception) and trace is not None:
-            span.record_exception(error)
-            span.set_status(trace.StatusCode.ERROR, f"{type(error).__name__}: {error}")
-        span.end()
+@contextlib.contextmanager
+def operation(
+    name: OperationName, *, job_id: str | None = None, task: str | None = None
+) -> Generator[Operation]:
+    """Log, trace and measure what runs inside as one operation."""
+    under_way = Operation(name, task)
+    with about_job(job_id) if job_id else contextlib.nullcontext():
+        if metrics is None or trace is None or context is None:
+            yield under_way
+            return
+        tools = _instruments()
+        span = under_way.span = tools.tracer.start_span(f"{_SCOPE}.{name}")
+        under_way.note(job_id=job_id, task=task)
+        token, mark = context.attach(trace.set_span_in_context(span)), _entered.set(True)
+        begun, failure = time.perf_counter(), None
+        try:
+            yield under_way
+        except BaseException as exc:
+            failure = exc
+            raise
+        finally:
+            tools.measure(under_way, time.perf_counter() - begun, failure)
+            # An open file may be closed by another task, in whose context there is nothing to put back.
+            with contextlib.suppress(ValueError):
+                _entered.reset(mark)
+                context.detach(token)
 
 
 def trace_headers() -> dict[str, str]:
@@ -119,20 +94,36 @@ def trace_headers() -> dict[str, str]:
     return headers
 
 
-class _Instruments(NamedTuple):
-    tracer: Tracer
-    durations: Histogram
-    transferred: Counter
+class _Instruments:
+    """OpenTelemetry's, which follow whatever SDK the application sets up, also later."""
+
+    def __init__(self, meter: Meter, tracer: Tracer) -> None:
+        self.tracer = tracer
+        self._durations = meter.create_histogram(
+            f"{_SCOPE}.operation.duration", "s", "How long operations took"
+        )
+        self._transferred = meter.create_counter(
+            f"{_SCOPE}.transferred", "By", "Bytes of files sent and received"
+        )
+
+    def measure(self, done: Operation, seconds: float, failure: BaseException | None) -> None:
+        """Record what an operation was, and end its span."""
+        # A job's id would make a series of measurements for each job.
+        attributes = {"operation": done.name} | ({"cl.task": done.task} if done.task else {})
+        kind = {} if failure is None else {"error.type": type(failure).__qualname__}
+        self._durations.record(seconds, attributes | kind)
+        if done.transferred:
+            self._transferred.add(done.transferred, attributes)
+        if done.span is None or trace is None:
+            return
+        if isinstance(failure, Exception):
+            done.span.record_exception(failure)
+            done.span.set_status(trace.StatusCode.ERROR, f"{type(failure).__name__}: {failure}")
+        done.span.end()
 
 
 @cache
-def _instruments() -> _Instruments | None:
-    """OpenTelemetry's, which follow whatever SDK the application sets up, also later; None without it."""
-    if metrics is None or trace is None:
-        return None
-    meter = metrics.get_meter(_SCOPE)
-    return _Instruments(
-        trace.get_tracer(_SCOPE),
-        meter.create_histogram(f"{_SCOPE}.operation.duration", "s", "How long operations took"),
-        meter.create_counter(f"{_SCOPE}.transferred", "By", "Bytes of files sent and received"),
-    )
+def _instruments() -> _Instruments:
+    assert metrics is not None  # noqa: S101 - without it, there is nothing of this
+    assert trace is not None  # noqa: S101 - alike
+    return _Instruments(metrics.get_meter(_SCOPE), trace.get_tracer(_SCOPE))

@@ -1,4 +1,4 @@
-"""Blocking calls in a thread: those that end by themselves, and those that may never do."""
+"""The running loop, and blocking calls in a thread: those that end by themselves, and those that may not."""
 
 from __future__ import annotations
 
@@ -11,12 +11,28 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cl_client._core.cancellation import wait_uncancelled
+from cl_client._errors import ComputeClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ParamsT = ParamSpec("ParamsT")
 ResultT = TypeVar("ResultT")
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The loop that runs here.
+
+    Raises:
+        ComputeClientError: None of asyncio does.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ComputeClientError(
+            "cl_client needs asyncio, and no event loop of asyncio is running here: call it inside of "
+            "asyncio.run(...). Programs on trio or curio can do so in a thread of their own"
+        ) from None
 
 
 async def in_thread(

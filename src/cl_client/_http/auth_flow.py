@@ -32,6 +32,7 @@ class ProviderAuth(httpx.Auth):
     def __init__(self, provider: AuthProvider, base_url: str) -> None:
         self._provider = provider
         self._server = server_of(httpx.URL(base_url))
+        self._checked: dict[str, str] = {}
 
     @override
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -41,24 +42,25 @@ class ProviderAuth(httpx.Auth):
         provider = self._provider
         await provider.prepare()
         given = request.headers.copy()
-        seen, headers = provider.renewals.count, _headers_of(provider)
+        seen, headers = provider.renewals.count, self._headers()
         request.headers.update(headers)
         response = yield request
         if response.status_code != _UNAUTHORIZED or server_of(response.request.url) != self._server:
             return
         await provider.renewals.after(seen, provider.refresh_token)
-        renewed = _headers_of(provider)
+        renewed = self._headers()
         if renewed != headers:
             request.headers = given
             request.headers.update(renewed)
             yield request
 
-
-def _headers_of(provider: AuthProvider) -> dict[str, str]:
-    """What a provider gives, found out to be sendable before an HTTP library would quote it."""
-    headers = provider.get_headers()
-    try:
-        check_headers(headers)
-    except ValueError as exc:
-        raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
-    return headers
+    def _headers(self) -> dict[str, str]:
+        """What the provider gives, found out to be sendable before an HTTP library would quote it."""
+        headers = self._provider.get_headers()
+        if headers != self._checked:
+            try:
+                check_headers(headers)
+            except ValueError as exc:
+                raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
+            self._checked = dict(headers)
+        return headers

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httpx
 import idna
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from typing_extensions import override
 
 from cl_client._core.certificates import certificate_problem
 from cl_client._errors import (
@@ -29,9 +28,6 @@ from cl_client._errors import (
 )
 from cl_client._http.retries import retry_after
 from cl_client._transfers.body import BodyReader
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
 
 _MAX_DETAIL = 500
 _MAX_ERROR_BYTES = 64 * 1024
@@ -128,39 +124,6 @@ def _forget_text(exc: BaseException) -> None:
     while error is not None:
         error.args = ()
         error = error.__cause__ or error.__context__
-
-
-class GuardedBody(httpx.AsyncByteStream):
-    """A body in whose place errors are met: what whoever reads it raises in between goes past them.
-
-    Args:
-        stream: The body.
-        told: The error of this library for one that is met.
-    """
-
-    def __init__(self, stream: httpx.AsyncByteStream, told: Callable[[Exception], Exception]) -> None:
-        self._stream = stream
-        self._blocks = aiter(stream)
-        self._told = told
-
-    @override
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await anext(self._blocks)
-        except StopAsyncIteration:
-            raise
-        except Exception as exc:
-            error = self._told(exc)
-            if error is exc:
-                raise
-            raise error from exc
-
-    @override
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 async def read_error(response: httpx.Response) -> httpx.Response:

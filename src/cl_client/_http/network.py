@@ -141,12 +141,9 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             if timer is not None:
                 timer.cancel()
 
-    def _until(self, timeout: float | None) -> float | None:
-        return None if timeout is None else self._loop.time() + timeout
-
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        until = self._until(timeout)
+        until = None if timeout is None else self._loop.time() + timeout
         while not self._received and not self._ended:
             if not await self._change(until):
                 raise httpcore.ReadTimeout
@@ -171,7 +168,9 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._check_writable()
         if self._transport is not None:
             self._transport.write(buffer)
-        until = self._until(timeout)
+        if not self._writing_paused:
+            return
+        until = None if timeout is None else self._loop.time() + timeout
         while self._writing_paused:
             if not await self._change(until):
                 raise httpcore.WriteTimeout
@@ -227,7 +226,8 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         with contextlib.suppress(RuntimeError):
             transport.abort()
         finish = cast("object", getattr(self._below_tls or transport, "_call_connection_lost", None))
-        if callable(finish) and _is_open(transport):
+        is_open = cast("socket.socket", transport.get_extra_info("socket")).fileno() != -1
+        if callable(finish) and is_open:
             with contextlib.suppress(RuntimeError):
                 finish(None)
 
@@ -261,17 +261,9 @@ def _without_interim(received: bytes) -> bytes:
     return received
 
 
-def _descriptor(transport: asyncio.Transport) -> int:
-    return cast("socket.socket", transport.get_extra_info("socket")).fileno()
-
-
-def _is_open(transport: asyncio.Transport) -> bool:
-    return _descriptor(transport) != -1
-
-
 def _is_readable(transport: asyncio.Transport) -> bool:
     """Whether an idle connection has something to read, which is its end; a busy loop may not know yet."""
-    descriptor = _descriptor(transport)
+    descriptor = cast("socket.socket", transport.get_extra_info("socket")).fileno()
     if not hasattr(select, "poll"):
         return bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()

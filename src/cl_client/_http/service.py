@@ -7,6 +7,8 @@ import base64
 import contextlib
 import logging
 from copy import copy
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import httpx
@@ -28,16 +30,14 @@ from cl_client._errors import (
 from cl_client._http.auth_flow import ProviderAuth
 from cl_client._http.errors import (
     Asked,
-    GuardedBody,
     error_for,
     read_error,
     says_missing,
     translated,
-    with_content,
 )
 from cl_client._http.retries import RetryRules, can_repeat, retried, was_not_accepted
 from cl_client._http.transport import PooledTransport
-from cl_client._transfers.body import DECODABLE, read_response
+from cl_client._transfers.body import DECODABLE, TOLD, BodyReader
 
 if TYPE_CHECKING:
     import ssl
@@ -81,9 +81,9 @@ class HTTPService:
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._config = config
+        self._configure(config)
         self._turns = asyncio.Semaphore(config.pool_maxsize)
-        self._server = httpx.URL(config.base_url)
+        self._server = server_of(httpx.URL(config.base_url))
         self._provider = provider
         self._auth = ProviderAuth(provider, config.base_url)
         self._owned = http_client is None
@@ -92,11 +92,9 @@ class HTTPService:
             self._pool = PooledTransport(config, make_ssl_context)
         self._client = http_client or httpx.AsyncClient(
             transport=self._pool,
-            timeout=config.request_timeout,
+            timeout=self._timeout,
             event_hooks={"request": [self._before_sending]},
         )
-        self._headers = _own_headers(config)
-        self._retries = RetryRules(config.max_retries, config.max_retry_wait)
         self._closed = asyncio.Event()
         self._under_way: set[asyncio.Timeout] = set()
         self._answers: set[httpx.Response] = set()
@@ -104,9 +102,14 @@ class HTTPService:
     def with_config(self, config: ComputeClientConfig) -> HTTPService:
         """The same connections, for requests with other timeouts, retries and headers."""
         sibling = copy(self)
-        sibling._config, sibling._headers = config, _own_headers(config)  # noqa: SLF001 - of the same class
-        sibling._retries = RetryRules(config.max_retries, config.max_retry_wait)  # noqa: SLF001 - alike
+        sibling._configure(config)  # noqa: SLF001 - of the same class
         return sibling
+
+    def _configure(self, config: ComputeClientConfig) -> None:
+        self._config = config
+        self._timeout = config.request_timeout
+        self._headers = _own_headers(config)
+        self._retries = RetryRules(config.max_retries, config.max_retry_wait)
 
     async def close(self) -> None:
         """Close every connection, but only those in use of a client that was given.
@@ -132,15 +135,13 @@ class HTTPService:
         self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER, *, quiet: bool = False
     ) -> ModelT:
         """Read a JSON document into a model, with retries; quiet where the caller warns of failures."""
-
-        async def attempt() -> ModelT:
-            return await self.get_once(path, model, asked)
-
-        return await self.retried(can_repeat, attempt, quiet=quiet)
+        return parse(
+            model, await self.retried(can_repeat, partial(self._send, "GET", path, asked), quiet=quiet)
+        )
 
     async def get_once(self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER) -> ModelT:
         """Read a JSON document into a model, without retries."""
-        return parse(model, await self._send(self._request("GET", path), asked))
+        return parse(model, await self._send("GET", path, asked))
 
     async def delete(self, path: str, asked: Asked = Asked.OTHER) -> None:
         """Delete something, with retries.
@@ -157,7 +158,7 @@ class HTTPService:
         async def attempt() -> None:
             nonlocal perhaps_done
             try:
-                await self._send(self._request("DELETE", path), asked)
+                await self._send("DELETE", path, asked)
             except ComputeClientError as exc:
                 if perhaps_done and isinstance(exc, HTTPError) and says_missing(exc.response):
                     return
@@ -173,7 +174,7 @@ class HTTPService:
         *,
         params: Mapping[str, str | int] | None = None,
         form: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> Document:
         """A request that may be repeated.
 
         Raises:
@@ -181,21 +182,13 @@ class HTTPService:
             ServerUnavailableError: It could not be reached.
             InvalidResponseError: Its answer is longer than 64 MiB.
         """
-        return await self.retried(
-            can_repeat, lambda: self._send(self._request(method, path, params=params, data=form))
-        )
+        return await self.retried(can_repeat, partial(self._send, method, path, params=params, form=form))
 
-    async def submit(
-        self, path: str, stream: httpx.AsyncByteStream, headers: Mapping[str, str]
-    ) -> httpx.Response:
+    async def submit(self, path: str, body: httpx.AsyncByteStream, headers: Mapping[str, str]) -> Document:
         """Send a body once; again only when it is certain that the server did not take it."""
-
-        async def attempt() -> httpx.Response:
-            request = self._request("POST", path, headers=headers)
-            request.stream = stream
-            return await self._send(request)
-
-        return await self.retried(was_not_accepted, attempt)
+        return await self.retried(
+            was_not_accepted, partial(self._send, "POST", path, body=body, headers=headers)
+        )
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -218,10 +211,9 @@ class HTTPService:
             HTTPError: The server answered with another error status.
             ServerUnavailableError: It could not be reached, or the body broke off.
         """
-        request = self._request("GET", path, headers=headers)
         # Without the body, which is read in the midst of the caller's work, and ends with its connection.
         async with self._until_closed():
-            response = await self._answer(request, asked, accept)
+            response = await self._answer(self._request("GET", path, headers=headers), asked, accept)
         try:
             yield response
         finally:
@@ -267,17 +259,21 @@ class HTTPService:
         path: str,
         *,
         params: Mapping[str, str | int] | None = None,
-        data: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        body: httpx.AsyncByteStream | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Request:
         request = self._client.build_request(
             method,
             f"{self._config.base_url}{path}",
             params=params,
-            data=data,
+            data=form,
+            content=body,
             headers={**self._headers, **trace_headers(), **(headers or {})},
-            timeout=self._config.request_timeout,
+            timeout=self._timeout,
         )
+        if body is not None:  # as it is: httpx has put a generator around it, which nobody could close
+            request.stream = body
         request.extensions |= {_METHOD: method, _EXTRA_HEADERS: tuple(self._config.extra_headers)}
         return request
 
@@ -286,7 +282,7 @@ class HTTPService:
 
         httpx itself drops ``Authorization`` on the way to another server, but knows of no other secrets.
         """
-        if server_of(request.url) != server_of(self._server):
+        if server_of(request.url) != self._server:
             extra = cast("tuple[str, ...]", request.extensions.get(_EXTRA_HEADERS, ()))
             for name in (*self._provider.get_headers(), *extra, "Authorization", "Cookie"):
                 request.headers.pop(name, None)
@@ -297,19 +293,31 @@ class HTTPService:
                 "sent would get lost; set base_url to where the service is"
             )
 
-    async def _send(self, request: httpx.Request, asked: Asked = Asked.OTHER) -> httpx.Response:
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        asked: Asked = Asked.OTHER,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        form: Mapping[str, str] | None = None,
+        body: httpx.AsyncByteStream | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Document:
+        """One attempt, and the whole answer."""
         async with self._until_closed():
+            request = self._request(method, path, params=params, form=form, body=body, headers=headers)
             response = await self._answer(request, asked)
             try:
-                content = await read_response(response, request.url.path, _MAX_DOCUMENT_BYTES)
+                return Document(await BodyReader(path, response).read(_MAX_DOCUMENT_BYTES), response)
             finally:
                 await self._done(response)
-        return with_content(response, content)
 
     @contextlib.asynccontextmanager
     async def _until_closed(self) -> AsyncGenerator[None]:
         """What ends when this is closed, whatever it waits for: by a time limit that `close` lets expire."""
-        self._check_open()
+        if self._closed.is_set():
+            raise ClientClosedError
         limit = asyncio.timeout(None)
         try:
             async with limit:
@@ -344,8 +352,7 @@ class HTTPService:
             raise error from exc
         self._answers.add(response)
         # Errors of the body are met where it is read: what is raised meanwhile is not of this server.
-        stream = cast("httpx.AsyncByteStream", response.stream)
-        response.stream = GuardedBody(stream, lambda exc: self._told(exc, request))
+        response.extensions[TOLD] = partial(self._told, request=request)
         if response.is_success or response.status_code in accept:
             return response
         try:
@@ -377,10 +384,6 @@ class HTTPService:
         finally:
             self._turns.release()
 
-    def _check_open(self) -> None:
-        if self._closed.is_set():
-            raise ClientClosedError
-
     def _told(self, exc: Exception, request: httpx.Request) -> Exception:
         """The error that the caller is told of."""
         error = translated(exc, self._config.base_url, request)
@@ -399,16 +402,29 @@ def _own_headers(config: ComputeClientConfig) -> dict[str, str]:
     return headers
 
 
-def parse(model: type[ModelT], response: httpx.Response) -> ModelT:
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer that was read into memory.
+
+    Attributes:
+        content: Its decoded body; not in the repr, as it may be a token.
+        response: Its head.
+    """
+
+    content: bytes = field(repr=False)
+    response: httpx.Response
+
+
+def parse(model: type[ModelT], document: Document) -> ModelT:
     """The body as a model.
 
     Raises:
         InvalidResponseError: It is not JSON, or not of that shape.
     """
     try:
-        return model.model_validate_json(response.content)
+        return model.model_validate_json(document.content)
     except ValidationError as exc:
-        path = response.request.url.path
+        path = document.response.request.url.path
         # JSON is UTF-8; the charset that a server names may be one that Python cannot decode text with.
-        text = response.content[:_EXCERPT].decode(errors="replace")
+        text = document.content[:_EXCERPT].decode(errors="replace")
         raise InvalidResponseError(f"{path}: not a {model.__name__} but {text!r}") from exc

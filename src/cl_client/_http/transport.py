@@ -61,9 +61,6 @@ class _Connection:
         self.users = 0
         self.spent = False
 
-    def fits(self, way: _Way, url: httpcore.URL) -> bool:
-        return self.way == way and not self.spent and self.http.can_handle_request(url.origin)
-
 
 class PooledTransport(httpx.AsyncBaseTransport):
     """Connections to any servers, directly or through proxies, with TLS or without.
@@ -76,27 +73,29 @@ class PooledTransport(httpx.AsyncBaseTransport):
     def __init__(self, config: ComputeClientConfig, make_ssl_context: Callable[[], ssl.SSLContext]) -> None:
         self._config = config
         self._make_ssl_context = make_ssl_context
+        # By server: looking through the environment takes longer than much else of a request.
+        self._ways: dict[tuple[bytes, bytes, int | None], _Way] = {}
         self._pools: dict[_Way, Callable[[Network], httpcore.AsyncConnectionPool]] = {}
         self._making = asyncio.Lock()
         self._in_use: set[_Connection] = set()
         self._idle: list[_Connection] = []
         self._most_idle = min(config.pool_size, config.pool_maxsize)
         self._closed = False
-        # Read once: looking through the environment takes longer than much else of a request.
         self._env_proxies = _env_proxies() if config.trust_env else {}
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
         sent = httpcore.Request(
             request.method,
-            _core_url(request.url),
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
             headers=request.headers.raw,
             content=cast("AsyncIterator[bytes]", request.stream),
             extensions=request.extensions,
         )
-        way = (request.url.scheme == "https", self._proxy_for(request.url))
-        if way not in self._pools:
-            await self._prepare(way)
+        server = (sent.url.scheme, sent.url.host, sent.url.port)
+        way = self._ways.get(server) or await self._prepare(url)
+        self._ways[server] = way
         while True:
             connection = self._take(way, sent.url)
             try:
@@ -136,19 +135,26 @@ class PooledTransport(httpx.AsyncBaseTransport):
         while self._idle and self._idle[0].http.has_expired():
             self._idle.pop(0).network.abort()
         for connection in reversed(self._idle):
-            if connection.fits(way, url):
+            if connection.way == way and connection.http.can_handle_request(url.origin):
                 self._idle.remove(connection)
                 if connection.http.has_expired():
                     connection.network.abort()
                     continue
                 break
         else:
-            shared = (c for c in self._in_use if c.fits(way, url) and c.http.is_available())
-            connection = next(shared, None) if self._config.http2 else None
+            connection = self._shared(way, url) if self._config.http2 else None
             connection = connection or _Connection(way, self._pools[way], url)
         connection.users += 1
         self._in_use.add(connection)
         return connection
+
+    def _shared(self, way: _Way, url: httpcore.URL) -> _Connection | None:
+        """One that speaks HTTP/2, or may come to do so, and takes another request."""
+        for connection in self._in_use:
+            fits = connection.way == way and connection.http.can_handle_request(url.origin)
+            if fits and not connection.spent and connection.http.is_available():
+                return connection
+        return None
 
     def release(self, connection: _Connection, *, whole: bool) -> bool:
         """A request no longer uses it: close it at once, unless it can be used again.
@@ -175,12 +181,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
         proxy = self._env_proxies.get(url.scheme) or self._env_proxies.get("all")
         return None if proxy is None or _is_exempt(url) else proxy
 
-    async def _prepare(self, way: _Way) -> None:
-        """Have what connections on this way are made with."""
+    async def _prepare(self, url: httpx.URL) -> _Way:
+        """Have what connections on the way to that server are made with."""
+        way = tls, proxy = url.scheme == "https", self._proxy_for(url)
         async with self._making:
             if way in self._pools:
-                return
-            tls, proxy = way
+                return way
             # httpcore only looks for these in the middle of a request.
             if self._config.http2 and find_spec("h2") is None:
                 raise MissingExtraError("HTTP/2", "http2")
@@ -196,6 +202,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 keepalive_expiry=self._config.keepalive_expiry,
                 network_backend=network,
             )
+        return way
 
 
 class _Body(httpx.AsyncByteStream):
@@ -266,10 +273,6 @@ def _of_httpx(error: Exception) -> Exception:
     return kind(str(error))
 
 
-def _core_url(url: httpx.URL) -> httpcore.URL:
-    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-
-
 def _env_proxies() -> dict[str, str]:
     """Proxies of the environment by scheme; one without a scheme of its own is spoken to in HTTP."""
     return {scheme: url if "://" in url else f"http://{url}" for scheme, url in getproxies().items()}
@@ -288,4 +291,6 @@ def _usable(proxy: str, context: ssl.SSLContext | None) -> httpcore.Proxy:
     except ValueError as exc:  # a config's was checked before
         raise ConfigurationError(f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY of the environment: {exc}") from None
     parsed = httpx.Proxy(proxy)  # takes the user name and the password out of it
-    return httpcore.Proxy(_core_url(parsed.url), auth=parsed.raw_auth, ssl_context=context)
+    url = parsed.url
+    address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=b"/")
+    return httpcore.Proxy(address, auth=parsed.raw_auth, ssl_context=context)

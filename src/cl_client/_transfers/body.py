@@ -12,10 +12,12 @@ from cl_client._errors import ClientClosedError, InvalidResponseError
 from cl_client._transfers.sources import CHUNK_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
 DECODABLE: Final = "gzip, deflate"
+TOLD: Final = "cl_client.told"
+"""Where an answer's extensions may have what makes an error of this library of one of httpx."""
 _CODINGS: Final = {"gzip": 31, "deflate": 15}
 """And what tells zlib so."""
 _RAW_DEFLATE: Final = -15
@@ -46,7 +48,7 @@ class BodyReader:
 
     def __init__(self, name: str, response: httpx.Response, block_size: int | None = None) -> None:
         self._name = name
-        self._stages = _stages(name, response)
+        self._stages = _stages(name, response) if "Content-Encoding" in response.headers else []
         self.announced = announced_size(response)
         self.received = 0
         self._response = response
@@ -71,16 +73,26 @@ class BodyReader:
         self.received += len(block)
         return block
 
-    async def read(self, max_bytes: int) -> bytes | None:
-        """All of it; None if it is longer."""
-        if self.announced is not None and self.announced > max_bytes:
-            return None
-        while len(self._gathered) <= max_bytes:
-            if not await self._gather():
-                self.received = len(self._gathered)
-                self._check_whole()
-                return bytes(self._gathered)
-        return None
+    async def read(self, max_bytes: int) -> bytes:
+        """All of it.
+
+        Raises:
+            InvalidResponseError: It is longer than ``max_bytes``, not whole, or cannot be decoded.
+        """
+        try:
+            while max(self.announced or 0, len(self._gathered)) <= max_bytes:
+                if not await self._gather():
+                    self.received = len(self._gathered)
+                    self._check_whole()
+                    return bytes(self._gathered)
+        except BaseException:
+            await self.aclose()
+            raise
+        await self.aclose()
+        raise InvalidResponseError(
+            f"{self._name}: longer than the limit of {max_bytes} bytes; raise the limit, or download it to a "
+            "file"
+        )
 
     async def _gather(self) -> bool:
         """Take the next block; False at the end."""
@@ -93,9 +105,19 @@ class BodyReader:
             if block:
                 self._gathered += block
                 return True
-            raw = await anext(self._raw, None)
+            try:
+                raw = await anext(self._raw, None)
+            except httpx.HTTPError as exc:
+                told = cast("Callable[[Exception], Exception] | None", self._response.extensions.get(TOLD))
+                error = exc if told is None else told(exc)
+                if error is exc:
+                    raise
+                raise error from exc
             if raw is None:
                 return False
+            if not self._stages:
+                self._gathered += raw
+                return True
             blocks: Iterable[bytes] = (raw,)
             for stage in self._stages:
                 blocks = stage.decoded(blocks)
@@ -109,7 +131,7 @@ class BodyReader:
             )
         if self._response.headers.get("Content-Length") == "0":  # an empty file, which nobody has compressed
             return
-        if not all(stage.is_whole for stage in self._stages):
+        if self._stages and not all(stage.is_whole for stage in self._stages):
             raise InvalidResponseError(
                 f"{self._name}: the server sent it compressed, and that is not whole or not all"
             )
@@ -173,21 +195,3 @@ def announced_size(response: httpx.Response) -> int | None:
     announced = cast("str | None", response.headers.get("Content-Length"))
     encoded = response.headers.get("Content-Encoding") is not None
     return int(announced) if announced is not None and announced.isdecimal() and not encoded else None
-
-
-async def read_response(response: httpx.Response, name: str, max_bytes: int) -> bytes:
-    """Read a body into memory.
-
-    Raises:
-        InvalidResponseError: It is longer than ``max_bytes``, not whole, or cannot be decoded.
-    """
-    reader = BodyReader(name, response)
-    try:
-        content = await reader.read(max_bytes)
-    finally:
-        await reader.aclose()
-    if content is not None:
-        return content
-    raise InvalidResponseError(
-        f"{name}: longer than the limit of {max_bytes} bytes; raise the limit, or download it to a file"
-    )
