@@ -32,7 +32,7 @@ def event(status: str, progress: int = 0) -> JobEvent:
 class Server:
     """A job as a server stores it, and what happens when it is read."""
 
-    def __init__(self, *states: JobResponse | Exception) -> None:
+    def __init__(self, *states: JobResponse | BaseException) -> None:
         self._states = list(states)
         self.reads = 0
 
@@ -40,7 +40,7 @@ class Server:
         self.reads += 1
         state = self._states.pop(0) if len(self._states) > 1 else self._states[0]
         await asyncio.sleep(0)
-        if isinstance(state, Exception):
+        if isinstance(state, BaseException):
             raise state
         return state
 

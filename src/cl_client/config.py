@@ -346,9 +346,12 @@ class ComputeClientConfig(BaseSettings):
         Raises:
             InvalidParameterError: The id is none: it would lead to another address.
         """
-        if job_id in {"", ".", ".."}:
-            raise InvalidParameterError(f"{job_id!r} is not the id of a job")
-        return f"{self.jobs_endpoint}/{quote(job_id, safe='')}"
+        try:
+            if job_id not in {"", ".", ".."}:
+                return f"{self.jobs_endpoint}/{quote(job_id, safe='')}"
+        except (TypeError, UnicodeEncodeError):  # no text, or half of a character
+            pass
+        raise InvalidParameterError(f"{job_id!r} is not the id of a job")
 
     @MethodWithDefaults
     def get_plugin_endpoint(self, task: str) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cl_client._http.errors import error_for
 from cl_client._jobs.waiting import Waiter, Watcher
@@ -16,11 +13,6 @@ from cl_client.exceptions import ClientClosedError, ServerUnavailableError
 from cl_client.models import JobResponse, JobStatus
 from followers import Log
 from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cl_client._jobs.tracker import JobTracker
 
 
 async def test_a_subscription_reconciles_with_one_read() -> None:
@@ -176,74 +168,6 @@ async def test_lost_push_and_reconciling_read_again() -> None:
         assert server.reads == reads
     assert log.told == [("queued", 0), ("processing", 10)]
     await tracker.close()
-
-
-def follower(tracker: JobTracker) -> Log:
-    log = Log()
-    tracker.subscribe("j", log.progress, log.complete)
-    return log
-
-
-NEWS = st.one_of(
-    st.tuples(
-        st.just("event"),
-        st.sampled_from(["queued", "processing", "in_progress", "completed", "error", "nonsense"]),
-        st.integers(0, 100),
-    ),
-    st.tuples(
-        st.sampled_from(["reconcile", "idle", "lost", "deleted", "yield", "join"]), st.just(""), st.just(0)
-    ),
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    news=st.lists(NEWS, max_size=25),
-    reads=st.lists(st.sampled_from(["queued", "processing", "down"]), max_size=4),
-    end=st.sampled_from(["completed", "error"]),
-    fresh=st.booleans(),
-)
-def test_any_interleaving_keeps_the_promises(
-    news: list[tuple[str, str, int]],
-    reads: list[str],
-    end: str,
-    fresh: bool,  # noqa: FBT001 - drawn by hypothesis
-) -> None:
-    async def play() -> None:
-        states = [ServerUnavailableError("down") if word == "down" else job(word, 30) for word in reads]
-        server, log = Server(*states, job(end, 100)), Log()
-        tracker = tracker_of(server.read)
-        tracker.subscribe(
-            "j", log.progress, log.complete, submitted=job("queued") if fresh else None, fresh=fresh
-        )
-        logs = [log]
-        turns: dict[str, Callable[[], object]] = {
-            "reconcile": tracker.reconcile,
-            "idle": lambda: tracker.on_worker_idle({"hash"}, 0.0),
-            "lost": tracker.on_push_lost,
-            "deleted": lambda: tracker.on_deleted("j"),
-            "join": lambda: logs.append(follower(tracker)),
-        }
-        for kind, status, progress in news:
-            if kind == "event":
-                tracker.on_event(event(status, progress))
-            elif kind == "yield":
-                await asyncio.sleep(0)
-            else:
-                turns[kind]()
-        for log in logs:
-            await asyncio.wait_for(log.done.wait(), 10)
-        await asyncio.sleep(0)
-        tracker.on_event(event("processing", 99))
-        for log in logs:
-            assert [ended.raw_status for ended in log.ended] == [end]
-            percents = [progress for _, progress in log.told]
-            assert percents == sorted(percents)
-            assert len(set(log.told)) == len(log.told)
-        assert tracker.followed == 0
-        await tracker.close()
-
-    asyncio.run(play())
 
 
 async def test_following_after_close_is_refused() -> None:

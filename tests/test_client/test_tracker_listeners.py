@@ -164,7 +164,7 @@ async def test_whoever_stays_is_told_what_lined_up() -> None:
     await tracker.close()
 
 
-@pytest.mark.parametrize("job_id", ["", ".", "..", None])
+@pytest.mark.parametrize("job_id", ["", ".", "..", None, "\ud800"])
 async def test_what_is_no_id_is_refused_before_anything_is_read(job_id: str) -> None:
     server = Server(job("completed"))
     tracker = tracker_of(server.read)

@@ -115,6 +115,22 @@ async def test_a_pause_is_over_when_the_server_has_told_of_the_job() -> None:
         assert (await asyncio.wait_for(waiting, 20)).status == "completed"
 
 
+async def test_a_wait_that_is_over_no_longer_says_how_often_its_job_is_read() -> None:
+    server = FaultyServer(job("j", "processing"), files={"often": job("often", "processing")})
+    async with server.running(tls=None, **NO_SLOW_READS) as client:
+        client.subscribe_job_updates("j")
+        waiting = asyncio.ensure_future(client.wait_for_job("j", poll_interval=0.01))
+        await server.received(10)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        before = server.targets.count("/jobs/j")
+        often = asyncio.ensure_future(client.wait_for_job("often", poll_interval=0.01))
+        await server.received(len(server.requests) + 100)
+        often.cancel()
+        await asyncio.wait([often])
+    assert server.targets.count("/jobs/j") - before < 25
+
+
 class CountingTransport(httpx.AsyncHTTPTransport):
     """Connects for each request anew, and counts."""
 

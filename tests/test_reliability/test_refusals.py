@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 from typing_extensions import override
 
 from cl_client import AuthenticationError, ComputeClient, HTTPError, PermissionDeniedError
+from cl_client._mqtt.types import MQTTMessage
 from cl_client.auth import NoAuthProvider
 from fault_server import FaultyServer, answer
 from followers import Log
@@ -205,3 +208,49 @@ async def test_reads_that_an_auth_provider_cancels_for_ever_end_the_wait() -> No
     ):
         with pytest.raises(RuntimeError, match="cancelled from within"):
             await asyncio.wait_for(client.wait_for_job("j"), 20)
+
+
+async def test_an_end_that_was_announced_is_told_once_however_long_its_reads_fail() -> None:
+    failures = [answer("500 Fault"), answer("502 Bad"), b"", REFUSED, answer("200 OK", "<html>")]
+    server, log = FaultyServer(*failures * 5, job("j", "processing"), job("j", "completed")), Log()
+    async with server.read_eagerly() as client:
+        client.subscribe_job_updates("j", log.progress, log.complete)
+        ended = b'{"job_id": "j", "event_type": "completed", "timestamp": 1, "progress": 100}'
+        event = MQTTMessage(client.config.events_topic, ended, retain=False)
+        client.mqtt_monitor.dispatch([event] * 3)
+        await log.the_end()
+        client.mqtt_monitor.dispatch([event])
+    assert log.told == [("processing", 0)]
+
+
+class Application:
+    """Follows a job, and holds on to nothing."""
+
+    def __init__(self) -> None:
+        self.done = asyncio.Event()
+
+    async def hear(self, _news: JobResponse | Exception) -> None:
+        self.done.set()
+
+
+@pytest.mark.parametrize("last", ["completed", "refused", "gone", "left"])
+async def test_nothing_is_kept_of_who_followed_a_job_to_its_end(last: str) -> None:
+    answers = {
+        "completed": job("j", "completed"),
+        "refused": REFUSED,
+        "gone": answer("404 Not Found", '{"detail": "Job j not found"}'),
+        "left": job("j", "processing"),
+    }
+    server = FaultyServer(answers[last])
+    async with server.read_eagerly() as client:
+        application = Application()
+        subscription = client.subscribe_job_updates("j", application.hear, application.hear, application.hear)
+        await asyncio.wait_for(application.done.wait(), 20)
+        if last == "left":
+            client.unsubscribe(subscription)
+        left = weakref.ref(application)
+        del application
+        for _ in range(10):  # its last callback is still ending
+            await asyncio.sleep(0)
+        gc.collect()
+        assert left() is None

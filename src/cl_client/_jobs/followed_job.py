@@ -35,6 +35,11 @@ class Listener(ABC):
     followed: FollowedJob | None
     uninformed: bool
 
+    @property
+    def max_interval(self) -> float | None:
+        """The longest pause of the safety net that it bears; None for the config's."""
+        return None
+
     @abstractmethod
     def progress(self, job: JobResponse) -> None:
         """A change of status or progress."""
@@ -83,6 +88,11 @@ class FollowedJob:
     def runs(self) -> bool:
         """Whether a worker has it, or had it."""
         return self.rank >= _RANK[JobStatus.PROCESSING]
+
+    def note_patience(self) -> None:
+        """Find out anew how long the pauses may be: those who follow have changed."""
+        wanted = [one.max_interval for one in self.listeners]
+        self.max_interval = min((seconds for seconds in wanted if seconds is not None), default=None)
 
     def advance(self, status: JobStatus, percent: int) -> bool:
         """Take in a state that was told of it; False where that is no news, as jobs do not go back."""

@@ -139,7 +139,7 @@ class JobService:
             seconds: How long, None for no limit; it is what the error of a timeout says.
             spent: How many of these are over already.
             delete_on_cancel: Delete the job when this wait is cancelled or times out.
-            submitted: See `JobTracker.follow`, like the next two.
+            submitted: See `JobTracker.follow`, like the next one.
             fresh: Whether no event can have been missed.
             poll_interval: The longest pause of the safety net.
             meanwhile: What else is to be done first, while the job is followed already.
@@ -148,8 +148,8 @@ class JobService:
             JobTimeoutError: The time is up.
             ComputeClientError: Its end will not be known.
         """
-        waiter, limit = Waiter(), asyncio.timeout(None if seconds is None else seconds - spent)
-        self.tracker.follow(job_id, waiter, submitted=submitted, fresh=fresh, max_interval=poll_interval)
+        waiter, limit = Waiter(poll_interval), asyncio.timeout(None if seconds is None else seconds - spent)
+        self.tracker.follow(job_id, waiter, submitted=submitted, fresh=fresh)
         try:
             with operation("wait", job_id=job_id, task=submitted and submitted.task_type) as under_way:
                 async with limit:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cl_client._core.log import get_logger
 from cl_client._core.owned_tasks import OwnedTasks
-from cl_client._errors import ClientClosedError, InvalidParameterError, JobNotFoundError, ServerBusyError
+from cl_client._errors import ClientClosedError, JobNotFoundError, ServerBusyError
 from cl_client._jobs.early_events import EarlyEvents
 from cl_client._jobs.followed_job import FollowedJob
 from cl_client._jobs.push_health import PushHealth
@@ -119,7 +119,6 @@ class JobTracker:
         *,
         submitted: JobResponse | None = None,
         fresh: bool = False,
-        max_interval: float | None = None,
     ) -> None:
         """Add a listener to a job.
 
@@ -129,7 +128,6 @@ class JobTracker:
             submitted: The answer of the submit call, where this process submitted the job.
             fresh: Push was live before the job was submitted, so that no event can have been missed and the
                 first read can wait for the safety net.
-            max_interval: The longest pause of the safety net for this job.
 
         Raises:
             InvalidParameterError: That is not the id of a job.
@@ -138,15 +136,15 @@ class JobTracker:
             raise ClientClosedError(job_id)
         followed = self._jobs.get(job_id)
         if followed is None:
-            self._check_id(job_id)
-            followed = FollowedJob(job_id, submitted.task_type if submitted else "", max_interval)
+            self._config.job_path(job_id)  # which refuses what is no id
+            followed = FollowedJob(job_id, submitted.task_type if submitted else "")
             followed.interval = self._config.poll_min
             if fresh and submitted is not None and not submitted.status.is_terminal:
                 followed.eventless_since = self._loop.time()
             self._jobs[job_id] = followed
-        elif max_interval is not None:
-            followed.max_interval = min(max_interval, followed.max_interval or max_interval)
         followed.listeners.append(listener)
+        if listener.max_interval is not None:
+            followed.note_patience()
         listener.followed = followed
         listener.uninformed = followed.job is not None
         self._loop.call_soon(self._begin, listener, submitted, fresh, self._early.take(job_id))
@@ -158,12 +156,8 @@ class JobTracker:
             followed.listeners.remove(listener)
             if not followed.listeners:
                 self._forget(followed)
-
-    def _check_id(self, job_id: str) -> None:
-        try:
-            self._config.job_path(job_id)
-        except TypeError:
-            raise InvalidParameterError(f"{job_id!r} is not the id of a job") from None
+            elif listener.max_interval is not None:
+                followed.note_patience()
 
     def _begin(
         self,

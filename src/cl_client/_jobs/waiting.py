@@ -15,14 +15,24 @@ if TYPE_CHECKING:
 
 
 class Waiter(Listener):
-    """Holds the end of a job for one awaiting task."""
+    """Holds the end of a job for one awaiting task.
 
-    __slots__ = ("ended", "followed", "uninformed")
+    Args:
+        max_interval: The longest pause of the safety net as long as it waits.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_max_interval", "ended", "followed", "uninformed")
+
+    def __init__(self, max_interval: float | None = None) -> None:
         self.followed: FollowedJob | None = None
         self.uninformed = False
+        self._max_interval = max_interval
         self.ended: asyncio.Future[JobResponse] = asyncio.get_running_loop().create_future()
+
+    @property
+    @override
+    def max_interval(self) -> float | None:
+        return self._max_interval
 
     @property
     def abandoned(self) -> bool:
