@@ -14,6 +14,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.protocol_choice import MAX_HANG_UPS
 from cl_client._mqtt.types import ConnectionOptions
+from cl_client.local.broker.publisher import Publisher
 from support import heard, port_of, publishing
 
 if TYPE_CHECKING:
@@ -62,15 +63,22 @@ class Gate:
         options: ConnectionOptions = QUICK,
     ) -> AsyncGenerator[MQTTConnection]:
         """A connection that goes through here."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        async with server:
-            address = BrokerAddress.parse("127.0.0.1", port_of(server.sockets[0]))
+        async with self.listening() as address:
             connection = MQTTConnection(address, topics=["a"], on_messages=on_messages, options=options)
             connection.start()
             try:
                 yield connection
             finally:
                 await connection.close()
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncGenerator[BrokerAddress]:
+        """Let connections through."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        async with server:
+            try:
+                yield BrokerAddress.parse("127.0.0.1", port_of(server.sockets[0]))
+            finally:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -180,8 +188,16 @@ async def test_a_broker_that_is_silent_on_mqtt_5_gets_what_it_knows(make_mosquit
     """As amqtt is: each silence costs the time limit, so there are as few as can be."""
     gate = Gate(make_mosquitto().port)
     gate.ignores = {V5}
-    async with gate.connection(options=replace(QUICK, connect_timeout=0.5)) as connection:
+    options = replace(QUICK, connect_timeout=0.5)
+    async with gate.connection(options=options) as connection:
         assert await connection.wait_connected(20)
+    assert [level for level, _ in gate.levels] == [V5, V311, V5, V311]
+    gate.levels.clear()
+    async with gate.listening() as address:
+        publisher = Publisher(address, options=options)
+        publisher.start()
+        assert await publisher.wait_connected(20)
+        await publisher.close()
     assert [level for level, _ in gate.levels] == [V5, V311, V5, V311]
 
 
