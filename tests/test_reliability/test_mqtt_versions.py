@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.protocol_choice import MAX_HANG_UPS
 from cl_client._mqtt.types import ConnectionOptions
+from cl_client.local.broker.publisher import Publisher
 from support import heard, port_of, publishing
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Gate:
         levels: The protocol's level of each CONNECT, and whether it asked for a clean start.
         hang_up: How many connections are to be closed without an answer.
         refuses: What to send to these levels, before hanging up.
+        ignores: The levels that never get an answer.
     """
 
     def __init__(self, port: int) -> None:
@@ -51,21 +54,31 @@ class Gate:
         self._news = asyncio.Event()
         self.hang_up = 0
         self.refuses: dict[int, bytes] = {}
+        self.ignores: set[int] = set()
 
     @contextlib.asynccontextmanager
     async def connection(
-        self, on_messages: Callable[[list[MQTTMessage]], None] | None = None
+        self,
+        on_messages: Callable[[list[MQTTMessage]], None] | None = None,
+        options: ConnectionOptions = QUICK,
     ) -> AsyncGenerator[MQTTConnection]:
         """A connection that goes through here."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        async with server:
-            address = BrokerAddress.parse("127.0.0.1", port_of(server.sockets[0]))
-            connection = MQTTConnection(address, topics=["a"], on_messages=on_messages, options=QUICK)
+        async with self.listening() as address:
+            connection = MQTTConnection(address, topics=["a"], on_messages=on_messages, options=options)
             connection.start()
             try:
                 yield connection
             finally:
                 await connection.close()
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncGenerator[BrokerAddress]:
+        """Let connections through."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        async with server:
+            try:
+                yield BrokerAddress.parse("127.0.0.1", port_of(server.sockets[0]))
+            finally:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -96,6 +109,10 @@ class Gate:
         if self.hang_up or level in self.refuses:
             writer.write(self.refuses.get(level, b""))
             self.hang_up = max(self.hang_up - 1, 0)
+            writer.close()
+            return
+        if level in self.ignores:
+            await reader.read()
             writer.close()
             return
         upstream, to_broker = await asyncio.open_connection("127.0.0.1", self._port)
@@ -165,6 +182,23 @@ async def test_a_broker_that_hangs_up_on_mqtt_5_alone_gets_what_it_knows(
         await gate.called(1)
         assert await connection.wait_connected(20)
     assert [level for level, _ in gate.levels] == [V311]
+
+
+async def test_a_broker_that_is_silent_on_mqtt_5_gets_what_it_knows(make_mosquitto: MakeMosquitto) -> None:
+    """As amqtt is: each silence costs the time limit, so there are as few as can be."""
+    gate = Gate(make_mosquitto().port)
+    gate.ignores = {V5}
+    options = replace(QUICK, connect_timeout=0.5)
+    async with gate.connection(options=options) as connection:
+        assert await connection.wait_connected(20)
+    assert [level for level, _ in gate.levels] == [V5, V311, V5, V311]
+    gate.levels.clear()
+    async with gate.listening() as address:
+        publisher = Publisher(address, options=options)
+        publisher.start()
+        assert await publisher.wait_connected(20)
+        await publisher.close()
+    assert [level for level, _ in gate.levels] == [V5, V311, V5, V311]
 
 
 async def test_a_broker_that_refuses_both_is_asked_for_both_again(make_mosquitto: MakeMosquitto) -> None:

@@ -239,6 +239,7 @@ class MQTTConnection:
                 end_session(client)
             elif not attempt.live and attempt.problem is None and time.monotonic() > deadline:
                 self._report(f"no answer to {attempt.awaited} within {self._options.connect_timeout:g} s")
+                attempt.silent = not attempt.answered
                 client.disconnect()
             result = client.loop(timeout=0.1 if not attempt.live else 1.0)
         if self._closing.is_set():

@@ -18,6 +18,7 @@ MAX_HANG_UPS: Final = 3
 """So many connections in a row that end without an answer to CONNECT speak against the version.
 
 A broker that only knows 3.1.1 may hang up on MQTT 5; but so does one that is just starting behind a proxy.
+Silence until time is up, as of amqtt, counts as much as all of these: each costs the whole limit.
 """
 
 
@@ -29,6 +30,8 @@ class Attempt:
     probe: bool = False
     """Whether it only is to find out if the broker answers to this version."""
     opened: bool = False
+    silent: bool = False
+    """Whether the broker said nothing to CONNECT until time was up."""
     answered: bool = False
     live: bool = False
     refused: ReasonCode | None = None
@@ -58,9 +61,9 @@ class Attempt:
 class ProtocolChoice:
     """The version of the next connection: MQTT 5, whose session loses nothing, wherever that can be had.
 
-    A plain refusal of it leads to 3.1.1. So do hang-ups without an answer, unless MQTT 5 has worked already;
-    but then 3.1.1 is only probed: if the broker answers, MQTT 5 has one more chance, since the broker may
-    have started meanwhile. A refusal or hang-up of 3.1.1 leads back to MQTT 5.
+    A plain refusal of it leads to 3.1.1. So do silence, and hang-ups without an answer, unless MQTT 5 has
+    worked already; but then 3.1.1 is only probed: if the broker answers, MQTT 5 has one more chance, since
+    the broker may have started meanwhile. A refusal or hang-up of 3.1.1 leads back to MQTT 5.
     """
 
     def __init__(self) -> None:
@@ -83,7 +86,8 @@ class ProtocolChoice:
                 self.version = MQTTProtocolVersion.MQTTv5
                 self._hang_ups = 0
             return attempt.probe and attempt.accepted
-        self._hang_ups = 0 if attempt.answered else self._hang_ups + attempt.opened
+        against = MAX_HANG_UPS if attempt.silent else int(attempt.opened)
+        self._hang_ups = 0 if attempt.answered else self._hang_ups + against
         if attempt.refuses_protocol or self._hang_ups >= self._patience:
             self.version = MQTTProtocolVersion.MQTTv311
             return attempt.refuses_protocol

@@ -248,6 +248,7 @@ class Publisher:
                 self._take_in(client)
             elif now > deadline:
                 self._report(f"no answer to {attempt.awaited} within {self._options.connect_timeout:g} s")
+                attempt.silent = not attempt.answered
                 return
         if not (self._closing.is_set() or attempt.problem or (attempt.probe and attempt.accepted)):
             self._report("connection lost" if attempt.live else "the broker hung up without an answer")
