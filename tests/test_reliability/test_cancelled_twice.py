@@ -73,7 +73,7 @@ class Halting:
         raise ConnectionError
 
     @contextlib.asynccontextmanager
-    async def client(self, tls: TLSFiles | None) -> AsyncGenerator[ComputeClient]:
+    async def client(self, tls: TLSFiles | None, host: str = "127.0.0.1") -> AsyncGenerator[ComputeClient]:
         context, settings = None, dict[str, object]()
         if tls is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -81,7 +81,7 @@ class Halting:
             settings["ca_file"] = tls.ca
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=context)
         config = ComputeClientConfig.create(
-            base_url=f"http{'' if tls is None else 's'}://127.0.0.1:{port_of(server.sockets[0])}",
+            base_url=f"http{'' if tls is None else 's'}://{host}:{port_of(server.sockets[0])}",
             mqtt_broker="off",
             pool_maxsize=AT_ONCE,
             pool_size=AT_ONCE,
@@ -128,17 +128,17 @@ async def stop(calls: list[asyncio.Task[object]]) -> None:
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
 
 
-@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("where", ["http://127.0.0.1", "http://localhost", "https://127.0.0.1"])
 @pytest.mark.parametrize("call", [upload, download, read, stream])
 async def test_nothing_is_left_of_calls_that_are_cancelled_twice(
     call: Callable[[ComputeClient, Path], Awaitable[object]],
     tls_files: TLSFiles,
     tmp_path: Path,
-    *,
-    encrypted: bool,
+    where: str,
 ) -> None:
     server = Halting()
-    async with server.client(tls_files if encrypted else None) as client:
+    scheme, _, host = where.partition("://")
+    async with server.client(tls_files if scheme == "https" else None, host) as client:
         assert (await client.health()).status == "healthy"
         before = asyncio.all_tasks()
 

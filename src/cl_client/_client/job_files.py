@@ -15,7 +15,7 @@ from urllib.parse import quote
 from cl_client._core.concurrency import checked_concurrency, map_concurrently
 from cl_client._core.telemetry import operation
 from cl_client._core.threads import in_thread
-from cl_client._errors import FileWriteError, InvalidParameterError, JobFilesError
+from cl_client._errors import ClientClosedError, FileWriteError, InvalidParameterError, JobFilesError
 from cl_client._http.errors import Asked
 from cl_client._http.retries import can_repeat
 from cl_client._transfers.body import BodyReader
@@ -240,6 +240,9 @@ class JobFiles(ABC):
                 failures = {
                     file: outcome async for file, outcome in outcomes if isinstance(outcome, Exception)
                 }
+            for failure in failures.values():
+                if isinstance(failure, ClientClosedError):  # of the whole call, and not of one file
+                    raise failure
             if not failures:
                 failures = await in_thread(_move_all, staging, folder, targets, overwrite=overwrite)
             if failures:

@@ -14,13 +14,13 @@ import asyncio
 import contextlib
 import ipaddress
 import select
+import socket
 from typing import TYPE_CHECKING, Final, cast
 
 import httpcore
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Iterable
 
@@ -56,17 +56,9 @@ class Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        loop = asyncio.get_running_loop()
-        stream = _Stream(loop)
-        self._streams.append(stream)
         try:
             async with asyncio.timeout(timeout):
-                if _has_one_address(host) or not isinstance(loop, asyncio.BaseEventLoop):
-                    await loop.create_connection(lambda: stream, host, port)
-                else:  # other loops do not know of a delay
-                    await loop.create_connection(
-                        lambda: stream, host, port, happy_eyeballs_delay=_SECOND_ADDRESS_AFTER
-                    )
+                stream = await self._connected(host, port)
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(str(exc)) from exc
         except OSError as exc:
@@ -75,6 +67,49 @@ class Network(httpcore.AsyncNetworkBackend):
             stream.abort()
             raise httpcore.ConnectError("it was closed before there was a connection")
         return stream
+
+    async def _connected(self, host: str, port: int) -> _Stream:
+        """Try the host's addresses, each a moment after the one before, until one takes the connection.
+
+        asyncio's own race loses sockets where it is cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        addresses = [host]
+        if not _is_address(host):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        racing: dict[asyncio.Task[None], _Stream] = {}
+        error: BaseException | None = None
+        try:
+            while addresses or racing:
+                if addresses:
+                    stream = _Stream(loop)
+                    self._streams.append(stream)
+                    attempt = loop.create_task(_open(loop, stream, addresses.pop(0), port))
+                    attempt.add_done_callback(_note)
+                    racing[attempt] = stream
+                pause = _SECOND_ADDRESS_AFTER if addresses else None
+                done, _ = await asyncio.wait(racing, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    stream = racing.pop(task)
+                    error = task.exception()
+                    if error is None:
+                        return stream
+        finally:
+            for task, stream in racing.items():
+                task.cancel()
+                stream.abort()
+        raise error or OSError(f"{host} has no address")
+
+
+async def _open(loop: asyncio.AbstractEventLoop, stream: _Stream, address: str, port: int) -> None:
+    await loop.create_connection(lambda: stream, address, port)
+
+
+def _note(attempt: asyncio.Task[None]) -> None:
+    """Keep asyncio from complaining of an attempt that nobody waits for any more."""
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
@@ -246,7 +281,7 @@ def _expire(waiter: asyncio.Future[bool]) -> None:
         waiter.set_result(False)
 
 
-def _has_one_address(host: str) -> bool:
+def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
