@@ -133,7 +133,7 @@ CALLS: dict[str, Callable[[ComputeClient, Path], Awaitable[object]]] = {
     "submit and wait": lambda client, _: client.hash.compute(b"x", wait=True),
     "health": lambda client, _: client.health(),
     "download": lambda client, folder: client.download_job_file("j", "output/a", folder / "a"),
-    "downloads": lambda client, folder: client.download_job_files("j", ["a", "b"], folder),
+    "downloads": lambda client, folder: client.download_job_files("j", ["a"], folder),
     "file": lambda client, _: client.read_job_file("j", "output/a"),
     "capabilities": lambda client, _: client.get_capabilities(),
     "workers": lambda client, _: client.wait_for_workers(["hash"]),
