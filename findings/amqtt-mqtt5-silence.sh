@@ -6,7 +6,7 @@
 # whichever one (a session expiry, a receive maximum, a packet size), nothing comes back: no CONNACK, no close. It
 # reads on as in 3.1.1 before it looks at the version: the length of the properties and the first one's identifier
 # pass for the length of the client's name, and it waits for a name of 801 to 1319 bytes. So a client learns that the
-# version is not spoken, or hangs, by an option that has nothing to do with the version.
+# version is not spoken, or waits in vain, by an option that has nothing to do with the version.
 #
 # The guess that missed: the protocol level comes before all that differs between the versions, so either every MQTT 5
 # CONNECT is refused, or none is.
