@@ -185,22 +185,19 @@ def test_a_loop_that_was_closed_by_hand(tls_files: TLSFiles, *, encrypted: bool)
     opened = contextlib.AsyncExitStack()
     with asyncio.Runner() as of_server:
         plain = of_server.run(opened.enter_async_context(server.client(tls_files if encrypted else None)))
-        client = ComputeClient(config=plain.config)
+        used, never_used = ComputeClient(config=plain.config), ComputeClient(config=plain.config)
 
-        async def use() -> str:
-            return (await client.health()).status
-
-        def elsewhere() -> None:
+        def elsewhere(client: ComputeClient) -> None:
             loop = asyncio.new_event_loop()
-            assert loop.run_until_complete(use()) == "healthy"
+            assert loop.run_until_complete(client.health()).status == "healthy"
             loop.close()
 
         async def use_and_close() -> None:
-            await asyncio.to_thread(elsewhere)
-            assert await use() == "healthy"
-            await client.close()
-            await asyncio.to_thread(elsewhere)
-            await client.close()
+            for client in (used, never_used):
+                await asyncio.to_thread(elsewhere, client)
+            assert (await used.health()).status == "healthy"
+            for client in (used, never_used):
+                await client.close()
             await server.until(lambda: server.open == 0)
 
         of_server.run(use_and_close())

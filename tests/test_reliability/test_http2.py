@@ -74,7 +74,10 @@ async def test_up_and_down_over_http2(tls_files: TLSFiles, tmp_path: Path) -> No
             path = await client.download_job_file("j", "output/a", tmp_path / "a")
             assert (await client.get_job("j")).status == "queued"
     assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(CONTENT).digest()
-    assert {version for version, _ in app.seen} == {"2"}
+    assert {(version, path.startswith("/jobs/hash")) for version, path in app.seen} == {
+        ("2", False),
+        ("1.1", True),  # over HTTP/2, the refusal of an upload would not be heard
+    }
     assert app.received > 4 * len(CONTENT)
 
 

@@ -47,7 +47,6 @@ async def two_pieces() -> AsyncGenerator[bytes]:
         yield b"small"
 
 
-@pytest.mark.xfail(strict=True, reason="what is shorter than 16 KiB is sent without listening for an answer")
 async def test_a_small_upload_that_is_refused_on_its_head() -> None:
     """As squid does for a server that is gone: it answers to the head, and resets what comes after."""
 
@@ -123,7 +122,6 @@ class RefusingOverHTTP2:
             state.reset_stream(stream_id, h2.errors.ErrorCodes.NO_ERROR)
 
 
-@pytest.mark.xfail(strict=True, reason="httpcore waits for a window, and not for the answer, while it sends")
 @pytest.mark.parametrize("reset", [False, True], ids=["open", "reset"])
 async def test_a_large_upload_that_is_refused_over_http2(tls_files: TLSFiles, *, reset: bool) -> None:
     server = RefusingOverHTTP2(reset=reset)
@@ -171,7 +169,6 @@ def _goaway(last_stream_id: int) -> bytes:
     return b"\x00\x00\x08\x07\x00" + bytes(4) + last_stream_id.to_bytes(4, "big") + bytes(4)
 
 
-@pytest.mark.xfail(strict=True, reason="httpcore gives up a request that GOAWAY lets finish")
 async def test_uploads_over_connections_that_a_proxy_ends_in_order(tls_files: TLSFiles) -> None:
     async with client_of_both_versions(EndingOverHTTP2().serve, "200 OK", JOB, tls_files) as client:
         for _ in range(7):

@@ -83,7 +83,7 @@ def translated(exc: Exception, base_url: str, request: httpx.Request) -> Excepti
         return InvalidResponseError(
             f"{base_url} redirects to what is no address: {exc}; set base_url to where the service is"
         )
-    if isinstance(exc, httpx.LocalProtocolError):
+    if isinstance(exc, httpx.LocalProtocolError) and not _is_of_http2(exc):
         _forget_text(exc)
         return ComputeClientError(
             f"A request to {base_url} cannot be sent as HTTP: is there a line break in a header of yours, "
@@ -116,6 +116,14 @@ def _unavailable(base_url: str, exc: httpx.TransportError) -> ServerUnavailableE
         f"{base_url} shows a certificate that is not to be trusted: {problem}. If it is the server's "
         "own, name the authority that signed it in ca_file; else somebody is in between"
     )
+
+
+def _is_of_http2(exc: BaseException) -> bool:
+    """Whether a connection that speaks HTTP/2 was in no state for a request, as when it is just ending."""
+    error: BaseException | None = exc
+    while error is not None and not type(error).__module__.startswith("h2."):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _forget_text(exc: BaseException) -> None:

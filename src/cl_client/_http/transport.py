@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     class _Release(Protocol):
         def __call__(self, *, whole: bool) -> bool: ...
 
-    _Way = tuple[bool, str | None]
-    """Whether there is TLS to the server, and which proxy is between."""
+    _Way = tuple[bool, str | None, bool]
+    """Whether there is TLS to the server, which proxy is between, and whether HTTP/2 may be spoken."""
 
 with contextlib.suppress(ImportError):  # anyio would import it inside of the first request, on the loop
     import_module("anyio._backends._asyncio")
@@ -74,7 +74,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._config = config
         self._make_ssl_context = make_ssl_context
         # By server: looking through the environment takes longer than much else of a request.
-        self._ways: dict[tuple[bytes, bytes, int | None], _Way] = {}
+        self._ways: dict[tuple[bytes, bytes, int | None, bool], _Way] = {}
         self._pools: dict[_Way, Callable[[Network], httpcore.AsyncConnectionPool]] = {}
         self._making = asyncio.Lock()
         self._in_use: set[_Connection] = set()
@@ -93,8 +93,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
             content=cast("AsyncIterator[bytes]", request.stream),
             extensions=request.extensions,
         )
-        server = (sent.url.scheme, sent.url.host, sent.url.port)
-        way = self._ways.get(server) or await self._prepare(url)
+        # Over HTTP/2, httpcore hears no refusal while an upload waits for the server's leave to go on, and
+        # gives up requests that a connection which is just ending lets finish.
+        http2 = self._config.http2 and request.method != "POST"
+        server = (sent.url.scheme, sent.url.host, sent.url.port, http2)
+        way = self._ways.get(server) or await self._prepare(url, http2=http2)
         self._ways[server] = way
         while True:
             connection = self._take(way, sent.url)
@@ -142,7 +145,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
                     continue
                 break
         else:
-            connection = self._shared(way, url) if self._config.http2 else None
+            connection = self._shared(way, url) if way[2] else None
             connection = connection or _Connection(way, self._pools[way], url)
         connection.users += 1
         self._in_use.add(connection)
@@ -181,9 +184,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
         proxy = self._env_proxies.get(url.scheme) or self._env_proxies.get("all")
         return None if proxy is None or _is_exempt(url) else proxy
 
-    async def _prepare(self, url: httpx.URL) -> _Way:
+    async def _prepare(self, url: httpx.URL, *, http2: bool) -> _Way:
         """Have what connections on the way to that server are made with."""
-        way = tls, proxy = url.scheme == "https", self._proxy_for(url)
+        way = tls, proxy, _ = url.scheme == "https", self._proxy_for(url), http2
         async with self._making:
             if way in self._pools:
                 return way
@@ -198,7 +201,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._pools[way] = lambda network: httpcore.AsyncConnectionPool(
                 ssl_context=context,
                 proxy=through,
-                http2=self._config.http2,
+                http2=http2,
                 keepalive_expiry=self._config.keepalive_expiry,
                 network_backend=network,
             )
