@@ -100,8 +100,8 @@ class ComputeClientConfig(BaseSettings):
         pool_maxsize: Connections and requests at the same time; further ones wait their turn.
         keepalive_expiry: Seconds after which an idle connection is closed. Less than the 5 of uvicorn, so
             that a request is never sent into a connection that the server is just closing.
-        http2: Speak HTTP/2 where the server does, over TLS; needs the extra ``http2``. Uploads keep to HTTP/1.1,
-            over which their refusal is heard before their end.
+        http2: Speak HTTP/2 where the server does, over TLS; needs the extra ``http2``. Uploads keep to
+            HTTP/1.1, over which their refusal is heard before their end.
         proxy: URL of an HTTP or SOCKS proxy for HTTP; SOCKS needs the extra ``socks``.
         trust_env: Look for proxies in the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``,
             ``NO_PROXY``) where ``proxy`` is not set.
