@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from cl_client._http.service import Document
+    from cl_client._http.document import Document
     from cl_client.config import ComputeClientConfig
 
 DEFAULT_AUTH_TIMEOUT: Final = 10.0

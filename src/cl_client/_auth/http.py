@@ -18,7 +18,7 @@ from cl_client._errors import (
     InvalidResponseError,
     ServerUnavailableError,
 )
-from cl_client._http.service import Document, HTTPService
+from cl_client._http.service import HTTPService
 from cl_client._http.tls import make_ssl_context
 from cl_client._http.transport import PooledTransport
 from cl_client.config import ComputeClientConfig
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from cl_client._auth.providers import AuthProvider
+    from cl_client._http.document import Document
 
 ModelT = TypeVar("ModelT")
 ResultT = TypeVar("ResultT")

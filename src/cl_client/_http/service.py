@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import logging
 from copy import copy
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
@@ -26,6 +25,7 @@ from cl_client._errors import (
     ServerUnavailableError,
 )
 from cl_client._http.auth_flow import ProviderAuth, own_headers
+from cl_client._http.document import Document, parse
 from cl_client._http.errors import (
     Asked,
     error_for,
@@ -56,20 +56,6 @@ ResultT = TypeVar("ResultT")
 _METHOD: Final = "cl_client.method"
 _EXTRA_HEADERS: Final = "cl_client.extra_headers"
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
-_EXCERPT: Final = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An answer that was read into memory.
-
-    Attributes:
-        content: Its decoded body; not in the repr, as it may be a token.
-        response: Its head.
-    """
-
-    content: bytes = field(repr=False)
-    response: httpx.Response
 
 
 class _Content(TypedDict, total=False):
@@ -393,18 +379,3 @@ class HTTPService:
         if isinstance(error, ServerUnavailableError) and self._closed.is_set():
             return ClientClosedError()  # it was this side that hung up
         return error
-
-
-def parse(model: type[ModelT], document: Document) -> ModelT:
-    """The body as a model.
-
-    Raises:
-        InvalidResponseError: It is not JSON, or not of that shape.
-    """
-    try:
-        return model.model_validate_json(document.content)
-    except ValidationError as exc:
-        path = document.response.request.url.path
-        # JSON is UTF-8; the charset that a server names may be one that Python cannot decode text with.
-        text = document.content[:_EXCERPT].decode(errors="replace")
-        raise InvalidResponseError(f"{path}: not a {model.__name__} but {text!r}") from exc

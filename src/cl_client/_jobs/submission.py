@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
 from cl_client._core.telemetry import operation
-from cl_client._http.service import parse
+from cl_client._http.document import parse
 from cl_client._transfers.multipart import MultipartUpload
 from cl_client.models import JobResponse
 from cl_client.options import SubmitOptions, check_options
