@@ -117,7 +117,8 @@ class ComputeClientConfig(BaseSettings):
             at least 0.01.
         poll_interval: The longest pause between such reads while there is no push; with push, the shortest
             for jobs that do not run yet.
-        poll_interval_push: The longest pause while MQTT is connected.
+        poll_interval_push: The longest pause while MQTT is connected; longer for jobs that do not run yet
+            where more than 600 are followed, since all of these are read 20 times a second at most.
         max_concurrent_reads: HTTP reads of followed jobs at the same time.
         worker_stale_after: Seconds after which a worker's silence means that it is gone.
         require_worker: Refuse to upload when nobody serves the task.

@@ -9,8 +9,9 @@ import pytest
 
 from cl_client._http.errors import error_for
 from cl_client._jobs.waiting import Waiter, Watcher
+from cl_client.config import ComputeClientConfig
 from cl_client.exceptions import ClientClosedError, ServerUnavailableError
-from cl_client.models import JobResponse, JobStatus
+from cl_client.models import JobEvent, JobResponse, JobStatus
 from followers import Log
 from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
 
@@ -233,4 +234,29 @@ async def test_a_callback_that_is_cancelled_harms_nobody(caplog: pytest.LogCaptu
     for _ in range(5):
         await asyncio.sleep(0)
     assert caplog.text.count("a callback was cancelled") == 2
+    await tracker.close()
+
+
+async def test_thousands_that_are_queued_are_not_read_while_push_would_tell_of_them() -> None:
+    names, read = [f"j{number}" for number in range(1000)], list[str]()
+    ended: asyncio.Queue[str] = asyncio.Queue()
+
+    async def fetch(job_id: str) -> JobResponse:
+        read.append(job_id)
+        return job("completed", 100).model_copy(update={"job_id": job_id})
+
+    tracker = tracker_of(fetch, ComputeClientConfig(poll_min=0.05, poll_interval=0.05))
+    for name in names:
+        queued = job("queued").model_copy(update={"job_id": name})
+        tracker.subscribe(
+            name, None, lambda done: ended.put_nowait(done.job_id), submitted=queued, fresh=True
+        )
+    await asyncio.sleep(0)
+    tracker.on_event(JobEvent(job_id="j7", event_type="processing"))
+    assert await asyncio.wait_for(ended.get(), 20) == "j7"
+    assert read == ["j7"]
+    tracker.on_push_lost()
+    async with asyncio.timeout(20):
+        others = {await ended.get() for _ in names[1:]}
+    assert others == {*names} - {"j7"}
     await tracker.close()

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 logger = get_logger("cl_client.jobs")
 
 _GROWTH = 1.6
+_QUEUED_READS = 20
+"""A second, of all jobs together that do not run yet, while push tells of them."""
 
 
 class JobTracker:
@@ -371,7 +373,8 @@ class JobTracker:
         pause = min(followed.interval, longest)
         if self.push.is_live and not followed.runs and not followed.failures:
             # Only a job that runs can end without an event; thousands that are queued need no early look.
-            pause = max(pause, min(self._config.poll_interval, longest))
+            pause = max(pause, min(self._config.poll_interval, longest), len(self._jobs) / _QUEUED_READS)
+            pause = min(pause, followed.max_interval or pause)
         return max(followed.heard_at + pause, followed.not_before)
 
     def _longest_pause(self, followed: FollowedJob) -> float:
