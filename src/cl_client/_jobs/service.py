@@ -86,7 +86,8 @@ class JobService:
 
     async def capabilities(self, *, max_age: float) -> WorkerCapabilities:
         """What the server says of its workers; an answer that is no older in seconds is taken again."""
-        return await self.workers.capabilities(self._fetch_capabilities, max_age=max_age)
+        key = str(id(self.http))  # which the request itself keeps alive
+        return await self.workers.capabilities(self._fetch_capabilities, key, max_age=max_age)
 
     async def _fetch_capabilities(self, *, quiet: bool) -> WorkerCapabilities:
         return await self.http.get("/capabilities", WorkerCapabilities, quiet=quiet)

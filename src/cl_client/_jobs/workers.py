@@ -120,18 +120,20 @@ class Workers:
         self._registry.remove(worker_id)
         self._on_change()
 
-    async def capabilities(self, fetch: FetchCapabilities, *, max_age: float) -> WorkerCapabilities:
+    async def capabilities(self, fetch: FetchCapabilities, key: str, *, max_age: float) -> WorkerCapabilities:
         """What the server says of its workers.
 
         Args:
             fetch: Asks it.
+            key: Of the settings that it is asked with: those with the same key share a request.
             max_age: An answer that is no older in seconds is taken again.
         """
         if self._capabilities is not None:
             capabilities, read_at = self._capabilities
             if self._loop.time() - read_at < max_age:
                 return capabilities
-        self._capabilities = (capabilities := await fetch(quiet=False), self._loop.time())
+        capabilities = await self._reads.get(key, partial(fetch, quiet=False))
+        self._capabilities = (capabilities, self._loop.time())
         return capabilities
 
     async def wait_for(self, required: AbstractSet[str], seconds: float | None) -> dict[str, int]:

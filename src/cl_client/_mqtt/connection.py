@@ -17,13 +17,11 @@ import traceback
 from typing import TYPE_CHECKING
 
 from paho.mqtt.enums import MQTTErrorCode
-from pydantic import SecretStr
 
 from cl_client._core.certificates import certificate_problem
 from cl_client._core.log import get_logger
 from cl_client._core.threads import in_thread
 from cl_client._errors import ComputeClientError
-from cl_client._mqtt.address import MQTTCredentials
 from cl_client._mqtt.inbox import Inbox, News
 from cl_client._mqtt.paho_client import connect, end_session, new_client
 from cl_client._mqtt.protocol_choice import ProtocolChoice
@@ -252,16 +250,11 @@ class MQTTConnection:
     def _client_for(self) -> paho.Client:
         """The paho client of the current protocol, kept over reconnects so that its session lives on."""
         client = self._paho or self._new_client()
-        credentials = self._credentials()
+        credentials = self._options.credentials_for(self.address)
         if credentials is not None:
             client.username_pw_set(credentials.username, credentials.password.get_secret_value() or None)
         self._paho = client
         return client
-
-    def _credentials(self) -> MQTTCredentials | None:
-        if self.address.username is None:
-            return self._options.credentials()
-        return MQTTCredentials(self.address.username, self.address.password or SecretStr(""))
 
     def _new_client(self) -> paho.Client:
         client = new_client(self._client_id, self._choice.version, self.address, self._options)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic import SecretStr
+
+from cl_client._mqtt.address import MQTTCredentials
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cl_client._mqtt.address import MQTTCredentials
+    from cl_client._mqtt.address import BrokerAddress
 
 
 class MQTTMessage(NamedTuple):
@@ -64,3 +68,9 @@ class ConnectionOptions:
     queue_limit: int = 20_000
     credentials: Callable[[], MQTTCredentials | None] = lambda: None
     make_ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context
+
+    def credentials_for(self, address: BrokerAddress) -> MQTTCredentials | None:
+        """Those of the address, or else those of these options."""
+        if address.username is None:
+            return self.credentials()
+        return MQTTCredentials(address.username, address.password or SecretStr(""))

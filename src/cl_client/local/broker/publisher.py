@@ -19,9 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from paho.mqtt.enums import MQTTErrorCode
-from pydantic import SecretStr
 
-from cl_client._mqtt.address import MQTTCredentials
 from cl_client._mqtt.paho_client import connect, new_client
 from cl_client._mqtt.protocol_choice import Attempt, ProtocolChoice
 from cl_client._mqtt.types import ConnectionOptions
@@ -279,7 +277,7 @@ class Publisher:
 
     def _new_client(self, attempt: Attempt) -> paho.Client:
         client = new_client(self._client_id, attempt.version, self.address, self._options)
-        credentials = self._credentials()
+        credentials = self._options.credentials_for(self.address)
         if credentials is not None:
             client.username_pw_set(credentials.username, credentials.password.get_secret_value() or None)
         client.on_connect = self._on_connect
@@ -287,11 +285,6 @@ class Publisher:
         client.on_message = self._on_message
         client.on_publish = self._on_publish
         return client
-
-    def _credentials(self) -> MQTTCredentials | None:
-        if self.address.username is None:
-            return self._options.credentials()
-        return MQTTCredentials(self.address.username, self.address.password or SecretStr(""))
 
     def _report(self, problem: str) -> None:
         logger.debug("%s: %s", self.address, problem)
