@@ -125,6 +125,26 @@ async def test_closing_drops_a_coroutine_that_was_made_and_not_started() -> None
     assert started == []  # and a coroutine that was never awaited would fail this test
 
 
+async def test_a_callback_that_is_due_just_when_the_one_before_has_ended_runs() -> None:
+    tasks = OwnedTasks()
+    queue = CallbackQueue("j", tasks)
+    told: list[str] = []
+    over = asyncio.Event()
+
+    async def first(_: str) -> None:
+        # This runs after the end of the task that runs this, and before whatever that task's end calls.
+        asyncio.get_running_loop().call_soon(queue.deliver, second, "the end")
+
+    async def second(news: str) -> None:
+        told.append(news)
+        over.set()
+
+    queue.deliver(first, "progress")
+    await asyncio.wait_for(over.wait(), 20)
+    assert told == ["the end"]
+    await tasks.cancel()
+
+
 async def test_whoever_left_is_not_told_what_lined_up() -> None:
     server, log = Server(job("completed", 100)), Log()
     tracker = tracker_of(server.read, IDLE_CONFIG)

@@ -59,13 +59,14 @@ class CallbackQueue:
         if self._waiting is not None:
             self._waiting.append(partial(self._call, callback, news))
             return
-        self._unstarted = self._call(callback, news)
-        if self._unstarted is not None:
+        self._unstarted = unstarted = self._call(callback, news)
+        if unstarted is not None:
             self._waiting = deque(maxlen=self._limit)
             task = asyncio.ensure_future(self._drain())
             self._tasks.add(task)
-            # It may be cancelled before its first step.
-            task.add_done_callback(lambda _: self._drop_unstarted())
+            # It may be cancelled before its first step. This runs a turn after the task has ended, when the
+            # next callback may already be waiting to start: so it closes only its own.
+            task.add_done_callback(lambda _: _close(unstarted))
 
     def when_idle(self, call: Callable[[], object]) -> None:
         """Call once when everything is delivered, which may be now."""
@@ -78,12 +79,8 @@ class CallbackQueue:
         """Deliver nothing more. A callback that is running finishes; it may be the caller."""
         self._active = False
         self._waiting = None
-        self._drop_unstarted()
-
-    def _drop_unstarted(self) -> None:
         unstarted, self._unstarted = self._unstarted, None
-        if inspect.iscoroutine(unstarted):  # or Python warns that it was never awaited
-            unstarted.close()
+        _close(unstarted)
 
     def _call(
         self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT
@@ -126,3 +123,9 @@ class CallbackQueue:
         extra = {"job_id": self._job_id} if self._job_id else None
         name = self._name or f"job {self._job_id}"
         logger.error("%s: a callback %s", name, verb, exc_info=fault, extra=extra)
+
+
+def _close(unstarted: Awaitable[None] | None) -> None:
+    """End a coroutine that was perhaps never started, or Python warns that it was never awaited."""
+    if inspect.iscoroutine(unstarted):
+        unstarted.close()
