@@ -295,7 +295,7 @@ def test_a_taken_port_of_the_auth_service_is_named() -> None:
 def test_a_broker_that_wants_tokens_needs_the_auth_service_and_is_the_servers_own() -> None:
     with pytest.raises(ValueError, match="mqtt_auth needs auth=True"):
         LocalServer(mqtt_auth=True)
-    with pytest.raises(ValueError, match="the server's own broker, so no mqtt_url"):
+    with pytest.raises(ValueError, match="the embedded broker: remove mqtt_url"):
         LocalServer(mqtt_auth=True, auth=True, mqtt_url="mqtt://localhost")
 
 

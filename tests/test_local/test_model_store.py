@@ -173,7 +173,7 @@ def test_a_missing_model_says_what_to_do(store: ModelStore, home: Path) -> None:
 def test_an_unknown_model_is_a_mistake_of_the_caller(store: ModelStore) -> None:
     with pytest.raises(KeyError):
         store.find("gpt")
-    with pytest.raises(ValueError, match="Unknown models: gpt; known are mobileclip, dinov2"):
+    with pytest.raises(ValueError, match="Unknown models: gpt; known models: mobileclip, dinov2"):
         LocalServer(models={"gpt": store.folder})
 
 
@@ -295,7 +295,7 @@ def test_addresses_are_public_unless_there_is_a_mirror(monkeypatch: pytest.Monke
 
 def test_a_task_of_ones_own_can_have_a_model_of_ones_own(store: ModelStore) -> None:
     task = TaskSpec("my:run", "my:Params", "output/result", models=("mine",))
-    with pytest.raises(ValueError, match="No address is known of the models mine"):
+    with pytest.raises(ValueError, match="No download URL for the models mine"):
         LocalServer(extra_tasks={"my": task}, models_dir=store.folder)
     server = LocalServer(
         extra_tasks={"my": task}, models_dir=store.folder, models={"mine": store.folder / "mine.onnx"}

@@ -77,7 +77,7 @@ def test_a_worker_that_is_killed(
     job_id = caller.submit(gate=str(server.data_dir / "never"))
     eventually(lambda: caller.has_status(job_id, "processing"))
     os.kill(output["pid"], signal.SIGKILL)
-    assert "(signal 9, SIGKILL, perhaps for want of memory)" in str(caller.ended(job_id)["error_message"])
+    assert "(signal 9, SIGKILL, possibly out of memory)" in str(caller.ended(job_id)["error_message"])
 
 
 @POSIX_ONLY
@@ -98,7 +98,7 @@ def test_a_worker_that_cannot_be_started(
     monkeypatch.setattr(sys, "executable", str(Path(__file__).with_name("no-such-python")))
     with LocalServer(workers=1, extra_tasks=scripted) as server, call(server) as caller:
         job = caller.ended(caller.submit())
-        assert "photo.jpg: scripted failed: no worker process can be started" in str(job["error_message"])
+        assert "photo.jpg: scripted failed: cannot start a worker process" in str(job["error_message"])
 
 
 def test_a_job_that_is_deleted_while_its_worker_starts(

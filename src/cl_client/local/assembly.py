@@ -1,4 +1,4 @@
-"""Puts the parts of a local server together, and takes them apart again in the opposite order."""
+"""Starts the parts of a local server, and stops them in the opposite order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _OWN_TOKEN_SECONDS = 10 * 365 * 24 * 60 * 60.0
 
 @dataclass(frozen=True, slots=True)
 class RunningAuth:
-    """A running auth service, and where it is reached."""
+    """A running auth service and its URL."""
 
     url: str
     service: AuthService
@@ -58,7 +58,7 @@ class RunningAuth:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a running server is reached, and its auth service if it has one."""
+    """The URLs of a running server, and its auth service if it has one."""
 
     base_url: str
     mqtt_url: str
@@ -67,11 +67,18 @@ class RunningServer:
 
 @asynccontextmanager
 async def running_server(settings: LocalServerSettings, data_dir: Path) -> AsyncGenerator[RunningServer]:
-    """A server that accepts jobs while the context is open.
+    """Run a server that accepts jobs while the context is open.
+
+    Args:
+        settings: The server's settings.
+        data_dir: Absolute path of the data folder; created if it does not exist.
+
+    Yields:
+        The URLs of the server, and its auth service.
 
     Raises:
-        OSError: A port is taken, or another server works with the data folder.
-        ConfigurationError: The files for TLS, or the data folder's key for tokens, cannot be used.
+        OSError: A port is in use, or another server uses the data folder.
+        ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(quiet_libraries())
@@ -83,7 +90,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         stack.push_async_callback(store.close)
         requeued = await store.requeue_interrupted()
         if requeued:
-            logger.info("%d jobs were interrupted by the end of the last server; they run again", requeued)
+            logger.info("%d jobs were interrupted when the last server stopped; they run again", requeued)
         http_tls = None if tls is None else tls.http
         auth = await _start_auth(stack, settings, data_dir, http_tls)
         tokens = None if auth is None else auth.service.tokens
@@ -109,7 +116,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
 async def _start_auth(
     stack: AsyncExitStack, settings: LocalServerSettings, data_dir: Path, tls: ssl.SSLContext | None
 ) -> RunningAuth | None:
-    """Start the auth service, if there is to be one."""
+    """Start the auth service if the settings ask for one."""
     if settings.auth is None:
         return None
     listener = stack.enter_context(bind_listener(settings.host, settings.auth.port, "auth service"))
@@ -125,7 +132,7 @@ async def _start_broker(
     tls: TLSContexts | None,
     tokens: TokenAuthority | None,
 ) -> tuple[str, ConnectionOptions]:
-    """Start the embedded broker; its URL, and how the server itself connects to it."""
+    """Start the embedded broker; return its URL and the options for the server's own connection to it."""
     listener = stack.enter_context(bind_listener(settings.host, settings.mqtt_port, "MQTT broker"))
     checks = tokens if settings.mqtt_auth else None
     broker = EmbeddedBroker(
@@ -139,7 +146,7 @@ async def _start_broker(
     if tls is not None:
         options = replace(options, make_ssl_context=lambda: tls.own_client)
     if checks is not None:
-        # Good for the broker alone: it names no user, and allows nothing.
+        # Valid for the broker only: user 0 does not exist, and the token has no permissions.
         nobody = Claims(user_id="0", permissions=[], is_admin=False)
         token = SecretStr(checks.issue(nobody, _OWN_TOKEN_SECONDS))
         own = MQTTCredentials(_OWN_USER, token)
@@ -150,16 +157,16 @@ async def _start_broker(
 async def _start_publisher(
     stack: AsyncExitStack, mqtt_url: str, options: ConnectionOptions, *, own_broker: bool
 ) -> Publisher:
-    """Connect to the broker. One that is not there yet is no reason to refuse jobs: messages wait for it."""
+    """Connect to the broker. If it is unreachable, jobs are still accepted and messages wait for it."""
     publisher = Publisher(BrokerAddress.parse(mqtt_url), options=options, wait_for_echo=own_broker)
     publisher.start()
-    # Workers take their announcements back at the very end, just before this.
+    # Workers withdraw their announcements at the very end, just before this.
     stack.push_async_callback(publisher.close)
     if not await publisher.wait_connected(_CONNECT_SECONDS):
         logger.warning(
-            "The MQTT broker %s does not answer (%s); events wait until it does",
+            "The MQTT broker %s is unreachable (%s); events are kept until it connects",
             publisher.address,
-            publisher.problem or "it is still waited for",
+            publisher.problem or f"no answer within {_CONNECT_SECONDS:g} s",
         )
     return publisher
 

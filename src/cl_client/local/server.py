@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class LocalServer:
-    """A compute service that speaks and acts like a CL Server, for trying things out and for tests.
+    """A compute service that behaves like a CL Server, for trying things out and for tests.
 
-    It runs in a thread with an event loop of its own, so that a busy caller does not stall it, and works as
-    ``async with`` and as ``with``:
+    It runs in its own thread with its own event loop, so that a busy caller does not block it. Use it with
+    ``async with`` or ``with``:
 
         async with LocalServer() as server, server.client() as client:
             job = await client.hash.compute("photo.jpg", wait=True)
@@ -40,37 +40,37 @@ class LocalServer:
     Args:
         host: The address to listen on.
         port: The HTTP port; 0 for a free one.
-        mqtt_url: A broker to use; None for one inside the process.
-        mqtt_port: The port of the broker inside the process; 0 for a free one.
-        data_dir: Where jobs are kept. Jobs found there that had not ended run again. None for a temporary
-            folder that is removed at the end.
+        mqtt_url: URL of the MQTT broker to use; None for the embedded broker.
+        mqtt_port: The port of the embedded broker; 0 for a free one.
+        data_dir: Folder for jobs and users. Unfinished jobs in it run again. None for a temporary folder that
+            is removed at the end.
         workers: How many jobs run at once; None for one per core.
-        generation: Which CL Server to be: ``"A"``, ``"B"`` or ``"C"``, the newest.
-        strict_wire: Be as unhelpful as the real ones. False publishes every failure, and lets busy workers
-            show signs of life.
-        max_upload_bytes: The longest body of a submit; above it the answer is 413.
+        generation: The CL Server generation to imitate: ``"A"``, ``"B"`` or ``"C"``, the newest.
+        strict_wire: Omit the events that real servers omit. False publishes an event for every failure, and
+            sends heartbeats of busy workers.
+        max_upload_bytes: Size limit of a submit's body in bytes; a larger one gets status 413.
         tasks: Names of the tasks to offer; None for all.
-        extra_tasks: Tasks of one's own, by name.
-        heartbeat_interval: Seconds between two announcements of a worker; None for the generation's.
-        poll_interval: Seconds between two looks for work. A submitted job is looked at without delay.
-        models_dir: Where the tasks find their models, and nowhere else. None for the folder that the
-            environment variable ``CL_CLIENT_MODELS`` names, or else the user's cache folder, into which
-            ``cl-client models pull`` fetches them. A task whose model is missing is not announced.
-        models: Model files of one's own, by the names that ``cl-client models list`` shows.
-        auth: Run an auth service, and begin with guest mode off, so that jobs need a token with the
-            permission ``ai_inference_support`` or an admin's. Otherwise everything is open to everybody.
+        extra_tasks: Additional tasks, by name.
+        heartbeat_interval: Seconds between two announcements of a worker; None for the generation's value.
+        poll_interval: Seconds between two checks for queued jobs. A submitted job starts without this delay.
+        models_dir: The only folder to search for models. None for the folder in the environment variable
+            ``CL_CLIENT_MODELS`` or, if it is not set, the user's cache folder, where
+            ``cl-client models pull`` saves them. A task whose model is missing is not announced.
+        models: Model files to use instead, by the names that ``cl-client models list`` shows.
+        auth: Run an auth service, and start with guest mode off, so that jobs need a token with the
+            permission ``ai_inference_support`` or an admin's. Otherwise no token is needed.
         auth_port: The auth service's HTTP port; 0 for a free one.
-        admin_password: The password of ``admin``, the user that an auth service begins with; None for
-            ``admin``. One that finds users in its ``data_dir`` leaves them as they are.
-        token_lifetime: Seconds that a token counts.
-        clock_offset: Seconds by which the server's clock is ahead of the machine's where it issues and checks
-            tokens; below zero for a clock that is behind.
-        tls: Speak https and mqtts with these files. It says nothing of a broker given as ``mqtt_url``.
-        mqtt_auth: Let the broker inside the process demand a user name and, as the password, a token that
-            counts. Needs ``auth``.
+        admin_password: The password of ``admin``, the first user of a new auth service; None for ``admin``.
+            Users that exist in ``data_dir`` are not changed.
+        token_lifetime: Seconds that a token is valid.
+        clock_offset: Seconds by which the server's clock is ahead of the machine's when it issues and checks
+            tokens; negative for a clock that is behind.
+        tls: The files for https and mqtts. They do not apply to a broker given as ``mqtt_url``.
+        mqtt_auth: Require a user name and, as the password, a valid token at the embedded broker. Needs
+            ``auth``.
 
     Raises:
-        ValueError: A setting is out of its range, or does not go with another one.
+        ValueError: A setting is out of range, or conflicts with another one.
     """
 
     def __init__(
@@ -130,36 +130,36 @@ class LocalServer:
 
     @property
     def base_url(self) -> str:
-        """Where its HTTP interface is."""
+        """The URL of the HTTP interface."""
         return self._thread().server.base_url
 
     @property
     def mqtt_url(self) -> str:
-        """Where its broker is."""
+        """The URL of the MQTT broker."""
         return self._thread().server.mqtt_url
 
     @property
     def auth_url(self) -> str:
-        """Where its auth service is.
+        """The URL of the auth service.
 
         Raises:
-            RuntimeError: It has none.
+            RuntimeError: The server has no auth service, or is not running.
         """
         return self._thread().auth.url
 
     @property
     def data_dir(self) -> Path:
-        """Where its jobs are kept."""
+        """The folder with the jobs."""
         return self._thread().data_dir
 
     @property
     def task_types(self) -> tuple[str, ...]:
-        """The tasks it announces now: those that it offers and whose models are there."""
+        """The tasks that are announced now: the offered ones whose models are present."""
         return self.settings.available_tasks()
 
     @property
     def worker_count(self) -> int:
-        """How many jobs it runs at once."""
+        """The number of jobs that run at once."""
         return self.settings.worker_count
 
     def client(
@@ -169,7 +169,16 @@ class LocalServer:
         auth_provider: AuthProvider | None = None,
         config: ComputeClientConfig | None = None,
     ) -> ComputeClient:
-        """A client of this server, to be closed by the caller; arguments as for `ComputeClient`."""
+        """Make a client of this server. The caller closes it.
+
+        Args:
+            timeout: Seconds that an HTTP request may take; None for the default of `ComputeClient`.
+            auth_provider: Supplies tokens; None to send none.
+            config: Settings of the client; None for the defaults.
+
+        Returns:
+            The client, not connected yet.
+        """
         from cl_client.compute_client import ComputeClient
 
         return ComputeClient(
@@ -181,25 +190,28 @@ class LocalServer:
         )
 
     def issue_token(self, username: str = "admin", *, lifetime: float | None = None) -> str:
-        """A token of one of its users, without their password, for tests. Blocks for a moment.
+        """Issue a token for a user without the password, for tests. Blocks for a moment.
 
         Args:
-            username: Whose it is.
-            lifetime: Seconds that it counts, below zero for one whose time is over; None for the server's.
+            username: The user to issue it for.
+            lifetime: Seconds that it is valid, negative for an expired token; None for ``token_lifetime``.
+
+        Returns:
+            The token, a JWT.
 
         Raises:
-            LookupError: There is no such user.
-            RuntimeError: The server has no auth service, or does not run.
+            LookupError: The user was not found.
+            RuntimeError: The server has no auth service, or is not running.
         """
         thread = self._thread()
         return thread.run(thread.auth.service.issue_token(username, lifetime))
 
     def start(self) -> None:
-        """Start, and return when jobs are accepted. Does nothing on a server that runs.
+        """Start the server, and return when it accepts jobs. Does nothing if it is running.
 
         Raises:
-            OSError: A port is taken or another server works with the data folder; nothing is left behind.
-            ConfigurationError: The files for TLS, or the data folder's key for tokens, cannot be used.
+            OSError: A port is in use, or another server uses the data folder; nothing is left behind.
+            ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid.
         """
         if self._running is not None:
             return
@@ -208,9 +220,9 @@ class LocalServer:
         self._running = thread
 
     def stop(self) -> None:
-        """End the workers, take their announcements back, close everything. Idempotent.
+        """Stop the workers, withdraw their announcements, and close everything. Idempotent.
 
-        Jobs that are running are interrupted; with a ``data_dir`` they run again after the next start.
+        Running jobs are interrupted; with a ``data_dir`` they run again after the next start.
         """
         thread, self._running = self._running, None
         if thread is not None:
@@ -243,5 +255,5 @@ class LocalServer:
 
     def _thread(self) -> ServerThread:
         if self._running is None:
-            raise RuntimeError("The local server is not running: start it, or use it in a with block")
+            raise RuntimeError("The local server is not running: call start(), or use it in a with block")
         return self._running

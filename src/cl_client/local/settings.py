@@ -25,7 +25,7 @@ DEFAULT_POLL_INTERVAL = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalServerSettings:
-    """How a local server is set up; `cl_client.local.LocalServer` explains each setting."""
+    """Settings of a local server. `cl_client.local.LocalServer` describes each of them."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -46,54 +46,54 @@ class LocalServerSettings:
     mqtt_auth: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work, before anything is started.
+        """Check the settings before anything is started.
 
         Raises:
-            ValueError: A setting is out of its range or names what is not there.
+            ValueError: A setting is out of range or names an unknown task or model.
         """
         if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers is {self.workers}; at least 1 is needed")
+            raise ValueError(f"workers is {self.workers}; it must be at least 1")
         if self.generation not in DIALECTS:
-            raise ValueError(f"generation is {self.generation!r}; known are {', '.join(DIALECTS)}")
+            raise ValueError(f"generation is {self.generation!r}; it must be one of {', '.join(DIALECTS)}")
         for name in ("max_upload_bytes", "poll_interval", "heartbeat"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
         unknown = sorted(set(self.tasks or ()) - set(TASKS) - set(self.extra_tasks))
         if unknown:
             known = ", ".join(sorted({**TASKS, **self.extra_tasks}))
-            raise ValueError(f"Unknown tasks: {', '.join(unknown)}; known are {known}")
+            raise ValueError(f"Unknown tasks: {', '.join(unknown)}; known tasks: {known}")
         self._check_models()
         if self.mqtt_auth and (self.auth is None or self.mqtt_url is not None):
-            raise ValueError("mqtt_auth needs auth=True and the server's own broker, so no mqtt_url")
+            raise ValueError("mqtt_auth needs auth=True and the embedded broker: remove mqtt_url")
 
     def _check_models(self) -> None:
         needed = {model for spec in self.offered_tasks.values() for model in spec.models}
         unknown = sorted(set(self.models.overrides) - set(MODELS) - needed)
         if unknown:
-            raise ValueError(f"Unknown models: {', '.join(unknown)}; known are {', '.join(MODELS)}")
+            raise ValueError(f"Unknown models: {', '.join(unknown)}; known models: {', '.join(MODELS)}")
         unnamed = sorted(needed - set(MODELS) - set(self.models.overrides))
         if unnamed:
-            raise ValueError(f"No address is known of the models {', '.join(unnamed)}: name their files")
+            raise ValueError(f"No download URL for the models {', '.join(unnamed)}: name their files")
 
     @property
     def dialect(self) -> Dialect:
-        """What the generation says, and how."""
+        """The wire format of the generation."""
         return DIALECTS[self.generation]
 
     @property
     def worker_count(self) -> int:
-        """One per core unless told otherwise."""
+        """The number of workers; one per core by default."""
         return self.workers if self.workers is not None else os.cpu_count() or 1
 
     @property
     def heartbeat(self) -> float:
-        """Seconds, from the generation unless told otherwise."""
+        """Seconds between two announcements of a worker; by default the generation's."""
         interval = self.heartbeat_interval
         return interval if interval is not None else self.dialect.heartbeat_seconds
 
     @property
     def offered_tasks(self) -> dict[str, TaskSpec]:
-        """The tasks by name as the generation has them, whether their models are there or not."""
+        """The generation's tasks by name, whether their models are present or not."""
         known = {**TASKS, **self.extra_tasks}
         if self.generation == "A":
             known = {name: spec.for_generation_a() for name, spec in known.items()}
@@ -101,7 +101,11 @@ class LocalServerSettings:
         return {name: known[name] for name in (*chosen, *self.extra_tasks)}
 
     def available_tasks(self) -> tuple[str, ...]:
-        """The offered tasks whose models are there now; a job for any other one fails and says what to do."""
+        """List the offered tasks whose models are present. A job of another task fails and names the remedy.
+
+        Returns:
+            Task names, in the order of `offered_tasks`.
+        """
         return tuple(
             name
             for name, spec in self.offered_tasks.items()

@@ -1,1 +1,1 @@
-"""Workers: each runs one job after the other in a process of its own."""
+"""Workers: each runs jobs one at a time in a separate process."""

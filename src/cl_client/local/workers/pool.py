@@ -1,4 +1,4 @@
-"""The workers of a local server: each claims the oldest job, runs it in a process of its own, and says so."""
+"""The workers of a local server: each claims the oldest job, runs it and publishes the result."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Worker:
     """One worker.
 
     Args:
-        worker_id: The last part of its topic.
-        tasks: What it can run.
-        store: Where jobs are claimed and their ends are committed.
-        announcer: Where its doings are published.
-        jobs_folder: Holds one folder per job, named by the job's id.
-        models: Where the tasks find their models.
-        poll_interval: Seconds between two looks for work that nobody announced.
+        worker_id: The last part of its MQTT topic.
+        tasks: The tasks it can run, by name.
+        store: The job table: jobs are claimed there and their results are committed there.
+        announcer: Publishes the worker's state and the changes of its jobs.
+        jobs_folder: Holds one folder per job, named after the job id.
+        models: Finds the model files of the tasks.
+        poll_interval: Seconds between two checks for queued jobs that no `wake` announced.
     """
 
     def __init__(
@@ -64,21 +64,21 @@ class Worker:
 
     @property
     def can_be_woken(self) -> bool:
-        """Whether it waits for work, and nobody has woken it yet."""
+        """Whether it waits for work and has not been woken yet."""
         return self._waiting and not self._wake.is_set()
 
     def wake(self) -> None:
-        """Look for work now."""
+        """Check for queued jobs now."""
         self._wake.set()
 
     async def serve(self) -> None:
-        """Work until cancelled; the process has ended when this ends."""
+        """Run jobs until cancelled. The worker process has exited when this returns."""
         self.announce(idle=True)
         try:
             await self._warm_up()
             while True:
                 self._wake.clear()
-                # Servers of all generations say busy and then idle again at each look for work.
+                # Servers of all generations announce busy, then idle again, at each poll for work.
                 self.announce(idle=False)
                 job = await self._store.claim(self._tasks)
                 if job is None:
@@ -92,21 +92,25 @@ class Worker:
             self._announcer.worker_left(self.worker_id)
 
     async def abandon_job(self) -> None:
-        """Kill the process in the midst of its job, and wait until the worker has let go of it."""
+        """Kill the process during its job, and wait until the worker has finished with that job."""
         self._process.kill()
         await self._job_ended.wait()
 
     def announce(self, *, idle: bool) -> None:
-        """Publish whether it is free."""
+        """Publish the worker's state.
+
+        Args:
+            idle: Whether it is free to take a job.
+        """
         self.idle = idle
         self._announcer.worker_changed(self.worker_id, idle=idle)
 
     async def _warm_up(self) -> None:
-        """Start the process before there is a job; if it cannot be, the jobs will say so."""
+        """Start the process before there is a job. If it cannot start, each job fails with the reason."""
         try:
             await self._process.start()
         except OSError as exc:
-            logger.warning("Worker %s has no process: %s", self.worker_id, exc)
+            logger.warning("Worker %s cannot start its process: %s", self.worker_id, exc)
 
     async def _wait_for_work(self) -> None:
         self._waiting = True
@@ -114,12 +118,12 @@ class Worker:
             async with asyncio.timeout(self._poll_interval):
                 await self._wake.wait()
         except TimeoutError:
-            logger.debug("Worker %s looks for work", self.worker_id)
+            logger.debug("Worker %s polls for work", self.worker_id)
         finally:
             self._waiting = False
 
     async def _run(self, job: StoredJob) -> None:
-        """One job to its end: committed first, published then."""
+        """Run one job to its end: the result is committed first, then published."""
         self.job_id = job.job_id
         self._job_ended.clear()
         try:
@@ -132,7 +136,7 @@ class Worker:
             self._job_ended.set()
 
     async def _execute(self, job: StoredJob) -> StoredJob | None:
-        """Run the task; the job as it ended, None if it was deleted meanwhile."""
+        """Run the task and return the ended job, or None if it was deleted meanwhile."""
 
         async def note_progress(progress: int) -> None:
             changed = await self._store.set_progress(job.job_id, progress)
@@ -168,8 +172,8 @@ class WorkerPool:
 
     Args:
         workers: The workers, not started yet.
-        heartbeat: Seconds between two announcements of a worker that has nothing new to say.
-        busy_heartbeat: Whether busy workers announce themselves too. Real ones do not: a task blocks theirs.
+        heartbeat: Seconds between two announcements of a worker whose state does not change.
+        busy_heartbeat: Whether busy workers send heartbeats too. On real servers a running task blocks them.
     """
 
     def __init__(self, workers: Sequence[Worker], *, heartbeat: float, busy_heartbeat: bool = False) -> None:
@@ -179,7 +183,7 @@ class WorkerPool:
         self._running: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start all workers; needs a running loop."""
+        """Start all workers. Needs a running event loop."""
         self._running = [
             asyncio.create_task(self._keep_serving(worker), name=f"worker-{worker.worker_id}")
             for worker in self.workers
@@ -187,7 +191,7 @@ class WorkerPool:
         self._running.append(asyncio.create_task(self._beat(), name="worker-heartbeat"))
 
     async def stop(self) -> None:
-        """Stop all workers. What they were at stays in the store as running, and is run again later."""
+        """Stop all workers. Their jobs stay in the store as processing and run again after the next start."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -195,33 +199,37 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """How many workers there are."""
+        """The number of workers."""
         return len(self.workers)
 
     @property
     def idle_count(self) -> int:
-        """How many of them have nothing to do."""
+        """The number of idle workers."""
         return sum(worker.idle for worker in self.workers)
 
     def notify(self) -> None:
-        """There is work: wake a worker that waits for some, or have all look again."""
+        """Wake one waiting worker because a job was queued; if none waits, wake all."""
         free = next((worker for worker in self.workers if worker.can_be_woken), None)
         for worker in (free,) if free is not None else self.workers:
             worker.wake()
 
     async def abandon(self, job_id: str) -> None:
-        """Stop working on a job, if anybody is."""
+        """Stop the worker that runs a job, if there is one.
+
+        Args:
+            job_id: The job to stop.
+        """
         for worker in self.workers:
             if worker.job_id == job_id:
                 await worker.abandon_job()
 
     async def _keep_serving(self, worker: Worker) -> None:
-        """A worker that meets a fault of the server itself is logged and starts again."""
+        """Restart a worker that stops with an unexpected error of the server itself, and log the error."""
         while True:
             try:
                 await worker.serve()
             except Exception:
-                logger.exception("Worker %s met a fault of the server and starts again", worker.worker_id)
+                logger.exception("Worker %s stopped unexpectedly; restarting it", worker.worker_id)
             await asyncio.sleep(_RESTART_PAUSE_SECONDS)
 
     async def _beat(self) -> None:

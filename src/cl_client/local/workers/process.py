@@ -1,4 +1,4 @@
-"""A worker process from the server's side: given one job at a time, replaced when it dies."""
+"""A worker process seen from the server: it gets one job at a time and is replaced when it dies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
-"""The longest answer of a task. Longer ones are the job's error; large results belong into files."""
+"""Limit of one reply. A longer one fails the job; a task writes large results to files."""
 
 _CLOSING_SECONDS = 5.0
 _KEPT_STDERR_BYTES = 4096
@@ -45,7 +45,7 @@ class TaskProcess:
         self._has_worked = False
 
     async def start(self) -> None:
-        """Start the process if none is running; one that died while it had nothing to do is replaced."""
+        """Start the process if none is running. One that died while idle is replaced."""
         if self._process is not None and self._process.returncode is None:
             return
         await self.close()
@@ -53,7 +53,7 @@ class TaskProcess:
         self._has_worked = False
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-P",  # the working folder is no place to import from, unless the caller does so too
+            "-P",  # do not import from the working folder, unless the caller does so too
             "-m",
             "cl_client.local.workers.program",
             stdin=asyncio.subprocess.PIPE,
@@ -69,12 +69,23 @@ class TaskProcess:
     async def run(
         self, request: TaskRequest, on_progress: Callable[[int], Awaitable[None]]
     ) -> TaskResult | TaskError:
-        """Run one job to its end. A process that dies meanwhile is an error of the job."""
+        """Run one job to its end. If the process dies meanwhile, the job fails.
+
+        Args:
+            request: The job to run.
+            on_progress: Awaited with each progress report, 0-100 percent.
+
+        Returns:
+            The task's output, or the error of the job.
+
+        Raises:
+            RuntimeError: The started process has no stdin.
+        """
         self._killed = False
         try:
             await self.start()
         except OSError as exc:
-            return TaskError(message=f"{_subject(request)} failed: no worker process can be started: {exc}")
+            return TaskError(message=f"{_subject(request)} failed: cannot start a worker process: {exc}")
         process = self._process
         if process is None or process.stdin is None:
             raise RuntimeError("The worker process has no stdin")
@@ -93,22 +104,22 @@ class TaskProcess:
         except (ValueError, ValidationError) as exc:
             self.kill()
             await self.close()
-            return TaskError(message=f"{_subject(request)} gave an unusable answer: {exc}")
+            return TaskError(message=f"{_subject(request)} failed: its worker sent an invalid reply: {exc}")
 
     def kill(self) -> None:
-        """End the process at once, also one that is just being started; its job then ends in an error."""
+        """Kill the process at once, even while it starts. Its job then fails."""
         self._killed = True
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
     async def close(self) -> None:
-        """End the process and wait until it is gone: gently, then by force; one that never worked at once."""
+        """End the process and wait for its exit: by closing stdin, or by a kill if it is unused or hangs."""
         process, self._process = self._process, None
         if process is None:
             return
         if not self._has_worked and process.returncode is None:
-            # It may still be importing for half a second, and would only then hear that it is to end.
+            # It may still be importing for half a second, and would notice the closed stdin only then.
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         if process.stdin is not None:
@@ -117,7 +128,7 @@ class TaskProcess:
             async with asyncio.timeout(_CLOSING_SECONDS):
                 await process.wait()
         except TimeoutError:
-            logger.warning("Worker process %d does not end by itself; killed", process.pid)
+            logger.warning("Worker process %d did not exit in time; killing it", process.pid)
         finally:
             if process.returncode is None:
                 process.kill()
@@ -126,11 +137,14 @@ class TaskProcess:
                 await self._stderr_task
 
     async def _read_reply(self, process: asyncio.subprocess.Process) -> TaskReply:
-        """The next message.
+        """Read the next message.
+
+        Returns:
+            The message.
 
         Raises:
             EOFError: The process has ended.
-            ValueError: The line is too long or no message.
+            ValueError: The line is too long or not a valid message.
         """
         line = await process.stdout.readline() if process.stdout is not None else b""
         if not line.endswith(b"\n"):
@@ -138,20 +152,20 @@ class TaskProcess:
         return REPLY.validate_json(line)
 
     async def _bury(self, request: TaskRequest) -> str:
-        """Clean up after a process that died by itself; says how it died."""
+        """Clean up after a process that died, and return the job's error message."""
         process = self._process
         await self.close()
         code = process.returncode if process is not None else None
         tail = self._stderr_tail.decode(errors="replace").strip()
         level = logging.DEBUG if self._killed else logging.ERROR
-        logger.log(level, "A worker process died of %s. Its last words:\n%s", _cause(code), tail or "(none)")
+        logger.log(level, "A worker process died (%s). Its last output:\n%s", _cause(code), tail or "(none)")
         return (
             f"{_subject(request)} failed: its worker process died ({_cause(code)}). "
-            "A fresh one takes the next job."
+            "A new process takes the next job."
         )
 
     async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the pipe empty; what libraries print is for the log alone."""
+        """Drain stderr into the debug log, so that the pipe never fills up."""
         while process.stderr is not None and (chunk := await process.stderr.read(_KEPT_STDERR_BYTES)):
             logger.debug("Worker process %d: %s", process.pid, chunk.decode(errors="replace").rstrip())
             self._stderr_tail = (self._stderr_tail + chunk)[-_KEPT_STDERR_BYTES:]
@@ -162,17 +176,17 @@ def _subject(request: TaskRequest) -> str:
 
 
 def _python_path() -> str:
-    """What the server can import its workers can, too; an empty entry is the working folder."""
+    """Workers import from the same folders as the server; an empty entry is the working folder."""
     return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
 
 
 def _cause(return_code: int | None) -> str:
-    """How a process ended, in words: a negative code is a signal."""
+    """Describe how a process ended: a negative code is a signal."""
     if return_code is None or return_code >= 0:
         return f"exit code {return_code}"
     try:
         name = signal.Signals(-return_code).name
     except ValueError:
         return f"signal {-return_code}"
-    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    hint = ", possibly out of memory" if name == "SIGKILL" else ""
     return f"signal {-return_code}, {name}{hint}"

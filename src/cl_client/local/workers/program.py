@@ -1,7 +1,7 @@
-"""The program that a worker process runs: one job after the other, read from stdin, answered on stdout.
+"""The program of a worker process: it reads jobs from stdin, one at a time, and replies on stdout.
 
-Started by `cl_client.local.workers.process`. It ends when its stdin ends, in the midst of a job if need be,
-so that none outlives a server, however that came to its end.
+Started by `cl_client.local.workers.process`. It exits when stdin is closed, even during a job, so that no
+worker outlives its server, even if the server was killed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class RequestReader(threading.Thread):
-    """Reads requests ahead: only a thread that always reads learns at once that the server is gone."""
+    """Reads requests ahead: only a thread that always reads notices at once that the server is gone."""
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(name="requests", daemon=True)
@@ -39,24 +39,24 @@ class RequestReader(threading.Thread):
 
     @override
     def run(self) -> None:
-        """Queue one line after the other, then end the process."""
+        """Queue each line; at the end of the stream, end the process."""
         for line in self._stream:
             self.busy.set()
             self.lines.put(line)
         if self.busy.is_set():
-            os._exit(0)  # nothing gentler ends a task that blocks
+            os._exit(0)  # a task that blocks cannot be ended in any other way
         self.lines.put(None)
 
 
 class ProgressReporter:
-    """Passes on a task's progress, each percentage once and never backwards."""
+    """Sends a task's progress: each percentage once, never a lower one."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._last = 0
 
     def __call__(self, progress: int) -> None:
-        """Report 0-100 percent; anything outside is clamped."""
+        """Report 0-100 percent; other values are clamped."""
         percent = min(max(int(progress), 0), 100)
         if percent > self._last:
             self._last = percent
@@ -69,7 +69,7 @@ def _send(stream: BinaryIO, reply: TaskReply) -> None:
 
 
 def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
-    """Import the task, which is where a first job pays for its libraries, and run it."""
+    """Import the task and run it. The first job of a task takes longer, as its libraries are imported."""
     function = cast("TaskFunction[TaskParams]", pkgutil.resolve_name(request.function))
     params_model = cast("type[TaskParams]", pkgutil.resolve_name(request.params_model))
     request.output_file.parent.mkdir(parents=True, exist_ok=True)
@@ -82,13 +82,13 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
         models=request.models,
     )
     output = function(context)
-    # NaN and infinity are no JSON, and would break the answer to whoever asks for the job.
+    # NaN and infinity are not valid JSON, and would break the HTTP response with the job.
     json.dumps(output, allow_nan=False)
     return output
 
 
 def _answer(request: TaskRequest, report: ProgressReporter) -> TaskResult | TaskError:
-    """Run one job; whatever goes wrong in it is the job's error."""
+    """Run one job; any exception becomes the job's error."""
     try:
         return TaskResult(output=_run(request, report))
     except (TaskFailedError, ModelUnavailableError) as exc:
@@ -100,7 +100,7 @@ def _answer(request: TaskRequest, report: ProgressReporter) -> TaskResult | Task
 
 
 def _take_over_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Keep stdin and stdout for the protocol: libraries print to stderr, and their children read nothing."""
+    """Keep stdin and stdout for the protocol: libraries print to stderr, and child processes read nothing."""
     requests, replies = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -110,8 +110,8 @@ def _take_over_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def main() -> None:
-    """Serve until stdin ends."""
-    # Ctrl+C reaches every process of a terminal; ending the workers is the server's business.
+    """Run jobs until stdin is closed."""
+    # Ctrl+C reaches every process of a terminal, but the server ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     requests, replies = _take_over_streams()

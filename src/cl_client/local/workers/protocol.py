@@ -1,4 +1,4 @@
-"""What the server and its worker processes say to each other: one JSON object a line."""
+"""The messages between the server and its worker processes: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def line(self) -> bytes:
-        """The message as it travels."""
+        """The message as one line of JSON."""
         return self.model_dump_json().encode() + b"\n"
 
 
 class TaskRequest(_Message):
-    """Run this job. The paths are absolute; function and params model are ``"module:name"``."""
+    """A job to run. The paths are absolute; function and params model are ``"module:name"``."""
 
     task_type: str
     function: str
@@ -33,25 +33,25 @@ class TaskRequest(_Message):
 
 
 class TaskProgress(_Message):
-    """The job is so many percent done."""
+    """Progress of the job, in percent."""
 
     kind: Literal["progress"] = "progress"
     progress: int = Field(ge=0, le=100)
 
 
 class TaskResult(_Message):
-    """The job is done."""
+    """The output of a job that completed."""
 
     kind: Literal["result"] = "result"
     output: JSONObject
 
 
 class TaskError(_Message):
-    """The job cannot be done.
+    """The error of a job that failed.
 
     Attributes:
-        message: For whoever sent the job.
-        traceback: For the server's log; None where the task itself knew what was wrong.
+        message: For the client that submitted the job.
+        traceback: For the server's log; None if the task itself explained the error.
     """
 
     kind: Literal["error"] = "error"
