@@ -434,7 +434,7 @@ def test_tokens_are_issued_for_users_that_there_are(server: LocalServer) -> None
 
 def test_a_server_without_auth_service_says_so() -> None:
     with LocalServer(workers=1, tasks=["hash"]) as server:
-        with pytest.raises(RuntimeError, match=r"no auth service: make it with LocalServer\(auth=True\)"):
+        with pytest.raises(RuntimeError, match=r"no auth service: create it with LocalServer\(auth=True\)"):
             _ = server.auth_url
         with pytest.raises(RuntimeError, match="no auth service"):
             server.issue_token()

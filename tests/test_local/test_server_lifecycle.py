@@ -118,7 +118,7 @@ def test_a_taken_port_is_named_and_nothing_is_left(
 def test_a_data_folder_serves_one_server(tmp_path: Path) -> None:
     with (
         LocalServer(workers=1, data_dir=tmp_path),
-        pytest.raises(OSError, match="Another server works with"),
+        pytest.raises(OSError, match="in use by another server"),
     ):
         LocalServer(workers=1, data_dir=tmp_path).start()
 

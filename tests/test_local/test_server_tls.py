@@ -198,7 +198,10 @@ def test_files_that_cannot_be_used_are_named_and_nothing_is_left(
             r"client-key\.pem are not a certificate",
         ),
         "encrypted key": (replace(tls, key_file=nonsense), r"its unencrypted private key"),
-        "no authority": (replace(tls, client_ca_file=nonsense), r"nonsense\.pem holds no PEM certificates"),
+        "no authority": (
+            replace(tls, client_ca_file=nonsense),
+            r"nonsense\.pem contains no PEM certificates",
+        ),
     }[fault]
     threads = set(threading.enumerate())
     with pytest.raises(ConfigurationError, match=named):

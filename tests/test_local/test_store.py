@@ -112,5 +112,5 @@ async def test_cleanup_takes_old_jobs_that_have_ended(store: JobStore) -> None:
 
 async def test_a_file_belongs_to_one_store(store: JobStore, tmp_path: Path) -> None:
     assert await store.count() == 0
-    with pytest.raises(DataFolderInUseError, match="Another server works with"):
+    with pytest.raises(DataFolderInUseError, match="in use by another server"):
         await JobStore.open(tmp_path / "jobs.sqlite3")

@@ -1,4 +1,4 @@
-"""The wire's time."""
+"""The time format of the wire."""
 
 from __future__ import annotations
 
@@ -6,5 +6,9 @@ import time
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch, the wire's unit of time."""
+    """Return the current time as the wire has it.
+
+    Returns:
+        Milliseconds since the Unix epoch.
+    """
     return time.time_ns() // 1_000_000

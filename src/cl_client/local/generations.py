@@ -1,4 +1,4 @@
-"""What differs between the generations of CL Servers, as far as a client can see it."""
+"""The differences between the generations of CL Servers that a client can see."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Literal, TypeAlias
 Generation: TypeAlias = Literal["A", "B", "C"]
 
 UserClaim: TypeAlias = Literal["id", "sub"]
-"""The claim of a token that holds the user's id: ``sub`` until the end of December 2025."""
+"""The token claim that holds the user's id: ``sub`` until the end of December 2025."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one generation speaks.
+    """The wire format of one generation.
 
     Attributes:
-        worker_key: The key of the worker's name in its announcement.
+        worker_key: The key of the worker id in its announcement.
         announces_progress: Whether a change of progress alone publishes an event.
-        announces_failure: Whether a failing job publishes an event.
-        heartbeat_seconds: Pause between two announcements of a worker that has nothing new to say.
-        guest_mode_path: Where guest mode is read and, below it at ``/guest-mode``, set; None where there
-            is no guest mode.
-        late_capabilities: The first call of ``/capabilities`` after a start answers that nobody is there.
-        user_claim: The claim of a token that holds the user's id.
+        announces_failure: Whether a failed job publishes an event.
+        heartbeat_seconds: Seconds between two announcements of a worker whose state does not change.
+        guest_mode_path: URL path to read guest mode; it is set at ``/guest-mode`` below that. None if the
+            generation has no guest mode.
+        late_capabilities: Whether the first call of ``/capabilities`` after a start reports no workers.
+        user_claim: The token claim that holds the user's id.
     """
 
     worker_key: Literal["id", "worker_id"]

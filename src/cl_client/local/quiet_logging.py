@@ -1,4 +1,4 @@
-"""Keeps the libraries underneath from talking on the caller's log while a server runs."""
+"""Keeps the messages of underlying libraries out of the caller's log while a server runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# amqtt warns of every client that tries MQTT 5 first or hangs up without a word; both are daily business.
+# amqtt warns about every client that tries MQTT 5 first or disconnects without DISCONNECT; both are normal.
 _LEVELS = {
     "aiosqlite": logging.INFO,
     "amqtt": logging.CRITICAL,
@@ -20,7 +20,11 @@ _LEVELS = {
 
 @contextmanager
 def quiet_libraries() -> Generator[None]:
-    """Raise the level of the loggers whose level nobody has chosen, and put it back afterwards."""
+    """Raise the level of those loggers that have none, and reset it afterwards.
+
+    Yields:
+        Nothing.
+    """
     changed = [
         (logger, level)
         for logger, level in ((logging.getLogger(name), level) for name, level in _LEVELS.items())

@@ -30,33 +30,44 @@ _CALL_SECONDS = 10.0
 
 
 class ServerThread:
-    """A server while it runs; `start` and `stop` block, and each is called once."""
+    """A running server. `start` and `stop` block; call each once."""
 
     def __init__(self, settings: LocalServerSettings) -> None:
         self._settings = settings
         self._ready: Future[RunningServer] = Future()
-        # Only this loop can start processes on Windows, whatever loop the caller prefers.
+        # On Windows, this is the only loop that can start processes, whichever loop the caller uses.
         self._loop = asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="cl-local-server")
         self._temporary = settings.data_dir is None
-        # Absolute, so that the caller is free to change its working folder.
+        # Absolute, so that the caller may change its working folder.
         self.data_dir = (settings.data_dir or Path()).absolute()
 
     @property
     def server(self) -> RunningServer:
-        """What it serves, and where; known once it is started."""
+        """The URLs of the server; known once it is started."""
         return self._ready.result(timeout=0)
 
     @property
     def auth(self) -> RunningAuth:
-        """Its auth service."""
+        """The auth service.
+
+        Raises:
+            RuntimeError: The server has none.
+        """
         if self.server.auth is None:
-            raise RuntimeError("The local server has no auth service: make it with LocalServer(auth=True)")
+            raise RuntimeError("The local server has no auth service: create it with LocalServer(auth=True)")
         return self.server.auth
 
     def run(self, coroutine: Coroutine[None, None, ResultT]) -> ResultT:
-        """Run something on its loop, and wait for it."""
+        """Run a coroutine on the server's loop and wait for it, for up to 10 seconds.
+
+        Args:
+            coroutine: The coroutine, not started yet.
+
+        Returns:
+            The result of the coroutine.
+        """
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_CALL_SECONDS)
 
     def start(self) -> None:
@@ -71,15 +82,15 @@ class ServerThread:
             raise
 
     def stop(self) -> None:
-        """End it and wait until it has ended."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
+        """Stop the server and wait for its thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the server has already stopped
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            # Not asyncio.Runner: it starts a thread to end the executor, which Python 3.12 refuses while the
-            # interpreter of a script that never stopped its server shuts down.
+            # Not asyncio.Runner: it shuts down the executor in a new thread, which Python 3.12 refuses during
+            # interpreter shutdown, that is, at the end of a script that never stopped its server.
             with ThreadPoolExecutor(thread_name_prefix="cl-local-server") as threads:
                 self._loop.set_default_executor(threads)
                 try:
@@ -90,7 +101,7 @@ class ServerThread:
                     self._loop.close()
         except BaseException as exc:
             if self._ready.done():
-                logger.exception("The local server ended by a fault of its own")
+                logger.exception("The local server stopped with an unexpected error")
             else:
                 self._ready.set_exception(exc)
         finally:
@@ -100,7 +111,7 @@ class ServerThread:
     async def _serve(self) -> None:
         async with running_server(self._settings, self.data_dir) as server:
             self._ready.set_result(server)
-            # A script that ends without stopping its server must not hang on it.
+            # A script that ends without stopping its server must not hang.
             while threading.main_thread().is_alive() and not self._stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_ABANDONED_CHECK_SECONDS):
@@ -108,9 +119,9 @@ class ServerThread:
 
 
 async def _cancel_the_rest() -> None:
-    """End what asyncio itself still has under way: connections in the midst of their TLS handshake."""
+    """Cancel the remaining tasks of asyncio itself: connections during their TLS handshake."""
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
-    await asyncio.sleep(0)  # their sockets close one turn later
+    await asyncio.sleep(0)  # their sockets close one loop iteration later

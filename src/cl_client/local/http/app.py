@@ -1,4 +1,4 @@
-"""The HTTP interface of a local server, wire-identical to a CL Server's."""
+"""The HTTP interface of a local server, identical on the wire to a CL Server's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,15 @@ class _GuestModeForm(Form):
 
 
 def create_app(service: JobService, guard: Guard) -> FastAPI:
-    """The application around a service, open to whom the guard lets in."""
+    """Make the application of the compute service.
+
+    Args:
+        service: Runs and stores the jobs.
+        guard: Checks the tokens of the requests.
+
+    Returns:
+        The application with all routes of the server's generation.
+    """
     app = FastAPI(title="Task Server", version="v1", openapi_url=None)
     _add_status_routes(app, service, guard.guest_mode)
     _add_job_routes(app, service, guard)
@@ -41,7 +49,7 @@ def create_app(service: JobService, guard: Guard) -> FastAPI:
 
 def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode) -> None:
     dialect = service.settings.dialect
-    # Generation A learns of its workers only when it is first asked for them.
+    # Generation A looks for its workers only at the first request.
     unasked = dialect.late_capabilities and service.settings.strict_wire
 
     @app.get("/")
@@ -63,7 +71,7 @@ def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode)
 def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
     async def known_task(task_type: str) -> None:
         if task_type not in service.tasks:
-            # Real servers have one route per task, and this path otherwise only for reading and deleting.
+            # Real servers have one POST route per task; for other names this path has only GET and DELETE.
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, DELETE"})
 
     users_only = [Depends(guard.job_user)]

@@ -1,4 +1,4 @@
-"""From a job's form to its file and its typed parameters, with FastAPI's words for what is wrong."""
+"""Parsing of a job's form into its file and its typed parameters, with FastAPI's error messages."""
 
 from __future__ import annotations
 
@@ -28,37 +28,53 @@ _JSON_OBJECT = TypeAdapter(JSONObject)
 
 
 class CommonFields(BaseModel):
-    """What every task takes."""
+    """The form fields that every task has."""
 
     priority: Annotated[int, Field(ge=0, le=10)] = 5
 
 
 async def receive_job(request: Request, spec: TaskSpec, max_bytes: int, folder: Path) -> JobInput:
-    """Receive a job: its file goes to the folder, which is made for it.
+    """Receive the form of a job and store its file.
+
+    Args:
+        request: The request, its body not read yet.
+        spec: The task.
+        max_bytes: Size limit of the body, in bytes.
+        folder: Folder for the file; created for it.
+
+    Returns:
+        The stored file's name, the validated parameters and the priority.
 
     Raises:
-        HTTPException: The upload is too large or no form.
-        RequestValidationError: A field is missing or out of its range.
-        ClientDisconnect: The client went away before the end.
+        HTTPException: The upload is too large, or the form is malformed.
+        RequestValidationError: A field is missing or invalid.
+        ClientDisconnect: The client disconnected before the end of the body.
     """
     return parse_form(await FormReceiver(folder, max_bytes).receive(request), spec)
 
 
 def parse_form(form: ReceivedForm, spec: TaskSpec) -> JobInput:
-    """What a form asks for. Fields that nobody knows are ignored, as FastAPI does.
+    """Validate a form. Unknown fields are ignored, as FastAPI does.
+
+    Args:
+        form: The received form.
+        spec: The task.
+
+    Returns:
+        The file name, the validated parameters and the priority.
 
     Raises:
-        RequestValidationError: With every fault of the form.
+        RequestValidationError: A field is missing or invalid; lists all such fields.
     """
     model = cast("type[TaskParams]", pkgutil.resolve_name(spec.params))
-    # An empty field counts as not sent.
+    # An empty field is treated as missing.
     fields = {name: value for name, value in form.fields.items() if value}
     faults = [_file_fault(form)] if form.file_name is None else []
     common = _validated(CommonFields, fields, faults)
     params = _validated(model, fields, faults)
     if common is None or params is None or faults:
         raise RequestValidationError(faults)
-    # The fields themselves and not their form texts: a list is a list in a job's params.
+    # The typed values and not the form's text: a list stays a list in a job's params.
     as_json = _JSON_OBJECT.validate_python(to_jsonable_python(dict(params)))
     return JobInput(form.file_name or "", as_json, common.priority)
 
@@ -66,7 +82,7 @@ def parse_form(form: ReceivedForm, spec: TaskSpec) -> JobInput:
 def _validated(
     model: type[ModelT], fields: Mapping[str, str], faults: list[dict[str, object]]
 ) -> ModelT | None:
-    """The model's part of the fields; None where some are at fault, which are added to the faults."""
+    """Validate the model's part of the fields; on errors, add them to the faults and return None."""
     try:
         return model.model_validate({name: fields[name] for name in model.model_fields if name in fields})
     except ValidationError as exc:

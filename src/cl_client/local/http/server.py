@@ -21,13 +21,23 @@ if TYPE_CHECKING:
 
 _OPEN_REQUESTS_SECONDS = 2
 _CLIENT_CLOSED_REQUEST = 499
-"""nginx's number for a request whose client went away; nobody is there to read it."""
+"""nginx's status for a request whose client has disconnected; the response is never read."""
 
 
 async def start_http(
     stack: AsyncExitStack, app: FastAPI, listener: socket.socket, tls: ssl.SSLContext | None
 ) -> str:
-    """Answer requests until the stack ends; the URL."""
+    """Answer requests until the stack is closed.
+
+    Args:
+        stack: Stops the server when it is closed.
+        app: The application to serve.
+        listener: A bound, listening socket.
+        tls: Context for https; None for plain HTTP.
+
+    Returns:
+        The URL of the server.
+    """
     app.add_exception_handler(ClientDisconnect, _client_went_away)
     config = uvicorn.Config(
         app,
@@ -38,7 +48,7 @@ async def start_http(
         access_log=False,
         timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS,
     )
-    # Its own settings for TLS are files, and not all of its versions take a context that is ready.
+    # uvicorn's own TLS settings are files, and not all versions accept a ready context.
     config.load()
     config.ssl = tls
     server = _HTTPServer(config)
@@ -60,7 +70,7 @@ async def _client_went_away(_request: Request, _exc: Exception) -> Response:
 
 
 class _HTTPServer(uvicorn.Server):
-    """uvicorn, with a way to wait until it accepts connections or has failed to."""
+    """uvicorn, with an event that is set when it accepts connections or has failed to start."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Uploads: the body of a POST goes to the job's folder as it arrives, never whole into memory."""
+"""Uploads: the body of a POST is streamed to the job's folder and never held in memory as a whole."""
 
 from __future__ import annotations
 
@@ -26,19 +26,25 @@ _MAX_TEXT_BYTES: Final = 1024 * 1024
 _MAX_PARTS: Final = 1000
 _MAX_NAME_BYTES: Final = 255
 
-# What Windows keeps for itself: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+# Characters that Windows reserves: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 
 
 def safe_file_name(name: str) -> str:
-    """A name that is one plain file inside a folder, on every system, whatever a client sent.
+    """Turn a name sent by a client into a base name that is valid on every system.
 
-    Folders are cut off, characters that no file system takes are replaced, and at most 255 bytes of UTF-8
-    are kept, the extension among them. A name of which nothing remains becomes ``file``.
+    Folders are removed, characters that are invalid in file names are replaced, and the name is shortened to
+    255 bytes of UTF-8, keeping the extension. If nothing remains, the name is ``file``.
+
+    Args:
+        name: The file name of the upload.
+
+    Returns:
+        A bare file name without any path.
     """
     base = re.split(r"[/\\]", name)[-1]
     printable = "".join(character for character in base if character.isprintable())
-    # Windows drops dots and spaces at the end, and so makes another name of it.
+    # Windows drops trailing dots and spaces, which would change the name.
     cleaned = _FORBIDDEN.sub("_", printable).strip().rstrip(". ")
     if RESERVED_WINDOWS_NAME.match(cleaned):
         cleaned = f"_{cleaned}"
@@ -47,11 +53,11 @@ def safe_file_name(name: str) -> str:
 
 @dataclass(slots=True)
 class ReceivedForm:
-    """A form as it was received.
+    """A received form.
 
     Attributes:
-        fields: The text fields; the last one wins where a name comes twice.
-        file_name: The safe name under which the file was stored, None where none was sent.
+        fields: The text fields; of duplicate names the last one is kept.
+        file_name: The safe name of the stored file; None if no file was sent.
     """
 
     fields: dict[str, str] = field(default_factory=dict[str, str])
@@ -62,8 +68,8 @@ class FormReceiver:
     """Receives one form.
 
     Args:
-        folder: Where the file goes; made when a file comes.
-        max_bytes: The longest body, in bytes.
+        folder: Folder for the file; created when a file arrives.
+        max_bytes: Size limit of the body, in bytes.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -75,11 +81,17 @@ class FormReceiver:
         self._output: IO[bytes] | None = None
 
     async def receive(self, request: Request) -> ReceivedForm:
-        """Read the body to its end.
+        """Read the whole body.
+
+        Args:
+            request: The request, its body not read yet.
+
+        Returns:
+            The form; empty if the request has another content type.
 
         Raises:
-            HTTPException: 413 for a body that is too long, 400 for one that is no form.
-            ClientDisconnect: The client went away before the end.
+            HTTPException: 413 for a body that is too large, 400 for a malformed form.
+            ClientDisconnect: The client disconnected before the end of the body.
         """
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         if kind != "multipart/form-data" or not options.get("boundary"):
@@ -113,7 +125,7 @@ class FormReceiver:
         return HTTPException(413, f"Upload is larger than {self._max_bytes} bytes")
 
     async def _take(self, event: MultipartSegment | bytes | None) -> None:
-        """One event of the parser: a part begins, goes on, or ends."""
+        """Handle one event of the parser: a part begins, continues, or ends."""
         if isinstance(event, MultipartSegment):
             self._segment = event
             is_file = event.name == FILE_FIELD and event.filename is not None

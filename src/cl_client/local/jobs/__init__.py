@@ -1,1 +1,1 @@
-"""Jobs: their table, their folders, and what can be done with them."""
+"""Jobs: their table, their folders, and the operations on them."""

@@ -1,4 +1,4 @@
-"""The folders of jobs: one each, with ``input`` and ``output`` and whatever a task adds."""
+"""Job folders: one per job, with ``input``, ``output`` and the files that a task adds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ INPUT_FOLDER = "input"
 
 
 class OutsideJobFolderError(Exception):
-    """A path leads out of the job's folder."""
+    """A path points outside the job's folder."""
 
 
 class JobFolders:
     """All job folders of a server. The methods block: call them in a thread.
 
-    Uploads arrive in a folder of their own, so that a job's folder is complete from the moment it is there,
-    and what a crash leaves of an upload is known as such.
+    Uploads are written to a separate folder, so that a job's folder is complete as soon as it exists, and
+    incomplete uploads can be removed after a crash.
+
+    Args:
+        data_dir: The server's data folder.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -27,40 +30,62 @@ class JobFolders:
         self.uploads = data_dir / "uploads"
 
     def prepare(self) -> None:
-        """Make the folders and remove interrupted uploads."""
+        """Create the folders and remove incomplete uploads."""
         self.jobs.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.uploads, ignore_errors=True)
         self.uploads.mkdir()
 
     def admit(self, job_id: str) -> None:
-        """Turn a complete upload into the folder of its job."""
+        """Move a complete upload to the job folders.
+
+        Args:
+            job_id: The job that was uploaded.
+        """
         (self.uploads / job_id).rename(self.jobs / job_id)
 
     def remove(self, job_id: str) -> int:
-        """Remove a job's folder and whatever was uploaded for it; the bytes that were freed."""
+        """Remove a job's folder and its upload.
+
+        Args:
+            job_id: The job; it may have neither.
+
+        Returns:
+            The size of the removed job folder, in bytes.
+        """
         freed = _size(self.jobs / job_id)
         shutil.rmtree(self.jobs / job_id, ignore_errors=True)
         shutil.rmtree(self.uploads / job_id, ignore_errors=True)
         return freed
 
     def total_size(self) -> int:
-        """Bytes of all files of all jobs."""
+        """Measure the files of all jobs.
+
+        Returns:
+            Their total size in bytes.
+        """
         return _size(self.jobs)
 
     def resolve(self, job_id: str, file_path: str) -> Path:
-        """The file of a job behind a path that a client sent.
+        """Find a file of a job by a path that a client sent.
+
+        Args:
+            job_id: The job.
+            file_path: Path relative to the job's folder.
+
+        Returns:
+            The absolute path of an existing file.
 
         Raises:
-            OutsideJobFolderError: It leads out of the job's folder, by dots, by being absolute or by a link.
-            FileNotFoundError: There is no such file.
-            IsADirectoryError: It is a folder.
+            OutsideJobFolderError: The path points outside the job's folder: ``..``, absolute, or a symlink.
+            FileNotFoundError: The file was not found.
+            IsADirectoryError: The path is a folder.
         """
         folder = (self.jobs / job_id).resolve()
         try:
             path = (folder / file_path).resolve()
             inside, exists, is_file = path.is_relative_to(folder), path.exists(), path.is_file()
         except (OSError, RuntimeError, ValueError) as exc:
-            # A name too long for the file system, a ring of links, a NUL character.
+            # A name too long for the file system, a loop of symlinks, a NUL character.
             raise FileNotFoundError(file_path) from exc
         if not inside:
             raise OutsideJobFolderError(file_path)
@@ -72,7 +97,7 @@ class JobFolders:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files below a folder; files that vanish meanwhile count nothing."""
+    """Return the total size of the files in a folder, in bytes; files that vanish meanwhile are skipped."""
     total = 0
     for path in folder.rglob("*"):
         try:

@@ -1,4 +1,4 @@
-"""What a local server does, without HTTP: takes jobs in, knows them, gives them back, forgets them."""
+"""The job operations of a local server, without HTTP: submit, get, delete, clean up."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _DAY_MS = 24 * 60 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class JobInput:
-    """What a job is made of, once it was received and found to be in order.
+    """A job as it was received and validated.
 
     Attributes:
-        file_name: The name under which its file was stored.
+        file_name: The name of the stored file.
         params: The task's parameters.
         priority: From 0 to 10.
     """
@@ -38,24 +38,28 @@ class JobInput:
 
 
 class Workforce(Protocol):
-    """Who does the jobs, as far as the service has to know."""
+    """What the service needs of the workers."""
 
     @property
     def size(self) -> int:
-        """How many workers there are."""
+        """The number of workers."""
         ...
 
     @property
     def idle_count(self) -> int:
-        """How many of them have nothing to do."""
+        """The number of idle workers."""
         ...
 
     def notify(self) -> None:
-        """There is work."""
+        """Tell the workers that a job was queued."""
         ...
 
     async def abandon(self, job_id: str) -> None:
-        """Stop working on a job, if anybody is."""
+        """Stop the worker that runs a job, if there is one.
+
+        Args:
+            job_id: The job to stop.
+        """
         ...
 
 
@@ -63,11 +67,11 @@ class JobService:
     """The jobs of one server.
 
     Args:
-        settings: The server's.
+        settings: The server's settings.
         store: The job table.
         folders: The files of the jobs.
-        workers: Who does the jobs.
-        on_queued: Called with each job that was taken in.
+        workers: The workers that run the jobs.
+        on_queued: Called with each job that was queued.
     """
 
     def __init__(
@@ -90,10 +94,13 @@ class JobService:
 
         Args:
             task_type: One of `tasks`.
-            receive: Stores the file in the folder that it is given. What it raises goes to the caller.
+            receive: Stores the file in the folder that is passed to it. Its exceptions reach the caller.
+
+        Returns:
+            The queued job.
 
         Raises:
-            KeyError: There is no such task.
+            KeyError: The task is unknown.
         """
         spec = self.tasks[task_type]
         job_id = str(uuid.uuid4())
@@ -107,7 +114,7 @@ class JobService:
             params = {**paths, **received.params}
             job = await self._store.add(job_id, task_type, params, received.priority)
         except BaseException:
-            # Also for a client that went away, or a server that is stopped meanwhile: nothing of it is left.
+            # Also if the client disconnects or the server is stopped meanwhile: leave nothing behind.
             await asyncio.shield(self._discard(job_id))
             raise
         self._on_queued(job)
@@ -115,11 +122,25 @@ class JobService:
         return job
 
     async def get(self, job_id: str) -> StoredJob | None:
-        """The job now, None if there is none of that id."""
+        """Read a job.
+
+        Args:
+            job_id: The job's id.
+
+        Returns:
+            Its current state; None if it was not found.
+        """
         return await self._store.get(job_id)
 
     async def delete(self, job_id: str) -> bool:
-        """Forget a job, end the work on it, remove its files; whether it was there."""
+        """Delete a job: stop its worker and remove its files.
+
+        Args:
+            job_id: The job's id.
+
+        Returns:
+            False if the job was not found.
+        """
         if not await self._store.delete(job_id):
             return False
         await self._workers.abandon(job_id)
@@ -131,22 +152,45 @@ class JobService:
         await asyncio.to_thread(self._folders.remove, job_id)
 
     async def file(self, job_id: str, file_path: str) -> Path:
-        """A file of a job; raises what `JobFolders.resolve` raises."""
+        """Find a file of a job. Raises what `JobFolders.resolve` raises.
+
+        Args:
+            job_id: The job's id.
+            file_path: Path relative to the job's folder.
+
+        Returns:
+            The absolute path of an existing file.
+        """
         return await asyncio.to_thread(self._folders.resolve, job_id, file_path)
 
     async def storage(self) -> JSONObject:
-        """How much there is."""
+        """Measure the storage of all jobs.
+
+        Returns:
+            ``total_size`` in bytes, and ``job_count``.
+        """
         total_size = await asyncio.to_thread(self._folders.total_size)
         return {"total_size": total_size, "job_count": await self._store.count()}
 
     async def cleanup(self, days: int) -> JSONObject:
-        """Forget the jobs that have ended and are older than so many days."""
+        """Delete the ended jobs that were created before a number of days.
+
+        Args:
+            days: Minimum age of the jobs to delete, in days.
+
+        Returns:
+            ``deleted_count``, and ``freed_space`` in bytes.
+        """
         job_ids = await self._store.delete_ended_before(now_ms() - days * _DAY_MS)
         freed = [await asyncio.to_thread(self._folders.remove, job_id) for job_id in job_ids]
         return {"deleted_count": len(job_ids), "freed_space": sum(freed)}
 
     def capabilities(self) -> JSONObject:
-        """How many workers there are, and how many of them are idle per task whose models are there."""
+        """Report the workers and the available tasks.
+
+        Returns:
+            ``num_workers``, and ``capabilities``: the number of idle workers for each available task.
+        """
         tasks = self.settings.available_tasks()
         return {
             "num_workers": self._workers.size,

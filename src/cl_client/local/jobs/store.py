@@ -1,4 +1,4 @@
-"""The jobs of a local server, in SQLite: what is committed here survives a crash."""
+"""The jobs of a local server in SQLite, so that they survive a crash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUEUED = "queued"
 PROCESSING = "processing"
 COMPLETED = "completed"
 FAILED = "error"
-"""The word of servers of all generations; only notes say ``failed``."""
+"""The status on servers of all generations; ``failed`` appears only in documents."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -40,7 +40,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, sequence);
 """
 _COLUMNS = (
     "job_id, task_type, status, progress, params, task_output, error_message, priority, "
-    # Servers never touch it again once the job is created.
+    # Servers never change updated_at once the job is created.
     "created_at, created_at AS updated_at, started_at, completed_at"
 )
 
@@ -50,11 +50,11 @@ _COUNTS = TypeAdapter(list[int])
 
 
 class DataFolderInUseError(OSError):
-    """Another server works with the same data folder."""
+    """The data folder is in use by another server."""
 
 
 class StoredJob(BaseModel):
-    """A job, its fields named and ordered as on the wire. Times are milliseconds since the epoch."""
+    """A job, with the field names and order of the wire. Times are milliseconds since the epoch."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,7 +75,7 @@ class StoredJob(BaseModel):
 class JobStore:
     """The job table. Every method commits before it returns.
 
-    Open it with `open`; one event loop uses it at a time, and one process has the file for itself.
+    Open it with `open`. Use it on one event loop; the file is locked against other processes.
     """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
@@ -83,10 +83,17 @@ class JobStore:
 
     @classmethod
     async def open(cls, path: Path) -> JobStore:
-        """Open the store, made if it is not there.
+        """Open the store.
+
+        Args:
+            path: The database file; created if it does not exist.
+
+        Returns:
+            The store, to be closed with `close`.
 
         Raises:
-            DataFolderInUseError: Another process has it open.
+            DataFolderInUseError: Another process has the file open.
+            sqlite3.OperationalError: SQLite cannot open the file.
         """
         connection = await aiosqlite.connect(path, isolation_level=None, timeout=0.5)
         connection.row_factory = sqlite3.Row
@@ -100,7 +107,9 @@ class JobStore:
             await connection.close()
             if "locked" not in str(exc):
                 raise
-            raise DataFolderInUseError(f"Another server works with {path.parent}") from exc
+            raise DataFolderInUseError(
+                f"The data folder {path.parent} is in use by another server: stop it or choose another folder"
+            ) from exc
         except BaseException:
             await connection.close()
             raise
@@ -111,7 +120,20 @@ class JobStore:
         await self._connection.close()
 
     async def add(self, job_id: str, task_type: str, params: JSONObject, priority: int) -> StoredJob:
-        """Queue a new job."""
+        """Queue a new job.
+
+        Args:
+            job_id: The id of the job; must be new.
+            task_type: The name of the task.
+            params: The task's parameters, with ``input_path`` and ``output_path``.
+            priority: From 0 to 10; stored only, the queue is first come, first served.
+
+        Returns:
+            The queued job.
+
+        Raises:
+            sqlite3.IntegrityError: A job with this id exists.
+        """
         values = (job_id, task_type, QUEUED, _dump(params), priority, now_ms())
         job = await self._write(
             "INSERT INTO jobs (job_id, task_type, status, params, priority, created_at) "
@@ -123,7 +145,14 @@ class JobStore:
         return job
 
     async def get(self, job_id: str) -> StoredJob | None:
-        """The job now, None if there is none of that id."""
+        """Read a job.
+
+        Args:
+            job_id: The job's id.
+
+        Returns:
+            Its current state; None if it was not found.
+        """
         rows = await self._connection.execute_fetchall(
             f"SELECT {_COLUMNS} FROM jobs WHERE job_id = ?",  # noqa: S608 - constant column names
             (job_id,),
@@ -131,7 +160,14 @@ class JobStore:
         return next((_job(row) for row in rows), None)
 
     async def claim(self, task_types: Iterable[str]) -> StoredJob | None:
-        """Take the oldest queued job of these tasks, None if there is none: first come, first served."""
+        """Take the oldest queued job and set it to ``processing``.
+
+        Args:
+            task_types: The tasks that the worker can run.
+
+        Returns:
+            The job; None if no job of these tasks is queued.
+        """
         wanted = _STRINGS.dump_json(list(task_types)).decode()
         return await self._write(
             "UPDATE jobs SET status = ?, started_at = ? WHERE sequence = (SELECT sequence FROM jobs "
@@ -140,13 +176,29 @@ class JobStore:
         )
 
     async def set_progress(self, job_id: str, progress: int) -> StoredJob | None:
-        """Note progress, 0-100; None if the job is not there any more."""
+        """Store the progress of a running job.
+
+        Args:
+            job_id: The job's id.
+            progress: Percent, 0-100.
+
+        Returns:
+            The changed job; None if it was deleted.
+        """
         return await self._write(
             "UPDATE jobs SET progress = ? WHERE job_id = ? AND status = ?", (progress, job_id, PROCESSING)
         )
 
     async def complete(self, job_id: str, output: JSONObject) -> StoredJob | None:
-        """End a job with its output; None if it is not there any more."""
+        """End a running job successfully.
+
+        Args:
+            job_id: The job's id.
+            output: The ``task_output``.
+
+        Returns:
+            The completed job; None if it was deleted.
+        """
         return await self._write(
             "UPDATE jobs SET status = ?, progress = 100, task_output = ?, completed_at = ? "
             "WHERE job_id = ? AND status = ?",
@@ -154,14 +206,26 @@ class JobStore:
         )
 
     async def fail(self, job_id: str, message: str) -> StoredJob | None:
-        """End a job without success, its progress as it was; None if it is not there any more."""
+        """End a running job with an error; its progress stays as it is.
+
+        Args:
+            job_id: The job's id.
+            message: The ``error_message``.
+
+        Returns:
+            The failed job; None if it was deleted.
+        """
         return await self._write(
             "UPDATE jobs SET status = ?, error_message = ?, completed_at = ? WHERE job_id = ? AND status = ?",
             (FAILED, message, now_ms(), job_id, PROCESSING),
         )
 
     async def requeue_interrupted(self) -> int:
-        """Queue the jobs again that were running when the server ended; how many there were."""
+        """Queue the jobs again that were running when the server stopped.
+
+        Returns:
+            The number of these jobs.
+        """
         cursor = await self._connection.execute(
             "UPDATE jobs SET status = ?, progress = 0, started_at = NULL WHERE status = ?",
             (QUEUED, PROCESSING),
@@ -169,12 +233,26 @@ class JobStore:
         return cursor.rowcount
 
     async def delete(self, job_id: str) -> bool:
-        """Forget a job; whether it was there."""
+        """Delete a job.
+
+        Args:
+            job_id: The job's id.
+
+        Returns:
+            False if the job was not found.
+        """
         cursor = await self._connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
         return cursor.rowcount > 0
 
     async def delete_ended_before(self, created_before: int) -> list[str]:
-        """Forget the jobs that have ended and were created before a time; their ids."""
+        """Delete the ended jobs that were created before a time.
+
+        Args:
+            created_before: Milliseconds since the Unix epoch.
+
+        Returns:
+            The ids of the deleted jobs.
+        """
         rows = await self._connection.execute_fetchall(
             "DELETE FROM jobs WHERE status IN (?, ?) AND created_at < ? RETURNING job_id",
             (COMPLETED, FAILED, created_before),
@@ -182,12 +260,16 @@ class JobStore:
         return _STRINGS.validate_python([row["job_id"] for row in rows])
 
     async def count(self) -> int:
-        """How many jobs are known."""
+        """Count the stored jobs.
+
+        Returns:
+            The number of jobs, ended ones included.
+        """
         rows = await self._connection.execute_fetchall("SELECT COUNT(*) AS jobs FROM jobs")
         return _COUNTS.validate_python([row["jobs"] for row in rows])[0]
 
     async def _write(self, statement: str, values: tuple[str | int, ...]) -> StoredJob | None:
-        """Run a statement that changes one job, and give the job as it is then."""
+        """Run a statement that changes one job, and return the changed job."""
         rows = await self._connection.execute_fetchall(f"{statement} RETURNING {_COLUMNS}", values)
         return next((_job(row) for row in rows), None)
 

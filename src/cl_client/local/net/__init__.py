@@ -1,1 +1,1 @@
-"""Listening sockets and their TLS, for HTTP and MQTT."""
+"""Listening sockets and TLS, for HTTP and MQTT."""

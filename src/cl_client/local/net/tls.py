@@ -1,4 +1,4 @@
-"""TLS on the local server's side: one context for HTTP and MQTT, and one for its own way to its broker."""
+"""TLS contexts of the local server: for HTTP, for MQTT, and for its own connection to its broker."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OWN_CERTIFICATE_DAYS = 3650
 
 @dataclass(frozen=True, slots=True)
 class ServerTLS:
-    """The files, in PEM format, with which a local server speaks https and mqtts.
+    """The files, in PEM format, that a local server uses for https and mqtts.
 
     Attributes:
-        cert_file: The server's certificate, followed by those between it and its authority if there are any.
+        cert_file: The server's certificate, followed by intermediate certificates if there are any.
         key_file: The certificate's private key, not encrypted.
-        client_ca_file: Authorities whose certificates clients must show; None to ask for none.
+        client_ca_file: The authorities of client certificates, which are then required; None to require none.
     """
 
     cert_file: Path
@@ -37,12 +37,12 @@ class ServerTLS:
 
 @dataclass(frozen=True, slots=True)
 class TLSContexts:
-    """What a server's parts speak TLS with.
+    """The TLS contexts of a server's parts.
 
     Attributes:
-        http: For whoever listens for HTTP.
+        http: For the HTTP servers.
         mqtt: For the broker.
-        own_client: For the server's own connection to its broker: trusts its certificate, and nothing else.
+        own_client: For the server's own connection to its broker; trusts only the server's certificate.
     """
 
     http: ssl.SSLContext
@@ -53,8 +53,14 @@ class TLSContexts:
 def load_tls(tls: ServerTLS) -> TLSContexts:
     """Read the files. Blocks.
 
+    Args:
+        tls: The files.
+
+    Returns:
+        The contexts.
+
     Raises:
-        ConfigurationError: A file cannot be read, or does not hold what it should.
+        ConfigurationError: A file cannot be read, or its content is invalid.
     """
     contexts = TLSContexts(
         http=_server_context(tls), mqtt=_server_context(tls), own_client=_pinning_context(tls.cert_file)
@@ -67,7 +73,7 @@ def load_tls(tls: ServerTLS) -> TLSContexts:
 def _server_context(tls: ServerTLS) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # The password is given so that a terminal is never asked for it.
+        # With a password, OpenSSL does not prompt for one on the terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file, password="")
     except (OSError, ValueError) as exc:
         raise ConfigurationError(
@@ -78,13 +84,15 @@ def _server_context(tls: ServerTLS) -> ssl.SSLContext:
         try:
             context.load_verify_locations(tls.client_ca_file)
         except (OSError, ValueError) as exc:
-            raise ConfigurationError(f"tls: {tls.client_ca_file} holds no PEM certificates: {exc}") from exc
+            raise ConfigurationError(
+                f"tls: {tls.client_ca_file} contains no PEM certificates: {exc}"
+            ) from exc
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
 def _pinning_context(cert_file: Path) -> ssl.SSLContext:
-    """Trusts one certificate, whoever signed it and whichever host it is for."""
+    """Make a context that trusts one certificate, whatever its issuer and host name."""
     certificate = x509.load_pem_x509_certificates(cert_file.read_bytes())[0]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -94,7 +102,7 @@ def _pinning_context(cert_file: Path) -> ssl.SSLContext:
 
 
 def _admit_own_client(contexts: TLSContexts) -> None:
-    """Give the server's own connection a certificate that nobody else has, and the broker trust in it."""
+    """Create a certificate for the server's own connection only, and make the broker trust it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local server")])
     now = datetime.now(UTC)
@@ -106,7 +114,7 @@ def _admit_own_client(contexts: TLSContexts) -> None:
     )
     contexts.mqtt.load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    # The ssl module takes a key only from a file; this one has the mode 0600.
+    # The ssl module loads a key only from a file; this one has the mode 0600.
     handle, file = tempfile.mkstemp()
     try:
         with os.fdopen(handle, "wb") as output:
