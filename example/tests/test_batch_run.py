@@ -140,7 +140,7 @@ async def test_an_upload_whose_time_is_up_fails_alone(runner: _Runner) -> None:
     server = FaultyServer(None, answer("200 OK", "{}"))
     async with server.running(max_retries=0) as client:
         items = await runner.run(client, timeout=3, retries=2)
-    assert "not done within 3 s" in (items[0].error or "")
+    assert "timed out after 3 s" in (items[0].error or "")
     assert [item.state for item in items] == ["failed", "failed"]
     assert len(server.requests) == 2
 

@@ -168,7 +168,7 @@ def test_a_file_with_a_byte_order_mark() -> None:
     ("arguments", "words"),
     [
         (["--server", "http://u:swordfish@nas"], "a file is no place for one"),
-        (["--server", "nas"], "write it with its scheme"),
+        (["--server", "nas"], "the URL must start with http:// or https://"),
         (["--config", "a.yaml"], "ends in .toml"),
     ],
 )

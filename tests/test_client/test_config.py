@@ -253,14 +253,14 @@ def test_a_server_without_a_host_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://host?x=1", "http://host/#f"])
 def test_a_server_to_which_no_path_can_be_added_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="paths are added to it"):
+    with pytest.raises(ConfigurationError, match="paths are appended to it"):
         ComputeClientConfig.create(base_url=url)
 
 
 @pytest.mark.parametrize("path", ["jobs", "", "http://other/jobs", "/jobs?x=1", "/jobs#x"])
 def test_a_path_that_would_lead_elsewhere_is_refused(path: str) -> None:
     for values in ({"jobs_endpoint": path}, {"plugin_endpoints": {"mine": path}}):
-        with pytest.raises(ConfigurationError, match=rf"{next(iter(values))}.*a path begins with a /"):
+        with pytest.raises(ConfigurationError, match=rf"{next(iter(values))}.*the path must start with /"):
             ComputeClientConfig.create(**values)
 
 

@@ -92,7 +92,7 @@ def test_bounds(concurrency: int) -> None:
     client = ComputeClient("http://127.0.0.1:1", mqtt_broker="off", pool_maxsize=7, pool_size=1)
     with pytest.raises(InvalidParameterError, match=f"concurrency={concurrency}: must be 1-7"):
         client.hash.map([b"x"], concurrency=concurrency)
-    with pytest.raises(InvalidParameterError, match="put it into a list"):
+    with pytest.raises(InvalidParameterError, match="pass a list of inputs"):
         client.face_embedding.embed_images("photo.jpg", concurrency=7)
 
 

@@ -144,7 +144,7 @@ async def test_a_timeout_of_single_reads_does_not_end_a_server_that_drips(
             async with asyncio.timeout(1.5):
                 await client.download_job_file("j", "a.bin", tmp_path)
         assert type(caught.value) is TimeoutError  # the caller's own, and none of a request
-        with pytest.raises(RequestTimeoutError, match=r"Downloading a\.bin was not done within 0\.2 s"):
+        with pytest.raises(RequestTimeoutError, match=r"Downloading a\.bin timed out after 0\.2 s"):
             await client.download_job_file("j", "a.bin", tmp_path, timeout=0.2)
     assert list(tmp_path.iterdir()) == []
 

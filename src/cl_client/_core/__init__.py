@@ -1,1 +1,1 @@
-"""Without any protocol: threads, cancellation, owned tasks, single flight, deadlines, validation, log."""
+"""Helpers that know no protocol: threads, cancellation, tasks, single flight, deadlines, validation, log."""

@@ -1,4 +1,4 @@
-"""A queue of callbacks: in order, on the loop, each fault kept to itself."""
+"""A queue of callbacks: called in order, on the event loop, with their errors contained."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ NewsT = TypeVar("NewsT")
 
 
 class CallbackQueue:
-    """Calls back with one piece of news after the other.
+    """Calls callbacks one after another.
 
-    A plain function runs at once. Where a callback returns an awaitable, a task of this queue awaits it and
-    what comes meanwhile lines up behind it, so that a slow callback holds up nobody else.
+    A plain function runs at once. If a callback returns an awaitable, a task of this queue awaits it, and
+    later items wait behind it. A slow callback therefore delays only its own queue.
 
     Args:
-        name: Whose callbacks these are, for the log; empty where the job says it.
-        tasks: Takes the task that awaits, so that whoever closes the client can end it.
-        limit: How many pieces of news may line up; the oldest give way. None for no limit.
-        job_id: For the log records; None where the news are not about a job.
+        name: Owner of the callbacks, for the log; empty to use the job id.
+        tasks: Receives the task that awaits, so that closing the client ends it.
+        limit: Maximum number of waiting items; the oldest ones are dropped. None for no limit.
+        job_id: Job id for the log records; None if the items are not about a job.
     """
 
     __slots__ = ("_active", "_job_id", "_limit", "_name", "_on_idle", "_tasks", "_unstarted", "_waiting")
@@ -53,7 +53,12 @@ class CallbackQueue:
         self._on_idle: Callable[[], object] | None = None
 
     def deliver(self, callback: Callable[[NewsT], Awaitable[None] | None], news: NewsT) -> None:
-        """Call back now, or when the callbacks before it are through."""
+        """Call a callback now, or after the callbacks before it have finished.
+
+        Args:
+            callback: A plain function, or one that returns an awaitable. Its errors are logged.
+            news: The argument of the callback.
+        """
         if not self._active:
             return
         if self._waiting is not None:
@@ -69,14 +74,18 @@ class CallbackQueue:
             task.add_done_callback(lambda _: _close(unstarted))
 
     def when_idle(self, call: Callable[[], object]) -> None:
-        """Call once when everything is delivered, which may be now."""
+        """Call a function once, as soon as everything is delivered.
+
+        Args:
+            call: Called immediately if the queue is idle already.
+        """
         if self._waiting is None:
             call()
         else:
             self._on_idle = call
 
     def cancel(self) -> None:
-        """Deliver nothing more. A callback that is running finishes; it may be the caller."""
+        """Stop delivering. A callback that is running finishes, since it may be the caller."""
         self._active = False
         self._waiting = None
         unstarted, self._unstarted = self._unstarted, None
@@ -87,7 +96,7 @@ class CallbackQueue:
     ) -> Awaitable[None] | None:
         try:
             result = callback(news)
-        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - logged, and nobody else's business
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - logged; must not affect others
             self._log_fault(exc)
             return None
         return result if inspect.isawaitable(result) else None
@@ -115,7 +124,7 @@ class CallbackQueue:
             if task is not None and task.cancelling():
                 raise
             self._log_fault(exc)
-        except Exception as exc:  # noqa: BLE001 - logged, and nobody else's business
+        except Exception as exc:  # noqa: BLE001 - logged; must not affect others
             self._log_fault(exc)
 
     def _log_fault(self, fault: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""Waiting that has to be over before a cancellation may go on."""
+"""Waiting that delays a cancellation until it is finished."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ ResultT = TypeVar("ResultT")
 
 
 async def wait_uncancelled(task: asyncio.Future[ResultT]) -> None:
-    """Wait until a task is done, however often this is cancelled meanwhile; the cancellation follows then."""
+    """Wait until a task is done, even if the caller is cancelled meanwhile.
+
+    Args:
+        task: The task to wait for. It is not cancelled, and its result is not read.
+
+    Raises:
+        asyncio.CancelledError: The caller was cancelled, once or more, while it waited.
+    """
     from anyio import CancelScope
 
     cancelled = False
-    # anyio's scopes, and so Starlette's, cancel at each turn of the loop; a shield keeps these from spinning.
+    # anyio's scopes (Starlette uses them) cancel again at every turn of the loop; a shield prevents that.
     with CancelScope(shield=True):
         while not task.done():
             try:

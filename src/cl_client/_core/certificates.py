@@ -1,4 +1,4 @@
-"""Certificates that are refused: why, and what becomes of the socket."""
+"""Certificate errors: their reason, and closing the socket after them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing_extensions import override
 
 
 def certificate_problem(error: BaseException) -> str | None:
-    """Why a peer's certificate was refused, if that is what is behind an error."""
+    """Find out whether an invalid certificate caused an error.
+
+    Args:
+        error: Any error; its causes and contexts are searched too.
+
+    Returns:
+        OpenSSL's reason, such as "certificate has expired"; None if no certificate was rejected.
+    """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
@@ -18,7 +25,7 @@ def certificate_problem(error: BaseException) -> str | None:
 
 
 class SelfClosingSSLSocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails: paho leaves such a socket to the garbage collector."""
+    """A TLS socket that closes itself if the handshake fails; paho leaves that to the garbage collector."""
 
     @override
     def do_handshake(self, block: bool = False) -> None:

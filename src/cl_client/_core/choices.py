@@ -1,6 +1,6 @@
-"""What parameters may be, and the bounds they share.
+"""Allowed values of parameters, and limits they share.
 
-Nothing is imported here, so that a command line can offer the choices without what they are for.
+Imports nothing from this library, so that a command line can list the choices without loading it.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 HashAlgorithm: TypeAlias = Literal["sha512", "md5"]
-"""The hashes that a CL Server computes."""
+"""Hash algorithms that a CL Server supports."""
 ImageFormat: TypeAlias = Literal["png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff"]
-"""The formats that a CL Server converts pictures to."""
+"""Image formats that a CL Server can convert to."""
 MAX_PRIORITY: Final = 10
-"""Of a job; the least is 0."""
+"""Highest priority of a job; the lowest is 0."""
 MQTT_OFF: Final = "off"
-"""In place of a broker's address: no MQTT, jobs are followed over HTTP alone."""
+"""Value of ``mqtt_broker`` that turns MQTT off: jobs are followed over HTTP only."""

@@ -1,4 +1,4 @@
-"""The same call for many inputs: a few at a time, however many inputs there are."""
+"""Call a function for many inputs, a limited number at a time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ InputT = TypeVar("InputT")
 ResultT = TypeVar("ResultT")
 
 Inputs: TypeAlias = Iterable[InputT] | AsyncIterable[InputT]
-"""Where inputs come from, one by one as they are needed, so that it may be endless."""
+"""The inputs. They are taken one by one as needed, so the iterable may be endless."""
 
 Outcomes: TypeAlias = AsyncGenerator[tuple[InputT, ResultT | Exception]]
-"""Each input with its result, or with the error that took its place."""
+"""Each input with its result, or with the error that it raised."""
 
 DEFAULT_CONCURRENCY: Final = 4
 
 
 def checked_concurrency(concurrency: int, pool_maxsize: int) -> int:
-    """The number itself, if the client's connections suffice for it.
+    """Check a concurrency against the size of the client's connection pool.
+
+    Args:
+        concurrency: Number of inputs to process at the same time.
+        pool_maxsize: The client's ``pool_maxsize``.
+
+    Returns:
+        ``concurrency``, unchanged.
 
     Raises:
-        InvalidParameterError: It is not in the range from 1 to the client's ``pool_maxsize``.
+        InvalidParameterError: ``concurrency`` is not between 1 and ``pool_maxsize``.
     """
     if not 1 <= concurrency <= pool_maxsize:
         raise InvalidParameterError(
@@ -40,15 +47,15 @@ def map_concurrently(
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> Outcomes[InputT, ResultT]:
-    """Call a function for each input and yield the outcomes in the order in which they are ready.
+    """Call a function for each input and yield the outcomes in the order in which they finish.
 
-    An input is taken only when there is a place for it, so memory stays flat for any number of inputs. An
-    error of one call is that input's outcome and ends nothing else, and so is a `ComputeClientError` for a
-    call that was cancelled from within. An error of ``inputs`` itself is raised after the outcomes of what
-    had been taken before.
+    An input is taken only when a slot is free, so memory use does not grow with the number of inputs. If a
+    call raises an error, that error is the input's outcome, and the other calls continue. A call that cancels
+    itself gets a `ComputeClientError` as its outcome. An error of ``inputs`` itself is raised after the
+    outcomes of the inputs that were taken before it.
 
-    Leaving the loop early cancels the calls that still run. Whoever needs that to be over before the next
-    statement uses ``contextlib.aclosing``:
+    Leaving the loop early cancels the calls that are still running. To wait for that before the next
+    statement, use ``contextlib.aclosing``:
 
         async with aclosing(map_concurrently(call, paths)) as outcomes:
             async for path, outcome in outcomes:
@@ -56,17 +63,21 @@ def map_concurrently(
 
     Args:
         call: A coroutine function, or another function that returns an awaitable.
-        inputs: Any iterable, also an asynchronous one. Its items are taken on the event loop; what blocks for
-            long belongs into an asynchronous one.
-        concurrency: How many inputs may be under way at once, at least 1; waiting for the loop's body counts.
+        inputs: Any iterable or async iterable. Its items are taken on the event loop, so use an async
+            iterable if producing an item blocks for long.
+        concurrency: Maximum number of inputs in progress at the same time, at least 1. An outcome that waits
+            for the loop's body counts too.
+
+    Returns:
+        An async generator of pairs: the input, and its result or the exception that it raised.
 
     Raises:
-        InvalidParameterError: ``concurrency`` is below 1, or ``inputs`` is one file rather than many.
+        InvalidParameterError: ``concurrency`` is below 1, or ``inputs`` is a single file.
     """
     if concurrency < 1:
         raise InvalidParameterError(f"concurrency={concurrency!r}: must be at least 1")
-    if isinstance(inputs, str | bytes | io.IOBase):  # these are iterable, but nobody means their parts
-        raise InvalidParameterError(f"{inputs!r:.80} is a single input; put it into a list")
+    if isinstance(inputs, str | bytes | io.IOBase):  # iterable, but their items are never meant as inputs
+        raise InvalidParameterError(f"{inputs!r:.80} is a single input; pass a list of inputs")
     return _outcomes(call, _one_by_one(inputs), concurrency)
 
 
@@ -83,7 +94,7 @@ async def _outcomes(
     call: Callable[[InputT], Awaitable[ResultT]], inputs: AsyncIterator[InputT], concurrency: int
 ) -> Outcomes[InputT, ResultT]:
     slots = asyncio.Semaphore(concurrency)
-    # Bounded by the slots; None wakes the loop below when the inputs have ended.
+    # Bounded by the slots; None wakes the loop below after the last input.
     ended: asyncio.Queue[tuple[InputT, asyncio.Future[ResultT]] | None] = asyncio.Queue()
     running: set[asyncio.Future[ResultT]] = set()
 
@@ -94,14 +105,14 @@ async def _outcomes(
             await slots.acquire()
 
     async def called(item: InputT) -> ResultT:
-        return await call(item)  # which may raise before there is anything to await
+        return await call(item)  # may raise before it returns an awaitable
 
     def start(item: InputT) -> None:
         def end(future: asyncio.Future[ResultT]) -> None:
             running.discard(future)
             ended.put_nowait((item, future))
             if not future.cancelled():
-                future.exception()  # or asyncio complains of those that nobody asks for who leaves early
+                future.exception()  # otherwise asyncio logs it, if the loop is left early and nobody reads it
 
         future = asyncio.ensure_future(called(item))
         running.add(future)
@@ -124,9 +135,9 @@ async def _outcomes(
 
 
 def _outcome(future: asyncio.Future[ResultT]) -> ResultT | Exception:
-    if future.cancelled():  # by the call itself: whoever leaves the loop is given no more outcomes
-        return ComputeClientError("The call for this input was cancelled from within.")
+    if future.cancelled():  # by the call itself: after the loop is left, no outcomes are created
+        return ComputeClientError("The call for this input cancelled itself.")
     try:
         return future.result()
-    except Exception as exc:  # noqa: BLE001 - whatever it is, it belongs to its input
+    except Exception as exc:  # noqa: BLE001 - any error is the outcome of its input
         return exc

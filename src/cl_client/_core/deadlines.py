@@ -1,4 +1,4 @@
-"""Overall time limits, told apart from the time limits of single reads and writes."""
+"""Time limits of whole calls, as opposed to those of single reads and writes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 
 MIN_POLL_SECONDS: Final = 0.01
-"""Seconds; reading a job more often would be an attack."""
+"""Seconds. Reading a job more often would overload the server."""
 
 _CHANGES: Final = frozenset({"DELETE", "PUT"})
-"""Requests without anything that is yet to be sent: an upload says itself how far it is."""
+"""Methods whose requests are sent at once. An upload reports itself how much of it was sent."""
 
 
 def check_seconds(name: str, seconds: float | None, *, least: float = -math.inf) -> None:
-    """Refuse what is no number of seconds, such as NaN, which a timer would never reach.
+    """Check a number of seconds.
+
+    Args:
+        name: Name of the parameter, for the message.
+        seconds: The value; None is always valid. NaN is invalid, since a timer never reaches it.
+        least: Smallest valid value, in seconds.
 
     Raises:
-        InvalidParameterError: It is none, or less than ``least``.
+        InvalidParameterError: ``seconds`` is not a number, or is less than ``least``.
     """
     value = cast("object", seconds)
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= least):
@@ -38,10 +43,10 @@ def check_seconds(name: str, seconds: float | None, *, least: float = -math.inf)
 
 @dataclass(slots=True)
 class Limit:
-    """What is said of the request when the time is up.
+    """State of the request, for the error that is raised at the time limit.
 
     Attributes:
-        may_have_been_accepted: Tells whether the server may have taken what was sent.
+        may_have_been_accepted: Returns whether the server may have accepted the request.
     """
 
     may_have_been_accepted: Callable[[], bool]
@@ -49,17 +54,21 @@ class Limit:
 
 @contextlib.asynccontextmanager
 async def deadline(seconds: float | None, what: str, url: str, method: str = "GET") -> AsyncGenerator[Limit]:
-    """End what runs inside when its time is up, retries and pauses between them included.
+    """Limit the time of the code in the context, including retries and the pauses between them.
 
     Args:
-        seconds: Above 0; None for no limit.
-        what: What takes the time, as the beginning of a sentence.
-        url: What is asked for in it, for the error's ``request``.
-        method: How.
+        seconds: Time limit in seconds, above 0; None for no limit.
+        what: What is limited, as the start of the error's sentence, for instance "Downloading a.jpg".
+        url: URL of the error's ``request``.
+        method: HTTP method of the error's ``request``.
+
+    Yields:
+        The limit, in which an upload reports whether the server may have accepted it.
 
     Raises:
-        RequestTimeoutError: The time is up.
-        InvalidParameterError: ``seconds`` is not above 0.
+        RequestTimeoutError: The time limit expired.
+        TimeoutError: The code in the context raised one itself.
+        InvalidParameterError: ``seconds`` is not a number above 0.
     """
     if isinstance(seconds, int | float) and not seconds > 0:
         raise InvalidParameterError(f"timeout={seconds!r}: must be above 0 seconds, or None for no limit")
@@ -71,7 +80,7 @@ async def deadline(seconds: float | None, what: str, url: str, method: str = "GE
     except TimeoutError:
         if not timeout.expired():
             raise
-        error = RequestTimeoutError(f"{what} was not done within {seconds:g} s")
+        error = RequestTimeoutError(f"{what} timed out after {seconds:g} s")
         error.request = httpx.Request(method, url)
         error.may_have_been_accepted = limit.may_have_been_accepted()
         raise error from None

@@ -1,15 +1,22 @@
-"""Requests and answers as an error takes them to another process: without what may be secret in them."""
+"""Requests and responses of pickled errors: copied without anything that may be secret."""
 
 from __future__ import annotations
 
 import httpx
 
 _LEFT_OUT = frozenset({b"set-cookie", b"content-encoding", b"content-length", b"transfer-encoding"})
-"""A secret, and what is not true of a body that is decoded already."""
+"""A secret, and headers that do not describe a body that is already decoded."""
 
 
 def portable(value: object) -> object:
-    """The same, or what of a request or answer may be shown to anybody."""
+    """Remove secrets from a value of an error.
+
+    Args:
+        value: Anything; only `httpx.Request` and `httpx.Response` are changed.
+
+    Returns:
+        The value itself, or a copy of the request or response without secret headers.
+    """
     if isinstance(value, httpx.Request):
         return httpx.Request(value.method, value.url)
     if isinstance(value, httpx.Response):

@@ -1,6 +1,6 @@
-"""Fields of a server's answer that the rest can do without: an odd value in one costs that field alone.
+"""Lenient fields of a server's response: an invalid value affects only its own field.
 
-pydantic's own code falls back, so that a field that is as it should be costs nothing.
+pydantic's core does the fallback, so valid values cost no extra time.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OrElse:
-    """In ``Annotated``: what a value that is not of the type counts as."""
+    """In ``Annotated``: the default that replaces an invalid value."""
 
     default: object
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Fall back on the default."""
+        """Use the default if validation fails."""
         return core_schema.with_default_schema(handler(source), default=self.default, on_error="default")
 
 
 @dataclass(frozen=True, slots=True)
 class OrReadBy:
-    """In ``Annotated``: what makes a value of the type of one that is not, or leaves it as it is."""
+    """In ``Annotated``: a function that converts an invalid value, or returns it unchanged."""
 
     read: Callable[[object], object]
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Try it without at first."""
+        """Try to validate the value unconverted first."""
         schema = handler(source)
         read = core_schema.no_info_before_validator_function(self.read, schema)
         return core_schema.union_schema([schema, read], mode="left_to_right")
@@ -46,10 +46,10 @@ class OrReadBy:
 
 @dataclass(frozen=True, slots=True)
 class OrLeftOut:
-    """In ``Annotated``, of the items of a collection: one that is not of the type is left out."""
+    """In ``Annotated``, for the items of a collection: invalid items are left out."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Go on without it."""
+        """Leave the item out if validation fails."""
         return core_schema.with_default_schema(handler(source), on_error="omit")

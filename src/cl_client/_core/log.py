@@ -1,4 +1,4 @@
-"""Loggers whose every record says which job it is about: a format may use ``%(job_id)s``."""
+"""Loggers whose records carry the id of their job: a log format can use ``%(job_id)s``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ _current_job: ContextVar[str] = ContextVar("cl_client_job_id", default=_NO_JOB)
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of a part of this library; its records have a ``job_id``, empty where there is none."""
+    """Get a logger whose records have a ``job_id``.
+
+    Args:
+        name: Name of the logger, for instance ``"cl_client.http"``.
+
+    Returns:
+        The logger. The ``job_id`` of its records is empty if they are not about a job.
+    """
     logger = logging.getLogger(name)
     logger.addFilter(_add_job_id)
     return logger
@@ -24,12 +31,19 @@ def get_logger(name: str) -> logging.Logger:
 
 @contextlib.contextmanager
 def about_job(job_id: str) -> Generator[None]:
-    """What is logged inside is about that job; it may be left in another task than it was entered in."""
+    """Set the ``job_id`` of everything that is logged in the context.
+
+    Args:
+        job_id: Id of the job.
+
+    Yields:
+        Nothing. The context may be left in a different task from the one that entered it.
+    """
     token = _current_job.set(job_id)
     try:
         yield
     finally:
-        with contextlib.suppress(ValueError):  # in another context, in which there is nothing to put back
+        with contextlib.suppress(ValueError):  # left in another context, which has nothing to restore
             _current_job.reset(token)
 
 

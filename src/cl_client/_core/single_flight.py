@@ -1,4 +1,4 @@
-"""Single flight: one call for all callers that ask for the same while it is under way."""
+"""Single flight: concurrent callers that ask for the same thing share one call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Flight(Generic[ResultT]):
 
 
 class SingleFlight(Generic[ResultT]):
-    """One read for all callers that ask for the same while it is under way."""
+    """Lets concurrent callers with the same key share one read."""
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight[ResultT]] = {}
@@ -30,13 +30,23 @@ class SingleFlight(Generic[ResultT]):
         self._closed = False
 
     async def get(self, key: str, read: Callable[[], Coroutine[None, None, ResultT]]) -> ResultT:
-        """Join the read of that key, or begin one; it ends with the last caller that waits for it.
+        """Join the running read of a key, or start one.
+
+        The read is cancelled when the last caller that waits for it is cancelled.
+
+        Args:
+            key: Callers with the same key share a read.
+            read: Coroutine function that reads; called only if no read of the key is running.
+
+        Returns:
+            The result of the read.
 
         Raises:
-            ClientClosedError: It was closed meanwhile.
+            ClientClosedError: `close` was called while the read was running.
+            asyncio.CancelledError: The caller was cancelled.
         """
         flight = self._flights.get(key)
-        if flight is None or flight.task.done():  # joining one that is over would give no turn to the loop
+        if flight is None or flight.task.done():  # joining a finished one would not yield to the event loop
             flight = self._flights[key] = _Flight(self._begun(read))
         flight.waiting += 1
         try:
@@ -55,7 +65,7 @@ class SingleFlight(Generic[ResultT]):
                 await asyncio.wait([flight.task])
 
     async def close(self) -> None:
-        """End the reads that are under way; whoever waits for one is told."""
+        """Cancel all running reads; their callers get a `ClientClosedError`."""
         self._closed = True
         await self._tasks.cancel()
 
@@ -65,5 +75,9 @@ class SingleFlight(Generic[ResultT]):
         return task
 
     def renew(self, key: str) -> None:
-        """Let nobody join the read that is under way: what it reads is no longer true."""
+        """Make the next caller start a new read, because the running one is out of date.
+
+        Args:
+            key: The key whose running read no caller may join any more.
+        """
         self._flights.pop(key, None)

@@ -1,7 +1,7 @@
-"""What an operator can watch: each submit, upload, wait and download as a span, in metrics, and in logs.
+"""Observability: each submit, upload, wait and download as a span, in metrics, and in logs.
 
-Spans and metrics are OpenTelemetry's, there with the extra ``otel`` and an SDK that the application sets up;
-without them this costs next to nothing. Names of attributes: ``cl.job.id``, ``cl.job.status``, ``cl.task``.
+Spans and metrics use OpenTelemetry. They need the extra ``otel`` and an SDK that the application sets up, and
+cost almost nothing without them. Attribute names: ``cl.job.id``, ``cl.job.status``, ``cl.task``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from cl_client._core.log import about_job
 
-try:  # here, and not on the event loop inside of the first request
+try:  # imported here, and not on the event loop during the first request
     from opentelemetry import context, metrics, propagate, trace
 except ImportError:
     context = metrics = propagate = trace = None
@@ -35,13 +35,13 @@ _entered: ContextVar[bool] = ContextVar("cl_client_span_entered")
 
 @dataclass(slots=True)
 class Operation:
-    """One operation under way.
+    """An operation in progress.
 
     Attributes:
-        name: What kind.
-        task: The task of its job, where that is known.
-        transferred: Bytes of files that went over the wire in it.
-        span: Its span; None without OpenTelemetry.
+        name: Kind of operation.
+        task: Task type of its job, if known.
+        transferred: Bytes of files that it has sent or received.
+        span: OpenTelemetry span; None without OpenTelemetry.
     """
 
     name: OperationName
@@ -50,7 +50,13 @@ class Operation:
     span: Span | None = None
 
     def note(self, *, job_id: str | None = None, task: str | None = None, status: str | None = None) -> None:
-        """Add what has become known."""
+        """Add attributes that were not known at the start.
+
+        Args:
+            job_id: Id of the job.
+            task: Task type of the job.
+            status: Status of the job.
+        """
         self.task = task or self.task
         if self.span is not None:
             for key, value in (("cl.job.id", job_id), ("cl.task", task), ("cl.job.status", status)):
@@ -62,7 +68,16 @@ class Operation:
 def operation(
     name: OperationName, *, job_id: str | None = None, task: str | None = None
 ) -> Generator[Operation]:
-    """Log, trace and measure what runs inside as one operation."""
+    """Log, trace and measure the code in the context as one operation.
+
+    Args:
+        name: Kind of operation.
+        job_id: Id of the job, if known.
+        task: Task type of the job, if known.
+
+    Yields:
+        The operation, to which attributes can be added.
+    """
     under_way = Operation(name, task)
     with about_job(job_id) if job_id else contextlib.nullcontext():
         if metrics is None or trace is None or context is None:
@@ -80,14 +95,18 @@ def operation(
             raise
         finally:
             tools.measure(under_way, time.perf_counter() - begun, failure)
-            # An open file may be closed by another task, in whose context there is nothing to put back.
+            # An open file may be closed by another task, whose context has nothing to restore.
             with contextlib.suppress(ValueError):
                 _entered.reset(mark)
                 context.detach(token)
 
 
 def trace_headers() -> dict[str, str]:
-    """Headers that tell the server which trace a request belongs to (W3C Trace Context by default)."""
+    """Create headers that tell the server which trace a request belongs to.
+
+    Returns:
+        W3C Trace Context headers by default; empty without OpenTelemetry or an active span.
+    """
     headers: dict[str, str] = {}
     if propagate is not None:
         propagate.inject(headers)
@@ -95,20 +114,20 @@ def trace_headers() -> dict[str, str]:
 
 
 class _Instruments:
-    """OpenTelemetry's, which follow whatever SDK the application sets up, also later."""
+    """OpenTelemetry instruments. They use the SDK of the application, even if it is set up later."""
 
     def __init__(self, meter: Meter, tracer: Tracer) -> None:
         self.tracer = tracer
         self._durations = meter.create_histogram(
-            f"{_SCOPE}.operation.duration", "s", "How long operations took"
+            f"{_SCOPE}.operation.duration", "s", "Duration of operations"
         )
         self._transferred = meter.create_counter(
             f"{_SCOPE}.transferred", "By", "Bytes of files sent and received"
         )
 
     def measure(self, done: Operation, seconds: float, failure: BaseException | None) -> None:
-        """Record what an operation was, and end its span."""
-        # A job's id would make a series of measurements for each job.
+        """Record the metrics of an operation, and end its span."""
+        # With the job id, each job would have a time series of its own.
         attributes = {"operation": done.name} | ({"cl.task": done.task} if done.task else {})
         kind = {} if failure is None else {"error.type": type(failure).__qualname__}
         self._durations.record(seconds, attributes | kind)
@@ -124,6 +143,6 @@ class _Instruments:
 
 @cache
 def _instruments() -> _Instruments:
-    assert metrics is not None  # noqa: S101 - without it, there is nothing of this
-    assert trace is not None  # noqa: S101 - alike
+    assert metrics is not None  # noqa: S101 - checked by the caller
+    assert trace is not None  # noqa: S101 - checked by the caller
     return _Instruments(metrics.get_meter(_SCOPE), trace.get_tracer(_SCOPE))

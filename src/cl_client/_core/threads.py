@@ -1,4 +1,4 @@
-"""The running loop, and blocking calls in a thread: those that end by themselves, and those that may not."""
+"""The running event loop, and blocking calls in threads: those that return, and those that may not."""
 
 from __future__ import annotations
 
@@ -21,27 +21,38 @@ ResultT = TypeVar("ResultT")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """The loop that runs here.
+    """Get the running asyncio event loop.
+
+    Returns:
+        The event loop of the calling task.
 
     Raises:
-        ComputeClientError: None of asyncio does.
+        ComputeClientError: No asyncio event loop is running.
     """
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise ComputeClientError(
-            "cl_client needs asyncio, and no event loop of asyncio is running here: call it inside of "
-            "asyncio.run(...). Programs on trio or curio can do so in a thread of their own"
+            "cl_client needs asyncio, but no asyncio event loop is running: call it inside asyncio.run(...). "
+            "Programs that use trio or curio can do that in a separate thread"
         ) from None
 
 
 async def in_thread(
     function: Callable[ParamsT, ResultT], *args: ParamsT.args, **kwargs: ParamsT.kwargs
 ) -> ResultT:
-    """Call a function in a thread; when the awaiting task is cancelled, once the function has returned.
+    """Call a function in a thread, and wait until it has returned, even when cancelled.
 
-    `asyncio.to_thread` returns at once when it is cancelled and leaves the thread to go on, so that a file
-    may be made, or written to, after whoever wanted it has already cleaned up.
+    `asyncio.to_thread` returns at once when it is cancelled, and the thread goes on: it may create or write a
+    file after the caller has already cleaned up.
+
+    Args:
+        function: Called in the event loop's thread pool.
+        *args: Positional arguments of the function.
+        **kwargs: Keyword arguments of the function.
+
+    Returns:
+        The result of the function.
     """
     return await _in_pool(partial(function, *args, **kwargs), droppable=False)
 
@@ -49,9 +60,17 @@ async def in_thread(
 async def in_thread_unless_cancelled(
     function: Callable[ParamsT, ResultT], *args: ParamsT.args, **kwargs: ParamsT.kwargs
 ) -> ResultT:
-    """Like `in_thread`, but a call that still waits for a thread when it is cancelled is never made.
+    """Call a function like `in_thread`, but skip the call if it is cancelled while it waits for a thread.
 
-    Not for cleaning up. The pool is the whole program's, so that what is before a call may take long.
+    Not for cleaning up. The whole program shares the pool, so a call may wait long for a thread.
+
+    Args:
+        function: Called in the event loop's thread pool.
+        *args: Positional arguments of the function.
+        **kwargs: Keyword arguments of the function.
+
+    Returns:
+        The result of the function.
     """
     return await _in_pool(partial(function, *args, **kwargs), droppable=True)
 
@@ -59,23 +78,31 @@ async def in_thread_unless_cancelled(
 async def in_own_thread(
     function: Callable[ParamsT, ResultT], *args: ParamsT.args, **kwargs: ParamsT.kwargs
 ) -> ResultT:
-    """Call a function that may never return, such as a read from a socket at which nothing comes.
+    """Call a function that may never return, such as a read from a silent socket, in a daemon thread.
 
-    It takes no thread of the loop's pool, in which files and host names of the whole program are waited for.
-    When the awaiting task is cancelled, the thread is left to itself: what it still reads is lost. It keeps
-    nobody from ending the program.
+    It uses no thread of the event loop's pool, which the whole program needs for files and host names. When
+    the awaiting task is cancelled, the thread is abandoned: what it still reads is lost. The program can exit
+    while it runs.
+
+    Args:
+        function: Called in a new thread.
+        *args: Positional arguments of the function.
+        **kwargs: Keyword arguments of the function.
+
+    Returns:
+        The result of the function.
     """
     call: Future[ResultT] = Future()
-    call.set_running_or_notify_cancel()  # from now on, a cancellation leaves it alone
-    # Python ends with an abort where it has to close standard input while a thread still reads it. As long as
-    # that thread holds it, it is not closed.
+    call.set_running_or_notify_cancel()  # from now on, it cannot be cancelled
+    # Python aborts if it closes standard input at exit while a thread still reads it. A reference in that
+    # thread keeps it open.
     work = (call, partial(function, *args, **kwargs), sys.stdin)
     threading.Thread(target=_settle, args=work, daemon=True).start()
     return await asyncio.wrap_future(call)
 
 
 async def _in_pool(function: Callable[[], ResultT], *, droppable: bool) -> ResultT:
-    # The loop's own futures do not tell whether a call has begun.
+    # The loop's own futures do not tell whether a call has started.
     work: Future[ResultT] = Future()
     asyncio.get_running_loop().run_in_executor(None, _run, work, function)
     call = asyncio.wrap_future(work)
@@ -86,7 +113,7 @@ async def _in_pool(function: Callable[[], ResultT], *, droppable: bool) -> Resul
             with contextlib.suppress(asyncio.CancelledError):
                 await wait_uncancelled(call)
         if call.done() and not call.cancelled():
-            call.exception()  # taken note of: the cancellation goes before
+            call.exception()  # marks the error as read: the cancellation takes precedence
         raise
 
 
@@ -98,8 +125,8 @@ def _run(work: Future[ResultT], function: Callable[[], ResultT]) -> None:
 def _settle(call: Future[ResultT], function: Callable[[], ResultT], _held: object = None) -> None:
     try:
         result = function()
-    except BaseException as exc:  # noqa: BLE001 - it is raised where the call is awaited
+    except BaseException as exc:  # noqa: BLE001 - raised where the call is awaited
         call.set_exception(exc)
-        del call  # which would hold the exception, whose traceback holds this frame
+        del call  # breaks a reference cycle: it holds the exception, whose traceback holds this frame
     else:
         call.set_result(result)
