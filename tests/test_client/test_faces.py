@@ -58,7 +58,7 @@ def test_boxes_are_cut_off_at_the_edge() -> None:
 
 def test_without_the_pictures_size_there_are_no_pixels() -> None:
     output = FaceDetectionOutput.model_validate({"faces": [{**BOX, "confidence": 1}], "image_width": 3})
-    with pytest.raises(InvalidResponseError, match="size of the picture"):
+    with pytest.raises(InvalidResponseError, match="image_width and image_height"):
         _ = output.pixel_boxes
 
 

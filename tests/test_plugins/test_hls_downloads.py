@@ -100,10 +100,10 @@ async def test_a_hostile_playlist(
 @pytest.mark.parametrize(
     ("playlist", "reason"),
     [
-        (b"", "not a playlist"),
-        (b"<html>", "not a playlist"),
+        (b"", "not an HLS playlist"),
+        (b"<html>", "not an HLS playlist"),
         (b"\xff", "decode"),
-        (b"#EXTM3U\n", "names nothing"),
+        (b"#EXTM3U\n", "the playlist is empty"),
     ],
 )
 async def test_what_is_no_playlist(

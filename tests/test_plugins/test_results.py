@@ -79,7 +79,7 @@ async def test_a_hash_is_loaded(writing_client: ComputeClient) -> None:
 )
 async def test_a_damaged_hash(writing_client: ComputeClient, said: bytes) -> None:
     job = await writing_client.hash.compute(script({"output/hash.json": said}), wait=True)
-    with pytest.raises(InvalidResponseError, match="is no HashResult"):
+    with pytest.raises(InvalidResponseError, match="is not a valid HashResult"):
         await writing_client.hash.load(job)
 
 
@@ -93,7 +93,7 @@ async def test_a_job_without_a_result(
     nothing = await thumbnail.generate(script(), wait=True)
     with pytest.raises(JobFileNotFoundError):
         await thumbnail.download(nothing, tmp_path / "a.jpg")
-    with pytest.raises(InvalidParameterError, match="is one of media_thumbnail, not of hash"):
+    with pytest.raises(InvalidParameterError, match="has the task media_thumbnail; expected hash"):
         await writing_client.hash.load(nothing)
     queued = JobResponse(job_id="j", task_type="hash", status=failed.status.QUEUED, raw_status="queued")
     with pytest.raises(JobNotFinishedError):

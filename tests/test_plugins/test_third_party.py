@@ -152,7 +152,7 @@ def test_a_plugin_that_is_none(run_with: Callable[..., str], point: str, said: s
 def test_a_plugin_of_another_task(run_with: Callable[..., str]) -> None:
     code = ASK.replace('"sharpen"', '"blur"')
     printed = run_with(code, sharpener="blur = sharpen_plugin:SharpenClient")
-    assert printed.endswith("says that its task is 'sharpen'")
+    assert printed.endswith("has the task_type 'sharpen', not 'blur'")
 
 
 def test_two_packages_with_the_same_plugin(run_with: Callable[..., str]) -> None:

@@ -1,4 +1,4 @@
-"""The plugin clients; each is imported when it is first needed."""
+"""The plugin clients; each is imported on first use."""
 
 from __future__ import annotations
 
@@ -52,11 +52,17 @@ _MODULE_OF = {spec.client: spec.module for spec in PLUGINS.values()} | {
 
 
 def plugin_class(task_type: str) -> type[BasePluginClient[TaskOutput, TaskParams]]:
-    """The client class of a task, imported on demand; this library's own ones win.
+    """Import the client class of a task. Built-in plugins take precedence.
+
+    Args:
+        task_type: The task.
+
+    Returns:
+        The client class.
 
     Raises:
-        UnknownTaskError: There is no such plugin.
-        ConfigurationError: It belongs to another package and cannot be used.
+        UnknownTaskError: There is no plugin for this task.
+        ConfigurationError: The plugin of another package is invalid.
     """
     from cl_client.plugins.base import BasePluginClient
 
@@ -68,7 +74,7 @@ def plugin_class(task_type: str) -> type[BasePluginClient[TaskOutput, TaskParams
         if not (isinstance(loaded, type) and issubclass(loaded, BasePluginClient)):
             raise ConfigurationError(f"{origin} is not a subclass of BasePluginClient")
         if loaded.task_type != task_type:
-            raise ConfigurationError(f"{origin} says that its task is {loaded.task_type!r}")
+            raise ConfigurationError(f"{origin} has the task_type {loaded.task_type!r}, not {task_type!r}")
     return cast("type[BasePluginClient[TaskOutput, TaskParams]]", loaded)
 
 

@@ -1,4 +1,4 @@
-"""What all plugins share: validating, submitting, following a job, and doing so for many files."""
+"""The base of all plugin clients: validate parameters, submit jobs, read results, map over many files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryFile | UploadStrea
 
 
 class PluginHost(Protocol):
-    """What a plugin needs of a `ComputeClient`."""
+    """The part of `ComputeClient` that plugins use."""
 
     config: ComputeClientConfig
 
@@ -50,40 +50,87 @@ class PluginHost(Protocol):
         fields: Mapping[str, str],
         options: SubmitOptions[TaskOutput] | None = None,
     ) -> JobResponse:
-        """See `ComputeClient.submit_job`."""
+        """Upload a file as a job.
+
+        Args:
+            task_type: The task.
+            source: The file.
+            fields: Form fields of the request.
+            options: The options of the submit; None for the defaults.
+
+        Returns:
+            The job; see `ComputeClient.submit_job`.
+        """
         ...
 
     async def download_job_file(
         self, job_id: str, file_path: str, dest: Path | str, *, on_progress: ByteProgress | None = None
     ) -> Path:
-        """See `ComputeClient.download_job_file`."""
+        """Download one file of a job.
+
+        Args:
+            job_id: The job.
+            file_path: The path of the file below the job.
+            dest: The file to write, or a folder.
+            on_progress: Called with the bytes done and the total.
+
+        Returns:
+            The path of the written file; see `ComputeClient.download_job_file`.
+        """
         ...
 
     async def read_job_file(self, job_id: str, file_path: str, *, max_bytes: int = ...) -> bytes:
-        """See `ComputeClient.read_job_file`."""
+        """Read a small file of a job into memory.
+
+        Args:
+            job_id: The job.
+            file_path: The path of the file below the job.
+            max_bytes: Upper limit of the size in bytes.
+
+        Returns:
+            The content; see `ComputeClient.read_job_file`.
+        """
         ...
 
     def open_job_file(self, job_id: str, file_path: str) -> AbstractAsyncContextManager[JobFileStream]:
-        """See `ComputeClient.open_job_file`."""
+        """Open a file of a job as a stream.
+
+        Args:
+            job_id: The job.
+            file_path: The path of the file below the job.
+
+        Returns:
+            A context manager that gives the stream; see `ComputeClient.open_job_file`.
+        """
         ...
 
     async def download_job_files(
         self, job_id: str, files: Iterable[str], dest_dir: Path | str, *, relative_to: str = ""
     ) -> list[Path]:
-        """See `ComputeClient.download_job_files`."""
+        """Download several files of a job, all or none.
+
+        Args:
+            job_id: The job.
+            files: The paths of the files below the job.
+            dest_dir: The destination folder.
+            relative_to: The folder of the job below which subfolders are kept.
+
+        Returns:
+            The paths of the written files; see `ComputeClient.download_job_files`.
+        """
         ...
 
 
 class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
-    """A plugin's client: a subclass adds its task, its models and its verbs.
+    """The base class of a plugin client; a subclass adds its task, models and methods.
 
         class SharpenClient(BasePluginClient[SharpenOutput, SharpenParams]):
             task_type = "sharpen"
 
     Attributes:
-        task_type: The task, as the server calls it.
-        output_model: What ``job.output`` is, the model in the brackets behind the base class.
-        params_model: The task's parameters, the second model there.
+        task_type: The name of the task on the server.
+        output_model: The type of ``job.output``; read from the first model in the brackets of the base class.
+        params_model: The type of the parameters; read from the second model there.
     """
 
     task_type: ClassVar[str]
@@ -95,7 +142,7 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         for base in cast("tuple[object, ...]", get_original_bases(cls)):
             for model in cast("tuple[object, ...]", get_args(base)):
                 if not isinstance(model, type):
-                    continue  # a type variable, which a subclass will fill in
+                    continue  # a type variable; a subclass supplies the model
                 if issubclass(model, TaskOutput) and "output_model" not in cls.__dict__:
                     cls.output_model = model
                 elif issubclass(model, TaskParams) and "params_model" not in cls.__dict__:
@@ -105,10 +152,17 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         self._client = client
 
     def params(self, model: type[ParamsT], **values: object) -> ParamsT:
-        """Validate a task's parameters.
+        """Validate the parameters of a task.
+
+        Args:
+            model: The model of the parameters.
+            **values: The parameters by name.
+
+        Returns:
+            The validated parameters.
 
         Raises:
-            InvalidParameterError: Names each field, its value and what is allowed.
+            InvalidParameterError: A value is invalid; the message names field, value and rule.
         """
         try:
             return model.model_validate(values)
@@ -122,20 +176,30 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
     async def submit(
         self, source: FileSource, params: TaskParams, **options: Unpack[SubmitOptions[PluginOutputT]]
     ) -> JobResponse[PluginOutputT]:
-        """Upload a file as a job of this task, and follow it as the options say.
+        """Upload a file as a job of this task.
 
-        The plugins' own methods use this; all of them return and raise what `ComputeClient.submit_job` does.
+        Args:
+            source: The file.
+            params: The parameters of the task.
+            **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: ``priority`` or another option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         priority = cast("object", options.get("priority", 5))
         if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_PRIORITY:
             raise InvalidParameterError(
-                f"{self.task_type}: priority={priority!r}: must be 0-{MAX_PRIORITY}, a whole number"
+                f"{self.task_type}: priority={priority!r}: must be 0-{MAX_PRIORITY} and an integer"
             )
         job = await self._client.submit_job(
             self.task_type,
             source,
             {**params.form_fields(), "priority": str(priority)},
-            # The table of plugins ties the task to its output model, so that this only names what is true.
+            # The table of plugins maps the task to its output model, so the cast is true.
             cast("SubmitOptions[TaskOutput]", cast("object", options)),
         )
         return cast("JobResponse[PluginOutputT]", job)
@@ -148,23 +212,26 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         concurrency: int = DEFAULT_CONCURRENCY,
         **options: Unpack[MapOptions[PluginOutputT]],
     ) -> Outcomes[SourceT, JobResponse[PluginOutputT]]:
-        """Run the task on many files, a few at a time, and yield each with its job as soon as it has ended.
+        """Run the task on many files, several at a time, and yield each file with its job when the job ends.
 
             async for path, job in client.exif.map(folder.glob("*.jpg"), concurrency=8):
                 if isinstance(job, Exception): ...
 
-        One file's error takes the place of its job and ends nothing else. Memory stays flat for any number of
-        files; `cl_client.map_concurrently` says what happens when the loop is left early.
+        If a file fails, its error is yielded in place of its job, and the others continue. Memory use does
+        not depend on the number of files. See `cl_client.map_concurrently` for leaving the loop early.
 
         Args:
-            sources: The files, any iterable, also an endless or an asynchronous one.
-            params: The task's parameters; None for the defaults.
-            concurrency: Jobs at the same time, 1 to the config's ``pool_maxsize``.
+            sources: The files: any iterable or async iterable, also an infinite one.
+            params: The parameters of the task; None for the defaults.
+            concurrency: Maximum number of jobs at the same time, 1 to the config's ``pool_maxsize``.
             **options: Common to all plugins, see `MapOptions`.
 
+        Returns:
+            Pairs of a file and its ended job, or of a file and its error, in the order in which jobs end.
+
         Raises:
-            InvalidParameterError: ``concurrency`` is out of its range, the task has no defaults, an option
-                does not exist, or ``sources`` is one file. Raised at once, not in the loop.
+            InvalidParameterError: ``concurrency`` is out of range, the task requires parameters, an option is
+                unknown, or ``sources`` is a single file. Raised by the call, not in the loop.
         """
         check_options(self.task_type, options, MapOptions.__optional_keys__)
         chosen = self.params(self.params_model) if params is None else params
@@ -176,60 +243,88 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         return map_concurrently(run, sources, concurrency=bound)
 
     def output(self, job: JobResponse) -> PluginOutputT:
-        """The typed output of a job of this task, also of one that was taken up by its id.
+        """Get the typed output of a completed job of this task.
+
+        Args:
+            job: The job, also one that was read by its id.
+
+        Returns:
+            The output, as ``output_model``.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
-            InvalidParameterError: The job is one of another task.
-            InvalidResponseError: The server's output does not have the task's shape.
+            InvalidParameterError: The job belongs to another task.
+            InvalidResponseError: The output of the server does not match ``output_model``.
         """
         self.check_completed(job)
         typed = job if job.task_type else job.model_copy(update={"task_type": self.task_type})
         return cast("PluginOutputT", typed.output)
 
     def output_path(self, job: JobResponse) -> str:
-        """Where the result of a job of this task is, relative to the job.
+        """Get the path of the result of a completed job of this task.
+
+        Args:
+            job: The job.
+
+        Returns:
+            The path relative to the job, for instance ``output/thumbnail.jpg``.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
-            InvalidParameterError: The job is one of another task.
-            InvalidResponseError: The server names no path, or one that is not below the job.
+            InvalidParameterError: The job belongs to another task.
+            InvalidResponseError: The server gives no path, or a path outside the job.
         """
         self.check_completed(job)
         return self.checked_path(job, job.params.get("output_path"))
 
     async def output_files(self, job: JobResponse) -> list[str]:
-        """The files that a job of this task is known to leave, relative to the job, its result first.
+        """List the output files of a completed job of this task.
+
+        Args:
+            job: The job.
+
+        Returns:
+            Paths relative to the job, the main result first.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
-            InvalidParameterError: The job is one of another task.
-            InvalidResponseError: The server names a path that leads out of the job.
+            InvalidParameterError: The job belongs to another task.
+            InvalidResponseError: The server gives a path outside the job.
         """
         return [self.output_path(job)]
 
     def check_completed(self, job: JobResponse) -> None:
-        """Check that a job is one of this task and has a result.
+        """Check that a job belongs to this task and has completed.
+
+        Args:
+            job: The job; a job without a task is accepted.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
-            InvalidParameterError: The job is one of another task.
+            InvalidParameterError: The job belongs to another task.
         """
         if job.task_type and job.task_type != self.task_type:
             raise InvalidParameterError(
-                f"Job {job.job_id} is one of {job.task_type}, not of {self.task_type}"
+                f"Job {job.job_id} has the task {job.task_type}; expected {self.task_type}"
             )
         job.raise_unless_completed()
 
     def checked_path(self, job: JobResponse, path: object) -> str:
-        """A path that the server named, absolute or not, reduced to its part below the job.
+        """Validate a path from the server and make it relative to the job.
+
+        Args:
+            job: The job.
+            path: The path, absolute or relative.
+
+        Returns:
+            The part of the path below the job.
 
         Raises:
-            InvalidResponseError: It is not text, or leads out of the job.
+            InvalidResponseError: The path is not a string, or is outside the job.
         """
         try:
             return path_below_job(path if isinstance(path, str) else "", job.job_id)

@@ -1,4 +1,4 @@
-"""CLIP embeddings of pictures: what they show, as a vector of 512 numbers."""
+"""CLIP embeddings of images: what they show, as a vector of 512 numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class ClipEmbeddingParams(EmbeddingParams):
-    """Whether the vector is scaled to unit length."""
+    """Whether to scale the vector to unit length."""
 
 
 class ClipEmbeddingOutput(EmbeddingOutput):
-    """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
+    """Dimension of the embedding and whether it is normalized; the vector is a ``.npy`` file of the job."""
 
 
 class ClipEmbeddingClient(EmbeddingClient[ClipEmbeddingOutput, ClipEmbeddingParams]):
-    """CLIP embeddings of pictures: what they show, as a vector of 512 numbers."""
+    """The client for CLIP embeddings of images: what they show, as a vector of 512 numbers."""
 
     task_type: ClassVar[str] = "clip_embedding"
 
@@ -33,11 +33,18 @@ class ClipEmbeddingClient(EmbeddingClient[ClipEmbeddingOutput, ClipEmbeddingPara
         normalize: bool = True,
         **options: Unpack[SubmitOptions[ClipEmbeddingOutput]],
     ) -> JobResponse[ClipEmbeddingOutput]:
-        """Embed a picture with CLIP (MobileCLIP on today's servers), 512 float32 numbers.
+        """Embed an image with CLIP (MobileCLIP on current servers): 512 float32 numbers.
 
         Args:
-            image: The picture.
+            image: The image file.
             normalize: Scale the vector to unit length (L2).
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         return await self.submit(image, self.params(ClipEmbeddingParams, normalize=normalize), **options)

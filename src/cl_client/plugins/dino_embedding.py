@@ -1,4 +1,4 @@
-"""DINO embeddings of pictures: how they look, as a vector of 384 numbers."""
+"""DINO embeddings of images: how they look, as a vector of 384 numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class DinoEmbeddingParams(EmbeddingParams):
-    """Whether the vector is scaled to unit length."""
+    """Whether to scale the vector to unit length."""
 
 
 class DinoEmbeddingOutput(EmbeddingOutput):
-    """Size and kind of the embedding; the vector itself is a ``.npy`` file of the job."""
+    """Dimension of the embedding and whether it is normalized; the vector is a ``.npy`` file of the job."""
 
 
 class DinoEmbeddingClient(EmbeddingClient[DinoEmbeddingOutput, DinoEmbeddingParams]):
-    """DINO embeddings of pictures: how they look, as a vector of 384 numbers."""
+    """The client for DINO embeddings of images: how they look, as a vector of 384 numbers."""
 
     task_type: ClassVar[str] = "dino_embedding"
 
@@ -33,11 +33,18 @@ class DinoEmbeddingClient(EmbeddingClient[DinoEmbeddingOutput, DinoEmbeddingPara
         normalize: bool = True,
         **options: Unpack[SubmitOptions[DinoEmbeddingOutput]],
     ) -> JobResponse[DinoEmbeddingOutput]:
-        """Embed a picture with DINOv2 ViT-S/14, 384 float32 numbers.
+        """Embed an image with DINOv2 ViT-S/14: 384 float32 numbers.
 
         Args:
-            image: The picture.
+            image: The image file.
             normalize: Scale the vector to unit length (L2).
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         return await self.submit(image, self.params(DinoEmbeddingParams, normalize=normalize), **options)

@@ -1,4 +1,4 @@
-"""EXIF and other metadata of a picture."""
+"""EXIF and other metadata of images and videos."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def _split_tags(tags: object) -> object:
-    """The wire has one comma-separated string, empty for all."""
+    """Accept the comma-separated string that servers send; empty for all tags."""
     return [tag.strip() for tag in tags.split(",") if tag.strip()] if isinstance(tags, str) else tags
 
 
@@ -45,7 +45,7 @@ TagName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]+$")]
 
 
 class ExifParams(TaskParams):
-    """Which tags to read; none for all."""
+    """The tags to read; empty for all."""
 
     tags: Annotated[tuple[TagName, ...], BeforeValidator(_split_tags)] = ()
 
@@ -68,36 +68,38 @@ _TAGS: Final[Mapping[str, tuple[_Reader, tuple[str, ...]]]] = {
     "focal_length": (as_number, ("FocalLength",)),
     "software": (as_text, ("Software", "CreatorTool")),
 }
-"""How each field is read, and from which tags where the server left it null, the best first."""
+"""How each field is parsed, and which tags replace it if the server left it null, best first."""
 _GPS_TAGS: Final[Mapping[str, tuple[_ReaderWithRef, str]]] = {
     "gps_latitude": (as_latitude, "GPSLatitude"),
     "gps_longitude": (as_longitude, "GPSLongitude"),
     "gps_altitude": (as_altitude, "GPSAltitude"),
 }
-"""The same for what has its sign in a second tag, ``GPSLatitudeRef`` and so on."""
+"""The same for values whose sign is in a second tag, such as ``GPSLatitudeRef``."""
 _UNSIGNED_GROUPS: Final = frozenset({"EXIF", "GPS"})
 
 
 class ExifOutput(TaskOutput):
-    """The common fields, and everything that the server read in ``raw_metadata``.
+    """The common metadata fields, and all tags that the server read in ``raw_metadata``.
 
-    What the server says stays as it is, apart from texts such as ``"1/250"`` that become numbers. What it
-    left null is filled from ``raw_metadata``, where tags stand with or without a group (``EXIF:Make``).
+    Values from the server are unchanged, except that text such as ``"1/250"`` becomes a number. Fields that
+    the server left null are filled from ``raw_metadata``, whose tags may have a group (``EXIF:Make``) or not.
 
     Attributes:
-        make: The camera's maker; ``model`` alike.
-        date_time_original: When the picture was taken, as written: ``2025:12:30 10:20:30``; see `taken_at`.
-        create_date: When it was digitised, as written; see `created_at`.
-        image_width: Pixels as stored, before ``orientation`` is applied; ``image_height`` alike.
-        orientation: EXIF's 1-8, 1 for upright.
-        iso: The sensitivity.
-        f_number: The aperture.
-        exposure_time: Seconds.
-        focal_length: Millimetres.
-        gps_latitude: Decimal degrees, south negative.
-        gps_longitude: Decimal degrees, west negative.
-        gps_altitude: Metres, negative below sea level.
-        software: What wrote the file.
+        make: Manufacturer of the camera.
+        model: Model of the camera.
+        date_time_original: When the image was taken, as text: ``2025:12:30 10:20:30``; see `taken_at`.
+        create_date: When the image was digitised, as text; see `created_at`.
+        image_width: Stored width in pixels, before ``orientation`` is applied.
+        image_height: Stored height in pixels, before ``orientation`` is applied.
+        orientation: EXIF orientation, 1-8; 1 is upright.
+        iso: ISO sensitivity.
+        f_number: Aperture.
+        exposure_time: Exposure time in seconds.
+        focal_length: Focal length in millimetres.
+        gps_latitude: Latitude in decimal degrees, south negative.
+        gps_longitude: Longitude in decimal degrees, west negative.
+        gps_altitude: Altitude in metres, negative below sea level.
+        software: The software that wrote the file.
         raw_metadata: All tags that the server read.
     """
 
@@ -132,27 +134,31 @@ class ExifOutput(TaskOutput):
 
     @property
     def taken_at(self) -> datetime | None:
-        """``date_time_original`` as a point in time, None where there is none that can be read.
+        """``date_time_original`` as a datetime; None if it is missing or cannot be parsed.
 
-        Aware where the zone is known, from the text itself or from the tag ``OffsetTimeOriginal``; naive
-        otherwise: the camera's clock, wherever that was.
+        Timezone-aware if the text or the tag ``OffsetTimeOriginal`` gives the time zone; otherwise naive, in
+        the local time of the camera.
         """
         return as_datetime(self.date_time_original, self.tag("OffsetTimeOriginal"))
 
     @property
     def created_at(self) -> datetime | None:
-        """``create_date`` as a point in time, None where there is none that can be read.
+        """``create_date`` as a datetime; None if it is missing or cannot be parsed.
 
-        Aware where the zone is known, from the text itself or from the tag ``OffsetTimeDigitized``; naive
-        otherwise. Videos should have UTC here, but many cameras write their own time, so it is not assumed.
+        Timezone-aware if the text or the tag ``OffsetTimeDigitized`` gives the time zone; otherwise naive.
+        Videos should have UTC here, but many cameras write local time, so UTC is not assumed.
         """
         return as_datetime(self.create_date, self.tag("OffsetTimeDigitized"))
 
     def tag(self, name: str) -> JsonValue:
-        """A raw tag by its name, with its group (``EXIF:LensModel``) or without; None where it is missing.
+        """Get a raw tag by name.
 
-        Without a group the most trustworthy one counts: what ExifTool worked out, then the file's own
-        properties, then what was written into it.
+        Args:
+            name: The tag with its group (``EXIF:LensModel``) or without. Without a group, the most reliable
+                one is used: computed by ExifTool, then properties of the file, then embedded metadata.
+
+        Returns:
+            The value of the tag; None if it is missing.
         """
         if ":" in name:
             return self.raw_metadata.get(name)
@@ -173,14 +179,14 @@ def _read_gps(said: object, field: str, raw: Mapping[str, object]) -> float | No
     for group, written in tags_named(raw, name):
         ref = raw.get(tag_key(group, f"{name}Ref"))
         if group in _UNSIGNED_GROUPS and ref is None and field != "gps_altitude":
-            continue  # it could be either hemisphere
+            continue  # the hemisphere is unknown
         if (value := read(written, ref)) is not None:
             return value
     return None
 
 
 class ExifClient(FileResultClient[ExifOutput, ExifParams]):
-    """Read a picture's metadata."""
+    """The client for metadata."""
 
     task_type: ClassVar[str] = "exif"
 
@@ -191,12 +197,19 @@ class ExifClient(FileResultClient[ExifOutput, ExifParams]):
         tags: Sequence[str] = (),
         **options: Unpack[SubmitOptions[ExifOutput]],
     ) -> JobResponse[ExifOutput]:
-        """Read the metadata of a picture.
+        """Read the metadata of an image or a video.
 
         Args:
-            image: The picture.
-            tags: Names of the tags wanted, for instance ``["Make", "Model"]``, or one; none for all.
+            image: The file.
+            tags: Names of the tags to read, for instance ``["Make", "Model"]``, or one name; empty for all.
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         names = tags if isinstance(tags, str) else tuple(tags)
         return await self.submit(image, self.params(ExifParams, tags=names), **options)

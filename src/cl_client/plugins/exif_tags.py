@@ -1,7 +1,7 @@
-"""Reading ExifTool's tags: found by name whatever group they stand in, and turned into plain values.
+"""Find ExifTool's tags by name in any group, and convert them to plain values.
 
-Names and print formats are those of https://exiftool.org/TagNames/. Servers run it with ``-n`` (numbers) and
-``-G`` (group prefixes); where single tags were asked for, the prefix may be missing.
+Names and print formats are those of https://exiftool.org/TagNames/. Servers run ExifTool with ``-n``
+(numbers) and ``-G`` (group prefixes); if single tags were requested, the prefix may be missing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _GROUP_ORDER: Final = ("Composite", "File", "EXIF", "IFD0", "ExifIFD", "GPS", "XMP", "")
-"""Most trustworthy first: what ExifTool worked out, what the file itself says, then what was written into it.
-``IFD0``, ``ExifIFD`` and ``GPS`` are what ExifTool's ``-G1`` says for ``EXIF``; "" is no group at all."""
+"""Most reliable first: computed by ExifTool, properties of the file, then embedded metadata. With ``-G1``
+ExifTool writes ``IFD0``, ``ExifIFD`` and ``GPS`` for ``EXIF``; "" is no group."""
 _THUMBNAIL_GROUPS: Final = frozenset({"IFD1", "PreviewIFD", "SubIFD"})
 _NO_DATE: Final = "0000:00:00"
-"""What cameras without a clock and video encoders write."""
+"""The placeholder that video encoders and cameras without a clock write."""
 _ORIENTATIONS: Final = (
     "Horizontal (normal)",
     "Mirror horizontal",
@@ -30,7 +30,7 @@ _ORIENTATIONS: Final = (
     "Mirror horizontal and rotate 90 CW",
     "Rotate 270 CW",
 )
-"""ExifTool's words for 1-8."""
+"""ExifTool's descriptions of 1-8."""
 _NEGATIVE_ALTITUDE_REFS: Final = frozenset({"1", "3"})
 """Exif 3.0, GPSAltitudeRef: below the ellipsoid and, 3, below sea level."""
 _MAX_DEGREE_PARTS: Final = 3
@@ -43,7 +43,15 @@ _ZONE: Final = re.compile(r"(Z|[-+]\d\d:?\d\d)$")
 
 
 def tags_named(raw: Mapping[str, object], name: str) -> Iterator[tuple[str, object]]:
-    """Each group with a tag of this name that says something, and its value; the most trustworthy first."""
+    """Find all tags of a name that have a value.
+
+    Args:
+        raw: The raw metadata.
+        name: The name of the tag, without a group.
+
+    Yields:
+        Groups and values, the most reliable group first.
+    """
     groups = [group for group, _, own in (key.rpartition(":") for key in raw) if own == name]
     for group in sorted(groups, key=_rank):
         value = raw[tag_key(group, name)]
@@ -53,7 +61,15 @@ def tags_named(raw: Mapping[str, object], name: str) -> Iterator[tuple[str, obje
 
 
 def tag_key(group: str, name: str) -> str:
-    """A tag's key in the raw metadata."""
+    """Build the key of a tag in the raw metadata.
+
+    Args:
+        group: The group; empty for none.
+        name: The name of the tag.
+
+    Returns:
+        The key, for instance ``EXIF:Make``.
+    """
     return f"{group}:{name}" if group else name
 
 
@@ -63,12 +79,26 @@ def _rank(group: str) -> int:
 
 
 def as_text(value: object) -> str | None:
-    """A text that is not blank; ExifTool writes a camera called 3310 as a number."""
+    """Convert a value to text. ExifTool writes a camera model such as 3310 as a number.
+
+    Args:
+        value: The raw value.
+
+    Returns:
+        The text without surrounding white space; None if it is blank or not text.
+    """
     return str(value).strip() or None if isinstance(value, str | int | float) else None
 
 
 def as_number(value: object) -> float | None:
-    """The first number of a value: ``85``, ``"85.0 mm"``, ``"1/250"``."""
+    """Read the first number of a value.
+
+    Args:
+        value: For instance ``85``, ``"85.0 mm"`` or ``"1/250"``.
+
+    Returns:
+        The number; None if there is none.
+    """
     if isinstance(value, str) and (fraction := _FRACTION.match(value)) is not None:
         quotient = _quotient(fraction.group(1), fraction.group(2))
         return quotient if math.isfinite(quotient) else None
@@ -76,12 +106,26 @@ def as_number(value: object) -> float | None:
 
 
 def as_integer(value: object) -> int | None:
-    """The first number of a value, where it is a whole one; some cameras write the ISO twice."""
+    """Read the first number of a value as an integer. Some cameras write the ISO twice.
+
+    Args:
+        value: The raw value.
+
+    Returns:
+        The number; None if there is none or it is not an integer.
+    """
     return _whole(as_number(value))
 
 
 def as_last_integer(value: object) -> int | None:
-    """The last number of a value, where it is a whole one: the height in ``1024x768``."""
+    """Read the last number of a value as an integer.
+
+    Args:
+        value: For instance ``1024x768``, for the height.
+
+    Returns:
+        The number; None if there is none or it is not an integer.
+    """
     return _whole(next(reversed(_numbers(value)), None))
 
 
@@ -90,7 +134,14 @@ def _whole(number: float | None) -> int | None:
 
 
 def as_orientation(value: object) -> int | None:
-    """EXIF's 1-8, also from ExifTool's words."""
+    """Read an EXIF orientation.
+
+    Args:
+        value: A number, or ExifTool's description of it.
+
+    Returns:
+        1-8; None if it is invalid.
+    """
     if value in _ORIENTATIONS:
         return _ORIENTATIONS.index(str(value)) + 1
     number = int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
@@ -98,22 +149,41 @@ def as_orientation(value: object) -> int | None:
 
 
 def as_latitude(value: object, ref: object = None) -> float | None:
-    """Signed decimal degrees, south negative; see `_as_degrees`."""
+    """Read a latitude.
+
+    Args:
+        value: A number, three numbers (degrees, minutes, seconds), or text.
+        ref: The hemisphere from its own tag, ``N`` or ``S``.
+
+    Returns:
+        Decimal degrees, south negative; None if it is invalid.
+    """
     return _as_degrees(value, ref, limit=90)
 
 
 def as_longitude(value: object, ref: object = None) -> float | None:
-    """Signed decimal degrees, west negative; see `_as_degrees`."""
+    """Read a longitude.
+
+    Args:
+        value: A number, three numbers (degrees, minutes, seconds), or text.
+        ref: The hemisphere from its own tag, ``E`` or ``W``.
+
+    Returns:
+        Decimal degrees, west negative; None if it is invalid.
+    """
     return _as_degrees(value, ref, limit=180)
 
 
 def _as_degrees(value: object, ref: object, *, limit: float) -> float | None:
-    """Signed decimal degrees.
+    """Read an angle as signed decimal degrees.
 
     Args:
-        value: A number, three of them (degrees, minutes, seconds), or text such as ``48 deg 51' 29.00" N``.
-        ref: The hemisphere that stands in a tag of its own: ``N``, ``South`` and so on.
-        limit: The largest angle there is.
+        value: A number, three numbers (degrees, minutes, seconds), or text such as ``48 deg 51' 29.00" N``.
+        ref: The hemisphere from its own tag: ``N``, ``South`` and so on.
+        limit: The largest valid angle.
+
+    Returns:
+        Decimal degrees; None if the value is invalid.
     """
     numbers = _numbers(value)
     if not 1 <= len(numbers) <= _MAX_DEGREE_PARTS:
@@ -126,11 +196,14 @@ def _as_degrees(value: object, ref: object, *, limit: float) -> float | None:
 
 
 def as_altitude(value: object, ref: object = None) -> float | None:
-    """Metres above sea level, negative below it.
+    """Read an altitude.
 
     Args:
         value: A number, or text such as ``35 m Below Sea Level``.
-        ref: The side of sea level that stands in a tag of its own: 0, 1, ``Below Sea Level`` and so on.
+        ref: Above or below sea level, from its own tag: 0, 1, ``Below Sea Level`` and so on.
+
+    Returns:
+        Metres, negative below sea level; None if it is invalid.
     """
     metres = as_number(value)
     if metres is None:
@@ -141,7 +214,15 @@ def as_altitude(value: object, ref: object = None) -> float | None:
 
 
 def as_datetime(text: str | None, offset: object = None) -> datetime | None:
-    """A point in time: aware where the text, or the tag of its offset (``+05:30``), says the zone."""
+    """Parse a date and time.
+
+    Args:
+        text: For instance ``2025:12:30 10:20:30``.
+        offset: The offset from UTC from its own tag, for instance ``+05:30``.
+
+    Returns:
+        A datetime, timezone-aware if the text or ``offset`` gives the time zone; None if it is invalid.
+    """
     parts = _DATE.fullmatch(text.strip()) if text is not None else None
     if parts is None:
         return None
@@ -157,7 +238,7 @@ def as_datetime(text: str | None, offset: object = None) -> datetime | None:
 
 
 def _numbers(value: object) -> list[float]:
-    """All finite numbers of a value, of which fractions such as ``51/1`` are one each."""
+    """All finite numbers of a value; a fraction such as ``51/1`` is one number."""
     if isinstance(value, list | tuple):
         return [number for part in cast("Sequence[object]", value) for number in _numbers(part)]
     if isinstance(value, bool) or not isinstance(value, str | int | float):

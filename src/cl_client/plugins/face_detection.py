@@ -1,4 +1,4 @@
-"""Faces on a picture: where they are."""
+"""Detection of faces in images."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Point: TypeAlias = tuple[float, float]
 
 
 class FaceDetectionParams(TaskParams):
-    """What counts as a face, both 0-1."""
+    """The thresholds of the detector, both 0-1."""
 
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = 0.7
     nms_threshold: Annotated[float, Field(ge=0, le=1)] = 0.4
 
 
 class PixelBox(NamedTuple):
-    """A box in whole pixels, origin at the top left; right and bottom are the first outside, as in Pillow."""
+    """A box in pixels, origin at the top left; right and bottom are exclusive, as in Pillow."""
 
     left: int
     top: int
@@ -42,7 +42,7 @@ class PixelBox(NamedTuple):
 
 
 class BoundingBox(BaseModel):
-    """A box in parts of the picture's width and height, 0-1, origin at the top left."""
+    """A box as fractions of the image's width and height, 0-1, origin at the top left."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -52,14 +52,22 @@ class BoundingBox(BaseModel):
     y2: float
 
     def pixel_box(self, width: int, height: int) -> PixelBox:
-        """The box on a picture of this size in pixels, rounded, and cut off at the picture's edge."""
+        """Convert the box to pixels, rounded and clipped to the image.
+
+        Args:
+            width: The width of the image in pixels.
+            height: The height of the image in pixels.
+
+        Returns:
+            The box in pixels.
+        """
         left, right = (min(max(round(x * width), 0), width) for x in (self.x1, self.x2))
         top, bottom = (min(max(round(y * height), 0), height) for y in (self.y1, self.y2))
         return PixelBox(left, top, right, bottom)
 
 
 class FaceLandmarks(BaseModel):
-    """Five points in parts of width and height; they may lie outside 0-1. Left and right are the person's."""
+    """Five points as fractions of width and height; may be outside 0-1. Left and right are the person's."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -70,14 +78,22 @@ class FaceLandmarks(BaseModel):
     mouth_left: Point
 
     def in_pixels(self, width: int, height: int) -> FaceLandmarks:
-        """The points in pixels of a picture of this size; like the parts, they may lie outside."""
+        """Convert the points to pixels.
+
+        Args:
+            width: The width of the image in pixels.
+            height: The height of the image in pixels.
+
+        Returns:
+            The points in pixels; they may be outside the image.
+        """
         points = cast("Mapping[str, Point]", self.model_dump())
         scaled = {name: (x * width, y * height) for name, (x, y) in points.items()}
         return FaceLandmarks.model_validate(scaled)
 
 
 class Face(ServerModel):
-    """One face; landmarks and the crop's path are None where the server is of generation A."""
+    """One face. Servers of generation A give no landmarks and no path of the crop."""
 
     bbox: BoundingBox
     confidence: float
@@ -87,7 +103,7 @@ class Face(ServerModel):
     @model_validator(mode="before")
     @classmethod
     def _from_flat(cls, data: object) -> object:
-        """Generation A has the box's corners directly in the face."""
+        """Accept the format of generation A, with the corners of the box as fields of the face."""
         if isinstance(data, dict) and "bbox" not in data:
             flat = cast("Mapping[str, object]", data)
             corners = BoundingBox.model_fields.keys()
@@ -101,16 +117,17 @@ def _none_for_null(faces: object) -> object:
 
 
 class FaceDetectionOutput(TaskOutput):
-    """The faces found, and the size in pixels of the picture they were found on.
+    """The detected faces, and the size of the image.
 
     Attributes:
-        faces: Where they are, in parts of the picture's size.
-        num_faces: How many there are.
-        image_width: Pixels; ``image_height`` alike.
-        engine: What found them, where the server says so.
+        faces: The faces, with boxes as fractions of the image size.
+        num_faces: The number of faces.
+        image_width: Width of the image in pixels.
+        image_height: Height of the image in pixels.
+        engine: The name of the detector, if the server gives it.
     """
 
-    # What it is all about: to go on without a face that cannot be read would be to say that there is none.
+    # No lenient default here: a face that cannot be parsed must be an error, not a missing face.
     faces: Annotated[tuple[Face, ...], BeforeValidator(_none_for_null)] = ()
     num_faces: Annotated[int | None, OrElse(None)] = None
     image_width: Annotated[int | None, OrElse(None)] = None
@@ -122,24 +139,24 @@ class FaceDetectionOutput(TaskOutput):
         """Width and height in pixels, for `BoundingBox.pixel_box` and `FaceLandmarks.in_pixels`.
 
         Raises:
-            InvalidResponseError: The server did not say them.
+            InvalidResponseError: The server did not give the size.
         """
         if self.image_width is None or self.image_height is None:
-            raise InvalidResponseError("The server did not say the size of the picture with the faces")
+            raise InvalidResponseError("The server did not give image_width and image_height")
         return self.image_width, self.image_height
 
     @property
     def pixel_boxes(self) -> tuple[PixelBox, ...]:
-        """The faces' boxes in pixels.
+        """The boxes of the faces in pixels.
 
         Raises:
-            InvalidResponseError: The server did not say the picture's size.
+            InvalidResponseError: The server did not give the size of the image.
         """
         return tuple(face.bbox.pixel_box(*self.image_size) for face in self.faces)
 
 
 class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionParams]):
-    """Find faces."""
+    """The client for face detection."""
 
     task_type: ClassVar[str] = "face_detection"
 
@@ -151,13 +168,20 @@ class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionPar
         nms_threshold: float = 0.4,
         **options: Unpack[SubmitOptions[FaceDetectionOutput]],
     ) -> JobResponse[FaceDetectionOutput]:
-        """Find the faces on a picture.
+        """Find the faces in an image.
 
         Args:
-            image: The picture.
-            confidence_threshold: 0-1, how sure the detector must be.
-            nms_threshold: 0-1, how much two boxes may overlap before the weaker one is dropped.
+            image: The image file.
+            confidence_threshold: Minimum confidence of a face, 0-1.
+            nms_threshold: Maximum overlap of two boxes, 0-1; above it, the weaker one is dropped.
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         params = self.params(
             FaceDetectionParams, confidence_threshold=confidence_threshold, nms_threshold=nms_threshold
@@ -165,21 +189,21 @@ class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionPar
         return await self.submit(image, params, **options)
 
     async def download_crops(self, job: JobResponse, dest_dir: Path | str) -> list[Path | None]:
-        """Download the picture of each face that a completed job has cut out: all of them, or none.
+        """Download the cropped image of each face of a completed job: all of them, or none.
 
         Args:
             job: The job.
-            dest_dir: The folder, made if it is missing; files there of the same name are replaced.
+            dest_dir: The destination folder, created if missing; existing files are replaced.
 
         Returns:
-            The crops in the order of ``job.output.faces``; None for a face without one, which on servers of
-            generation A is every face.
+            The paths of the crops in the order of ``job.output.faces``; None for a face without a crop.
+            Servers of generation A make no crops.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
-            JobFilesError: Some could not be downloaded.
-            InvalidResponseError: The server names a path that leads out of the job.
+            JobFilesError: Some files could not be downloaded.
+            InvalidResponseError: The server gives a path outside the job.
         """
         crops = self._crops(job)
         wanted = [path for path in dict.fromkeys(crops) if path is not None]
@@ -196,6 +220,6 @@ class FaceDetectionClient(FileResultClient[FaceDetectionOutput, FaceDetectionPar
         return [*await super().output_files(job), *crops]
 
     def _crops(self, job: JobResponse) -> list[str | None]:
-        """Where each face's crop is, None for a face without one."""
+        """The paths of the crops below the job, None for a face without a crop."""
         named = [face.file_path for face in self.output(job).faces]
         return [None if path is None else self.checked_path(job, path) for path in named]

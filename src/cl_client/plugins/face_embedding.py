@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class FaceEmbeddingParams(EmbeddingParams):
-    """Whether the vector is scaled to unit length."""
+    """Whether to scale the vector to unit length."""
 
 
 class FaceEmbeddingOutput(EmbeddingOutput):
-    """Size, kind and quality of the embedding; the vector itself is a ``.npy`` file of the job."""
+    """Dimension and quality of the embedding; the vector is a ``.npy`` file of the job."""
 
     quality_score: Annotated[float | None, OrElse(None)] = None
-    """0-1, from the sharpness of the face; None where the server gives none."""
+    """0-1, from the sharpness of the face; None if the server does not give it."""
 
 
 class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput, FaceEmbeddingParams]):
-    """Face embeddings: whose face it is, as a vector of 512 numbers."""
+    """The client for face embeddings: whose face it is, as a vector of 512 numbers."""
 
     task_type: ClassVar[str] = "face_embedding"
 
@@ -37,11 +37,18 @@ class FaceEmbeddingClient(EmbeddingClient[FaceEmbeddingOutput, FaceEmbeddingPara
         normalize: bool = True,
         **options: Unpack[SubmitOptions[FaceEmbeddingOutput]],
     ) -> JobResponse[FaceEmbeddingOutput]:
-        """Embed the face on a picture that shows exactly one, with ArcFace, 512 float32 numbers.
+        """Embed the face in an image with ArcFace: 512 float32 numbers. The image must show exactly one face.
 
         Args:
-            image: The picture.
+            image: The image file.
             normalize: Scale the vector to unit length (L2).
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         return await self.submit(image, self.params(FaceEmbeddingParams, normalize=normalize), **options)

@@ -1,4 +1,4 @@
-"""Plugins whose result is one file."""
+"""The base of plugins whose result is one file."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[PluginOutputT, PluginParamsT]):
-    """A plugin whose result is one file: the path that the server names, and where it really is.
+    """The client of a plugin whose result is one file.
 
     Attributes:
-        result_suffixes: What to add to the named path, tried in this order until a file is there.
+        result_suffixes: Suffixes to add to the path from the server, tried in order until the file is found.
     """
 
     result_suffixes: ClassVar[tuple[str, ...]] = ("",)
@@ -35,15 +35,15 @@ class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[P
     async def download(
         self, job: JobResponse, dest: Path | str, *, on_progress: ByteProgress | None = None
     ) -> Path:
-        """Download the result of a job that has completed; it appears when it is whole, or not at all.
+        """Download the result of a completed job. The file appears only when it is complete.
 
         Args:
             job: The job.
-            dest: The file to write, or a folder, where it keeps the server's name.
-            on_progress: Called with the bytes done and the total, None where the server does not say it.
+            dest: The file to write, or a folder; in a folder the file keeps the server's name.
+            on_progress: Called with the bytes done and the total; the total is None if unknown.
 
         Returns:
-            Where the file is.
+            The path of the file.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
@@ -57,11 +57,14 @@ class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[P
         return await self._first_found(job, download)
 
     async def read(self, job: JobResponse, *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
-        """Read the result of a job that has completed into memory.
+        """Read the result of a completed job into memory.
 
         Args:
             job: The job.
-            max_bytes: The most that is read, by default 64 MiB.
+            max_bytes: Upper limit of the file size in bytes, default 64 MiB.
+
+        Returns:
+            The content of the file.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
@@ -76,17 +79,25 @@ class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[P
         return await self._first_found(job, read)
 
     async def read_json(self, job: JobResponse, model: type[ModelT]) -> ModelT:
-        """Read the result of a job that has completed as a JSON document.
+        """Read the result of a completed job as JSON.
+
+        Args:
+            job: The job.
+            model: The pydantic model of the JSON document.
+
+        Returns:
+            The validated document.
 
         Raises:
-            InvalidResponseError: It is not JSON, or not of that shape; and what `read` raises.
+            InvalidResponseError: The file is not valid JSON, or does not match the model.
+            ComputeClientError: See `read`.
         """
         content = await self.read(job)
         try:
             return model.model_validate_json(content)
         except ValidationError as exc:
             raise InvalidResponseError(
-                f"The result of job {job.job_id} is no {model.__name__}: {exc}"
+                f"The result of job {job.job_id} is not a valid {model.__name__}: {exc}"
             ) from exc
 
     @override

@@ -24,19 +24,19 @@ class HashParams(TaskParams):
 
 
 class HashOutput(TaskOutput):
-    """What the task reports; the hash itself stands in the job's file ``output/hash.json``."""
+    """The output of the task; the hash itself is in the job's file ``output/hash.json``."""
 
     media_type: Annotated[str | None, OrElse(None)] = None
 
 
 class HashResult(ServerModel):
-    """The content of the job's file.
+    """The content of the job's result file.
 
     Attributes:
-        hash_value: Hexadecimal digits.
-        algorithm: The algorithm that was used; empty where the server does not say it.
-        media_type: What kind of file it was, for instance ``"image"``.
-        process_time: Seconds that the server took.
+        hash_value: The hash as hexadecimal digits.
+        algorithm: The algorithm used; empty if the server does not give it.
+        media_type: The kind of file, for instance ``"image"``.
+        process_time: Processing time on the server in seconds.
     """
 
     hash_value: str = Field(pattern=r"^[0-9a-fA-F]+$")
@@ -46,7 +46,7 @@ class HashResult(ServerModel):
 
 
 class HashClient(FileResultClient[HashOutput, HashParams]):
-    """Compute a file's hash."""
+    """The client for hashes of files."""
 
     task_type: ClassVar[str] = "hash"
 
@@ -57,22 +57,35 @@ class HashClient(FileResultClient[HashOutput, HashParams]):
         algorithm: HashAlgorithm = "sha512",
         **options: Unpack[SubmitOptions[HashOutput]],
     ) -> JobResponse[HashOutput]:
-        """Hash the bytes of a file of any kind.
+        """Compute the hash of a file.
 
         Args:
-            image: The file.
+            image: The file, of any type.
             algorithm: ``"sha512"`` or ``"md5"``.
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         return await self.submit(image, self.params(HashParams, algorithm=algorithm), **options)
 
     async def load(self, job: JobResponse) -> HashResult:
-        """Read the hash of a job that has completed.
+        """Read the hash of a completed job.
+
+        Args:
+            job: The job.
+
+        Returns:
+            The hash and how it was computed.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
             JobFileNotFoundError: The server no longer has the file.
-            InvalidResponseError: The file is not what it should be.
+            InvalidResponseError: The file is not a valid `HashResult`.
         """
         return await self.read_json(job, HashResult)

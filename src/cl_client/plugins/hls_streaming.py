@@ -1,4 +1,4 @@
-"""A video as HTTP Live Streaming playlists and segments."""
+"""Conversion of videos to HTTP Live Streaming (HLS) playlists and segments."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class HlsVariant(BaseModel):
-    """One quality of the stream.
+    """One quality level of the stream.
 
     Attributes:
-        resolution: The picture's height in pixels.
-        bitrate: kbit/s, at least 100.
+        resolution: Height of the video in pixels, above 0.
+        bitrate: Bit rate in kbit/s, at least 100.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,17 +43,17 @@ DEFAULT_VARIANTS = (HlsVariant(resolution=720, bitrate=3500), HlsVariant(resolut
 
 _PLAYLIST_SUFFIX: Final = ".m3u8"
 _MAX_PLAYLIST_BYTES: Final = 4 * 1024**2
-"""Tens of thousands of segments."""
+"""Enough for tens of thousands of segments."""
 _VARIANTS = TypeAdapter(tuple[HlsVariant, ...])
 
 
 def _parse_variants(variants: object) -> object:
-    """The wire has one JSON text."""
+    """Accept the JSON text that servers send."""
     return _VARIANTS.validate_json(variants) if isinstance(variants, str) else variants
 
 
 class HlsStreamingParams(TaskParams):
-    """Which qualities to make, and whether the original is one of them."""
+    """The quality levels to make, and whether to add the original."""
 
     variants: Annotated[tuple[HlsVariant, ...], BeforeValidator(_parse_variants), Field(min_length=1)] = (
         DEFAULT_VARIANTS
@@ -66,7 +66,7 @@ class HlsStreamingParams(TaskParams):
 
 
 class HlsStreamingOutput(TaskOutput):
-    """What was made; ``master_playlist`` may be an absolute path on the server."""
+    """The output of the task; ``master_playlist`` may be an absolute path on the server."""
 
     master_playlist: Annotated[str | None, OrElse(None)] = None
     variants_generated: Annotated[int | None, OrElse(None)] = None
@@ -75,7 +75,7 @@ class HlsStreamingOutput(TaskOutput):
 
 
 class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams]):
-    """Turn videos into HLS streams."""
+    """The client for HLS streams."""
 
     task_type: ClassVar[str] = "hls_streaming"
 
@@ -87,36 +87,43 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
         include_original: bool = False,
         **options: Unpack[SubmitOptions[HlsStreamingOutput]],
     ) -> JobResponse[HlsStreamingOutput]:
-        """Make playlists and segments of a video.
+        """Convert a video to HLS playlists and segments.
 
         Args:
-            video: The video.
-            variants: The qualities to make, at least one.
-            include_original: Add the video in its own quality.
+            video: The video file.
+            variants: The quality levels to make, at least one; default 720p and 480p.
+            include_original: Also add the video in its original quality. Default False.
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         params = self.params(HlsStreamingParams, variants=tuple(variants), include_original=include_original)
         return await self.submit(video, params, **options)
 
     async def download(self, job: JobResponse, dest_dir: Path | str) -> Path:
-        """Download the whole stream of a job that has completed: all of its files, or none.
+        """Download the complete stream of a completed job: all files, or none.
 
-        These are the master playlist, the playlists it names, the original's where one was asked for (the
-        master does not name it), and their segments.
+        The files are the master playlist, the playlists listed in it, the playlist of the original if it was
+        requested (the master does not list it), and their segments.
 
         Args:
             job: The job.
-            dest_dir: The folder, made if it is missing; files there of the same name are replaced.
+            dest_dir: The destination folder, created if missing; existing files are replaced.
 
         Returns:
-            Where the master playlist is; a player opens it.
+            The path of the master playlist, the file to open in a player.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
-            JobFilesError: Some files could not be downloaded; it names each of them.
-            JobFileNotFoundError: A playlist is missing.
-            InvalidResponseError: A playlist is none, or names something that is not below its folder.
+            JobFilesError: Some files could not be downloaded; the message names them.
+            JobFileNotFoundError: A playlist was not found.
+            InvalidResponseError: A playlist is invalid, or lists a file outside its folder.
         """
         files = await self.output_files(job)
         folder = posixpath.dirname(files[0])
@@ -133,14 +140,26 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
         return [master, *playlists, *chain.from_iterable(segments)]
 
     def master_path(self, job: JobResponse) -> str:
-        """Where the master playlist of a completed job is, relative to the job."""
+        """Get the path of the master playlist of a completed job.
+
+        Args:
+            job: The job.
+
+        Returns:
+            The path relative to the job.
+
+        Raises:
+            JobNotFinishedError: The job has not ended yet.
+            JobFailedError: The job failed or was deleted.
+            InvalidResponseError: The server gives no path, or a path outside the job.
+        """
         named = self.output(job).master_playlist
         return (
             self.checked_path(job, named) if named else f"{self.output_path(job)}/adaptive{_PLAYLIST_SUFFIX}"
         )
 
     async def _named_in(self, job: JobResponse, playlist: str) -> list[str]:
-        """The files that a playlist names, relative to the job, each once."""
+        """The files that a playlist lists, relative to the job, without duplicates."""
         content = await self._client.read_job_file(job.job_id, playlist, max_bytes=_MAX_PLAYLIST_BYTES)
         try:
             named = _uris(content.decode("utf-8-sig"))
@@ -151,11 +170,11 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
 
 
 def _uris(playlist: str) -> list[str]:
-    """Every line that is neither blank nor a tag or comment (RFC 8216, 4.1)."""
+    """The lines of a playlist that are not blank, tags or comments (RFC 8216, 4.1)."""
     first, *lines = (line.strip() for line in re.split(r"\r?\n", playlist))
     if first != "#EXTM3U":
-        raise ValueError("not a playlist")
+        raise ValueError("not an HLS playlist (no #EXTM3U in the first line)")
     uris = [line for line in lines if line and not line.startswith("#")]
     if not uris:
-        raise ValueError("the playlist names nothing")
+        raise ValueError("the playlist is empty")
     return uris

@@ -1,4 +1,4 @@
-"""A picture in another format."""
+"""Conversion of images to other formats."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class ImageConversionParams(TaskParams):
-    """Target format, and its quality where the format has one."""
+    """The target format, and its quality if the format has one."""
 
     format: ImageFormat
     quality: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class ImageConversionOutput(TaskOutput):
-    """Servers report nothing here; the result is the job's file."""
+    """The output of the task; it has no fields, the result is the job's file."""
 
 
 class ImageConversionClient(FileResultClient[ImageConversionOutput, ImageConversionParams]):
-    """Convert pictures."""
+    """The client for conversion of images."""
 
     task_type: ClassVar[str] = "image_conversion"
 
@@ -40,13 +40,20 @@ class ImageConversionClient(FileResultClient[ImageConversionOutput, ImageConvers
         quality: int | None = None,
         **options: Unpack[SubmitOptions[ImageConversionOutput]],
     ) -> JobResponse[ImageConversionOutput]:
-        """Convert a picture.
+        """Convert an image to another format.
 
         Args:
-            image: The picture.
+            image: The image file.
             output_format: ``png``, ``jpg``, ``jpeg``, ``webp``, ``gif``, ``bmp`` or ``tiff``.
-            quality: 1-100 for formats that have one; None for the server's default, 85.
+            quality: 1-100, for lossy formats; None for the server's default, 85.
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         params = self.params(ImageConversionParams, format=output_format, quality=quality)
         return await self.submit(image, params, **options)

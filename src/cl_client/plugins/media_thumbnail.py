@@ -1,4 +1,4 @@
-"""A small JPEG of a picture or a video."""
+"""JPEG thumbnails of images and videos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PixelCount = Annotated[int, Field(gt=0)]
 
 
 class MediaThumbnailParams(TaskParams):
-    """The box that the thumbnail fits into, in pixels."""
+    """The box that the thumbnail must fit into, in pixels."""
 
     width: PixelCount | None = None
     height: PixelCount | None = None
@@ -28,13 +28,13 @@ class MediaThumbnailParams(TaskParams):
 
 
 class MediaThumbnailOutput(TaskOutput):
-    """Whether it was ``"image"`` or ``"video"``; the thumbnail is the job's file."""
+    """The kind of the source, ``"image"`` or ``"video"``; the thumbnail is the job's file."""
 
     media_type: Annotated[str | None, OrElse(None)] = None
 
 
 class MediaThumbnailClient(FileResultClient[MediaThumbnailOutput, MediaThumbnailParams]):
-    """Make thumbnails."""
+    """The client for thumbnails."""
 
     task_type: ClassVar[str] = "media_thumbnail"
 
@@ -47,14 +47,22 @@ class MediaThumbnailClient(FileResultClient[MediaThumbnailOutput, MediaThumbnail
         maintain_aspect_ratio: bool = True,
         **options: Unpack[SubmitOptions[MediaThumbnailOutput]],
     ) -> JobResponse[MediaThumbnailOutput]:
-        """Make a JPEG thumbnail.
+        """Make a JPEG thumbnail of an image or a video.
 
         Args:
-            media: The picture or video.
-            width: Pixels, at least 1. None: it follows from the height; without both, the server's default.
-            height: Pixels, at least 1. None: it follows from the width; without both, the server's default.
-            maintain_aspect_ratio: Fit into the box rather than fill it exactly. Default True.
+            media: The image or video file.
+            width: Maximum width in pixels, 1 or more; None to derive it from the height. If both are None,
+                the server's default.
+            height: Maximum height in pixels, 1 or more; None to derive it from the width.
+            maintain_aspect_ratio: Keep the aspect ratio; False to stretch to exactly this size.
             **options: Common to all plugins, see `SubmitOptions`.
+
+        Returns:
+            The queued job; with ``wait=True``, the ended job.
+
+        Raises:
+            InvalidParameterError: A parameter or an option is invalid; nothing was sent.
+            ComputeClientError: See `ComputeClient.submit_job`.
         """
         params = self.params(
             MediaThumbnailParams, width=width, height=height, maintain_aspect_ratio=maintain_aspect_ratio

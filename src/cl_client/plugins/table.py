@@ -1,7 +1,7 @@
-"""The table of plugins: one of this library's own, and those that other packages register as entry points.
+"""The table of built-in plugins, and the plugins that other packages register as entry points.
 
-Nothing but text: a client class is imported when it is first needed, and entry points are looked up when a
-task is asked for that the table does not have.
+The table holds only names: a client class is imported on first use, and entry points are looked up only for a
+task that is not in the table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENTRY_POINT_GROUP: Final = "cl_client.plugins"
 
 
 class PluginSpec(NamedTuple):
-    """Where a plugin client is found."""
+    """The module and the class name of a plugin client."""
 
     module: str
     client: str
@@ -43,7 +43,10 @@ PLUGINS: dict[str, PluginSpec] = {
 
 @cache
 def third_party_plugins() -> Mapping[str, EntryPoint]:
-    """The plugins of other packages by task, looked up once.
+    """Look up the plugins of other packages; the result is cached.
+
+    Returns:
+        The entry points by task.
 
     Raises:
         ConfigurationError: Two packages register the same task.
@@ -57,10 +60,16 @@ def third_party_plugins() -> Mapping[str, EntryPoint]:
 
 
 def load_client(task_type: str) -> object | None:
-    """What the table or an entry point names as the client class of a task; None where there is none.
+    """Load the client class of a task from the table or from an entry point.
+
+    Args:
+        task_type: The task.
+
+    Returns:
+        The loaded object, unchecked; None for an unknown task.
 
     Raises:
-        ConfigurationError: It belongs to another package and cannot be loaded.
+        ConfigurationError: The plugin of another package cannot be loaded.
     """
     if (spec := PLUGINS.get(task_type)) is not None:
         return cast("object", getattr(import_module(spec.module), spec.client))
@@ -73,7 +82,14 @@ def load_client(task_type: str) -> object | None:
 
 
 def origin_of(point: EntryPoint) -> str:
-    """Which plugin of which package that is, for messages."""
+    """Describe an entry point for error messages.
+
+    Args:
+        point: The entry point of a plugin.
+
+    Returns:
+        Text with the plugin, its package and its target.
+    """
     return f"The plugin {point.name!r} of {_package(point)} ({point.value})"
 
 
