@@ -410,7 +410,7 @@ def test_a_key_file_that_holds_no_key_is_named(
     (tmp_path / "auth").mkdir()
     (tmp_path / "auth" / "signing_key.pem").write_bytes(content)
     with pytest.raises(
-        ConfigurationError, match=r"signing_key\.pem holds no private key for ES256 .* removed"
+        ConfigurationError, match=r"signing_key\.pem is not a private key for ES256 .* remove"
     ):
         auth_server(tmp_path).start()
     eventually(lambda: set(threading.enumerate()) <= threads)
@@ -428,7 +428,7 @@ async def test_a_name_that_many_want_at_once_is_given_once(server: LocalServer, 
 
 
 def test_tokens_are_issued_for_users_that_there_are(server: LocalServer) -> None:
-    with pytest.raises(LookupError, match="There is no user 'nobody': create one at the auth service first"):
+    with pytest.raises(LookupError, match="User 'nobody' was not found: create it at the auth service first"):
         server.issue_token("nobody")
 
 

@@ -151,7 +151,9 @@ def test_a_named_file_comes_first_and_is_used_as_it_is(store: ModelStore, tmp_pa
     named = ModelStore(store.folder, {"yunet": mine, "dinov2": tmp_path / "gone.onnx"})
     assert named.require("yunet") == mine
     assert named.find("dinov2") is None
-    with pytest.raises(ModelUnavailableError, match=r"configured as model dinov2 is not there: .*gone\.onnx"):
+    with pytest.raises(
+        ModelUnavailableError, match=r"configured as model dinov2 was not found: .*gone\.onnx"
+    ):
         named.require("dinov2")
 
 
@@ -277,7 +279,7 @@ async def test_nobody_answers(store: ModelStore, monkeypatch: pytest.MonkeyPatch
         _, port = cast("tuple[str, int]", taken.getsockname())
     monkeypatch.setenv("CL_CLIENT_MODELS_MIRROR", f"http://127.0.0.1:{port}/")
     with pytest.raises(
-        ModelDownloadError, match=rf"cannot be fetched from http://127\.0\.0\.1:{port}/dinov2"
+        ModelDownloadError, match=rf"cannot be downloaded from http://127\.0\.0\.1:{port}/dinov2"
     ):
         await store.pull("dinov2")
 

@@ -387,7 +387,7 @@ def test_a_configured_model_that_is_not_there_fails(tmp_path: Path) -> None:
     source = tmp_path / "astronaut.png"
     astronaut().save(source)
     context = context_of(source, tmp_path, ModelStore(tmp_path, {"yunet": tmp_path / "gone.onnx"}), print)
-    with pytest.raises(ModelUnavailableError, match=r"yunet is not there: .*gone\.onnx"):
+    with pytest.raises(ModelUnavailableError, match=r"yunet was not found: .*gone\.onnx"):
         face_detection.run(context)
 
 

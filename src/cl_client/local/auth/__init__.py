@@ -1,1 +1,1 @@
-"""The auth service of a local server, and what its compute routes demand when it is there."""
+"""The auth service of a local server, and the token checks of its compute routes."""

@@ -1,4 +1,4 @@
-"""The HTTP interface of the auth service, wire-identical to a CL Server's."""
+"""The HTTP interface of the auth service, identical on the wire to a CL Server's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ Count = Annotated[int, Query(ge=0, le=_LARGEST_ROW)]
 
 
 def create_auth_app(service: AuthService) -> FastAPI:
-    """The application around a service."""
+    """Make the application of the auth service.
+
+    Args:
+        service: Manages the users and issues the tokens.
+
+    Returns:
+        The application with all routes.
+    """
     app = FastAPI(title="Auth Server", version="v1", openapi_url=None)
     _add_token_routes(app, service)
     _add_user_routes(app, service)

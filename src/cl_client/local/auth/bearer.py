@@ -1,4 +1,4 @@
-"""Bearer tokens in HTTP requests, and the answer to a request that has none that counts."""
+"""Bearer tokens in HTTP requests, and the response to a request without a valid one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,25 @@ if TYPE_CHECKING:
 
 
 def bearer_token(request: Request) -> str | None:
-    """The token that was sent; None for none, or credentials of another kind."""
+    """Return the bearer token of a request.
+
+    Args:
+        request: The request.
+
+    Returns:
+        The token; None if there is none, or the credentials have another scheme.
+    """
     scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
     return token if scheme.lower() == "bearer" and token else None
 
 
 def unauthorized(detail: str) -> HTTPException:
-    """The answer 401."""
+    """Make the 401 response.
+
+    Args:
+        detail: The error message, as on the wire.
+
+    Returns:
+        The exception to raise.
+    """
     return HTTPException(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""Forms without files, from a request's body to typed fields; FastAPI's own need one more library."""
+"""Parsing of forms without files into typed fields; FastAPI's own parser needs one more library."""
 
 from __future__ import annotations
 
@@ -27,22 +27,29 @@ def _split(value: object) -> object:
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""Texts that the wire joins by commas."""
+"""Strings that are joined by commas on the wire."""
 
 
 class Form(BaseModel):
-    """A form; what it has no field for is ignored."""
+    """A form. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
 async def read_form(request: Request, form: type[FormT]) -> FormT:
-    """Read a request's form, urlencoded or multipart. An empty field counts as not sent, as with FastAPI.
+    """Read a request's form, urlencoded or multipart. An empty field is treated as missing, as in FastAPI.
+
+    Args:
+        request: The request, its body not read yet.
+        form: The model of the form.
+
+    Returns:
+        The validated form.
 
     Raises:
-        HTTPException: 400 for a body that is no form, 413 for one above 64 KiB.
-        RequestValidationError: A field is missing or no value of its kind.
-        ClientDisconnect: The client went away before the end.
+        HTTPException: 400 for a malformed body, 413 for one larger than 64 KiB.
+        RequestValidationError: A field is missing or invalid.
+        ClientDisconnect: The client disconnected before the end of the body.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -59,7 +66,7 @@ async def read_form(request: Request, form: type[FormT]) -> FormT:
     try:
         return form.model_validate({name: value for name, value in fields.items() if value})
     except ValidationError as exc:
-        # Without its cause: that would carry the other fields along, a password among them.
+        # Without its cause, which would contain the other fields, for example a password.
         raise RequestValidationError(list(validation_faults(exc))) from None
 
 
@@ -82,12 +89,19 @@ def _multipart_fields(body: bytes, boundary: str) -> dict[str, str]:
 
 
 def validation_faults(exc: ValidationError) -> Iterator[dict[str, object]]:
-    """Pydantic's errors as FastAPI lists them for a form."""
+    """Convert Pydantic's errors to the format of FastAPI for a form.
+
+    Args:
+        exc: The error of the form's model.
+
+    Yields:
+        The entries of ``detail`` in a 422 response.
+    """
     errors: list[ErrorDetails] = exc.errors(include_url=False)
     for error in errors:
         fault: dict[str, object] = {**error, "loc": ("body", *error["loc"])}
         if error["type"] == "missing":
             fault["input"] = None
         if "ctx" in error and "error" in error["ctx"]:
-            fault["ctx"] = {"error": {}}  # an exception is no JSON; FastAPI writes it so
+            fault["ctx"] = {"error": {}}  # an exception cannot be JSON; FastAPI does the same
         yield fault

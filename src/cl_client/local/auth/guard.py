@@ -1,4 +1,4 @@
-"""What the compute routes demand: nothing in guest mode, else a token that counts and is good for it."""
+"""Access to the compute routes: open in guest mode, otherwise with a valid token that has the permission."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ JOB_PERMISSION: Final = "ai_inference_support"
 
 
 class Guard:
-    """Who may use the compute routes. Its methods are dependencies of FastAPI, and read no body.
+    """Checks the tokens of the compute routes. The methods are FastAPI dependencies and do not read the body.
 
     Args:
-        tokens: Checks them; None where there is no auth service, and so everything is open.
-        guest_mode: While it is on everything is open, and tokens are not looked at.
+        tokens: Checks the tokens; None if there is no auth service, and every request is allowed.
+        guest_mode: While it is on, every request is allowed and tokens are ignored.
     """
 
     def __init__(self, tokens: TokenAuthority | None, guest_mode: GuestMode) -> None:
@@ -30,25 +30,37 @@ class Guard:
         self.guest_mode = guest_mode
 
     async def job_user(self, request: Request) -> Claims | None:
-        """Who works with jobs; None for anybody.
+        """Allow a request that works with jobs.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The claims of the token; None if tokens are not checked.
 
         Raises:
-            HTTPException: 401 or 403.
+            HTTPException: 401 without a valid token, 403 without the permission.
         """
         claims = self._claims(request)
         if claims is not None and not claims.is_admin and JOB_PERMISSION not in claims.permissions:
-            raise _forbidden(JOB_PERMISSION)
+            raise HTTPException(HTTPStatus.FORBIDDEN, _insufficient(JOB_PERMISSION))
         return claims
 
     async def admin(self, request: Request) -> Claims | None:
-        """Who administers the server; None for anybody.
+        """Allow a request that administers the server.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The claims of the token; None if tokens are not checked.
 
         Raises:
-            HTTPException: 401 or 403.
+            HTTPException: 401 without a valid token, 403 if the user is not an admin.
         """
         claims = self._claims(request)
         if claims is not None and not claims.is_admin:
-            raise _forbidden("admin")
+            raise HTTPException(HTTPStatus.FORBIDDEN, _insufficient("admin"))
         return claims
 
     def _claims(self, request: Request) -> Claims | None:
@@ -65,5 +77,5 @@ class Guard:
             raise unauthorized("Could not validate credentials") from None
 
 
-def _forbidden(required: str) -> HTTPException:
-    return HTTPException(HTTPStatus.FORBIDDEN, f"Insufficient permissions. Required: {required}")
+def _insufficient(required: str) -> str:
+    return f"Insufficient permissions. Required: {required}"

@@ -1,4 +1,4 @@
-"""Guest mode: the switch that opens the compute routes to everybody."""
+"""Guest mode: the switch that opens the compute routes to requests without a token."""
 
 from __future__ import annotations
 
@@ -13,18 +13,27 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class GuestMode:
-    """Whether everything is open to everybody; the servers' default since early January 2026."""
+    """The state of guest mode, in which no token is needed; the servers' default since early January 2026."""
 
     enabled: bool = True
     updated_at: int | None = None
     updated_by: str | None = None
 
     def set(self, *, enabled: bool, user_id: str | None) -> None:
-        """Switch it, and note when and by whom; None for a guest."""
+        """Switch guest mode, and record the time and the user.
+
+        Args:
+            enabled: Whether guest mode is on.
+            user_id: The user who switches it; None for a guest.
+        """
         self.enabled = enabled
         self.updated_at = now_ms()
         self.updated_by = user_id
 
     def as_json(self) -> JSONObject:
-        """As the wire shows it."""
+        """Convert to the format of the wire.
+
+        Returns:
+            ``guest_mode``, ``updated_at`` in milliseconds since the Unix epoch, and ``updated_by``.
+        """
         return {"guest_mode": self.enabled, "updated_at": self.updated_at, "updated_by": self.updated_by}

@@ -1,4 +1,4 @@
-"""Passwords: hashed with argon2, in threads, a few at a time."""
+"""Passwords: hashed with Argon2 in threads, a few at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cl_client._core.threads import in_thread
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-# Each takes 64 MiB and several cores for a while; the server's threads have other work as well.
+# Each hash takes 64 MiB and several cores for a while; the server's threads have other work as well.
 _AT_ONCE: Final = 2
 
 
 class Passwords:
-    """Hashes passwords and compares them; make it with `create`."""
+    """Hashes and verifies passwords. Create it with `create`."""
 
     def __init__(self, hasher: PasswordHasher, nobodys_hash: str) -> None:
         self._hasher = hasher
@@ -28,17 +28,36 @@ class Passwords:
 
     @classmethod
     async def create(cls) -> Passwords:
-        """With a hash for comparing the passwords of unknown users, which no password fits."""
+        """Create the hasher, with a dummy hash to verify the passwords of unknown users against.
+
+        Returns:
+            The hasher.
+        """
         hasher = PasswordHasher()
         return cls(hasher, await in_thread(hasher.hash, secrets.token_hex()))
 
     async def hash(self, password: SecretStr) -> str:
-        """The password's salted hash, as text that names its algorithm and its costs."""
+        """Hash a password with a random salt.
+
+        Args:
+            password: The password.
+
+        Returns:
+            The hash as text that names its algorithm and parameters.
+        """
         async with self._turns:
             return await in_thread(self._hasher.hash, password.get_secret_value())
 
     async def fits(self, password: SecretStr, password_hash: str | None) -> bool:
-        """Whether the hash is that of the password; without a hash False, after the same time."""
+        """Verify a password.
+
+        Args:
+            password: The password.
+            password_hash: The hash to compare with; None for an unknown user, which takes the same time.
+
+        Returns:
+            Whether the password matches the hash; False without one.
+        """
         async with self._turns:
             return await in_thread(self._fits, password.get_secret_value(), password_hash)
 

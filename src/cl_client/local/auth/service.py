@@ -1,4 +1,4 @@
-"""What the auth service does, without HTTP: knows users, lets them in, gives them tokens."""
+"""The operations of the auth service, without HTTP: manage users, log them in, issue tokens."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FIRST_USER: Final = "admin"
 
 
 class Credentials(Form):
-    """Who wants to log in."""
+    """The user name and password of a login."""
 
     username: str
     password: SecretStr
 
 
 class NewUser(Credentials):
-    """A user to be; the permissions are a comma list on the wire."""
+    """A user to add; the permissions are comma-separated on the wire."""
 
     is_admin: bool = False
     is_active: bool = True
@@ -40,7 +40,7 @@ class NewUser(Credentials):
 
 
 class UserChanges(Form):
-    """What is to be different of a user; None leaves it as it is."""
+    """Changes of a user; None keeps a value."""
 
     password: SecretStr | None = None
     permissions: CommaList | None = None
@@ -49,7 +49,7 @@ class UserChanges(Form):
 
 
 class AuthService:
-    """The users of one server and their tokens; open it with `open`."""
+    """The users of one server and their tokens. Open it with `open`."""
 
     def __init__(self, users: UserStore, passwords: Passwords, tokens: TokenAuthority) -> None:
         self.users = users
@@ -61,10 +61,20 @@ class AuthService:
     async def open(
         cls, folder: Path, settings: AuthSettings, user_claim: UserClaim
     ) -> AsyncGenerator[AuthService]:
-        """A service that keeps its users and its key in a folder, with a first user if there is none yet.
+        """Open a service that stores its users and its signing key in a folder.
+
+        If the folder has no users, the user ``admin`` is added.
+
+        Args:
+            folder: The folder; created if it does not exist.
+            settings: The settings of the service.
+            user_claim: The token claim that holds the user's id.
+
+        Yields:
+            The service, until the context is closed.
 
         Raises:
-            ConfigurationError: The folder's key cannot be used.
+            ConfigurationError: The signing key in the folder is invalid.
         """
         await in_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         key = await in_thread(load_or_make_key, folder / "signing_key.pem")
@@ -85,33 +95,62 @@ class AuthService:
             await users.close()
 
     async def log_in(self, credentials: Credentials) -> str | None:
-        """A token for the user; None if there is nobody who may log in like this."""
+        """Log in a user.
+
+        Args:
+            credentials: The user name and password.
+
+        Returns:
+            A token; None if the user is unknown or inactive, or the password is wrong.
+        """
         account = await self.users.account(credentials.username)
         password_hash = None if account is None else account.password_hash
         fits = await self._passwords.fits(credentials.password, password_hash)
         return self.token_for(account) if account is not None and fits and account.is_active else None
 
     def token_for(self, user: User, lifetime: float | None = None) -> str:
-        """A token of this user, with the usual lifetime or another one in seconds."""
+        """Issue a token for a user.
+
+        Args:
+            user: The user.
+            lifetime: Seconds that the token is valid; None for the configured lifetime.
+
+        Returns:
+            The token, a JWT.
+        """
         claims = Claims(user_id=str(user.id), permissions=user.permissions, is_admin=user.is_admin)
         return self.tokens.issue(claims, lifetime)
 
     async def issue_token(self, username: str, lifetime: float | None = None) -> str:
-        """A token without asking for the password.
+        """Issue a token without the password.
+
+        Args:
+            username: The user's name.
+            lifetime: Seconds that the token is valid, negative for an expired one; None for the configured
+                lifetime.
+
+        Returns:
+            The token, a JWT.
 
         Raises:
-            LookupError: There is no user of that name.
+            LookupError: The user was not found.
         """
         account = await self.users.account(username)
         if account is None:
-            raise LookupError(f"There is no user {username!r}: create one at the auth service first")
+            raise LookupError(f"User {username!r} was not found: create it at the auth service first")
         return self.token_for(account, lifetime)
 
     async def user_of(self, token: str) -> User:
-        """Whose token this is.
+        """Find the user of a token.
+
+        Args:
+            token: The token, a JWT.
+
+        Returns:
+            The user.
 
         Raises:
-            InvalidTokenError: It does not count, or not any more for this user.
+            InvalidTokenError: The token is invalid or expired, or the user was deleted or is inactive.
         """
         user_id = self.tokens.check(token).user_id
         user = await self.users.get(int(user_id)) if user_id.isdecimal() else None
@@ -122,8 +161,14 @@ class AuthService:
     async def add_user(self, new_user: NewUser) -> User:
         """Add a user.
 
+        Args:
+            new_user: The user to add.
+
+        Returns:
+            The stored user.
+
         Raises:
-            UsernameTakenError: There is one of that name.
+            UsernameTakenError: A user with this name exists.
         """
         return await self.users.add(
             new_user.username,
@@ -134,7 +179,15 @@ class AuthService:
         )
 
     async def change_user(self, user_id: int, changes: UserChanges) -> User | None:
-        """Change what is not None; the user as it is then, None if there is none of that id."""
+        """Change a user.
+
+        Args:
+            user_id: The user's id.
+            changes: The new values.
+
+        Returns:
+            The changed user; None if it was not found.
+        """
         password = changes.password
         return await self.users.update(
             user_id,

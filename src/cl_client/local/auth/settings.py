@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-DEFAULT_ADMIN_PASSWORD = "admin"  # noqa: S105 - what every CL Server begins with
+DEFAULT_ADMIN_PASSWORD = "admin"  # noqa: S105 - the default of every CL Server
 DEFAULT_TOKEN_LIFETIME = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """How a local server's auth service is set up; `cl_client.local.LocalServer` explains each setting."""
+    """Settings of a local server's auth service. `cl_client.local.LocalServer` describes each of them."""
 
     port: int
     admin_password: SecretStr
@@ -23,14 +23,12 @@ class AuthSettings:
     clock_offset: float
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work, before anything is started.
+        """Check the settings before anything is started.
 
         Raises:
-            ValueError: A setting is out of its range.
+            ValueError: A setting is out of range.
         """
         if not self.admin_password.get_secret_value():
-            raise ValueError("admin_password is empty; at least one character is needed")
+            raise ValueError("admin_password is empty; it must have at least one character")
         if not 0 < self.token_lifetime < math.inf:
-            raise ValueError(
-                f"token_lifetime is {self.token_lifetime:g} s; it must be above 0, and have an end"
-            )
+            raise ValueError(f"token_lifetime is {self.token_lifetime:g} s; it must be above 0 and finite")

@@ -1,4 +1,4 @@
-"""The key that signs tokens: a file that only its owner can read, kept so that tokens survive a restart."""
+"""The key that signs tokens: a file that only its owner can read, so that tokens survive a restart."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ from cl_client.exceptions import ConfigurationError
 
 
 def load_or_make_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The key in a PEM file, made if there is no such file. Blocks.
+    """Load the key from a PEM file, which is created if it does not exist. Blocks.
+
+    Args:
+        path: The PEM file.
+
+    Returns:
+        The private key, on the curve P-256.
 
     Raises:
-        ConfigurationError: The file holds something else.
+        ConfigurationError: The file is not a private key for ES256.
     """
     try:
         return _parse(path.read_bytes())
@@ -33,8 +39,8 @@ def load_or_make_key(path: Path) -> ec.EllipticCurvePrivateKey:
     except (TypeError, ValueError, UnsupportedAlgorithm):
         # Without its cause, which may quote the file.
         raise ConfigurationError(
-            f"{path} holds no private key for ES256 in PEM format; once it is removed a new one is made, "
-            "and the tokens signed so far are void"
+            f"{path} is not a private key for ES256 in PEM format; if you remove it, a new one is created, "
+            "and the tokens issued so far become invalid"
         ) from None
 
 
@@ -46,7 +52,7 @@ def _parse(pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write it whole or not at all; `mkstemp` makes the file with mode 0600."""
+    """Write the file atomically; `mkstemp` creates it with mode 0600."""
     handle, name = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

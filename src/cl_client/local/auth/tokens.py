@@ -1,4 +1,4 @@
-"""Tokens: what is in one, how it is signed, and when it counts."""
+"""Tokens: their claims, their signature, and their validity."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ ALGORITHM: Final = "ES256"
 
 
 class InvalidTokenError(Exception):
-    """The token is none, or none of this server."""
+    """The token is malformed, or was not signed by this server."""
 
 
 class ExpiredTokenError(InvalidTokenError):
-    """The token was one of this server, but its time is over."""
+    """The token was issued by this server, but has expired."""
 
 
 class Claims(BaseModel):
-    """What a token says of its user.
+    """The claims of a token about its user.
 
     Attributes:
-        user_id: The user's number, as text.
-        permissions: What the user may do.
-        is_admin: Whether the user may do everything.
+        user_id: The user's id, as text.
+        permissions: The user's permissions.
+        is_admin: Whether the user has all permissions.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, populate_by_name=True)
@@ -44,11 +44,11 @@ class Claims(BaseModel):
 
 
 class TokenAuthority:
-    """Issues tokens, and checks them without asking anybody.
+    """Issues and checks tokens; the check needs no request to the auth service.
 
     Args:
-        key: Signs.
-        lifetime: Seconds that a token counts.
+        key: The private key that signs the tokens.
+        lifetime: Seconds that a token is valid.
         clock_offset: Seconds by which this server's clock is ahead of the machine's.
         user_claim: The claim that holds the user's id.
     """
@@ -69,12 +69,20 @@ class TokenAuthority:
 
     @property
     def public_key(self) -> str:
-        """What checks its tokens, as PEM."""
+        """The public key that verifies the tokens, in PEM format."""
         pem = self._public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         return pem.decode()
 
     def issue(self, claims: Claims, lifetime: float | None = None) -> str:
-        """A token of this user; seconds of its lifetime below zero for one whose time is over."""
+        """Issue a token.
+
+        Args:
+            claims: The claims about the user.
+            lifetime: Seconds that it is valid, negative for an expired token; None for the default.
+
+        Returns:
+            The token, a JWT.
+        """
         seconds = self._lifetime if lifetime is None else lifetime
         payload: JSONObject = {
             self._user_claim: claims.user_id,
@@ -85,7 +93,14 @@ class TokenAuthority:
         return jwt.encode({**payload}, self._key, ALGORITHM)
 
     def accepts(self, token: str) -> bool:
-        """Whether a token counts now."""
+        """Tell whether a token is valid now.
+
+        Args:
+            token: The token, a JWT.
+
+        Returns:
+            False if it is malformed, expired, or was not signed by this server.
+        """
         try:
             self.check(token)
         except InvalidTokenError:
@@ -93,11 +108,17 @@ class TokenAuthority:
         return True
 
     def check(self, token: str) -> Claims:
-        """What a token says, if it counts now.
+        """Check that a token is valid now.
+
+        Args:
+            token: The token, a JWT.
+
+        Returns:
+            The claims of the token.
 
         Raises:
-            ExpiredTokenError: Its time is over.
-            InvalidTokenError: It is malformed, or signed otherwise or by somebody else.
+            ExpiredTokenError: The token has expired.
+            InvalidTokenError: The token is malformed, or its signature is invalid.
         """
         try:
             payload: object = jwt.decode(
@@ -105,11 +126,11 @@ class TokenAuthority:
                 self._public_key,
                 algorithms=[ALGORITHM],
                 options={"require": ["exp"]},
-                # PyJWT takes the time from the machine: a clock that is ahead is an allowance below zero.
+                # PyJWT uses the machine's time: a clock that is ahead is a negative leeway.
                 leeway=-self._clock_offset,
             )
             return Claims.model_validate(payload)
-        # Neither names its cause, which may quote the token.
+        # Both without their cause, which may quote the token.
         except jwt.ExpiredSignatureError:
             raise ExpiredTokenError from None
         except (jwt.InvalidTokenError, ValidationError):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# AUTOINCREMENT, so that nobody ever gets the id that stands in the tokens of a deleted user.
+# AUTOINCREMENT, so that no user gets the id of a deleted user, which is in tokens that are still valid.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,11 +33,11 @@ _STRINGS = TypeAdapter(list[str])
 
 
 class UsernameTakenError(Exception):
-    """There is a user of that name."""
+    """A user with this name exists."""
 
 
 class User(BaseModel):
-    """A user, the fields named and ordered as on the wire; the time of creation is UTC, without a zone."""
+    """A user, with the field names and order of the wire. `created_at` is UTC, without a time zone."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,20 +50,27 @@ class User(BaseModel):
 
 
 class Account(User):
-    """A user, and what the password is compared with."""
+    """A user with the hash of the password."""
 
     password_hash: str
 
 
 class UserStore:
-    """The table of users. Every method commits before it returns; open it with `open`."""
+    """The table of users. Every method commits before it returns. Open it with `open`."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
 
     @classmethod
     async def open(cls, path: Path) -> UserStore:
-        """Open the store, made if it is not there; only its owner can read the file."""
+        """Open the store. Only the owner can read the file.
+
+        Args:
+            path: The database file; created if it does not exist.
+
+        Returns:
+            The store, to be closed with `close`.
+        """
         await in_thread(_make_private_file, path)
         connection = await aiosqlite.connect(path, isolation_level=None)
         connection.row_factory = sqlite3.Row
@@ -79,7 +86,11 @@ class UserStore:
         await self._connection.close()
 
     async def is_empty(self) -> bool:
-        """Whether there is nobody yet."""
+        """Tell whether the table has no users.
+
+        Returns:
+            True before the first user is added.
+        """
         return not await self.page(0, 1)
 
     async def add(
@@ -93,8 +104,18 @@ class UserStore:
     ) -> User:
         """Add a user.
 
+        Args:
+            username: The name; must be new.
+            password_hash: The hash from `Passwords.hash`.
+            permissions: Names of the user's permissions.
+            is_admin: Whether the user has all permissions.
+            is_active: Whether the user can log in and use tokens.
+
+        Returns:
+            The stored user.
+
         Raises:
-            UsernameTakenError: There is one of that name.
+            UsernameTakenError: A user with this name exists.
         """
         created_at = datetime.now(UTC).replace(tzinfo=None).isoformat()
         try:
@@ -108,17 +129,39 @@ class UserStore:
         return users[0]
 
     async def get(self, user_id: int) -> User | None:
-        """The user of that id, None if there is none."""
+        """Read a user by id.
+
+        Args:
+            user_id: The user's id.
+
+        Returns:
+            The user; None if it was not found.
+        """
         users = await self._users("SELECT * FROM users WHERE id = ?", (user_id,))
         return next(iter(users), None)
 
     async def account(self, username: str) -> Account | None:
-        """The user of that name, None if there is none."""
+        """Read a user by name, with the password hash.
+
+        Args:
+            username: The user's name.
+
+        Returns:
+            The user; None if it was not found.
+        """
         rows = await self._connection.execute_fetchall("SELECT * FROM users WHERE username = ?", (username,))
         return next((Account.model_validate(dict(row)) for row in rows), None)
 
     async def page(self, skip: int, limit: int) -> list[User]:
-        """At most so many users, the oldest first, without the first of them."""
+        """Read a page of users, the oldest first.
+
+        Args:
+            skip: How many users to skip.
+            limit: How many users to return at most.
+
+        Returns:
+            The users of the page.
+        """
         return await self._users("SELECT * FROM users ORDER BY id LIMIT ? OFFSET ?", (limit, skip))
 
     async def update(
@@ -130,7 +173,18 @@ class UserStore:
         is_admin: bool | None = None,
         is_active: bool | None = None,
     ) -> User | None:
-        """Change what is not None; the user as it is then, None if there is none of that id."""
+        """Change a user. None keeps a value.
+
+        Args:
+            user_id: The user's id.
+            password_hash: The new hash from `Passwords.hash`.
+            permissions: Names of all permissions of the user.
+            is_admin: Whether the user has all permissions.
+            is_active: Whether the user can log in and use tokens.
+
+        Returns:
+            The changed user; None if it was not found.
+        """
         changed = None if permissions is None else _dump(permissions)
         users = await self._users(
             "UPDATE users SET password_hash = COALESCE(?, password_hash), "
@@ -141,7 +195,14 @@ class UserStore:
         return next(iter(users), None)
 
     async def delete(self, user_id: int) -> bool:
-        """Forget a user; whether there was one of that id."""
+        """Delete a user.
+
+        Args:
+            user_id: The user's id.
+
+        Returns:
+            False if the user was not found.
+        """
         async with self._connection.execute("DELETE FROM users WHERE id = ?", (user_id,)) as cursor:
             return cursor.rowcount > 0
 
@@ -151,7 +212,7 @@ class UserStore:
 
 
 def _make_private_file(path: Path) -> None:
-    """SQLite gives its side files the mode of the database, and an empty file is a database."""
+    """Create an empty file, which is a valid database. SQLite's journal files get the same mode."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
 

@@ -1,1 +1,1 @@
-"""ONNX models: what they are, where they come from, where they are found."""
+"""ONNX models: the table of models, their download, and their files on this machine."""

@@ -14,13 +14,13 @@ class ModelFile:
     """One public model.
 
     Attributes:
-        name: What it is called here and on the command line.
-        url: Its public address.
-        file_name: What it is called on the disk; real servers use the same names.
-        summary: What it is.
-        licence: None where its page has to be read.
-        sha256: In hexadecimal; None where none is published, see `ModelStore.expected_digest`.
-        size: Bytes, where known.
+        name: The name in this table and on the command line.
+        url: The public download URL.
+        file_name: The name of the file on disk; real servers use the same names.
+        summary: One line that describes the model and its task.
+        licence: SPDX identifier; None if it is unclear, see the model's page.
+        sha256: In hexadecimal; None if none is published, see `ModelStore.expected_digest`.
+        size: In bytes; None if unknown.
     """
 
     name: str
@@ -32,15 +32,36 @@ class ModelFile:
     size: int | None = None
 
     def path_in(self, folder: Path) -> Path:
-        """Where it belongs in a folder of models."""
+        """Return the path of the model in a folder.
+
+        Args:
+            folder: A folder of models.
+
+        Returns:
+            The path of the file, which may not exist.
+        """
         return folder / self.file_name
 
     def record_in(self, folder: Path) -> Path:
-        """Where the SHA-256 of its first download is recorded, in the format of ``sha256sum``."""
+        """Return the path of the file that records the SHA-256 of the first download.
+
+        Args:
+            folder: A folder of models.
+
+        Returns:
+            The path of a file in the format of ``sha256sum``, which may not exist.
+        """
         return folder / f"{self.file_name}.sha256"
 
     def expected_digest_in(self, folder: Path) -> str | None:
-        """The published SHA-256 or, where there is none, that of the first download; None before that."""
+        """Return the published SHA-256 or, if there is none, that of the first download.
+
+        Args:
+            folder: A folder of models.
+
+        Returns:
+            The digest in hexadecimal; None before the first download.
+        """
         if self.sha256 is not None:
             return self.sha256
         record = self.record_in(folder)

@@ -1,4 +1,4 @@
-"""SHA-256 of the files of models, each computed once."""
+"""SHA-256 of model files, computed once per file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a file, computed again only when the file has changed."""
+    """Compute the SHA-256 of a file, again only if the file has changed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The digest in hexadecimal.
+    """
     state = path.stat()
     return _digest(path, state.st_size, state.st_mtime_ns)
 

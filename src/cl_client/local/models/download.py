@@ -1,4 +1,4 @@
-"""Fetches a model: whole and with the right SHA-256, or not at all."""
+"""Downloads a model: complete and with the expected SHA-256, or not at all."""
 
 from __future__ import annotations
 
@@ -20,19 +20,27 @@ if TYPE_CHECKING:
     from cl_client.options import ByteProgress
 
 _TIMEOUT_SECONDS: Final = 30.0
-"""For connecting and for each single read: a model has hundreds of megabytes, and may take its time."""
+"""For connecting and for each read, not for the whole download: a model has hundreds of megabytes."""
 
 
 class ModelDownloadError(ComputeClientError):
-    """A model cannot be had from its address, or what comes from there is not the model."""
+    """A model cannot be downloaded, or the downloaded file is not the expected one."""
 
 
 async def download(model: ModelFile, folder: Path, on_progress: ByteProgress | None = None) -> Path:
-    """Fetch a model into a folder, in place of what is there.
+    """Download a model into a folder, replacing an existing file.
+
+    Args:
+        model: The model.
+        folder: A folder of models; must exist.
+        on_progress: Called with the bytes so far and the total, or None if the server does not send it.
+
+    Returns:
+        The path of the downloaded file.
 
     Raises:
-        ModelDownloadError: It cannot be had, or it is not the file it should be; nothing is left behind.
-        OSError: It cannot be written.
+        ModelDownloadError: The download failed, or the file is not the expected one; nothing is left behind.
+        OSError: The file cannot be written.
     """
     target = model.path_in(folder)
     unverified = target.with_name(f".{target.name}.{secrets.token_hex(4)}.unverified")
@@ -46,10 +54,16 @@ async def download(model: ModelFile, folder: Path, on_progress: ByteProgress | N
 
 
 def address_of(model: ModelFile) -> str:
-    """Where a model is fetched from: its public address, or the mirror that the environment names.
+    """Return the download URL: the public one, or that of the mirror in the environment.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The URL.
 
     Raises:
-        ConfigurationError: The mirror is no URL.
+        ConfigurationError: The mirror is not a valid URL.
     """
     mirror = model_settings().models_mirror
     return model.url if mirror is None else f"{str(mirror).rstrip('/')}/{model.file_name}"
@@ -67,21 +81,21 @@ async def _fetch(url: str, target: Path, model: ModelFile, on_progress: ByteProg
             await save_response(response, target, on_progress)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         reason = str(exc) or type(exc).__name__
-        raise ModelDownloadError(f"{model.file_name} cannot be fetched from {url}: {reason}") from exc
+        raise ModelDownloadError(f"{model.file_name} cannot be downloaded from {url}: {reason}") from exc
     except InvalidResponseError as exc:
-        raise ModelDownloadError(f"{model.file_name} did not come whole from {url}") from exc
+        raise ModelDownloadError(f"{model.file_name}: the download from {url} is incomplete") from exc
 
 
 def _admit(file: Path, model: ModelFile, folder: Path, url: str) -> None:
-    """Put a file that has come into its place, if it is the one it should be."""
+    """Move a downloaded file into place if its size and SHA-256 are the expected ones."""
     digest, size = digest_of(file), file.stat().st_size
     expected = model.expected_digest_in(folder)
     if model.size not in {None, size} or expected not in {None, digest}:
         wanted = f"SHA-256 {expected}" if model.size is None else f"{model.size:,} bytes, SHA-256 {expected}"
         record = model.record_in(folder)
-        hint = f"; if it was replaced on purpose, remove {record}" if model.sha256 is None else ""
+        hint = f"; to accept a new version of the model, remove {record}" if model.sha256 is None else ""
         raise ModelDownloadError(
-            f"{model.file_name}: what {url} sent is not the model that is expected: "
+            f"{model.file_name}: the file from {url} is not the expected model: "
             f"{size:,} bytes, SHA-256 {digest}; expected: {wanted}{hint}"
         )
     if expected is None:

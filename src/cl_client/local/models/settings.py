@@ -1,4 +1,4 @@
-"""What the environment says of the models: where they are kept, and where they are fetched from."""
+"""Environment variables for models: the folder that holds them, and the mirror to download them from."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cl_client.config import configuration_error
 
 
 class ModelSettings(BaseSettings):
-    """What the environment says of the models.
+    """Settings of the models from the environment.
 
     Attributes:
         models: ``CL_CLIENT_MODELS``, the folder to use in place of `default_folder`.
-        models_mirror: ``CL_CLIENT_MODELS_MIRROR``, a URL below which the models are, by their file names:
-            for networks without a way to their public addresses.
+        models_mirror: ``CL_CLIENT_MODELS_MIRROR``, a URL that serves the models by their file names, for
+            networks that cannot reach the public URLs.
     """
 
     model_config = SettingsConfigDict(
@@ -30,10 +30,14 @@ class ModelSettings(BaseSettings):
 def model_settings() -> ModelSettings:
     """Read the environment.
 
+    Returns:
+        The settings.
+
     Raises:
-        ConfigurationError: The mirror is no URL.
+        ConfigurationError: The mirror is not a valid URL.
     """
     try:
         return ModelSettings()
     except ValidationError as exc:
-        raise configuration_error(exc) from None
+        error = configuration_error(exc)
+    raise error

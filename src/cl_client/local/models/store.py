@@ -1,4 +1,4 @@
-"""Where the ONNX models of the local server's tasks are found on this machine."""
+"""The ONNX models of the local server's tasks on this machine."""
 
 from __future__ import annotations
 
@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 
 
 class ModelUnavailableError(Exception):
-    """A model is missing or damaged; the message says what to put where, and how."""
+    """A model is missing or damaged; the message says how to download it, and to which path."""
 
 
 def default_folder() -> Path:
-    """Where models are kept unless told otherwise: in the user's cache folder."""
+    """Return the default folder of models, in the user's cache folder.
+
+    Returns:
+        The path, which may not exist.
+    """
     return Path(platformdirs.user_cache_dir("cl_client", appauthor=False)) / "models"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStore:
-    """Finds models on this machine. Nothing but `pull` ever downloads.
+    """Finds models on this machine. Only `pull` downloads.
 
     Attributes:
-        folder: Where models are kept, by the names of the table.
-        overrides: Files to use instead, by the model's name; used as they are.
-        fallback: Another program's folder of the same models; its files are used as they are.
+        folder: The folder of models, with the file names of the table.
+        overrides: Files to use instead, by the model's name; their SHA-256 is not checked.
+        fallback: Another program's folder of the same models; their SHA-256 is not checked.
     """
 
     folder: Path
@@ -41,10 +45,16 @@ class ModelStore:
     fallback: Path | None = None
 
     def find(self, name: str) -> Path | None:
-        """The file of a model, None where it is not there. Cheap: it looks no further than the name.
+        """Find the file of a model. Fast: it does not check the content.
+
+        Args:
+            name: The model's name.
+
+        Returns:
+            The path of the file; None if it was not found.
 
         Raises:
-            KeyError: There is no such model.
+            KeyError: The model is unknown.
         """
         if name in self.overrides:
             places = [self.overrides[name]]
@@ -54,11 +64,17 @@ class ModelStore:
         return next((path for path in places if path.is_file()), None)
 
     def require(self, name: str) -> Path:
-        """The file of a model, compared with its SHA-256 when a process first asks for it.
+        """Find the file of a model, and check its SHA-256 once per process.
+
+        Args:
+            name: The model's name.
+
+        Returns:
+            The path of the file.
 
         Raises:
-            ModelUnavailableError: It is missing or damaged; the message says what to put where, and how.
-            KeyError: There is no such model.
+            ModelUnavailableError: The model is missing or damaged; the message says how to download it.
+            KeyError: The model is unknown.
         """
         path = self.find(name)
         if path is None:
@@ -71,39 +87,55 @@ class ModelStore:
             raise ModelUnavailableError(f"{path}: cannot be read: {exc.strerror}") from exc
         if expected not in {None, digest}:
             raise ModelUnavailableError(
-                f"{path.name} is damaged or another file: its SHA-256 is {digest}, expected is {expected}. "
-                f"Remove {path} and fetch it again with: {self._pull_command(name)}"
+                f"{path.name} is damaged or a different file: its SHA-256 is {digest}, expected {expected}. "
+                f"Remove {path} and download it again with: {self._pull_command(name)}"
             )
         return path
 
     async def pull(self, name: str, on_progress: ByteProgress | None = None) -> Path:
-        """Fetch a model, unless it exists already, undamaged.
+        """Download a model unless it already exists undamaged.
 
         Args:
-            name: The model's.
-            on_progress: Called with the bytes so far and the total, None where the server did not say it.
+            name: The model's name.
+            on_progress: Called with the bytes so far and the total, or None if the server does not send it.
+
+        Returns:
+            The path of the file.
 
         Raises:
-            ModelDownloadError: It cannot be had, or it is not the file it should be; nothing is left behind.
-            OSError: It cannot be written.
-            KeyError: There is no such model.
+            ModelDownloadError: The download failed, or the file is not the expected one; nothing is left
+                behind.
+            OSError: The file cannot be written.
+            KeyError: The model is unknown.
         """
         from cl_client.local.models.download import (
-            download,  # brings httpx, which worker processes do without
+            download,  # imports httpx, which worker processes do not need
         )
 
         found = await asyncio.to_thread(self._find_undamaged, name)
         return found if found is not None else await download(MODELS[name], self.folder, on_progress)
 
     def target(self, name: str) -> Path:
-        """Where a model belongs, whether it is there or not."""
+        """Return the path of a model in `folder`.
+
+        Args:
+            name: The model's name.
+
+        Returns:
+            The path, which may not exist.
+        """
         return MODELS[name].path_in(self.folder)
 
     def expected_digest(self, name: str) -> str | None:
-        """The SHA-256 that a model's file must have.
+        """Return the SHA-256 that a model's file must have.
 
-        It is the published one or, where there is none, that of the first download, recorded beside the file.
-        None before that.
+        It is the published one or, if there is none, that of the first download, recorded beside the file.
+
+        Args:
+            name: The model's name.
+
+        Returns:
+            The digest in hexadecimal; None before the first download.
         """
         return MODELS[name].expected_digest_in(self.folder)
 
@@ -116,10 +148,10 @@ class ModelStore:
     def _missing(self, name: str) -> str:
         override = self.overrides.get(name)
         if override is not None:
-            return f"The file that is configured as model {name} is not there: {override}"
+            return f"The file configured as model {name} was not found: {override}"
         model = MODELS[name]
         return (
-            f"{model.file_name} is not there. Fetch it with: {self._pull_command(name)} "
+            f"{model.file_name} was not found. Download it with: {self._pull_command(name)} "
             f"- or save {model.url} as {self.target(name)}"
         )
 

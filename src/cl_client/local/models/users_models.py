@@ -12,22 +12,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SERVERS_FOLDER: Final = Path("~/.cache/cl_ml_tools/models")
-"""Where CL Servers keep the same models under the same names."""
+"""The folder in which CL Servers keep the same models under the same names."""
 
 
 def users_models(folder: Path | None = None, overrides: Mapping[str, Path] | None = None) -> ModelStore:
-    """The user's model store.
+    """Return the user's model store.
 
-    A folder that is named, here or in the environment, is the only one that is used. Otherwise models that a
-    CL Server has on this machine are found, too.
+    A folder given here or in the environment is the only one that is searched. Otherwise the models of a
+    CL Server on this machine are found, too.
 
     Args:
-        folder: Where models are kept; None for what the environment says, or else `default_folder`.
+        folder: The folder of models; None for the one in the environment or, without one, `default_folder`.
         overrides: Files to use instead, by the model's name.
+
+    Returns:
+        The store, with absolute paths.
     """
     named = folder or model_settings().models
     return ModelStore(
-        # Absolute, so that changing the working folder later changes nothing.
+        # Absolute, so that the caller may change its working folder later.
         folder=(named or default_folder()).expanduser().absolute(),
         overrides={name: path.expanduser().absolute() for name, path in (overrides or {}).items()},
         fallback=SERVERS_FOLDER.expanduser() if named is None else None,
