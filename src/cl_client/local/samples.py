@@ -1,4 +1,4 @@
-"""Sample media, drawn on the spot or from a wheel: for the demo and for tests, so that neither downloads."""
+"""Sample media, drawn here or taken from a wheel: for the demo and for tests, without downloads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _RANGES: Final[tuple[tuple[float, float, _Colour], ...]] = (
     (0.55, 0.17, (101, 103, 148)),
     (0.63, 0.12, (62, 74, 112)),
 )
-"""From far to near: height of the ridge's middle and its relief in parts of the picture's height; colour."""
+"""From far to near: height of the ridge's middle and its relief, as fractions of the height; colour."""
 _SHORE: Final = 0.70
 _STORED_AS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,10 +54,10 @@ _TONES_HZ: Final = (262, 330, 392)
 
 
 def draw_samples(folder: Path) -> list[Path]:
-    """Make one of each: two photos, a HEIC, a face, a drawing with transparency, and a video with sound.
+    """Write sample files: two photos, a HEIC, a face, a drawing with transparency, and a video with sound.
 
     Args:
-        folder: Where to; made if it is not there. Files of the same names are overwritten.
+        folder: The folder for the files; created if it does not exist. Existing files are overwritten.
 
     Returns:
         The files: ``mountains.jpg``, ``portrait.jpg`` (stored rotated, EXIF orientation 6),
@@ -89,9 +89,10 @@ def draw_photo(path: Path, size: tuple[int, int] = (1600, 1200), orientation: Or
     """Draw a mountain lake with the EXIF of a camera: make, model, dates, exposure, place.
 
     Args:
-        path: Where to; the ending says the format, JPEG, HEIC or any other that Pillow writes with EXIF.
-        size: Width and height in pixels as it is seen, upright.
-        orientation: EXIF orientation. The pixels are stored turned so that the picture is upright with it.
+        path: The file to write; its extension selects the format: JPEG, HEIC or any other that Pillow writes
+            with EXIF.
+        size: Width and height in pixels of the upright picture.
+        orientation: EXIF orientation, 1-8. The pixels are stored rotated to match it.
     """
     pillow_heif.register_heif_opener()
     picture = _landscape(size)
@@ -101,7 +102,14 @@ def draw_photo(path: Path, size: tuple[int, int] = (1600, 1200), orientation: Or
 
 
 def camera_exif(orientation: Orientation = 1) -> Image.Exif:
-    """The EXIF of the drawn photos: taken at 45.97639 N, 7.65861 E, 3,089 m above the sea."""
+    """Make the EXIF of the drawn photos: taken at 45.97639 N, 7.65861 E, 3,089 m above sea level.
+
+    Args:
+        orientation: EXIF orientation, 1-8.
+
+    Returns:
+        The EXIF data of a camera.
+    """
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Canon"
     exif[ExifTags.Base.Model] = "EOS R5"
@@ -129,12 +137,13 @@ def camera_exif(orientation: Orientation = 1) -> Image.Exif:
 def write_astronaut(path: Path) -> None:
     """Write a photo with a face: Eileen Collins, astronaut, 512 x 512 pixels, by NASA, in the public domain.
 
-    Its EXIF says who it shows and who took it, but names no camera: the photo came without one.
+    Its EXIF names the person and the photographer, but no camera: the original has none.
 
     Args:
-        path: Where to; the ending says the format, JPEG or any other that Pillow writes with EXIF.
+        path: The file to write; its extension selects the format: JPEG or any other that Pillow writes with
+            EXIF.
     """
-    from skimage import data  # brings SciPy, which the drawn samples do without
+    from skimage import data  # imports SciPy, which the drawn samples do not need
 
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "Eileen Collins, astronaut"
@@ -145,10 +154,10 @@ def write_astronaut(path: Path) -> None:
 
 
 def draw_drawing(path: Path, size: tuple[int, int] = (800, 600)) -> None:
-    """Draw overlapping discs of glass on a fully transparent ground.
+    """Draw overlapping translucent discs on a transparent background.
 
     Args:
-        path: Where to, in a format with transparency, such as PNG.
+        path: The file to write, in a format with transparency, such as PNG.
         size: Width and height in pixels.
     """
     width, height = size
@@ -167,13 +176,13 @@ def draw_drawing(path: Path, size: tuple[int, int] = (800, 600)) -> None:
 def draw_video(
     path: Path, seconds: float = 3.0, size: tuple[int, int] = (640, 360), rotation: Rotation = 0
 ) -> None:
-    """Draw a ball that crosses a mountain lake, with three tones as its sound.
+    """Draw a video of a ball that crosses a mountain lake, with three tones as its sound.
 
     Args:
-        path: Where to; the ending says the container, for instance ``.mp4``.
-        seconds: How long.
+        path: The file to write; its extension selects the container, for instance ``.mp4``.
+        seconds: The duration.
         size: Width and height in pixels as stored; even numbers.
-        rotation: Degrees clockwise by which a player has to turn the stored frames.
+        rotation: Degrees clockwise by which a player has to rotate the stored frames.
     """
     with av.open(str(path), mode="w") as container:
         video = _add_video_stream(container, size)
@@ -199,7 +208,7 @@ def _add_video_stream(container: OutputContainer, size: tuple[int, int]) -> Vide
 
 
 def _video_frames(size: tuple[int, int], count: int) -> Iterator[VideoFrame]:
-    """A sun-coloured ball bouncing over the lake from left to right."""
+    """Yield frames of an orange ball bouncing over the lake from left to right."""
     background = _landscape(size).convert("RGBA")
     width, height = size
     radius = max(2, height // 12)
@@ -213,7 +222,7 @@ def _video_frames(size: tuple[int, int], count: int) -> Iterator[VideoFrame]:
 
 
 def _tones(seconds: float) -> Iterator[AudioFrame]:
-    """A chord broken into three tones, each dying away."""
+    """Yield three tones of a chord, each fading out."""
     count = round(seconds * _SAMPLE_RATE)
     length = max(1, math.ceil(count / len(_TONES_HZ)))
     waves = (
@@ -229,8 +238,8 @@ def _tones(seconds: float) -> Iterator[AudioFrame]:
 
 
 def _landscape(size: tuple[int, int]) -> Image.Image:
-    """Mountains at sunset, mirrored in a lake; the same at every call."""
-    chance = random.Random(7)  # noqa: S311 - for looks, not for secrets
+    """Draw mountains at sunset, mirrored in a lake; the same at every call."""
+    chance = random.Random(7)  # noqa: S311 - for a drawing, not for secrets
     width, height = size
     shore = round(height * _SHORE)
     scene = _sky((width, shore))
@@ -265,7 +274,7 @@ def _sky(size: tuple[int, int]) -> Image.Image:
 
 
 def _ridge(chance: random.Random, width: int, middle: float, relief: float) -> list[tuple[float, float]]:
-    """A mountain ridge from the left edge to the right, by midpoint displacement."""
+    """Make the outline of a ridge from the left edge to the right, by midpoint displacement."""
     heights = [chance.uniform(-relief, relief) / 2 for _ in range(4)]
     roughness = relief
     for _ in range(6):
@@ -280,14 +289,14 @@ def _ridge(chance: random.Random, width: int, middle: float, relief: float) -> l
 
 
 def _reflection(scene: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The scene upside down, blurred sideways by the ripples, and darker towards the viewer."""
+    """Flip the scene, blur it like ripples, and darken it towards the viewer."""
     mirrored = ImageOps.flip(scene).resize(size).reduce((1, 6)).resize(size)
     depth = Image.linear_gradient("L").resize(size).point(lambda level: 60 + level * 0.5)
     return Image.composite(Image.new("RGB", size, (24, 36, 66)), mirrored, depth)
 
 
 def _draw_firs(draw: ImageDraw.ImageDraw, chance: random.Random, size: tuple[int, int]) -> None:
-    """Dark firs in both lower corners, larger towards the edges."""
+    """Draw dark firs in both lower corners, larger towards the edges."""
     width, height = size
     for index in range(26):
         inward = chance.uniform(0, 0.30)

@@ -1,1 +1,1 @@
-"""MQTT: the embedded broker, and what a server publishes."""
+"""MQTT: the embedded broker, and the server's publisher."""

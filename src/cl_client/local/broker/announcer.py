@@ -1,4 +1,4 @@
-"""What a local server says over MQTT, in the words of its generation."""
+"""The MQTT messages of a local server, in the format of its generation."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Announcer:
     """Publishes the events of jobs and the announcements of workers.
 
     Args:
-        publisher: The way to the broker.
-        dialect: What the generation says, and how.
-        capabilities: The tasks of the workers; asked for at each announcement, as models come and go.
-        announce_failures: Publish an event for a failure also where the generation does not.
+        publisher: Sends the messages to the broker.
+        dialect: The wire format of the generation.
+        capabilities: Returns the tasks of the workers; called for each announcement, as models may be added.
+        announce_failures: Publish an event for every failure, even if the generation does not.
     """
 
     def __init__(
@@ -47,7 +47,13 @@ class Announcer:
         self._announces_failures = dialect.announces_failure or announce_failures
 
     def job_changed(self, job: StoredJob) -> None:
-        """A job was created, claimed, got on, or ended: publish that if the generation does."""
+        """Publish the event of a job that was created, claimed, made progress or ended.
+
+        Does nothing if the generation has no such event.
+
+        Args:
+            job: The job in its new state.
+        """
         if job.status == FAILED and not self._announces_failures:
             return
         if job.status == PROCESSING and job.progress > 0 and not self._dialect.announces_progress:
@@ -62,7 +68,12 @@ class Announcer:
         self._publisher.publish(EVENTS_TOPIC, _JSON_OBJECT.dump_json(event), lasting=has_ended)
 
     def worker_changed(self, worker_id: str, *, idle: bool) -> None:
-        """Announce a worker, retained, so that whoever comes later knows it too."""
+        """Publish a worker's announcement, retained for later subscribers.
+
+        Args:
+            worker_id: The last part of the topic.
+            idle: Whether the worker is free to take a job.
+        """
         announcement: JSONObject = {
             self._dialect.worker_key: worker_id,
             "capabilities": list(self._capabilities()),
@@ -73,5 +84,9 @@ class Announcer:
         self._publisher.publish(topic, _JSON_OBJECT.dump_json(announcement), retain=True)
 
     def worker_left(self, worker_id: str) -> None:
-        """Take a worker's announcement back: an empty retained payload removes it from the broker."""
+        """Withdraw a worker's announcement: an empty retained payload removes it from the broker.
+
+        Args:
+            worker_id: The last part of the topic.
+        """
         self._publisher.publish(f"{WORKERS_TOPIC}/{worker_id}", b"", retain=True, lasting=True)

@@ -1,6 +1,6 @@
-"""An MQTT broker inside the process, for those who have none at hand: amqtt on a port of its own.
+"""An MQTT broker inside the process, for use without an external one: amqtt on its own port.
 
-It speaks MQTT 3.1.1 and refuses MQTT 5 with a proper answer, as some brokers in the field do.
+It supports MQTT 3.1.1 and refuses MQTT 5 with a proper CONNACK, as some brokers in the field do.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _CONNACK_NOT_AUTHORIZED = b"\x20\x02\x00\x05"
 
 
 class EmbeddedBroker:
-    """amqtt behind a listening socket whose connections are counted, so that all of them end with it.
+    """amqtt behind our own listening socket; all of its connections are closed when it stops.
 
-    amqtt's own listener cannot tell which free port it got.
+    amqtt's own listener does not report which free port it got.
 
     Args:
-        listener: Where to accept connections.
-        tls: For encrypted connections; None for plain ones.
-        accepts_password: Whether a client may connect with this password. None for everybody.
+        listener: The bound socket to accept connections on.
+        tls: Context for encrypted connections; None for plain ones.
+        accepts_password: Tells whether a client may connect with a password; None to accept every client.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class EmbeddedBroker:
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
-        """Accept connections."""
+        """Start to accept connections."""
         await self._broker.start()
         self._server = await asyncio.start_server(
             self._accept,
@@ -76,7 +76,7 @@ class EmbeddedBroker:
         )
 
     async def stop(self) -> None:
-        """Hang up on every client and free the port."""
+        """Close all connections and free the port."""
         if self._server is not None:
             self._server.close()
         for writer in self._connections.values():
@@ -97,12 +97,12 @@ class EmbeddedBroker:
         try:
             start, level = await _read_protocol_level(reader)
             if level == _MQTT_5:
-                # amqtt reads the properties of such a CONNECT as the client's name, and then waits for ever
-                # for the rest of it.
+                # amqtt reads the properties of such a CONNECT as the client id, and then waits forever for
+                # the rest of it.
                 writer.write(_CONNACK_UNACCEPTABLE_PROTOCOL)
                 return
             if self._accepts_password is not None:
-                # Not as a plugin of amqtt, which ends the session of that client's name before it asks them.
+                # Not as a plugin: amqtt ends the existing session of that client id before it calls plugins.
                 connect = _RecordingReader(start, reader)
                 if not await _is_authorized(connect, self._accepts_password):
                     writer.write(_CONNACK_NOT_AUTHORIZED)
@@ -112,15 +112,15 @@ class EmbeddedBroker:
                 _ReplayingReader(start, reader), StreamWriterAdapter(writer), _LISTENER
             )
         except (OSError, asyncio.IncompleteReadError) as exc:
-            logger.debug("An MQTT client hung up: %s", exc)
+            logger.debug("An MQTT client disconnected: %s", exc)
         except Exception:
-            logger.exception("An MQTT connection ended by a fault of the broker")
+            logger.exception("Closing an MQTT connection after an unexpected error of the embedded broker")
         finally:
             await _hang_up(writer)
 
 
 class _ReplayingReader(StreamReaderAdapter):
-    """A stream whose beginning was read already."""
+    """A stream whose start was already read."""
 
     def __init__(self, start: bytes, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)
@@ -137,7 +137,7 @@ class _ReplayingReader(StreamReaderAdapter):
 
 
 class _RecordingReader(_ReplayingReader):
-    """Keeps what is read of it."""
+    """Records the bytes that are read."""
 
     def __init__(self, start: bytes, reader: asyncio.StreamReader) -> None:
         super().__init__(start, reader)
@@ -151,28 +151,28 @@ class _RecordingReader(_ReplayingReader):
 
 
 async def _is_authorized(reader: _RecordingReader, accepts_password: Callable[[str], bool]) -> bool:
-    """Read a connection's first packet; whether it names a user, with a password that is accepted."""
+    """Read a connection's CONNECT, and tell whether it has a user name and an accepted password."""
     try:
         connect = await ConnectPacket.from_stream(reader)
     except (AMQTTError, MQTTError, NoDataError) as exc:
-        raise ConnectionError(f"not a CONNECT: {exc}") from exc
+        raise ConnectionError(f"not a valid CONNECT packet: {exc}") from exc
     return bool(connect.username) and connect.password is not None and accepts_password(connect.password)
 
 
 async def _hang_up(writer: asyncio.StreamWriter) -> None:
-    """Close a connection after what was written, also one whose other end takes no note of it."""
+    """Close a connection after sending what was written, even if the peer does not respond."""
     writer.close()
     try:
         async with asyncio.timeout(_CLOSING_SECONDS):
             await writer.wait_closed()
     except OSError as exc:  # TimeoutError among them
-        logger.debug("An MQTT connection was cut: %r", exc)
+        logger.debug("An MQTT connection was aborted: %r", exc)
     finally:
         writer.transport.abort()
 
 
 async def _read_protocol_level(reader: asyncio.StreamReader) -> tuple[bytes, int | None]:
-    """What was read of a connection's first packet, and the level it asks for; None if it is no CONNECT."""
+    """Read the start of the first packet; return it and its protocol level, None if it is not a CONNECT."""
     start = await reader.readexactly(2)
     if start[0] != _CONNECT:
         return start, None

@@ -1,4 +1,4 @@
-"""Messages on their way to a broker: in order, bounded, and kept until the broker has acknowledged them."""
+"""Outgoing MQTT messages: ordered, bounded, and kept until the broker has acknowledged them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class OutgoingMessage(NamedTuple):
     """A message to publish.
 
     Attributes:
-        topic: Where to.
-        payload: What.
-        retain: Whether the broker keeps it for those who subscribe later.
-        lasting: Whether it says what nothing later will say again, such as the end of a job.
+        topic: The MQTT topic.
+        payload: The bytes to send.
+        retain: Whether the broker keeps it for later subscribers.
+        lasting: Whether no later message replaces it, such as the end of a job; dropped last.
     """
 
     topic: str
@@ -24,14 +24,14 @@ class OutgoingMessage(NamedTuple):
 
 
 class Outbox:
-    """What waits for a broker, and what it was sent but has not acknowledged yet. For one thread at a time.
+    """The messages that wait for a broker, and the sent ones that it has not acknowledged. Not thread-safe.
 
-    Above the limit the oldest message goes that is not lasting; a lasting one only where all of them are.
-    While the broker is away only the newest retained message of a topic is kept, as the broker would do.
+    Above the limit the oldest message that is not lasting is dropped; a lasting one only if all are lasting.
+    While the broker is unreachable, only the newest retained message of each topic is kept, as a broker does.
 
     Args:
-        limit: How many messages are kept.
-        window: How many of them may be unacknowledged at once.
+        limit: How many messages are kept at most.
+        window: How many sent messages may be unacknowledged at once.
     """
 
     def __init__(self, limit: int, window: int) -> None:
@@ -42,9 +42,9 @@ class Outbox:
         self._numbers = itertools.count()
         self._waiting: OrderedDict[int, OutgoingMessage] = OrderedDict()
         self._passing: OrderedDict[int, None] = OrderedDict()
-        """The numbers of those in `_waiting` that are not lasting."""
+        """The numbers of the messages in `_waiting` that are not lasting."""
         self._newest: dict[str, int] = {}
-        """The number of the last retained message of each topic; kept while offline only."""
+        """The number of the newest retained message of each topic; only used while offline."""
         self._sent: OrderedDict[int, tuple[int, OutgoingMessage]] = OrderedDict()
         """By packet id."""
 
@@ -52,18 +52,22 @@ class Outbox:
         return len(self._waiting) + len(self._sent)
 
     def put(self, message: OutgoingMessage) -> None:
-        """Add a message, at the cost of others where there are too many."""
+        """Add a message, and drop others above the limit.
+
+        Args:
+            message: The message to send.
+        """
         self._add(next(self._numbers), message)
         while len(self) > self._limit and self._waiting:
             self._drop_one()
 
     def go_online(self) -> None:
-        """There is a connection: messages can be sent."""
+        """Note that the broker is connected: messages can be sent."""
         self._online = True
         self._newest.clear()
 
     def go_offline(self) -> None:
-        """The connection is lost: what was not acknowledged on it is to be sent again, before the rest."""
+        """Note that the connection was lost: unacknowledged messages are sent again, before the others."""
         if not self._online:
             return
         self._online = False
@@ -75,19 +79,34 @@ class Outbox:
             self._add(number, message)
 
     def next(self) -> OutgoingMessage | None:
-        """What to send now; None where nothing waits, or the broker has enough to acknowledge."""
+        """Return the message to send now.
+
+        Returns:
+            The oldest waiting message; None if none waits, the window is full, or there is no connection.
+        """
         if not self._online or len(self._sent) >= self._window or not self._waiting:
             return None
         return next(iter(self._waiting.values()))
 
     def sent(self, packet_id: int) -> None:
-        """What `next` has named was sent."""
+        """Note that the message from `next` was sent.
+
+        Args:
+            packet_id: The MQTT packet id it was sent with.
+        """
         number, message = self._waiting.popitem(last=False)
         self._passing.pop(number, None)
         self._sent[packet_id] = (number, message)
 
     def acknowledged(self, packet_id: int) -> OutgoingMessage | None:
-        """The broker has taken a message over; which one."""
+        """Note that the broker has acknowledged a message.
+
+        Args:
+            packet_id: The MQTT packet id of the acknowledgement.
+
+        Returns:
+            The message; None if the packet id is unknown.
+        """
         _, message = self._sent.pop(packet_id, (0, None))
         return message
 

@@ -1,7 +1,7 @@
-"""Publishes what a local server has to say: paho in a thread of its own, and an outbox that is bounded.
+"""Publishes the messages of a local server: paho in its own thread, and a bounded outbox.
 
-A message leaves the outbox when the broker has acknowledged it. So each connection begins with a new client
-of paho's and needs no session; a message may be sent twice, as QoS 1 allows.
+A message leaves the outbox when the broker has acknowledged it. So each connection starts with a new paho
+client and needs no session; a message may be sent twice, as QoS 1 allows.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ logger = logging.getLogger(__name__)
 
 QOS: Final = 1
 OUTBOX_LIMIT: Final = 10_000
-"""Messages of about 200 bytes: 2 MB while a broker is away."""
+"""Messages of about 200 bytes each: 2 MB while the broker is unreachable."""
 WINDOW: Final = 20
-"""What brokers take by default before they have acknowledged something, and so does paho."""
+"""The usual default of brokers, and of paho, for unacknowledged messages."""
 FLUSH_SECONDS: Final = 5.0
 _GOODBYE_SECONDS: Final = 2.0
 _ECHO_TOPIC: Final = "cl_client/last_word"
 
 
 class Publisher:
-    """Publishes in order with QoS 1, and keeps itself connected until it is closed.
+    """Publishes in order with QoS 1, and reconnects until it is closed.
 
-    It belongs to the loop on which it is started; only `publish` may be called anywhere.
+    Use it on the event loop on which it is started; only `publish` is thread-safe.
 
     Args:
-        address: The broker.
-        options: Times and credentials.
-        limit: Messages that are kept while the broker does not take them; see `Outbox` for which ones.
-        wait_for_echo: For a broker that ends after `close`. It acknowledges a message before it passes it on,
-            but it passes on one after the other: when a last one has come back, it has passed on the rest.
+        address: The address of the broker.
+        options: Timeouts and credentials.
+        limit: How many messages are kept while the broker does not accept them; see `Outbox` for which ones.
+        wait_for_echo: For a broker that stops after `close`. It acknowledges a message before it delivers it,
+            but delivers in order: when a final message has come back, the others have been delivered.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Publisher:
         self._echoed = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mqtt-publisher-{address.host}", daemon=True)
-        # paho calls back while it holds locks of its own, which `publish` needs as well: so callbacks never
-        # take this one. What they learn is taken in when paho's loop has returned.
+        # paho calls back while it holds its own locks, which `publish` needs as well: so callbacks never take
+        # this one. Their results are processed when paho's loop has returned.
         self._lock = threading.Lock()
         self._acknowledged: deque[tuple[int, ReasonCode]] = deque()
         self._outbox = Outbox(limit, WINDOW)
@@ -92,7 +92,7 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection that takes messages."""
+        """Whether there is a connection that accepts messages."""
         return self._live is not None
 
     @property
@@ -102,22 +102,22 @@ class Publisher:
 
     @property
     def dropped(self) -> int:
-        """How many messages were given up because the broker did not take them for too long."""
+        """How many messages were dropped because the broker did not accept them for too long."""
         return self._outbox.dropped
 
     def start(self) -> None:
-        """Begin to connect; returns at once. To be called once, on a running loop."""
+        """Start to connect, and return at once. Call it once, on a running event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, lasting: bool = False) -> None:
-        """Send a message, or keep it until there is a connection; returns at once.
+        """Send a message, or keep it until there is a connection. Returns at once.
 
         Args:
-            topic: Where to.
-            payload: What.
-            retain: Whether the broker keeps it for those who subscribe later.
-            lasting: Whether it is given up last where there are too many.
+            topic: The MQTT topic.
+            payload: The bytes to send.
+            retain: Whether the broker keeps it for later subscribers.
+            lasting: Whether it is dropped last when there are too many messages.
         """
         with self._lock:
             before = self._outbox.dropped
@@ -127,24 +127,38 @@ class Publisher:
             self._send()
         if first_drop:
             logger.warning(
-                "%s does not take messages as fast as they come: the oldest are dropped, "
-                "the ends of jobs only after all others",
+                "%s does not accept messages as fast as they are published: dropping the oldest ones, "
+                "the final events of jobs last",
                 self.address,
             )
 
     async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
-        """Wait until there is a connection; False when there was none in time."""
+        """Wait until the broker is connected.
+
+        Args:
+            timeout: Seconds.
+
+        Returns:
+            False if there was no connection in time.
+        """
         return await self._until(lambda: self.connected, timeout)
 
     async def flush(self, timeout: float = FLUSH_SECONDS) -> bool:  # noqa: ASYNC109 - part of the interface
-        """Wait until the broker has acknowledged everything; False when it did not in time."""
+        """Wait until the broker has acknowledged all messages.
+
+        Args:
+            timeout: Seconds.
+
+        Returns:
+            False if it did not do so in time.
+        """
         return await self._until(lambda: not self.waiting, timeout)
 
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:  # noqa: ASYNC109 - part of the interface
-        """Send what is left, if there is a connection, and disconnect. Idempotent.
+        """Send the waiting messages, if there is a connection, and disconnect. Idempotent.
 
         Args:
-            timeout: Seconds for sending the rest; ending the connection may take as long as opening one.
+            timeout: Seconds to send the messages; closing the connection may take as long as opening one.
         """
         if self.connected:
             await self.flush(timeout)
@@ -155,23 +169,23 @@ class Publisher:
         with self._lock:
             if self._live is not None:
                 self._live.disconnect()  # wakes the thread
-        # A thread that looks up a name may take longer; it ends by itself.
+        # A thread in a DNS lookup may take longer; it ends by itself.
         longest = self._options.connect_timeout + _GOODBYE_SECONDS
         if self._thread.is_alive() and await self._until(self._ended.is_set, longest):
             self._thread.join()
         if self.waiting and not self._told_of_rest:
             self._told_of_rest = True
-            logger.warning("%s: %d messages were not sent any more", self.address, self.waiting)
+            logger.warning("%s: closed before %d messages were sent", self.address, self.waiting)
 
     async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:  # noqa: ASYNC109 - see above
-        # Not by waiting in a thread: while a script that has forgotten its server ends, there are none.
+        # Not in a thread: none can be started while a script ends that never stopped its server.
         self._waiters += 1
         try:
             async with asyncio.timeout(timeout):
                 while not condition():
                     await self._changed.wait()
         except TimeoutError:
-            logger.debug("%s: waited in vain", self.address)
+            logger.debug("%s: timed out after %g s", self.address, timeout)
         finally:
             self._waiters -= 1
         return condition()
@@ -181,7 +195,7 @@ class Publisher:
         changed.set()
 
     def _send(self) -> None:
-        """Hand over what the broker may have now; to be called with the lock.
+        """Pass on the messages that the broker may have now. Call it with the lock held.
 
         paho only queues here: its thread writes, see `new_client`.
         """
@@ -207,13 +221,13 @@ class Publisher:
                 continue
             if attempt.live:
                 pause = self._options.reconnect_min
-            # Jitter, so that a broker that comes back does not meet all its clients in one instant.
+            # Jitter, so that not all clients reconnect at the same moment when the broker is back.
             wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
             self._closing.wait(self._options.refused_pause if attempt.refuses_credentials else wait)
             pause = min(pause * 2, self._options.reconnect_max)
 
     def _connect_and_serve(self, attempt: Attempt) -> None:
-        """One connection from its start to its end."""
+        """Run one connection from start to end."""
         try:
             client = self._new_client(attempt)
             connect(client, self.address, self._options)
@@ -221,10 +235,10 @@ class Publisher:
             self._serve(client, attempt)
         except (OSError, ValueError, ComputeClientError) as exc:
             self._report(str(exc) or type(exc).__name__)
-        except Exception as exc:  # noqa: BLE001 - of paho, or of this module: it costs one connection only
-            # As text: a record that kept the traceback would keep paho's client and its sockets open.
-            logger.error("%s: a fault of the connection\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
-            self._report(f"a fault of the connection: {exc!r}")
+        except Exception as exc:  # noqa: BLE001 - an error of paho or of this module ends one connection only
+            # As text: a log record with the traceback would keep paho's client and its sockets open.
+            logger.error("%s: unexpected error\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
+            self._report(f"unexpected error: {exc!r}")
         with self._lock:
             self._live = None
             self._take_in_acknowledgements()
@@ -249,10 +263,11 @@ class Publisher:
                 attempt.silent = not attempt.answered
                 return
         if not (self._closing.is_set() or attempt.problem or (attempt.probe and attempt.accepted)):
-            self._report("connection lost" if attempt.live else "the broker hung up without an answer")
+            lost = "connection lost" if attempt.live else "the broker closed the connection without an answer"
+            self._report(lost)
 
     def _take_in(self, client: paho.Client) -> None:
-        """Note what the broker has said, and send it what it may have now."""
+        """Process the broker's acknowledgements, and send the messages that it may have now."""
         with self._lock:
             if self._live is None:
                 self._live = client
@@ -315,7 +330,7 @@ class Publisher:
         self._attempt.live = True
 
     def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
-        if message.topic == _ECHO_TOPIC:  # the embedded broker also sends what nobody has asked for
+        if message.topic == _ECHO_TOPIC:  # the embedded broker also sends messages without a subscription
             self._echoed.set()
 
     def _on_publish(
