@@ -32,8 +32,8 @@ PIXEL = TypeAdapter(tuple[int, ...])
 
 NO_PICTURES = [
     ("empty.jpg", r"^empty\.jpg: the file is empty$"),
-    ("text.jpg", r"^text\.jpg: not a picture that can be read \(text\)$"),
-    ("clip.mp4", r"^clip\.mp4: not a picture that can be read \(a video\)$"),
+    ("text.jpg", r"^text\.jpg: not a picture in a supported format \(text\)$"),
+    ("clip.mp4", r"^clip\.mp4: not a picture in a supported format \(a video\)$"),
     ("cut.png", r"^cut\.png: the picture is truncated"),
     ("cut.jpg", r"^cut\.jpg: the picture is truncated"),
 ]

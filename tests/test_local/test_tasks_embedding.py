@@ -286,11 +286,11 @@ def unsuitable_model(path: Path, fault: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("damaged", r"not a usable ONNX model \(.*INVALID_PROTOBUF"),
-        ("another", r"input is 1 x 112 x 112 x 3, but this task gives 1 x 3 x 224 x 224"),
-        ("two inputs", r"one input of float32 numbers; it has pixel_values: .*, mask: "),
-        ("a picture", r"gives numbers of shape \(1, 3, 224, 224\), not one vector"),
-        ("infinite", r"gives NaN or infinity"),
+        ("damaged", r"not a valid ONNX model \(.*INVALID_PROTOBUF"),
+        ("another", r"input is 1 x 112 x 112 x 3, but this task needs 1 x 3 x 224 x 224"),
+        ("two inputs", r"a single float32 input; it has pixel_values: .*, mask: "),
+        ("a picture", r"output has shape \(1, 3, 224, 224\), not one vector"),
+        ("infinite", r"output has NaN or infinity"),
     ],
 )
 def test_a_model_that_does_not_suit_fails(

@@ -221,9 +221,7 @@ def test_a_video_is_read_by_exiftool(tmp_path: Path, run_exif: Extract) -> None:
 def test_a_video_without_exiftool_fails_with_the_remedy(tmp_path: Path, run_exif: Extract) -> None:
     source = tmp_path / "clip.mp4"
     draw_video(source, seconds=0.2, size=(64, 48))
-    with pytest.raises(
-        TaskFailedError, match=r"^clip\.mp4: video metadata is read by ExifTool, which is not"
-    ):
+    with pytest.raises(TaskFailedError, match=r"^clip\.mp4: video metadata needs ExifTool, which is not"):
         run_exif(source)
 
 
@@ -263,5 +261,5 @@ def test_an_exiftool_that_does_not_work_is_named(
     monkeypatch.setenv("PATH", str(programs))
     source = tmp_path / "photo.jpg"
     draw_photo(source, size=(8, 8))
-    with pytest.raises(TaskFailedError, match=r"^photo\.jpg: ExifTool read nothing: no perl here$"):
+    with pytest.raises(TaskFailedError, match=r"^photo\.jpg: ExifTool returned no metadata: no perl here$"):
         run_exif(source)

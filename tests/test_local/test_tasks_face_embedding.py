@@ -252,9 +252,9 @@ def save_unsuitable_model(path: Path, fault: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("another", r"input is any x 3 x 224 x 224, but this task gives 1 x 112 x 112 x 3"),
-        ("too long", r"gives numbers of shape \(1, 37632\), not 512 for a face"),
-        ("infinite", r"gives NaN or infinity"),
+        ("another", r"input is any x 3 x 224 x 224, but this task needs 1 x 112 x 112 x 3"),
+        ("too long", r"output has shape \(1, 37632\), not 512 for a face"),
+        ("infinite", r"output has NaN or infinity"),
     ],
 )
 def test_a_model_that_does_not_suit_fails(tmp_path: Path, fault: str, message: str) -> None:

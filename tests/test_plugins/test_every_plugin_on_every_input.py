@@ -134,11 +134,11 @@ def video(*, stream: object, thumbnail: Size) -> dict[str, object]:
 
 def no_picture(what: str) -> dict[str, object]:
     tasks = ("clip_embedding", "dino_embedding", "face_detection", "face_embedding", "image_conversion")
-    return dict.fromkeys(tasks, Failed(f"not a picture that can be read ({what})"))
+    return dict.fromkeys(tasks, Failed(f"not a picture in a supported format ({what})"))
 
 
 def by_exiftool(what: str, fact: ExifFact) -> object:
-    remedy = f"{what} metadata is read by ExifTool, which is not installed on the server"
+    remedy = f"{what} metadata needs ExifTool, which is not installed on the server"
     return fact if shutil.which("exiftool") else Failed(remedy)
 
 
@@ -165,11 +165,11 @@ MADE_OF: Mapping[str, dict[str, object]] = {
     "vertical phone.mp4": video(stream=played((68, 90), steady(2), 2), thumbnail=(72, 96)),
     "variable frame rate.mp4": video(stream=played((120, 90), SCREEN_TIMES, 4.1), thumbnail=(96, 72)),
     "sound.wav": {
-        **no_picture("sound"),
+        **no_picture("audio"),
         "exif": by_exiftool("audio", (None, (None, None), None)),
         "hash": ("audio", True),
-        "hls_streaming": Failed("there is no picture in it, only sound"),
-        "media_thumbnail": Failed("there is no picture in it, only sound"),
+        "hls_streaming": Failed("the file has only audio, no video"),
+        "media_thumbnail": Failed("the file has only audio, no video"),
     },
     "corrupt.jpg": {
         **dict.fromkeys(no_picture(""), Failed("the picture is truncated (")),

@@ -1,4 +1,4 @@
-"""The ONNX models that the local server's tasks use: what each is, and where it comes from."""
+"""The ONNX models of the local server's tasks: names, files and download URLs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The tasks of the local server: one table that says where each lives and where it leaves its result.
+"""The tasks of the local server: a table with the function, parameters and output path of each.
 
-A worker process imports a task's module when its first job comes, so that one task's heavy libraries never
-cost another one anything.
+A worker process imports a task's module for its first job, so that a task's large libraries are loaded only
+where it runs.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import TypeAlias
 from cl_client.models import JSONObject
 
 OutputPath: TypeAlias = str | Callable[[str, JSONObject], str]
-"""A path inside the job's folder, or what makes one of the input's file name and the parameters."""
+"""A path inside the job's folder, or a function of the input's file name and the parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """Where a task is found.
+    """One task.
 
     Attributes:
         function: ``"module:function"``, a `cl_client.local.tasks.contract.TaskFunction`.
-        params: ``"module:Class"``, the subclass of `cl_client.models.TaskParams` that it takes.
-        output_path: Where its result belongs.
-        function_a: The function for a server of generation A, where that differs.
-        output_path_a: The same for where its result belongs.
-        models: The models without which it cannot work, by their names in `cl_client.local.models.catalog`.
+        params: ``"module:Class"``, the subclass of `cl_client.models.TaskParams` with its parameters.
+        output_path: The path of its result.
+        function_a: The function for a server of generation A, if it differs.
+        output_path_a: The path of its result on a server of generation A, if it differs.
+        models: The models that it requires, by their names in `cl_client.local.models.catalog`.
     """
 
     function: str
@@ -38,7 +38,11 @@ class TaskSpec:
     models: tuple[str, ...] = ()
 
     def for_generation_a(self) -> TaskSpec:
-        """The task as a server of generation A has it."""
+        """Return the task of a server of generation A.
+
+        Returns:
+            A copy with the function and the output path of that generation.
+        """
         return replace(
             self,
             function=self.function_a or self.function,
@@ -46,7 +50,15 @@ class TaskSpec:
         )
 
     def output_path_for(self, file_name: str, params: JSONObject) -> str:
-        """Where the result of one job belongs, relative to the job's folder."""
+        """Return the path of a job's result.
+
+        Args:
+            file_name: The name of the uploaded file.
+            params: The job's parameters.
+
+        Returns:
+            A path relative to the job's folder.
+        """
         path = self.output_path
         return path if isinstance(path, str) else path(file_name, params)
 

@@ -1,7 +1,7 @@
-"""What a task of the local server is given, and what it gives back.
+"""The interface of a local server's task: its input, its output and its error.
 
-Tasks run in a worker process, one job at a time. They are plain functions, block as long as they need, and
-know nothing of HTTP or MQTT.
+Tasks run in a worker process, one job at a time. They are plain functions that may block, and do not depend
+on HTTP or MQTT.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ParamsT = TypeVar("ParamsT", bound=TaskParams)
 
 
 class TaskFailedError(Exception):
-    """The task cannot be done; the message names the file and the cause, for the person who sent it."""
+    """The task failed; the message names the file and the cause, for the user who submitted it."""
 
 
 def _users_models() -> ModelStore:
@@ -32,15 +32,15 @@ def _users_models() -> ModelStore:
 
 @dataclass(frozen=True, slots=True)
 class TaskContext(Generic[ParamsT]):
-    """One job, as its task sees it.
+    """The input of a task: one job.
 
     Attributes:
         params: The validated parameters.
         input_file: The uploaded file, inside the job's folder.
-        output_file: Where the result belongs; its folder exists.
+        output_file: The path to write the result to; its folder exists.
         job_folder: The job's folder; nothing may be read or written outside of it.
-        report: Tell progress, 0-100. Cheap: call it as often as there is news.
-        models: Where the task finds its models; the user's cache folder unless given.
+        report: Reports progress, 0-100 percent. Fast: call it as often as the progress changes.
+        models: Finds the task's models; by default in the user's cache folder.
     """
 
     params: ParamsT

@@ -23,10 +23,16 @@ _BLOCK_SIZE: Final = 1024 * 1024
 
 
 def run(context: TaskContext[HashParams]) -> JSONObject:
-    """Hash the file block by block; the hash goes into the result file, the kind of media is reported.
+    """Hash the file block by block, and write the hash to the result file.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: ``media_type``.
 
     Raises:
-        TaskFailedError: The system does not let the file be read or the result be written.
+        TaskFailedError: The file cannot be read, or the result cannot be written.
     """
     started = time.perf_counter()
     algorithm = context.params.algorithm

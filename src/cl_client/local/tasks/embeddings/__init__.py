@@ -1,1 +1,1 @@
-"""Embeddings of whole pictures, and ONNX models run."""
+"""Embeddings of whole pictures, and the ONNX Runtime."""

@@ -1,4 +1,4 @@
-"""CLIP embeddings: what a picture shows, as a vector of 512 numbers."""
+"""CLIP embeddings: the content of a picture as a vector of 512 numbers."""
 
 from __future__ import annotations
 
@@ -13,5 +13,12 @@ if TYPE_CHECKING:
 
 
 def run(context: TaskContext[ClipEmbeddingParams]) -> JSONObject:
-    """Embed the picture with MobileCLIP; raises what `embed` raises."""
+    """Embed the picture with MobileCLIP. Raises what `embed` raises.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: ``embedding_dim`` and ``normalized``.
+    """
     return embed(context, CLIP, normalize=context.params.normalize)

@@ -1,4 +1,4 @@
-"""DINO embeddings: how a picture looks, as a vector of 384 numbers."""
+"""DINO embeddings: the look of a picture as a vector of 384 numbers."""
 
 from __future__ import annotations
 
@@ -13,5 +13,12 @@ if TYPE_CHECKING:
 
 
 def run(context: TaskContext[DinoEmbeddingParams]) -> JSONObject:
-    """Embed the picture with DINOv2; raises what `embed` raises."""
+    """Embed the picture with DINOv2. Raises what `embed` raises.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: ``embedding_dim`` and ``normalized``.
+    """
     return embed(context, DINO, normalize=context.params.normalize)

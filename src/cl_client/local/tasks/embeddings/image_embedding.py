@@ -1,4 +1,4 @@
-"""What the embeddings of whole pictures share: how a picture becomes a model's input, its output a vector."""
+"""Common code of the embeddings of whole pictures: from the picture to the model's input to the vector."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from cl_client.models import JSONObject
 
 _SIDE: Final = 224
-"""Pixels; the picture is squeezed into a square, not cropped, as CL Servers do it."""
+"""Pixels; the picture is stretched to a square, not cropped, as on CL Servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageEmbedding:
-    """A model that embeds pictures, and what it wants to be given: 1 x 3 x 224 x 224, RGB.
+    """A model that embeds pictures, and the pre-processing of its input: 1 x 3 x 224 x 224, RGB.
 
     Attributes:
         model: Its name in `cl_client.local.models.catalog.MODELS`.
         resampling: The filter of the resize.
-        mean: Subtracted from each colour, which is 0-1.
-        std: Each colour is then divided by this.
-        sequence: Whether its output may be a sequence of tokens, of which the first stands for the picture.
+        mean: Subtracted from the values 0-1 of each colour channel.
+        std: Divisor of each colour channel after that.
+        sequence: Whether the output may be a sequence of tokens, of which the first is the embedding.
     """
 
     model: str
@@ -64,10 +64,13 @@ def embed(context: TaskContext[ParamsT], embedding: ImageEmbedding, *, normalize
     Args:
         context: The job.
         embedding: The model and its pre-processing.
-        normalize: Whether the vector is scaled to unit length (L2).
+        normalize: Whether to scale the vector to unit length (L2).
+
+    Returns:
+        The ``task_output``: ``embedding_dim`` and ``normalized``.
 
     Raises:
-        TaskFailedError: It is not a picture, or the model is not usable.
+        TaskFailedError: The file is not a picture, or the model is invalid.
         ModelUnavailableError: The model is missing or damaged.
     """
     path = context.models.require(embedding.model)
@@ -88,28 +91,39 @@ def _batch(file: Path, embedding: ImageEmbedding) -> NDArray[np.float32]:
 
 def _vector(output: NDArray[np.float32], embedding: ImageEmbedding, path: Path) -> NDArray[np.float32]:
     vector: NDArray[np.float32] = np.squeeze(output)
-    if embedding.sequence and vector.ndim == 2:  # noqa: PLR2004 - tokens, and the numbers of each
+    if embedding.sequence and vector.ndim == 2:  # noqa: PLR2004 - tokens x numbers
         vector = vector[0, :]
     if vector.ndim != 1:
-        raise TaskFailedError(f"{path.name}: the model gives numbers of shape {output.shape}, not one vector")
+        raise TaskFailedError(f"{path.name}: the model's output has shape {output.shape}, not one vector")
     if not np.isfinite(vector).all():
-        raise TaskFailedError(f"{path.name}: the model gives NaN or infinity for this picture")
+        raise TaskFailedError(f"{path.name}: the model's output has NaN or infinity for this picture")
     return vector
 
 
 def unit_vector(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The vector scaled to length 1 (L2); zeros stay zeros."""
+    """Scale a vector to length 1 (L2).
+
+    Args:
+        vector: Shape ``(dim,)``.
+
+    Returns:
+        A vector of the same shape; a zero vector stays zero.
+    """
     length = np.float32(np.linalg.norm(vector))
     return vector / length if length > 0 else vector
 
 
 def save_vector(vector: NDArray[np.float32], target: Path) -> None:
-    """Write a vector as ``.npy``, which the name gets as a second suffix where it ends otherwise.
+    """Write a vector as ``.npy``; this suffix is appended to a name that has another one.
 
-    CL Servers of generation A have their embeddings in ``.nb.npy``, as `numpy.save` appends what is missing.
+    CL Servers of generation A write ``.nb.npy``, as `numpy.save` appends the missing suffix.
+
+    Args:
+        vector: Shape ``(dim,)``.
+        target: The file to write.
 
     Raises:
-        TaskFailedError: The system does not let it be written.
+        TaskFailedError: The file cannot be written.
     """
     named = target if target.suffix == ".npy" else target.with_name(f"{target.name}.npy")
     with written_whole(named) as partial, partial.open("wb") as file:

@@ -1,4 +1,4 @@
-"""ONNX models on ONNX Runtime: loaded once a process, run on float32 numbers, with clear errors."""
+"""ONNX models on ONNX Runtime: loaded once per process, with float32 input and clear errors."""
 
 from __future__ import annotations
 
@@ -18,50 +18,53 @@ if TYPE_CHECKING:
 
 _FLOAT32: Final = "tensor(float)"
 _FATAL: Final = 4
-"""ONNX Runtime's log level; what it would log as an error, it raises, too."""
+"""ONNX Runtime's log level; it also raises what it would log as an error."""
 
 
 class OnnxModel:
-    """A model with one input of float32 numbers, whose first output is of interest.
+    """A model with a single float32 input, of which the first output is used.
 
     Args:
         path: The ``.onnx`` file.
 
     Attributes:
-        input_shape: Of its input; None for a size that is free.
+        input_shape: Shape of its input; None for a dimension of any size.
 
     Raises:
-        TaskFailedError: The file is missing, damaged, or a model of another kind.
+        TaskFailedError: The file is missing, damaged, or a model with other inputs.
     """
 
     def __init__(self, path: Path) -> None:
         self._file_name = path.name
         options = onnxruntime.SessionOptions()
-        # One worker a core is the rule: more threads would only take turns with the other workers'.
+        # By default there is one worker per core: more threads would only compete with the other workers.
         options.intra_op_num_threads = 1
         options.log_severity_level = _FATAL
         try:
             self._session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-        except Exception as exc:  # its errors have no base of their own
+        except Exception as exc:  # ONNX Runtime's errors have no common base class
             reason = str(exc).replace(str(path), path.name)
-            raise TaskFailedError(f"{path.name}: not a usable ONNX model ({reason})") from exc
+            raise TaskFailedError(f"{path.name}: not a valid ONNX model ({reason})") from exc
         self._input = self._only_input()
         self.input_shape: Final = tuple(size if isinstance(size, int) else None for size in self._input.shape)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the model; its first output.
+        """Run the model.
 
         Args:
-            batch: Of the shape that the model's input has.
+            batch: The input, of the shape `input_shape`.
+
+        Returns:
+            The first output, as float32.
 
         Raises:
-            TaskFailedError: The batch does not fit the model, or the model cannot be run.
+            TaskFailedError: The batch has another shape than the model's input, or the model cannot be run.
         """
         shape: tuple[int, ...] = batch.shape
         if not self._accepts(shape):
             raise TaskFailedError(
                 f"{self._file_name}: the model's input is {_shown(self.input_shape)}, "
-                f"but this task gives {_shown(shape)}: it is a model for something else"
+                f"but this task needs {_shown(shape)}: this is not a model for this task"
             )
         try:
             output = self._session.run(None, {self._input.name: batch})[0]
@@ -79,17 +82,23 @@ class OnnxModel:
         if len(inputs) != 1 or inputs[0].type != _FLOAT32:
             kinds = ", ".join(f"{node.name}: {node.type}" for node in inputs) or "none"
             raise TaskFailedError(
-                f"{self._file_name}: the model must have one input of float32 numbers; it has {kinds}"
+                f"{self._file_name}: the model must have a single float32 input; it has {kinds}"
             )
         return inputs[0]
 
 
 @cache
 def load(path: Path) -> OnnxModel:
-    """The model in a file, loaded when the process first asks for it.
+    """Load a model, once per process.
+
+    Args:
+        path: The ``.onnx`` file.
+
+    Returns:
+        The loaded model.
 
     Raises:
-        TaskFailedError: As `OnnxModel` does; the next call tries again.
+        TaskFailedError: The model cannot be loaded, see `OnnxModel`; the next call tries again.
     """
     return OnnxModel(path)
 

@@ -1,1 +1,1 @@
-"""Faces: found, cut out, and told apart."""
+"""Faces: detection, crops, and embeddings."""

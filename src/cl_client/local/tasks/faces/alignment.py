@@ -1,4 +1,4 @@
-"""Faces cut out of a picture as ArcFace was trained on them: 112 x 112 pixels, eyes and mouth in place."""
+"""Face crops in the form that ArcFace was trained on: 112 x 112 pixels, eyes and mouth at fixed places."""
 
 from __future__ import annotations
 
@@ -26,15 +26,22 @@ _REFERENCE_POINTS: Final = Landmarks(
     mouth_left=Point(70.7299, 92.2041),
 )
 _BOX_MARGIN: Final = 0.15
-"""What a crop without landmarks shows beyond each side of the box, in parts of its longer side: around a box
-of the cascade, about as much as an aligned crop of the same face shows."""
+"""Margin on each side of the box in a crop without landmarks, as a fraction of the longer side. With a box of
+the cascade, the crop shows about as much as an aligned crop of the same face."""
 _MAX_REDUCTION: Final = 32
 
 
 def cut_out(pixels: BgrPixels, face: DetectedFace) -> BgrPixels:
-    """A face, 112 x 112 pixels: aligned where there are landmarks, otherwise the square around its box.
+    """Crop a face: aligned if it has landmarks, otherwise the square around its box.
 
-    What lies outside of the picture is black.
+    Parts outside of the picture are black.
+
+    Args:
+        pixels: The upright picture.
+        face: The face, in pixels of the picture.
+
+    Returns:
+        The crop, shape ``(112, 112, 3)``.
     """
     if face.landmarks is None:
         return _warped(pixels, _box_transform(face.box))
@@ -42,7 +49,7 @@ def cut_out(pixels: BgrPixels, face: DetectedFace) -> BgrPixels:
 
 
 def _landmark_transform(landmarks: Landmarks) -> NDArray[np.float64]:
-    """The similarity (rotation, scale, shift) that takes the points nearest to ArcFace's, by least squares.
+    """Find the similarity (rotation, scale, shift) that maps the points to ArcFace's, by least squares.
 
     Returns:
         Shape ``(2, 3)``, from the picture's pixels to the crop's.
@@ -64,10 +71,10 @@ def _box_transform(box: Box) -> NDArray[np.float64]:
 
 
 def _warped(pixels: BgrPixels, transform: NDArray[np.float64]) -> BgrPixels:
-    """The crop; that of a large face is drawn larger first and then averaged, against aliasing."""
+    """Make the crop; that of a large face is drawn larger first and then averaged, against aliasing."""
     scale = float(np.linalg.norm(transform[:, 0]))
     reduction = min(max(1, round(1 / max(scale, 1 / _MAX_REDUCTION))), _MAX_REDUCTION)
-    # Pixels are counted by their centres, which shift when there are more of them.
+    # Coordinates are those of pixel centres, which shift with the scale.
     enlarged = transform * reduction
     enlarged[:, 2] += (reduction - 1) / 2
     side = FACE_SIDE * reduction

@@ -1,4 +1,4 @@
-"""Face detection without a download: scikit-image's LBP cascade, whose data its wheel carries."""
+"""Face detection without a download: scikit-image's LBP cascade, whose data is in its wheel."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.faces.picture import BgrPixels
 
 _MAX_SIDE: Final = 640
-"""Pixels of the copy that is searched, which takes about a second; faces below 1/27 of it are not found."""
+"""Pixels of the reduced copy that is searched, in about a second; faces below 1/27 of it are not found."""
 _WINDOW_SIDE: Final = 24
-"""Pixels of the smallest window, the size of the pictures that the cascade was trained on."""
+"""Pixels of the smallest window: the size of the pictures that the cascade was trained on."""
 _SCALE_FACTOR: Final = 1.1
 _STEP_RATIO: Final = 1.25
 _SAME_FACE_OVERLAP: Final = 0.5
 """Windows whose intersection over union is this or more agree on a face."""
-# A face lights up a whole group of windows, anything else one or a few. Measured on the 100 faces and 100
-# other pictures of skimage.data.lfw_subset(), at four times their size: 89 faces have 8 or more windows that
-# agree, the others have no more than 2; on photos, textures and the like reach 7. So the confidence is such
-# that 0.7, which clients ask for unless told otherwise, is exceeded by the eighth window.
+# A face is found in many windows, anything else in one or a few. Measured on the 100 faces and 100 other
+# pictures of skimage.data.lfw_subset(), at four times their size: 89 faces have 8 or more windows that agree,
+# the other pictures have at most 2; textures and the like on photos reach 7. So the confidence is scaled such
+# that 8 windows exceed 0.7, the default threshold of clients.
 _HALF_CONFIDENCE_WINDOWS: Final = 3
 
 
 def detect_faces(
     pixels: BgrPixels, *, confidence_threshold: float, nms_threshold: float
 ) -> list[DetectedFace]:
-    """Find upright faces that look at the camera, the most confident first; without landmarks.
+    """Find upright faces that look at the camera, without landmarks.
 
-    A cascade says yes or no. The confidence is made of how many windows ``n`` of different place and size
-    agree on a face, ``n / (n + 3)``: it orders the faces of a picture, but it is no probability and cannot be
-    compared with YuNet's.
+    A cascade only answers yes or no. The confidence is ``n / (n + 3)``, where ``n`` windows of different
+    position and size agree on a face. It orders the faces of a picture, but is not a probability and cannot
+    be compared with YuNet's.
 
     Args:
         pixels: The upright picture.
         confidence_threshold: 0-1; the confidence must be above it. At 0.7 more than 7 windows must agree.
-        nms_threshold: 0-1; of two boxes whose intersection over union is above it, the weaker one goes.
+        nms_threshold: 0-1; of two boxes with a higher intersection over union, the less confident is dropped.
+
+    Returns:
+        The faces, the most confident first.
     """
     height, width = pixels.shape[:2]
     scale = min(1, _MAX_SIDE / max(width, height))
@@ -62,14 +65,14 @@ def _cascade() -> Cascade:
 
 
 def _windows(grey: NDArray[np.uint8], largest: int) -> NDArray[np.float64]:
-    """Every window of up to ``largest`` pixels that the cascade takes for a face: x, y, width, height."""
+    """Find every window of up to ``largest`` pixels that the cascade accepts: x, y, width, height."""
     found = _cascade().detect_multi_scale(
         img=grey,
         scale_factor=_SCALE_FACTOR,
         step_ratio=_STEP_RATIO,
         min_size=(_WINDOW_SIDE, _WINDOW_SIDE),
         max_size=(largest, largest),
-        # All of them: its own grouping also joins windows that have little in common.
+        # All windows: the built-in grouping also joins windows that hardly overlap.
         min_neighbor_number=0,
         intersection_score_threshold=2,
     )
@@ -78,7 +81,7 @@ def _windows(grey: NDArray[np.uint8], largest: int) -> NDArray[np.float64]:
 
 
 def _face(index: int, windows: NDArray[np.float64], scale_x: float, scale_y: float) -> DetectedFace:
-    """The face that a window shows: the mean of those that agree with it, in the picture's pixels."""
+    """Return the face of a window: the mean of the windows that agree with it, in the picture's pixels."""
     agreeing = windows[_overlaps(index, windows) >= _SAME_FACE_OVERLAP]
     x, y, width, height = (float(np.mean(agreeing[:, column])) for column in range(4))
     count = len(agreeing)
@@ -89,7 +92,7 @@ def _face(index: int, windows: NDArray[np.float64], scale_x: float, scale_y: flo
 
 
 def _overlaps(index: int, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The intersection over union of one window with each."""
+    """Compute the intersection over union of one window with each window."""
     starts, sizes = windows[:, :2], windows[:, 2:]
     ends = starts + sizes
     one = slice(index, index + 1)

@@ -1,4 +1,4 @@
-"""The faces on a picture: where they are, and each one cut out as a picture of its own."""
+"""Face detection: the faces in a picture, and a crop of each."""
 
 from __future__ import annotations
 
@@ -24,18 +24,25 @@ if TYPE_CHECKING:
 
 _CROPS_FOLDER: Final = "faces"
 _READ, _DETECTED, _CUT_OUT = 10, 80, 95
-"""Percent done at the end of each step."""
+"""Progress in percent at the end of each step."""
 
 
 def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
-    """Find the faces, the most confident first, and cut each out as a PNG of 112 x 112 pixels.
+    """Find the faces, the most confident first, and write a crop of each as a PNG of 112 x 112 pixels.
 
-    With YuNet where its model is there, otherwise with a cascade that needs none, but knows no landmarks and
-    whose confidence only orders the faces (see `cascade_detector`). The output's ``engine`` tells which.
+    Uses YuNet if its model is present, otherwise a cascade that needs no model, but has no landmarks and
+    whose confidence only orders the faces (see `cascade_detector`). The output's ``engine`` names the one.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: ``faces``, ``num_faces``, ``image_width``, ``image_height`` and ``engine``.
+        Coordinates are 0-1 of width and height.
 
     Raises:
-        TaskFailedError: It is not a picture.
-        ModelUnavailableError: YuNet's file is damaged, or not where it is configured to be.
+        TaskFailedError: The file is not a picture.
+        ModelUnavailableError: YuNet's file is damaged, or the configured file was not found.
     """
     picture, engine, faces = _detect(context)
     found: list[JsonValue] = []
@@ -55,7 +62,14 @@ def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
 
 
 def run_for_generation_a(context: TaskContext[FaceDetectionParams]) -> JSONObject:
-    """Find the faces as `run` does; no crops, and the box's corners directly in the face."""
+    """Find the faces as `run` does, without crops and with the box's corners directly in the face.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output`` of generation A.
+    """
     picture, engine, faces = _detect(context)
     flat: list[JsonValue] = [
         {**_relative_box(face, picture), "confidence": face.confidence} for face in faces
@@ -64,7 +78,7 @@ def run_for_generation_a(context: TaskContext[FaceDetectionParams]) -> JSONObjec
 
 
 def _detect(context: TaskContext[FaceDetectionParams]) -> tuple[Picture, str, Sequence[DetectedFace]]:
-    """The picture, which detector ran, and the faces."""
+    """Return the picture, the name of the detector, and the faces."""
     params = context.params
     model = yunet_detector.model_file(context.models)
     picture = read_picture(context.input_file)
@@ -78,7 +92,7 @@ def _detect(context: TaskContext[FaceDetectionParams]) -> tuple[Picture, str, Se
             report=lambda part: context.report(round(_READ + part * (_DETECTED - _READ))),
         )
         return picture, "yunet", faces
-    from cl_client.local.tasks.faces import cascade_detector  # brings SciPy, which YuNet does without
+    from cl_client.local.tasks.faces import cascade_detector  # imports SciPy, which YuNet does not need
 
     faces = cascade_detector.detect_faces(
         picture.pixels,
@@ -105,7 +119,7 @@ def _finished(
 
 
 def _relative_box(face: DetectedFace, picture: Picture) -> dict[str, JsonValue]:
-    """The box's corners in parts of the picture's width and height, without what is beyond it."""
+    """Return the box's corners as 0-1 of the picture's width and height, clamped to the picture."""
     height, width = picture.pixels.shape[:2]
     x, y, box_width, box_height = face.box
     return {

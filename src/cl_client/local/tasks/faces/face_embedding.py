@@ -1,4 +1,4 @@
-"""Face embeddings: whose face it is, as a vector of 512 numbers."""
+"""Face embeddings: the identity of a face as a vector of 512 numbers."""
 
 from __future__ import annotations
 
@@ -26,20 +26,26 @@ if TYPE_CHECKING:
 _DIMENSIONS: Final = 512
 _CONFIDENCE_THRESHOLD: Final = 0.7
 _NMS_THRESHOLD: Final = 0.4
-"""Both as face_detection has them unless told otherwise."""
+"""Both are the defaults of face_detection."""
 _SHARP_VARIANCE: Final = 100.0
-"""Of the grey picture's Laplacian, from which on CL Servers give a face the full quality score."""
+"""Variance of the grey picture's Laplacian at which CL Servers give a face the full quality score."""
 
 
 def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
     """Embed the face with ArcFace and write the vector as ``.npy``, float32, shape ``(512,)``.
 
-    A picture of 112 x 112 pixels is taken for a crop that face_detection made, and used as it is. On any
-    other one the most confident face is aligned first, where YuNet's model is there and finds one; otherwise
-    the whole picture is squeezed into 112 x 112 pixels, as CL Servers do it.
+    A picture of 112 x 112 pixels is treated as a crop from face_detection and used unchanged. In any other
+    picture the most confident face is aligned first, if YuNet's model is present and finds one; otherwise the
+    whole picture is resized to 112 x 112 pixels, as CL Servers do.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: ``embedding_dim``, ``normalized`` and ``quality_score``.
 
     Raises:
-        TaskFailedError: It is not a picture, or ArcFace's model is not usable.
+        TaskFailedError: The file is not a picture, or ArcFace's model is invalid.
         ModelUnavailableError: The model is missing or damaged.
     """
     path = context.models.require("arcface")
@@ -52,7 +58,7 @@ def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
 
 
 def _face(context: TaskContext[FaceEmbeddingParams]) -> BgrPixels:
-    """The face, 112 x 112 pixels."""
+    """Return the face, 112 x 112 pixels."""
     picture = read_picture(context.input_file)
     context.report(20)
     if picture.size == (FACE_SIDE, FACE_SIDE):
@@ -68,14 +74,14 @@ def _face(context: TaskContext[FaceEmbeddingParams]) -> BgrPixels:
         )
         if faces:
             return cut_out(picture.pixels, faces[0])
-    whole = Image.fromarray(picture.pixels)  # in which order its colours stand is no matter to a resize
+    whole = Image.fromarray(picture.pixels)  # the order of the colours does not matter for a resize
     return bgr_pixels(
         np.array(whole.resize((FACE_SIDE, FACE_SIDE), Image.Resampling.BILINEAR), dtype=np.uint8)
     )
 
 
 def _batch(face: BgrPixels) -> NDArray[np.float32]:
-    """ArcFace's input: 1 x 112 x 112 x 3, red, green, blue, 0-1."""
+    """Make ArcFace's input: 1 x 112 x 112 x 3, red, green, blue, 0-1."""
     rgb = np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2RGB), dtype=np.float32)
     return rgb[np.newaxis] / np.float32(0xFF)
 
@@ -83,16 +89,16 @@ def _batch(face: BgrPixels) -> NDArray[np.float32]:
 def _vector(output: NDArray[np.float32], model_name: str) -> NDArray[np.float32]:
     if output.size != _DIMENSIONS:
         raise TaskFailedError(
-            f"{model_name}: the model gives numbers of shape {output.shape}, not {_DIMENSIONS} for a face"
+            f"{model_name}: the model's output has shape {output.shape}, not {_DIMENSIONS} for a face"
         )
     vector: NDArray[np.float32] = output.reshape(_DIMENSIONS)
     if not np.isfinite(vector).all():
-        raise TaskFailedError(f"{model_name}: the model gives NaN or infinity for this picture")
+        raise TaskFailedError(f"{model_name}: the model's output has NaN or infinity for this picture")
     return vector
 
 
 def _quality_score(face: BgrPixels) -> float:
-    """How sharp the face is, 0-1: the variance of the 4-neighbour Laplacian of its grey values."""
+    """Measure the sharpness of a face, 0-1: the variance of the 4-neighbour Laplacian of its grey values."""
     grey = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)
-    laplacian = cv2.Laplacian(grey, cv2.CV_64F, ksize=1)  # at 1, OpenCV's kernel is the one of 4 neighbours
+    laplacian = cv2.Laplacian(grey, cv2.CV_64F, ksize=1)  # at 1, OpenCV uses the kernel of 4 neighbours
     return min(float(np.var(laplacian)) / _SHARP_VARIANCE, 1.0)

@@ -1,4 +1,4 @@
-"""Faces on a picture, whichever detector finds them, and the picture as the detectors want it."""
+"""Faces in a picture, whichever detector finds them, and the picture in the detectors' format."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from cv2.typing import MatLike
 
 BgrPixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
-"""Shape ``(height, width, 3)``: blue, green, red, as OpenCV has them."""
+"""Shape ``(height, width, 3)``: blue, green, red, as in OpenCV."""
 
 _MAX_PIXELS: Final = 25_000_000
-"""A larger picture is reduced to so many pixels before anything is looked for, to bound the memory."""
+"""A larger picture is reduced to this many pixels before detection, to limit the memory."""
 
 
 class Point(NamedTuple):
-    """A place in pixels, origin at the picture's top left; it may lie outside of the picture."""
+    """A position in pixels, origin at the picture's top left; it may be outside of the picture."""
 
     x: float
     y: float
 
 
 class Landmarks(NamedTuple):
-    """Five points of a face; left and right are the person's."""
+    """Five points of a face; left and right are those of the person."""
 
     right_eye: Point
     left_eye: Point
@@ -62,9 +62,9 @@ class DetectedFace:
     """A face in pixels.
 
     Attributes:
-        box: Where it is.
-        confidence: 0-1; what it means depends on the detector.
-        landmarks: None where the detector knows none.
+        box: The bounding box.
+        confidence: 0-1; its meaning depends on the detector.
+        landmarks: None if the detector does not find any.
     """
 
     box: Box
@@ -77,8 +77,8 @@ class Picture:
     """An upright picture.
 
     Attributes:
-        pixels: Reduced where the picture is huge.
-        size: Width and height in pixels before that.
+        pixels: The pixels; reduced if the picture is huge.
+        size: Width and height in pixels before that reduction.
     """
 
     pixels: BgrPixels
@@ -86,16 +86,22 @@ class Picture:
 
 
 def read_picture(file: Path) -> Picture:
-    """Read a picture of any kind, an animation's first frame; what is transparent shows white.
+    """Read a picture of any format; of an animation, the first frame. Transparent parts become white.
+
+    Args:
+        file: The picture.
+
+    Returns:
+        The upright picture.
 
     Raises:
-        TaskFailedError: It is not a picture, damaged, or too large.
+        TaskFailedError: The file is not a picture, is damaged, or is too large.
     """
     with open_picture(file) as image:
         width, height = upright_size(image)
         scale = min(1, sqrt(_MAX_PIXELS / (width * height)))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        image.draft(None, stored_size(image, size))  # decodes a JPEG reduced, though not below this size
+        image.draft(None, stored_size(image, size))  # decodes a JPEG at reduced size, not below this one
         picture = flattened(displayable(upright(image)))
         if picture.size != size:
             picture = picture.resize(size, reducing_gap=2.0)
@@ -106,16 +112,26 @@ def read_picture(file: Path) -> Picture:
 
 
 def bgr_pixels(pixels: MatLike) -> BgrPixels:
-    """What OpenCV gave back, whose types leave out that it is of the shape and kind it was given."""
+    """Cast a result of OpenCV, whose type hints omit the shape and the dtype.
+
+    Args:
+        pixels: Shape ``(height, width, 3)``, uint8.
+
+    Returns:
+        The same array.
+    """
     return cast("BgrPixels", pixels)
 
 
 def without_overlaps(faces: Sequence[DetectedFace], nms_threshold: float) -> list[DetectedFace]:
-    """The faces, the most confident first, without those that overlap a more confident one.
+    """Drop the faces that overlap a more confident one.
 
     Args:
-        faces: In any order.
-        nms_threshold: 0-1, the intersection over union of two boxes above which the weaker one goes.
+        faces: The faces, in any order.
+        nms_threshold: 0-1; of two boxes with a higher intersection over union, the less confident is dropped.
+
+    Returns:
+        The other faces, the most confident first.
     """
     kept = cv2.dnn.NMSBoxes(
         [face.box for face in faces], [face.confidence for face in faces], 0.0, nms_threshold

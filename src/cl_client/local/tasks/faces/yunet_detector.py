@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from cl_client.local.models.store import ModelStore
     from cl_client.local.tasks.faces.picture import BgrPixels
 
-# YuNet finds faces of about 10 to 300 pixels (the page above), and takes some 80 bytes of memory a pixel. So
-# a large picture is looked at in overlapping tiles at full size, for the small faces, and as a whole that is
-# reduced to a tile's size, for the large ones.
+# YuNet finds faces of about 10 to 300 pixels (see the page above), and takes some 80 bytes of memory per
+# pixel. So a large picture is searched in overlapping tiles at full size, for small faces, and as a whole,
+# reduced to the size of a tile, for large ones.
 _TILE_SIDE: Final = 1280
 _TILE_OVERLAP: Final = 320
 _CUT_MARGIN: Final = 8
-"""A face that comes so near, in pixels, to where a tile cuts the picture may be a mere part of one."""
+"""Pixels; a face this close to the edge of a tile inside the picture may be cut by it."""
 _MAX_CANDIDATES: Final = 5000
-"""Of a tile, before overlapping ones are dropped; OpenCV's own default."""
+"""Per tile, before overlapping ones are dropped; OpenCV's default."""
 _MODEL: Final = "yunet"
 
 
@@ -47,10 +47,16 @@ class _Tile(NamedTuple):
 
 
 def model_file(models: ModelStore) -> Path | None:
-    """YuNet's file; None where nobody has fetched or configured one.
+    """Find YuNet's file.
+
+    Args:
+        models: The model store to search.
+
+    Returns:
+        The path of the file; None if it was neither downloaded nor configured.
 
     Raises:
-        ModelUnavailableError: It is damaged, or the configured one is not there.
+        ModelUnavailableError: The file is damaged, or the configured one was not found.
     """
     wanted = _MODEL in models.overrides or models.find(_MODEL) is not None
     return models.require(_MODEL) if wanted else None
@@ -64,17 +70,20 @@ def detect_faces(
     nms_threshold: float,
     report: Callable[[float], None],
 ) -> list[DetectedFace]:
-    """Find faces, the most confident first.
+    """Find faces, with landmarks.
 
     Args:
         pixels: The upright picture.
         model: YuNet's ONNX file.
         confidence_threshold: 0-1; YuNet's score must be above it.
-        nms_threshold: 0-1; of two boxes whose intersection over union is above it, the weaker one goes.
-        report: Told the part done, 0-1.
+        nms_threshold: 0-1; of two boxes with a higher intersection over union, the less confident is dropped.
+        report: Called with the progress, 0-1.
+
+    Returns:
+        The faces, the most confident first.
 
     Raises:
-        TaskFailedError: The file is not a model that OpenCV can run as YuNet.
+        TaskFailedError: OpenCV cannot use the file as a YuNet model.
     """
     tiles = _tiles(pixels.shape[1], pixels.shape[0])
     try:
@@ -90,7 +99,7 @@ def detect_faces(
 
 
 def _load(model: Path, confidence_threshold: float, nms_threshold: float) -> cv2.FaceDetectorYN:
-    # From memory, as OpenCV on Windows opens no path beyond the system's code page.
+    # From memory, as OpenCV on Windows cannot open paths with characters outside the system's code page.
     content = np.fromfile(model, dtype=np.uint8)
     nothing = np.empty(0, dtype=np.uint8)
     return cv2.FaceDetectorYN.create(
@@ -99,7 +108,7 @@ def _load(model: Path, confidence_threshold: float, nms_threshold: float) -> cv2
 
 
 def _tiles(width: int, height: int) -> list[_Tile]:
-    """Tiles that cover the picture at full size; none where it is not larger than one."""
+    """Return tiles that cover the picture at full size; none if it is not larger than one tile."""
     if max(width, height) <= _TILE_SIDE:
         return []
     tile_width, tile_height = min(width, _TILE_SIDE), min(height, _TILE_SIDE)
@@ -107,7 +116,7 @@ def _tiles(width: int, height: int) -> list[_Tile]:
 
 
 def _starts(length: int) -> list[int]:
-    """Where tiles begin along one side: evenly, overlapping by no less than is wanted."""
+    """Return the positions of the tiles along one side: evenly spaced, with at least the required overlap."""
     room = length - _TILE_SIDE
     if room <= 0:
         return [0]
@@ -116,7 +125,7 @@ def _starts(length: int) -> list[int]:
 
 
 def _is_cut(box: Box, tile: _Tile, picture_width: int, picture_height: int) -> bool:
-    """Whether a face found on a tile may go on beyond it; then another tile, or the whole, has all of it."""
+    """Tell whether a face may extend beyond its tile; then another tile or the whole picture shows it."""
     right, bottom = tile.x + tile.width, tile.y + tile.height
     return (
         (tile.x > 0 and box.x < tile.x + _CUT_MARGIN)
@@ -127,7 +136,7 @@ def _is_cut(box: Box, tile: _Tile, picture_width: int, picture_height: int) -> b
 
 
 def _faces_on_whole(detector: cv2.FaceDetectorYN, pixels: BgrPixels) -> list[DetectedFace]:
-    """The faces on the whole picture, which is reduced where it is larger than a tile."""
+    """Find the faces on the whole picture, which is reduced if it is larger than a tile."""
     height, width = pixels.shape[:2]
     scale = min(1, _TILE_SIDE / max(width, height))
     if scale == 1:
@@ -151,17 +160,20 @@ def _detect(
     origin: tuple[int, int] = (0, 0),
     scale: tuple[float, float] = (1, 1),
 ) -> list[DetectedFace]:
-    """The faces on a part of the picture, in the picture's pixels.
+    """Find the faces in a part of the picture.
 
     Args:
         detector: YuNet.
-        part: What to look at.
-        origin: Where its top left is on the picture.
-        scale: How many pixels of the picture one of its pixels is wide and high.
+        part: The part to search.
+        origin: Position of its top left in the picture, in pixels.
+        scale: Width and height of one of its pixels, in pixels of the picture.
+
+    Returns:
+        The faces, in pixels of the picture.
     """
     height, width = part.shape[:2]
     detector.setInputSize((width, height))
-    # None, other than the types say, where there is no face.
+    # Unlike the type hints say, it is None if there is no face.
     rows = cast("NDArray[np.float32] | None", detector.detect(part)[1])
     return (
         []
@@ -171,7 +183,7 @@ def _detect(
 
 
 def _face(row: list[float], origin: tuple[int, int], scale: tuple[float, float]) -> DetectedFace:
-    """A face of 15 numbers: x, y, width and height of the box, five points, and the score."""
+    """Convert 15 numbers to a face: x, y, width and height of the box, five points, and the score."""
     pairs = [(x * scale[0], y * scale[1]) for x, y in zip(row[0:14:2], row[1:14:2], strict=True)]
     corner, size, *points = pairs
     landmarks = Landmarks(*(Point(origin[0] + x, origin[1] + y) for x, y in points))

@@ -1,1 +1,1 @@
-"""Media files: their kinds, and pictures and videos opened."""
+"""Media files: type detection, and opening of pictures and videos."""

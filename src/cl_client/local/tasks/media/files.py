@@ -1,4 +1,4 @@
-"""What all tasks do with files: refuse an empty one, and write a result whole or not at all."""
+"""File operations of all tasks: refuse an empty input, and write results atomically."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PIXEL_LIMIT: Final = 500_000_000
-"""A picture or video frame with more pixels is refused: decoded, it would fill about 2 GB of memory."""
+"""A picture or video frame with more pixels is refused: it would take about 2 GB of memory when decoded."""
 
 _JSON_OBJECT = TypeAdapter(JSONObject)
 
 
 def require_content(file: Path) -> None:
-    """Make sure that a file can be read and has something in it.
+    """Check that a file can be read and is not empty.
+
+    Args:
+        file: The file.
 
     Raises:
-        TaskFailedError: It is empty, or the system does not let it be read.
+        TaskFailedError: The file is empty or cannot be read.
     """
     try:
         with file.open("rb") as stream:
@@ -38,10 +41,17 @@ def require_content(file: Path) -> None:
 
 @contextmanager
 def written_whole(target: Path) -> Generator[Path]:
-    """Give a path beside ``target`` to write to, which takes its place when the block ends well.
+    """Write a file atomically: a temporary file replaces it when the block ends without an error.
+
+    Args:
+        target: The file to write.
+
+    Yields:
+        The path of the temporary file, in the same folder; it does not exist yet.
 
     Raises:
-        TaskFailedError: The system does not let it be written, for instance because the disk is full.
+        TaskFailedError: The file cannot be written, for instance because the disk is full.
+        OSError: A library raised it in the block about the content, without an error number.
     """
     partial = target.with_name(f".{token_hex(8)}.partial")
     try:
@@ -56,10 +66,14 @@ def written_whole(target: Path) -> Generator[Path]:
 
 
 def write_json(target: Path, content: JSONObject) -> None:
-    """Write a JSON object.
+    """Write a JSON object atomically.
+
+    Args:
+        target: The file to write.
+        content: The JSON object.
 
     Raises:
-        TaskFailedError: The system does not let it be written.
+        TaskFailedError: The file cannot be written.
     """
     with written_whole(target) as partial:
         partial.write_bytes(_JSON_OBJECT.dump_json(content, indent=2))

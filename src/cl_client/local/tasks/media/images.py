@@ -1,4 +1,4 @@
-"""Pictures of any kind: opened with clear errors, turned upright, brought to 8 bits a channel."""
+"""Pictures of any format: opened with clear errors, turned upright, converted to 8 bits per channel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-# Pillow knows more, but takes MPEG videos for pictures, runs Ghostscript on EPS, and guesses at TGA.
+# Pillow supports more, but opens MPEG videos as pictures, runs Ghostscript on EPS, and guesses at TGA.
 _FORMATS: Final = (
     "JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "HEIF", "AVIF", "JPEG2000", "ICO", "ICNS",
     "PPM", "PSD", "QOI", "SGI", "PCX", "DDS",
@@ -33,20 +33,26 @@ DAMAGE_ERRORS: Final = (
     OSError, ValueError, SyntaxError, EOFError, RuntimeError, LookupError, ArithmeticError, TypeError,
     struct.error, zlib.error,
 )  # fmt: skip
-"""What Pillow's readers raise on damaged data, besides `UnidentifiedImageError`."""
+"""The exceptions of Pillow's decoders on damaged data, besides `UnidentifiedImageError`."""
 
 _PROFILE_COLOURS: Final = {"L": "GRAY", "LA": "GRAY", "I;16": "GRAY", "P": "RGB", "CMYK": "CMYK"}
 SWAPPED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
-"""Those whose width and height as stored are height and width as seen."""
+"""The EXIF orientations that swap width and height."""
 
 
 @contextmanager
 def open_picture(file: Path) -> Generator[ImageFile]:
-    """Open a picture; its pixels are read when they are first needed, which must be inside the block.
+    """Open a picture. Its pixels are decoded on first use, which must be inside the block.
+
+    Args:
+        file: The picture.
+
+    Yields:
+        The picture, as stored.
 
     Raises:
-        TaskFailedError: Also for whatever goes wrong with the picture inside the block: it is empty, not a
-            picture, truncated, damaged, or larger than `PIXEL_LIMIT`.
+        TaskFailedError: The file is empty, not a picture, truncated, damaged, or larger than `PIXEL_LIMIT`.
+            Also raised for errors of Pillow inside the block.
     """
     require_content(file)
     with _picture_errors(file), _pillow_settings(), Image.open(file, formats=_FORMATS) as image:
@@ -54,7 +60,14 @@ def open_picture(file: Path) -> Generator[ImageFile]:
 
 
 def is_picture(file: Path) -> bool:
-    """Whether a file's header is that of a picture."""
+    """Tell whether a file has the header of a picture.
+
+    Args:
+        file: The file.
+
+    Returns:
+        True also for a picture that is damaged after its header, or too large.
+    """
     with _pillow_settings():
         try:
             with Image.open(file, formats=_FORMATS):
@@ -72,7 +85,7 @@ def _register_heif() -> None:
 
 @contextmanager
 def _pillow_settings() -> Generator[None]:
-    """Pillow's own pixel limit is lower and partly a mere warning; its other warnings help nobody here."""
+    """Set our pixel limit (Pillow's is lower and partly only a warning) and ignore its other warnings."""
     _register_heif()
     previous_limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
@@ -91,14 +104,14 @@ def _picture_errors(file: Path) -> Generator[None]:
         yield
     except UnidentifiedImageError as exc:
         raise TaskFailedError(
-            f"{file.name}: not a picture that can be read ({_describe_content(file)})"
+            f"{file.name}: not a picture in a supported format ({_describe_content(file)})"
         ) from exc
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise TaskFailedError(
             f"{file.name}: the picture is larger than the limit of {PIXEL_LIMIT:,} pixels"
         ) from exc
     except MemoryError as exc:
-        raise TaskFailedError(f"{file.name}: there is not enough memory for this picture") from exc
+        raise TaskFailedError(f"{file.name}: not enough memory for this picture") from exc
     except DAMAGE_ERRORS as exc:
         raise TaskFailedError(f"{file.name}: the picture {_describe_damage(exc, file)}") from exc
 
@@ -112,17 +125,24 @@ def _describe_damage(exc: BaseException, file: Path) -> str:
 def _describe_content(file: Path) -> str:
     kind = stream_kind(file)
     if kind is not None:
-        return "a video" if kind == "video" else "sound"
+        return "a video" if kind == "video" else "audio"
     with file.open("rb") as stream:
         start = stream.read(512)
-    # A character of UTF-8 cut in two at the end of the sample is no reason to call it binary.
+    # The sample may end within a UTF-8 character, which does not make it binary.
     is_text = b"\0" not in start and "\ufffd" not in start.decode(errors="replace")[:-1]
-    return "text" if is_text else "damaged, or of an unknown format"
+    return "text" if is_text else "damaged, or an unknown format"
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1-8; 1, upright, where the picture does not say or its EXIF cannot be read."""
-    if image.format == "TIFF":  # Pillow turns a TIFF itself, as it loads it
+    """Return the EXIF orientation of a picture.
+
+    Args:
+        image: The picture.
+
+    Returns:
+        1-8; 1, upright, if the picture has none or its EXIF is damaged.
+    """
+    if image.format == "TIFF":  # Pillow turns a TIFF upright itself when it loads it
         return 1
     try:
         value: object = image.getexif().get(ExifTags.Base.Orientation)
@@ -132,25 +152,54 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height in pixels once the picture is turned upright."""
+    """Return the size of a picture after turning it upright.
+
+    Args:
+        image: The picture, as stored.
+
+    Returns:
+        Width and height in pixels.
+    """
     return stored_size(image, image.size)
 
 
 def stored_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """Translate a size between how the picture is stored and how it stands upright; the same both ways."""
+    """Convert a size between the stored and the upright picture; the same in both directions.
+
+    Args:
+        image: The picture, as stored.
+        size: Width and height in pixels.
+
+    Returns:
+        Width and height, swapped if the EXIF orientation swaps them.
+    """
     width, height = size
     return (height, width) if orientation(image) in SWAPPED_ORIENTATIONS else (width, height)
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture turned and mirrored as its EXIF orientation says; the same object where it is upright."""
+    """Rotate and mirror a picture according to its EXIF orientation.
+
+    Args:
+        image: The picture, as stored.
+
+    Returns:
+        The upright picture; the same object if it is already upright.
+    """
     return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def displayable(image: Image.Image) -> Image.Image:
-    """The picture in mode L, LA, RGB or RGBA: 8 bits a channel, alpha only where something is transparent.
+    """Convert a picture to 8 bits per channel, with an alpha channel only if it has transparency.
 
-    Deeper greys are scaled, not clipped. CMYK is translated with its ICC profile where it has one.
+    Grey values of more than 8 bits are scaled, not clipped. CMYK is converted with its ICC profile if it has
+    one.
+
+    Args:
+        image: A picture of any mode.
+
+    Returns:
+        The picture in mode L, LA, RGB or RGBA; the same object if it already is.
     """
     if image.mode.startswith(("I", "F")):
         image = _scaled_to_8_bits(image)
@@ -162,7 +211,14 @@ def displayable(image: Image.Image) -> Image.Image:
 
 
 def flattened(image: Image.Image) -> Image.Image:
-    """A `displayable` picture without alpha: what is transparent shows white."""
+    """Remove the alpha channel: transparent parts become white.
+
+    Args:
+        image: A picture from `displayable`.
+
+    Returns:
+        The picture in mode L or RGB; the same object if it has no alpha channel.
+    """
     if not image.mode.endswith("A"):
         return image
     base = image.mode.removesuffix("A")
@@ -173,7 +229,14 @@ def flattened(image: Image.Image) -> Image.Image:
 
 
 def matching_profile(image: Image.Image) -> bytes | None:
-    """The picture's ICC profile, if it is one for the mode that the picture has now."""
+    """Return the picture's ICC profile if it fits the picture's current mode.
+
+    Args:
+        image: The picture.
+
+    Returns:
+        The profile; None if there is none, or it is for another colour space.
+    """
     profile: object = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return None
@@ -182,7 +245,7 @@ def matching_profile(image: Image.Image) -> bytes | None:
 
 
 def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
-    """Modes I;16, I and F to L; a range that the mode does not fix is taken from the pixels."""
+    """Convert modes I;16, I and F to L; the range of I and F is taken from the pixels."""
     if image.mode.startswith("I;16"):
         return _scaled(image.convert("I"), 0, 0xFFFF)
     low, high = (float(value) for value in image.getextrema() if isinstance(value, int | float))
@@ -194,7 +257,7 @@ def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
 
 def _scaled(image: Image.Image, low: float, high: float) -> Image.Image:
     factor = 0xFF / (high - low) if high > low else 0.0
-    offset = 0.5 - low * factor  # the half rounds, as the conversion to L cuts off
+    offset = 0.5 - low * factor  # 0.5 to round, as the conversion to L truncates
     return image.point(lambda value: value * factor + offset).convert("L")
 
 

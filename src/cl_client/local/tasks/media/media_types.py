@@ -1,4 +1,4 @@
-"""What kind of media a file holds, by its content; its name is not looked at."""
+"""The media type of a file, detected by its content; its name is ignored."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ MediaType: TypeAlias = Literal["image", "video", "audio", "unknown"]
 
 
 def detect_media_type(file: Path) -> MediaType:
-    """Tell a picture, a video and sound apart; anything else, an empty file too, is ``"unknown"``.
+    """Detect the media type of a file.
 
     An animated picture is an image. Only the headers are read, so a damaged file keeps its type.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The type; ``"unknown"`` for other content, and for an empty file.
     """
     if is_picture(file):
         return "image"

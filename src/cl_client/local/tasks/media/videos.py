@@ -1,4 +1,4 @@
-"""Videos and sound: telling them apart, and taking a picture out of a video."""
+"""Videos and audio: type detection, and a representative frame of a video."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# Only containers that hold their own data. FFmpeg would also open playlists (hls, concat, dash), which can
-# name any file or address, and takes any text for a picture of a terminal (tty).
+# Only containers that include their data. FFmpeg would also open playlists (hls, concat, dash), which can
+# name any file or URL, and accepts any text as terminal output (tty).
 _CONTAINERS: Final = (
     "aac,ac3,aiff,amr,ape,asf,avi,caf,flac,flv,gxf,ivf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nut,"
     "ogg,rm,w64,wav,webm"
 )
 _PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heim", "heis", "heix", "hevc", "mif1", "msf1"})
-"""ISO media files that are HEIC or AVIF pictures."""
+"""Brands of ISO media files that are HEIC or AVIF pictures."""
 _POSTER_POSITION: Final = 0.1
-"""Where in the video the representative frame is taken: past a black or fading start."""
+"""Position of the representative frame, as a fraction of the duration: after a black or fading start."""
 _MAX_DECODED_FRAMES: Final = 250
-"""How far to decode from a keyframe towards that position; x264's default distance between keyframes."""
+"""How many frames to decode from a keyframe to that position; x264's default keyframe interval."""
 
 
-# Before version 19, PyAV refuses a file whose title is not UTF-8 unless told otherwise.
+# Before version 19, PyAV refuses a file whose title is not UTF-8 by default.
 _LENIENT_SINCE: Final = 19
 _LENIENT: Final = (
     {} if int(av.__version__.partition(".")[0]) >= _LENIENT_SINCE else {"metadata_errors": "replace"}
@@ -47,17 +47,30 @@ _open_for_reading: Final = cast("Callable[..., InputContainer]", partial(av.open
 
 
 def open_container(file: Path) -> InputContainer:
-    """Open a video or sound file, judged by its content.
+    """Open a video or audio file, detected by its content.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The container, to be closed by the caller.
 
     Raises:
-        FFmpegError: It is neither, or it is damaged.
+        FFmpegError: The file is neither, or is damaged.
     """
-    # An absolute path: FFmpeg would take what stands before a colon for a protocol.
+    # An absolute path: FFmpeg would interpret a prefix before a colon as a protocol.
     return _open_for_reading(str(file.absolute()), options={"format_whitelist": _CONTAINERS})
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures; the cover of a song is none."""
+    """Return the first video stream; the cover of a song is not one.
+
+    Args:
+        container: The open container.
+
+    Returns:
+        The stream; None if there is none.
+    """
     return next(
         (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic),
         None,
@@ -65,7 +78,14 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def stream_kind(file: Path) -> Literal["video", "audio"] | None:
-    """Whether a file holds a video, only sound, or neither."""
+    """Tell whether a file is a video or audio.
+
+    Args:
+        file: The file.
+
+    Returns:
+        ``"audio"`` if it has audio but no video stream; None if it has neither.
+    """
     try:
         with open_container(file) as container:
             if container.metadata.get("major_brand") in _PICTURE_BRANDS:
@@ -79,11 +99,21 @@ def stream_kind(file: Path) -> Literal["video", "audio"] | None:
 
 @contextmanager
 def video_errors(file: Path) -> Generator[None]:
-    """Turn what FFmpeg and PyAV raise in the block, which reads ``file``, into `TaskFailedError`."""
+    """Convert the exceptions of FFmpeg and PyAV in the block to `TaskFailedError`.
+
+    Args:
+        file: The file that the block reads, for the message.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        TaskFailedError: The video cannot be decoded, or there is not enough memory.
+    """
     try:
         yield
     except MemoryError as exc:
-        raise TaskFailedError(f"{file.name}: there is not enough memory for this video") from exc
+        raise TaskFailedError(f"{file.name}: not enough memory for this video") from exc
     except FFmpegError as exc:
         raise TaskFailedError(f"{file.name}: the video cannot be decoded ({exc.strerror})") from exc
     except ValueError as exc:
@@ -91,17 +121,24 @@ def video_errors(file: Path) -> Generator[None]:
 
 
 def decodable_video(container: InputContainer, file: Path) -> VideoStream:
-    """The first stream of moving pictures, made sure that it can be decoded, on all cores.
+    """Return the first video stream, checked to be decodable and set to decode on all cores.
+
+    Args:
+        container: The open container.
+        file: The file, for the message.
+
+    Returns:
+        The stream.
 
     Raises:
-        TaskFailedError: There is none, or its coding is unknown, or its frames are too large.
+        TaskFailedError: There is no video stream, no decoder for its codec, or its frames are too large.
     """
     stream = video_stream(container)
     if stream is None:
-        raise TaskFailedError(f"{file.name}: there is no picture in it, only sound")
-    # PyAV types it as always there, but leaves it out where FFmpeg has no decoder.
+        raise TaskFailedError(f"{file.name}: the file has only audio, no video")
+    # PyAV's types say that it always exists, but it is None if FFmpeg has no decoder.
     if cast("VideoCodecContext | None", stream.codec_context) is None:
-        raise TaskFailedError(f"{file.name}: the video is coded in a way that is not known here")
+        raise TaskFailedError(f"{file.name}: the video codec is not supported")
     if stream.width * stream.height > PIXEL_LIMIT:
         raise TaskFailedError(
             f"{file.name}: a frame of {stream.width} x {stream.height} pixels is larger than "
@@ -112,24 +149,30 @@ def decodable_video(container: InputContainer, file: Path) -> VideoStream:
 
 
 def representative_frame(file: Path) -> Image.Image:
-    """A frame from early in the video as an RGB picture: upright, and with square pixels.
+    """Decode a frame from the start of a video.
+
+    Args:
+        file: The video.
+
+    Returns:
+        An RGB picture, upright and with square pixels.
 
     Raises:
-        TaskFailedError: It is not a video, or no frame of it can be decoded.
+        TaskFailedError: The file is not a video, or no frame of it can be decoded.
     """
     require_content(file)
     with video_errors(file), open_container(file) as container:
         stream = decodable_video(container, file)
         frame = _frame_near_poster_position(container, stream)
         if frame is None:
-            raise TaskFailedError(f"{file.name}: the video has no frame that can be decoded")
+            raise TaskFailedError(f"{file.name}: no frame of the video can be decoded")
         return _upright_picture(frame, stream)
 
 
 def _frame_near_poster_position(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     start = (container.start_time or 0) / av.time_base
     position = start + _POSTER_POSITION * (container.duration or 0) / av.time_base
-    with suppress(FFmpegError):  # cannot be sought: then from the start
+    with suppress(FFmpegError):  # not seekable: decode from the start
         container.seek(int(position * av.time_base))
     frame = _decode_up_to(container, stream, position)
     if frame is None:
@@ -140,7 +183,7 @@ def _frame_near_poster_position(container: InputContainer, stream: VideoStream) 
 
 def _decode_up_to(container: InputContainer, stream: VideoStream, seconds: float) -> VideoFrame | None:
     frame: VideoFrame | None = None
-    # Damage after a good frame costs only how near that frame is to the wanted one.
+    # After damage, return the last good frame, even if it is before the requested position.
     with suppress(FFmpegError):
         for frame in islice(container.decode(stream), _MAX_DECODED_FRAMES):
             if frame.pts is None or frame.time >= seconds:

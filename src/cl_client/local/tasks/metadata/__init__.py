@@ -1,1 +1,1 @@
-"""Metadata: read from pictures and videos."""
+"""Metadata of pictures and videos."""

@@ -36,7 +36,7 @@ _TEXT_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
     "create_date": ("EXIF:CreateDate", "XMP:CreateDate", "QuickTime:CreateDate"),
     "software": ("EXIF:Software", "PNG:Software", "XMP:CreatorTool", "QuickTime:Software"),
 }
-"""Where each field is looked for, the most trustworthy first."""
+"""The tags from which each field is read, the most reliable first."""
 _NUMBER_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
     "f_number": ("EXIF:FNumber", "XMP:FNumber"),
     "exposure_time": ("EXIF:ExposureTime", "XMP:ExposureTime"),
@@ -50,16 +50,22 @@ _INTEGER_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
     "iso": ("EXIF:ISO", "XMP:ISO", "XMP:PhotographicSensitivity"),
 }
 _NO_DATE: Final = "0000:00:00 00:00:00"
-"""What cameras without a clock and video encoders write."""
+"""The date that cameras without a clock and video encoders write."""
 
 
 def run(context: TaskContext[ExifParams]) -> JSONObject:
-    """Read the metadata, with ExifTool where it is installed, otherwise with Pillow.
+    """Read the metadata, with ExifTool if it is installed, otherwise with Pillow.
 
-    The typed fields are filled whether tags were asked for or not; a picture without EXIF leaves them null.
+    The typed fields are always filled, with or without `tags`; they are null for a picture without EXIF.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: the typed fields, and ``raw_metadata`` with ExifTool's keys.
 
     Raises:
-        TaskFailedError: It is not media, or it needs ExifTool, which is not installed.
+        TaskFailedError: The file is not media, or needs ExifTool, which is not installed.
     """
     raw = _read(context.input_file)
     context.report(80)
@@ -75,23 +81,23 @@ def _read(file: Path) -> JSONObject:
     if exiftool is None:
         if not is_picture(file) and (kind := stream_kind(file)):
             raise TaskFailedError(
-                f"{file.name}: {kind} metadata is read by ExifTool, which is not installed on the server"
+                f"{file.name}: {kind} metadata needs ExifTool, which is not installed on the server"
             )
         return read_with_pillow(file)
     raw = read_with_exiftool(file, exiftool)
     is_media = str(raw.get("File:MIMEType")).startswith(("image/", "video/", "audio/"))
     if not is_media and detect_media_type(file) == "unknown":
-        raise TaskFailedError(f"{file.name}: not media that can be read ({raw.get('File:FileType')})")
+        raise TaskFailedError(f"{file.name}: not media in a supported format ({raw.get('File:FileType')})")
     return raw
 
 
 def _restricted(raw: JSONObject, tags: Sequence[str]) -> JSONObject:
-    """The tags asked for, in any case, under the names they were asked by: with or without a group."""
+    """Select the requested tags, ignoring case, under the requested names: with or without a group."""
     by_name: dict[str, JsonValue] = {}
     for key, value in raw.items():
         group, _, name = key.rpartition(":")
         by_name[key.lower()] = value
-        if group == "Composite":  # has the sign that EXIF keeps elsewhere
+        if group == "Composite":  # has the sign that EXIF stores in another tag
             by_name[name.lower()] = value
         else:
             by_name.setdefault(name.lower(), value)
@@ -107,7 +113,7 @@ def _typed_fields(raw: JSONObject) -> JSONObject:
 
 
 def _image_size(raw: JSONObject) -> tuple[int | None, int | None]:
-    """Pixels as stored, before the orientation is applied."""
+    """Return width and height in pixels as stored, before the orientation is applied."""
     parts = str(raw.get("Composite:ImageSize", "")).replace("x", " ").split()
     match parts:
         case [width, height] if width.isdecimal() and height.isdecimal():
@@ -129,6 +135,6 @@ def _first_number(raw: JSONObject, keys: Sequence[str]) -> float | None:
 
 
 def _first_integer(raw: JSONObject, keys: Sequence[str]) -> int | None:
-    """Of several values, as some cameras write for the ISO, the first."""
+    """Return the first integer; of several values in a tag, as some cameras write for ISO, the first one."""
     texts = (str(raw[key]).partition(" ")[0] for key in keys if key in raw)
     return next((int(text) for text in texts if text.isdecimal()), None)

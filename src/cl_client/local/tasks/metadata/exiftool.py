@@ -1,4 +1,4 @@
-"""Metadata read by ExifTool (https://exiftool.org), which knows pictures and videos of almost any format."""
+"""Metadata read by ExifTool (https://exiftool.org), which supports almost every picture and video format."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TIMEOUT_S: Final = 60
-"""Far beyond what ExifTool needs, for a long video on a slow disk too."""
+"""Far more than ExifTool needs, even for a long video on a slow disk."""
 _TEXT_TAGS: Final = (":Make", ":Model", ":Software")
 _SERVER_KEYS: Final = frozenset({"SourceFile", "File:Directory"})
-"""Where the file lies on the server, which is not the sender's business."""
+"""The file's location on the server, which clients must not see."""
 
 _OUTPUT = TypeAdapter(list[JSONObject])
 
 
 class _WrittenNumber(float):
-    """A number that remembers how it was written."""
+    """A number with its original text."""
 
     text: str = ""
 
@@ -37,15 +37,15 @@ def read_with_exiftool(file: Path, exiftool: str) -> JSONObject:
         exiftool: Path of the program.
 
     Returns:
-        Keys with ExifTool's group prefix, for instance ``EXIF:Make``; values as numbers where they are.
+        Keys with ExifTool's group prefix, for instance ``EXIF:Make``; numeric values as numbers.
 
     Raises:
-        TaskFailedError: It is not a format that ExifTool knows, or ExifTool does not work here.
+        TaskFailedError: ExifTool does not support the format, or cannot be run.
     """
     raw = _parsed(_output_of(exiftool, file), file)
     error = raw.get("ExifTool:Error")
     if error is not None:
-        raise TaskFailedError(f"{file.name}: not media that can be read ({error})")
+        raise TaskFailedError(f"{file.name}: not media in a supported format ({error})")
     return {key: value for key, value in raw.items() if key not in _SERVER_KEYS}
 
 
@@ -60,12 +60,13 @@ def _output_of(exiftool: str, file: Path) -> bytes:
             check=False,
         )
     except subprocess.TimeoutExpired as exc:
-        raise TaskFailedError(f"{file.name}: ExifTool did not end within {_TIMEOUT_S} s") from exc
+        raise TaskFailedError(f"{file.name}: ExifTool timed out after {_TIMEOUT_S} s") from exc
     except OSError as exc:
         raise TaskFailedError(f"{file.name}: ExifTool cannot be run: {exc.strerror}") from exc
     if not done.stdout.strip():
         words = done.stderr.decode(errors="replace").replace(str(file.absolute()), file.name).strip()
-        raise TaskFailedError(f"{file.name}: ExifTool read nothing: {words or f'status {done.returncode}'}")
+        reason = words or f"exit code {done.returncode}"
+        raise TaskFailedError(f"{file.name}: ExifTool returned no metadata: {reason}")
     return done.stdout
 
 
@@ -75,7 +76,7 @@ def _parsed(output: bytes, file: Path) -> JSONObject:
         content = cast("object", decoder.decode(output.decode()))
         return _OUTPUT.validate_python(content)[0]
     except (ValueError, IndexError) as exc:
-        raise TaskFailedError(f"{file.name}: ExifTool's answer is not what it should be: {exc}") from exc
+        raise TaskFailedError(f"{file.name}: ExifTool returned invalid JSON: {exc}") from exc
 
 
 def _written_number(text: str) -> _WrittenNumber:
@@ -85,7 +86,7 @@ def _written_number(text: str) -> _WrittenNumber:
 
 
 def _keep_texts(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """ExifTool does not quote what looks like a number, but the firmware "1.10" is not 1.1."""
+    """Keep the text of some tags: ExifTool does not quote numbers, but the firmware "1.10" is not 1.1."""
     return {
         key: value.text if isinstance(value, _WrittenNumber) and key.endswith(_TEXT_TAGS) else value
         for key, value in pairs

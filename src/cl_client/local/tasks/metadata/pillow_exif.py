@@ -1,4 +1,4 @@
-"""A picture's metadata read by Pillow, with ExifTool's keys and units, for where ExifTool is missing."""
+"""A picture's metadata read by Pillow, with ExifTool's keys and units, for use without ExifTool."""
 
 from __future__ import annotations
 
@@ -30,30 +30,33 @@ _EXIFTOOL_NAMES: Final[Mapping[str, str]] = {
     "ImageLength": "ImageHeight",
     "LensSpecification": "LensInfo",
 }
-"""Where ExifTool's name of a tag is not the standard's."""
+"""ExifTool's names of the tags that the EXIF standard names differently."""
 _STRUCTURE_TAGS: Final = frozenset(
     {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop, ExifTags.IFD.MakerNote}
 )
 _SIGNIFICANT_DIGITS: Final = 10
-"""How precisely ExifTool writes a rational number."""
+"""The precision with which ExifTool writes a rational number."""
 _SHORT_BYTES: Final = 8
-"""Up to here bytes are written as numbers, such as the order of the colour components."""
+"""Up to this length bytes are written as numbers, such as the order of the colour components."""
 _CHARACTER_CODE_LENGTH: Final = 8
 """UserComment starts with the name of its character code, for instance ``ASCII\\0\\0\\0``."""
 
 
 def read_with_pillow(file: Path) -> JSONObject:
-    """Read the metadata of a picture; EXIF that is damaged is left out.
+    """Read the metadata of a picture; damaged EXIF is skipped.
+
+    Args:
+        file: The picture.
 
     Returns:
-        Keys with ExifTool's group prefix, for instance ``EXIF:Make``; values as numbers where they are.
+        Keys with ExifTool's group prefix, for instance ``EXIF:Make``; numeric values as numbers.
 
     Raises:
-        TaskFailedError: It is not a picture that Pillow can read.
+        TaskFailedError: The file is not a picture that Pillow can read.
     """
     with open_picture(file) as image:
         exif = _exif_items(image)
-        turned: object = image.info.get("original_orientation")  # of a HEIC, which comes upright
+        turned: object = image.info.get("original_orientation")  # of a HEIC, which is opened upright
         if isinstance(turned, int):
             exif["EXIF:Orientation"] = turned
         width, height = _stored_size(image, exif)
@@ -70,14 +73,14 @@ def read_with_pillow(file: Path) -> JSONObject:
 
 
 def _stored_size(image: ImageFile, exif: Mapping[str, JsonValue]) -> tuple[int, int]:
-    """Pillow gives the size of a HEIC or TIFF as it is once turned upright."""
+    """Return the size as stored: Pillow returns that of a HEIC or TIFF after turning it upright."""
     width, height = image.size
     turned = image.format in {"HEIF", "TIFF"} and exif.get("EXIF:Orientation") in SWAPPED_ORIENTATIONS
     return (height, width) if turned else (width, height)
 
 
 def _exif_items(image: ImageFile) -> dict[str, JsonValue]:
-    """All tags with a standard name, and those from before a part that is damaged."""
+    """Read all tags with a standard name, up to the first damaged part."""
     found: dict[str, JsonValue] = {}
     with suppress(*DAMAGE_ERRORS):
         exif = image.getexif()
@@ -100,7 +103,7 @@ def _named(directory: Mapping[int, object], names: Mapping[int, str]) -> dict[st
 
 
 def _readable(name: str, value: object) -> JsonValue:
-    """A tag's value as ExifTool writes it; None where it says nothing, such as a division by zero."""
+    """Convert a tag's value to ExifTool's format; None if it has no meaning, such as a division by zero."""
     if isinstance(value, tuple):
         return _readable_list(name, cast("tuple[object, ...]", value))
     if isinstance(value, bytes):
@@ -121,7 +124,7 @@ def _readable_list(name: str, values: tuple[object, ...]) -> JsonValue:
 
 
 def _degrees(parts: Sequence[float | None]) -> float | None:
-    """Degrees, minutes and seconds as degrees."""
+    """Convert degrees, minutes and seconds to degrees."""
     present = [part for part in parts if part is not None]
     if not present or len(present) != len(parts):
         return None
@@ -144,7 +147,7 @@ def _readable_bytes(name: str, value: bytes) -> JsonValue:
 
 
 def _utf8(text: str) -> str:
-    """Pillow reads text as Latin-1, but what is not ASCII mostly is UTF-8."""
+    """Decode text as UTF-8, if possible: Pillow reads it as Latin-1, but non-ASCII text is mostly UTF-8."""
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -152,7 +155,7 @@ def _utf8(text: str) -> str:
 
 
 def _number(value: object) -> int | float | None:
-    """An integer where it is one, otherwise rounded as ExifTool does."""
+    """Convert to an integer if it is one, otherwise round as ExifTool does."""
     if not isinstance(value, int | float | IFDRational):
         return None
     number = float(value)
@@ -162,7 +165,7 @@ def _number(value: object) -> int | float | None:
 
 
 def _composite(raw: JSONObject) -> JSONObject:
-    """What ExifTool derives: the place with signs instead of references."""
+    """Add the tags that ExifTool derives: the size, and the GPS position with signs instead of references."""
     derived: JSONObject = {"Composite:ImageSize": f"{raw['File:ImageWidth']} {raw['File:ImageHeight']}"}
     for name, negative in (("GPSLatitude", "S"), ("GPSLongitude", "W"), ("GPSAltitude", 1)):
         value = raw.get(f"EXIF:{name}")

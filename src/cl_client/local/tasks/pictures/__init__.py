@@ -1,1 +1,1 @@
-"""Pictures made from media: conversions and thumbnails."""
+"""Pictures created from media: conversions and thumbnails."""

@@ -1,4 +1,4 @@
-"""EXIF that a converted picture takes along."""
+"""The EXIF that a converted picture keeps."""
 
 from __future__ import annotations
 
@@ -27,28 +27,34 @@ _MAIN_TAGS: Final = (
     ExifTags.Base.XPKeywords,
     ExifTags.Base.XPSubject,
 )
-"""What describes the picture; the other tags of the main directory say how its pixels were stored."""
+"""Tags that describe the picture; the others of the main directory describe how its pixels were stored."""
 
 
 _STALE_TAGS: Final = frozenset[int](
     {ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.IFD.Interop}
 )
 _MAX_LENGTH: Final = 65_533
-"""Bytes that fit into a JPEG's one EXIF segment; the other formats have room for more."""
+"""Bytes that fit into the single EXIF segment of a JPEG; the other formats allow more."""
 
 
 def exif_for(image: Image.Image) -> bytes:
-    """The picture's EXIF for a copy of it that is upright.
+    """Copy the picture's EXIF for an upright copy of the picture.
 
-    Camera, exposure, dates and place stay. The embedded preview, the orientation and the size in pixels,
-    which would not be true any more, do not. Empty where there is none, or none that can be read.
+    Camera, exposure, dates and GPS position are kept. The embedded preview, the orientation and the size in
+    pixels are dropped, as they would no longer be correct.
+
+    Args:
+        image: The original picture.
+
+    Returns:
+        The EXIF data; empty if there is none, or it cannot be read.
     """
     try:
         original = image.getexif()
         exif = _copied(original, dropped=_STALE_TAGS)
         if len(exif) > _MAX_LENGTH:
             exif = _copied(original, dropped=_STALE_TAGS | {ExifTags.Base.MakerNote})
-    except DAMAGE_ERRORS:  # a broken description does not make the picture unusable
+    except DAMAGE_ERRORS:  # damaged EXIF does not make the picture unusable
         return b""
     return exif if len(exif) <= _MAX_LENGTH else b""
 

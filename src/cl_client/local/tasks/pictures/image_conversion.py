@@ -1,4 +1,4 @@
-"""A picture in another format."""
+"""Conversion of a picture to another format."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 _DEFAULT_QUALITY: Final = 85
 _DEFAULT_FRAME_MS: Final = 100
-"""What browsers show a frame for whose duration is zero or missing."""
+"""The duration that browsers use for a frame whose duration is zero or missing."""
 _ANIMATED_SOURCES: Final = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
-"""Formats whose frames follow one another; elsewhere they are layers, previews or separate pictures."""
+"""Formats whose frames are an animation; in others they are layers, previews or separate pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a format can hold.
+    """The features of a format.
 
     Attributes:
-        name: Pillow's name of it.
-        modes: Opaque pixel modes, and those with an alpha channel, that are written as they are.
-        max_side: Pixels, or None where only memory is the limit.
+        name: Pillow's name of the format.
+        modes: Pixel modes, with or without alpha channel, that are written without conversion.
+        max_side: Maximum of width and height in pixels; None if only memory is the limit.
         alpha: Whether transparency is kept; otherwise it becomes white.
-        animated: Whether it can hold more than one frame.
-        lossy: Whether it has a quality.
-        metadata: Whether it can hold EXIF and an ICC profile.
+        animated: Whether it supports more than one frame.
+        lossy: Whether it has a quality setting.
+        metadata: Whether it supports EXIF and an ICC profile.
     """
 
     name: str
@@ -67,10 +67,16 @@ _TARGETS: Final[Mapping[ImageFormat, _Target]] = {
 
 
 def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
-    """Convert the picture: upright, with its metadata, transparency and frames where the format has them.
+    """Convert the picture: upright, with metadata, transparency and frames if the format supports them.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``, which is empty.
 
     Raises:
-        TaskFailedError: It is not a picture, damaged, or larger than the target format allows.
+        TaskFailedError: The file is not a picture, is damaged, or is larger than the target format allows.
     """
     target = _TARGETS[context.params.format]
     file = context.input_file
@@ -78,8 +84,8 @@ def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
         if target.max_side is not None and max(image.size) > target.max_side:
             width, height = image.size
             raise TaskFailedError(
-                f"{file.name}: {target.name} cannot hold {width} x {height} pixels, "
-                f"only up to {target.max_side} on a side"
+                f"{file.name}: a {target.name} cannot have {width} x {height} pixels, "
+                f"only up to {target.max_side} per side"
             )
         context.report(5)
         exif = exif_for(image) if target.metadata else None
@@ -92,7 +98,7 @@ def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
 
 @dataclass(frozen=True, slots=True)
 class _Animation:
-    """Frames ready for the target format, one for a still; ``loop`` is 0 for ever, None where not said."""
+    """Frames ready for the target format; a still has one. ``loop`` is 0 for endless, None if not given."""
 
     frames: tuple[Image.Image, ...]
     durations_ms: tuple[int, ...]
@@ -112,14 +118,14 @@ def _read(image: ImageFile, target: _Target, file: Path, report: Callable[[int],
         pixels += image.width * image.height
         if pixels > PIXEL_LIMIT:
             raise TaskFailedError(
-                f"{file.name}: its {count} frames together exceed the limit of {PIXEL_LIMIT:,} pixels"
+                f"{file.name}: its {count} frames exceed the limit of {PIXEL_LIMIT:,} pixels in total"
             )
         frame = _fitted(upright(image), target)
         frames.append(frame.copy() if frame is image else frame)
         durations.append(_duration_ms(image))
         report(5 + 65 * index // count)
     loop: object = image.info.get("loop")
-    if target.name != "TIFF":  # an animation changes neither its colours nor its alpha on the way
+    if target.name != "TIFF":  # all frames of an animation need the same mode
         mode = "RGBA" if any(frame.has_transparency_data for frame in frames) else "RGB"
         frames = [frame.convert(mode) for frame in frames]
     return _Animation(tuple(frames), tuple(durations), loop if isinstance(loop, int) else None)
@@ -136,7 +142,7 @@ def _duration_ms(image: ImageFile) -> int:
 
 
 def _fitted(image: Image.Image, target: _Target) -> Image.Image:
-    """The picture in a mode that the format holds; as it is where that is one."""
+    """Convert the picture to a mode that the format supports, if necessary."""
     has_alpha_channel = image.mode in {"LA", "RGBA"}
     if image.mode in target.modes and has_alpha_channel == image.has_transparency_data:
         return image
@@ -157,12 +163,10 @@ def _write(animation: _Animation, target: _Target, file: Path, *, quality: int, 
             options["duration"] = list(animation.durations_ms)
             options |= _loop_option(animation, target)
         if target.name == "GIF" and first.mode == "RGBA":
-            options["disposal"] = 2  # clear the frame: the next one's transparent parts show no remains
+            options["disposal"] = 2  # clear the frame, or it would show through the next one
     if target.lossy:
         options["quality"] = quality
-    if (
-        target.name == "TIFF" and not exif
-    ):  # Pillow can write EXIF's directories only without libtiff's coders
+    if target.name == "TIFF" and not exif:  # Pillow can write EXIF directories only without libtiff's codecs
         options["compression"] = "tiff_lzw"
     if target.metadata:
         options["icc_profile"] = matching_profile(first)
@@ -172,7 +176,7 @@ def _write(animation: _Animation, target: _Target, file: Path, *, quality: int, 
 
 
 def _loop_option(animation: _Animation, target: _Target) -> dict[str, object]:
-    """A GIF that says nothing plays once, which the other formats have to be told."""
+    """Return the loop option: without one a GIF plays once, but other formats loop forever."""
     if animation.loop is not None:
         return {"loop": animation.loop}
     return {} if target.name == "GIF" else {"loop": 1}

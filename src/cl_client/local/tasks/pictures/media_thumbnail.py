@@ -1,4 +1,4 @@
-"""A small JPEG of a picture or a video."""
+"""Thumbnails: a small JPEG of a picture or a video."""
 
 from __future__ import annotations
 
@@ -34,14 +34,20 @@ _JPEG_MAX_SIDE: Final = 65_500
 
 
 def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
-    """Draw the thumbnail: inside the wanted box, or exactly of its size without the aspect ratio.
+    """Create the thumbnail: fitted into the requested size, or stretched to it without the aspect ratio.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: ``media_type``.
 
     Raises:
         TaskFailedError: The file is neither a picture nor a video, is damaged, or the size is out of range.
     """
     file = context.input_file
     require_content(file)
-    is_video = not is_picture(file) and stream_kind(file) is not None  # or sound, refused further on
+    is_video = not is_picture(file) and stream_kind(file) is not None  # or audio, which fails below
     context.report(10)
     if is_video:
         frame = representative_frame(file)
@@ -57,7 +63,7 @@ def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
 def _thumbnail_of_picture(context: TaskContext[MediaThumbnailParams]) -> Image.Image:
     with open_picture(context.input_file) as image:
         size = _thumbnail_size(context, upright_size(image))
-        # A JPEG can be decoded at 1/2, 1/4 or 1/8, not below this size: what makes huge ones quick and small.
+        # Decode a JPEG at 1/2, 1/4 or 1/8, not below this size: fast and with little memory for huge ones.
         image.draft(None, stored_size(image, size))
         picture = flattened(displayable(upright(image)))
         return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -71,12 +77,12 @@ def _write_jpeg(picture: Image.Image, target: Path) -> None:
             quality=_JPEG_QUALITY,
             optimize=True,
             icc_profile=matching_profile(picture),
-            comment=b"",  # Pillow would copy the original's
+            comment=b"",  # otherwise Pillow copies the original's comment
         )
 
 
 def _thumbnail_size(context: TaskContext[MediaThumbnailParams], original: tuple[int, int]) -> tuple[int, int]:
-    """Width and height in pixels: never more than the original's while the aspect ratio is kept."""
+    """Return width and height in pixels; with the aspect ratio kept, never more than the original's."""
     params = context.params
     width, height = params.width, params.height
     if width is None and height is None:
@@ -95,6 +101,6 @@ def _thumbnail_size(context: TaskContext[MediaThumbnailParams], original: tuple[
     if max(size) > _JPEG_MAX_SIDE:
         raise TaskFailedError(
             f"{context.input_file.name}: a JPEG cannot have {size[0]} x {size[1]} pixels, "
-            f"only up to {_JPEG_MAX_SIDE} on a side"
+            f"only up to {_JPEG_MAX_SIDE} per side"
         )
     return size

@@ -1,1 +1,1 @@
-"""Videos: HTTP Live Streaming."""
+"""Conversion of videos to HTTP Live Streaming (HLS)."""

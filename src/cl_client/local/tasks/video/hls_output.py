@@ -1,4 +1,4 @@
-"""HTTP Live Streaming as FFmpeg writes it: H.264 and AAC in MPEG-TS segments, and their playlists."""
+"""HTTP Live Streaming (HLS) written by FFmpeg: H.264 and AAC in MPEG-TS segments, and their playlists."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MASTER_PLAYLIST: Final = "adaptive.m3u8"
 _SEGMENT_SECONDS: Final = 6
 _KEYFRAME_TICKS: Final = 2 * CLOCK_RATE
 _SOUND_BIT_RATE: Final = 128_000
-"""Bits a second, for both channels; on top of what a variant's picture may use."""
+"""Bits per second, for both channels; in addition to the bit rate of a variant's video."""
 _MAX_MACROBLOCKS: Final = 139_264
 _MAX_SIDE_MACROBLOCKS: Final = 1055
 """The largest frame of H.264 and its longest side, in blocks of 16 x 16 pixels (ITU-T H.264, level 6.2)."""
@@ -47,7 +47,7 @@ _MAX_SIDE_MACROBLOCKS: Final = 1055
 _H264_OPTIONS: Final = {
     "preset": "veryfast",
     "profile": "high",
-    # Keyframes only where they are asked for, so that all renditions can be switched at the same times.
+    # Keyframes only where requested, so that players can switch all renditions at the same times.
     "forced-idr": "1",
     "sc_threshold": "0",
     "x264-params": "keyint=infinite",
@@ -59,10 +59,10 @@ class Rendition:
     """One quality of a stream.
 
     Attributes:
-        name: What its files are named after.
+        name: Part of its file names.
         width: Pixels, even.
         height: Pixels, even.
-        rate_control: libx264's options that say how many bits it may use.
+        rate_control: libx264's options for the bit rate.
     """
 
     name: str
@@ -72,16 +72,16 @@ class Rendition:
 
 
 class HlsOutput:
-    """Renditions of one video, cut into segments at the same times.
+    """Renditions of one video, split into segments at the same times.
 
-    A context manager: leaving it writes the playlists, unless an error is on its way.
+    A context manager: leaving it writes the playlists, unless an exception was raised.
 
     Args:
         file: The video, for messages.
-        facts: What is known of it.
-        folder: Where the files belong.
-        renditions: What to make of it.
-        master: The name of the playlist that names all renditions, or None for none.
+        facts: The properties of the video.
+        folder: The folder for the files.
+        renditions: The renditions to write.
+        master: The name of the playlist that lists all renditions; None to write none.
 
     Raises:
         TaskFailedError: A rendition is larger than H.264 allows, or the files cannot be written.
@@ -126,6 +126,9 @@ class HlsOutput:
     def write(self, frame: VideoFrame | AudioFrame) -> None:
         """Encode a frame for every rendition.
 
+        Args:
+            frame: The next frame from `read_frames`.
+
         Raises:
             TaskFailedError: The files cannot be written.
         """
@@ -139,7 +142,7 @@ class HlsOutput:
                 track.write_picture(frame, keyframe=keyframe)
 
     def _is_keyframe(self, pts: int) -> bool:
-        """Keyframes go by time and not by count, so that they fall together at any frame rate."""
+        """Choose keyframes by time and not by count, so that they are at the same times at any frame rate."""
         if pts < self._next_keyframe:
             return False
         self._next_keyframe = (pts // _KEYFRAME_TICKS + 1) * _KEYFRAME_TICKS
@@ -159,7 +162,7 @@ class _Track:
             self._sound.bit_rate = _SOUND_BIT_RATE
 
     def write_picture(self, frame: VideoFrame | None, *, keyframe: bool = False) -> None:
-        """Encode a frame, or with None what the encoder still holds back."""
+        """Encode a video frame, or with None flush the encoder."""
         scaled = None
         if frame is not None:
             scaled = self._scaler.scale(frame)
@@ -167,24 +170,37 @@ class _Track:
         self._container.mux(self._video.encode(scaled))  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
 
     def write_sound(self, frame: AudioFrame | None) -> None:
-        """The same for sound; a video without any is given none."""
+        """Encode an audio frame, or with None flush the encoder. Does nothing for a video without audio."""
         if self._sound is not None:
             self._container.mux(self._sound.encode(frame))  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
 
 
 def fits_unchanged(facts: VideoFacts) -> bool:
-    """Whether players can take a video as it is coded: 8-bit H.264 with AAC or MP3, stored upright."""
+    """Tell whether players can play a video without encoding it again.
+
+    Args:
+        facts: The properties of the video.
+
+    Returns:
+        True for 8-bit H.264 with AAC, MP3 or no audio, stored upright.
+    """
     return (
         facts.video_codec == "h264"
         and facts.pixel_format in {"yuv420p", "yuvj420p"}
         and facts.sound_codec in {None, "aac", "mp3"}
-        and facts.quarter_turns == 0  # which MPEG-TS cannot say
-        and facts.container_format != "avi"  # which does not say when a frame is shown
+        and facts.quarter_turns == 0  # MPEG-TS cannot store a rotation
+        and facts.container_format != "avi"  # has no presentation times
     )
 
 
 def remux(file: Path, facts: VideoFacts, folder: Path, name: str) -> None:
-    """Cut a video into segments as it is coded, at its own keyframes.
+    """Split a video into segments at its own keyframes, without encoding it again.
+
+    Args:
+        file: The video.
+        facts: The properties of the video.
+        folder: The folder for the files.
+        name: Part of the file names.
 
     Raises:
         TaskFailedError: The files cannot be written.
@@ -203,10 +219,10 @@ def remux(file: Path, facts: VideoFacts, folder: Path, name: str) -> None:
 
 
 def _with_decoding_times(packets: Iterable[Packet[Stream]], facts: VideoFacts) -> Iterator[Packet[Stream]]:
-    """Packets with times from the start on. Matroska does not say when the first frames are decoded."""
+    """Yield packets with times that start at 0. Matroska has no decoding times for the first frames."""
     undated: list[Packet[Stream]] = []
     for packet in packets:
-        if packet.pts is None:  # the end
+        if packet.pts is None:  # end of the stream
             continue
         offset = round(facts.start / float(packet.time_base))
         packet.pts -= offset
@@ -223,7 +239,7 @@ def _with_decoding_times(packets: Iterable[Packet[Stream]], facts: VideoFacts) -
 
 
 def _dated_before(dts: int, packets: Sequence[Packet[Stream]], facts: VideoFacts) -> Iterator[Packet[Stream]]:
-    """The packets, decoded one frame after the other up to a time."""
+    """Yield the packets with decoding times one frame apart, up to a time."""
     for frames_ahead, packet in zip(range(len(packets), 0, -1), packets, strict=True):
         packet.dts = dts - round(frames_ahead / (facts.frame_rate * Fraction(packet.time_base)))
         yield packet
@@ -232,7 +248,7 @@ def _dated_before(dts: int, packets: Sequence[Packet[Stream]], facts: VideoFacts
 def _open_hls(
     folder: Path, names: Sequence[str], *, with_sound: bool, master: str | None = None
 ) -> OutputContainer:
-    """Open FFmpeg's HLS muxer, which wants the streams in the order of the names: video, sound, video, ..."""
+    """Open FFmpeg's HLS muxer, which expects the streams in the order of names: video, audio, video, ..."""
     streams = [
         f"v:{i},a:{i},name:{name}" if with_sound else f"v:{i},name:{name}" for i, name in enumerate(names)
     ]
@@ -256,10 +272,10 @@ def _add_h264(container: OutputContainer, facts: VideoFacts, rendition: Renditio
     video = container.add_stream("libx264", rate=facts.frame_rate)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
     video.width, video.height, video.pix_fmt = rendition.width, rendition.height, "yuv420p"
     video.options = {**_H264_OPTIONS, **rendition.rate_control}
-    # Frames carry their own times; without this flag they would count as all of the same length.
+    # Frames have their own durations; without this flag they would all have the same one.
     video.codec_context.time_base = CLOCK
     video.codec_context.flags |= Flags.frame_duration
-    # PyAV's default makes x264 cut each frame into slices, which costs quality.
+    # PyAV's default makes x264 split each frame into slices, which lowers the quality.
     video.thread_type = "AUTO"
     primaries, transfer, matrix = facts.colour
     video.color_primaries, video.color_trc, video.colorspace = primaries, transfer, matrix
@@ -271,7 +287,8 @@ def _require_possible(file: Path, rendition: Rendition) -> None:
     columns, rows = -(-rendition.width // 16), -(-rendition.height // 16)
     if max(columns, rows) > _MAX_SIDE_MACROBLOCKS or columns * rows > _MAX_MACROBLOCKS:
         raise TaskFailedError(
-            f"{file.name}: H.264 allows no stream as large as {rendition.width} x {rendition.height} pixels"
+            f"{file.name}: {rendition.width} x {rendition.height} pixels are more than H.264 allows; "
+            "choose a lower resolution"
         )
 
 
@@ -280,6 +297,6 @@ def _writing(file: Path) -> Generator[None]:
     try:
         yield
     except MemoryError as exc:
-        raise TaskFailedError(f"{file.name}: there is not enough memory to encode this video") from exc
+        raise TaskFailedError(f"{file.name}: not enough memory to encode this video") from exc
     except FFmpegError as exc:
         raise TaskFailedError(f"{file.name}: the stream cannot be written ({exc.strerror})") from exc

@@ -1,4 +1,4 @@
-"""A video as HTTP Live Streaming, in several qualities that a player can switch between."""
+"""Conversion of a video to HTTP Live Streaming (HLS), in several qualities for players to switch between."""
 
 from __future__ import annotations
 
@@ -29,17 +29,24 @@ if TYPE_CHECKING:
 
 _ORIGINAL: Final = "orig"
 _ORIGINAL_CRF: Final = 18
-"""x264's constant rate factor at which a copy is "visually lossless or nearly so" (FFmpeg's H.264 guide)."""
+"""x264's constant rate factor that is "visually lossless or nearly so" (FFmpeg's H.264 guide)."""
 
 
 def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
-    """Make every variant that is asked for, also one that is larger than the video.
+    """Write every requested variant, even one that is larger than the video.
 
-    The original is cut without being encoded anew where players can take it as it is. Variants of the same
-    height and bitrate are one. The files appear all at once, or not at all.
+    The original is split without encoding it again if players can play it. Variants with the same height and
+    bitrate are written once. The output folder is created atomically.
+
+    Args:
+        context: The job.
+
+    Returns:
+        The ``task_output``: ``master_playlist``, an absolute path; ``variants_generated``;
+        ``total_segments``; ``include_original``.
 
     Raises:
-        TaskFailedError: The file is not a video, is damaged or truncated, or its sound cannot be decoded; a
+        TaskFailedError: The file is not a video, is damaged or truncated, or its audio cannot be decoded; a
             variant is larger than H.264 allows; or the files cannot be written.
     """
     file, params = context.input_file, context.params
@@ -74,7 +81,7 @@ def _name(variant: HlsVariant) -> str:
 
 
 def _variant_rendition(facts: VideoFacts, variant: HlsVariant) -> Rendition:
-    """As wide as the video's shape wants it; H.264's colour needs even numbers."""
+    """Derive the width from the video's aspect ratio; 4:2:0 needs even numbers."""
     height = _even(variant.resolution)
     kbit = variant.bitrate
     return Rendition(
@@ -101,7 +108,7 @@ def _even(pixels: int) -> int:
 
 @contextmanager
 def _folder_written_whole(target: Path) -> Generator[Path]:
-    """Give a folder beside ``target`` to write to, which takes its place when the block ends well."""
+    """Yield a temporary folder that replaces ``target`` when the block ends without an error."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
     try:

@@ -1,4 +1,4 @@
-"""Video frames brought into the form that H.264 players expect: scaled, upright, in 8 bits."""
+"""Conversion of video frames to the format that H.264 players expect: scaled, upright, in 8 bits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TURNS: Final[dict[int, tuple[tuple[str, str | None], ...]]] = {
 
 
 class FrameScaler:
-    """Scales and turns frames, as limited-range 4:2:0. They may change their size or format on the way.
+    """Scales and rotates frames, to limited-range 4:2:0. Size and format of the input may change meanwhile.
 
     Args:
-        width: Pixels, after the turn; even.
-        height: Pixels, after the turn; even.
-        quarter_turns: By how many times 90 degrees the frames are turned counter-clockwise, 0-3.
+        width: Pixels after the rotation; even.
+        height: Pixels after the rotation; even.
+        quarter_turns: Rotation counter-clockwise in steps of 90 degrees, 0-3.
     """
 
     def __init__(self, width: int, height: int, quarter_turns: int) -> None:
@@ -34,7 +34,14 @@ class FrameScaler:
         self._graph = Graph()
 
     def scale(self, frame: VideoFrame) -> VideoFrame:
-        """A new frame with the same times."""
+        """Scale and rotate a frame.
+
+        Args:
+            frame: The frame, as stored.
+
+        Returns:
+            A new frame with the same times.
+        """
         form = frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
         if form != self._form:
             self._form = form

@@ -1,4 +1,4 @@
-"""A video as frames on one clock: decoded once, for any number of encoders."""
+"""Decoding of a video into frames on one clock, once for any number of encoders."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 CLOCK_RATE: Final = 90_000
-"""Ticks a second of all timestamps; the clock of MPEG-TS (ISO/IEC 13818-1, 2.4.3.7)."""
+"""Ticks per second of all timestamps; the clock of MPEG-TS (ISO/IEC 13818-1, 2.4.3.7)."""
 CLOCK: Final = Fraction(1, CLOCK_RATE)
 SOUND_RATE: Final = 48_000
-"""Samples a second of the sound."""
+"""Audio samples per second."""
 
 _AAC_FRAME_SAMPLES: Final = 1024
 _FALLBACK_FRAME_RATE: Final = 25
 _COMPLETE_FROM: Final = 0.9
-"""A video of which less than this part of the stated duration can be read has failed. Not closer to 1:
-subtitles count into that duration, and often end after picture and sound."""
+"""A video fails if less than this fraction of its stated duration can be read. Not closer to 1, as that
+duration includes subtitles, which often end after video and audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What has to be known of a video before its first frame can be encoded.
+    """The properties of a video that are needed before its first frame can be encoded.
 
     Attributes:
-        width: Pixels, as a player shows it: upright, and with square pixels.
-        height: The same.
-        quarter_turns: How often the stored frames have to be turned by 90 degrees counter-clockwise, 0-3.
-        frame_rate: Frames a second, on average.
+        width: Pixels as displayed: upright, and with square pixels.
+        height: Pixels as displayed.
+        quarter_turns: Rotation of the stored frames counter-clockwise in steps of 90 degrees, 0-3.
+        frame_rate: Average number of frames per second.
         colour: Primaries, transfer characteristics and matrix as in ISO/IEC 23091-2; 2 is unknown.
-        start: The second at which picture or sound begins, on the file's own clock.
-        duration: Seconds, or None where the file does not say; a recording of a browser often does not.
-        container_format: FFmpeg's name.
-        pixel_format: FFmpeg's name.
-        video_codec: FFmpeg's name.
-        sound_codec: FFmpeg's name, or None where there is no sound.
+        start: Time in seconds at which video or audio starts, on the file's own clock.
+        duration: In seconds; None if the file does not state it, as is common for browser recordings.
+        container_format: FFmpeg's name of the container.
+        pixel_format: FFmpeg's name of the pixel format.
+        video_codec: FFmpeg's name of the video codec.
+        sound_codec: FFmpeg's name of the audio codec; None if there is no audio.
     """
 
     width: int
@@ -72,17 +72,23 @@ class VideoFacts:
 
 
 def examine(file: Path) -> VideoFacts:
-    """Look at a video's headers and its first frame.
+    """Read a video's headers and its first frame.
+
+    Args:
+        file: The video.
+
+    Returns:
+        The properties of the video.
 
     Raises:
-        TaskFailedError: It is not a video, or no frame of it or not its sound can be decoded.
+        TaskFailedError: The file is not a video, or its frames or its audio cannot be decoded.
     """
     with video_errors(file), open_container(file) as container:
         video = decodable_video(container, file)
         sound = decodable_sound(container, file)
         frame = _first_frame(container, video)
         if frame is None:
-            raise TaskFailedError(f"{file.name}: the video has no frame that can be decoded")
+            raise TaskFailedError(f"{file.name}: no frame of the video can be decoded")
         width, height = frame.width, frame.height
         if video.sample_aspect_ratio:
             width = max(1, round(width * float(video.sample_aspect_ratio)))
@@ -106,36 +112,46 @@ def examine(file: Path) -> VideoFacts:
 
 
 def decodable_sound(container: InputContainer, file: Path) -> AudioStream | None:
-    """The stream of sound that a player would choose, None where there is no sound.
+    """Return the audio stream that a player would choose, checked to be decodable.
+
+    Args:
+        container: The open container.
+        file: The file, for the message.
+
+    Returns:
+        The stream; None if there is no audio.
 
     Raises:
-        TaskFailedError: Its coding is unknown.
+        TaskFailedError: There is no decoder for its codec.
     """
     if not container.streams.audio:
         return None
     stream = cast("AudioStream | None", container.streams.best("audio")) or container.streams.audio[0]
-    # PyAV types it as always there, but leaves it out where FFmpeg has no decoder.
+    # PyAV's types say that it always exists, but it is None if FFmpeg has no decoder.
     if cast("AudioCodecContext | None", stream.codec_context) is None:
-        raise TaskFailedError(f"{file.name}: the sound is coded in a way that is not known here")
+        raise TaskFailedError(f"{file.name}: the audio codec is not supported")
     return stream
 
 
 def read_frames(
     file: Path, facts: VideoFacts, on_position: Callable[[float], None]
 ) -> Iterator[VideoFrame | AudioFrame]:
-    """Decode a video from its start to its end.
+    """Decode a video from start to end.
 
-    Video frames come in the order in which they are shown, as they are stored, with ``pts`` and ``duration``
-    in ticks of `CLOCK` from the start. Sound comes as stereo of `SOUND_RATE` without gaps from the start on,
-    with silence where the file has none. What is damaged within the file is left out, as players do.
+    Video frames are yielded in display order, as stored, with ``pts`` and ``duration`` in ticks of `CLOCK`
+    from the start. Audio is stereo at `SOUND_RATE` without gaps, filled with silence from the start on.
+    Damaged parts of the file are skipped, as players do.
 
     Args:
         file: The video.
-        facts: What `examine` said of it.
-        on_position: Told how far it has come, 0-1.
+        facts: The result of `examine`.
+        on_position: Called with the progress, 0-1.
+
+    Yields:
+        Video and audio frames.
 
     Raises:
-        TaskFailedError: The file is damaged so that it cannot be read on, or it is truncated.
+        TaskFailedError: The file is truncated, or too damaged to continue.
     """
     timer, converter = _FrameTimer(facts), _SoundConverter(facts.start)
     position = 0.0
@@ -157,9 +173,9 @@ def read_frames(
 
 
 class _FrameTimer:
-    """Puts video frames on the clock, each to be shown until the next one.
+    """Converts the times of video frames to the clock; each frame lasts until the next one.
 
-    A frame whose time is not after that of the one before it is left out.
+    A frame whose time is not after that of the previous one is skipped.
     """
 
     def __init__(self, facts: VideoFacts) -> None:
@@ -173,16 +189,16 @@ class _FrameTimer:
 
     @property
     def seconds(self) -> float:
-        """When the last frame so far ends."""
+        """The end of the last frame so far, in seconds."""
         return self._end / CLOCK_RATE
 
     def note_packet(self, packet: Packet[Stream]) -> None:
-        """AVI only says when packets are decoded; its frames are shown at these times, one after another."""
+        """Record the decoding times of AVI, which has no others: frames are displayed at these, in order."""
         if self._is_avi and packet.dts is not None:
             heapq.heappush(self._decoding_times, packet.dts)
 
     def shown_before(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Take the next frame; gives the one before it, now that its duration is known."""
+        """Take the next frame, and yield the previous one, whose duration is now known."""
         if self._decoding_times:
             frame.pts = heapq.heappop(self._decoding_times)
         pts = self._end if frame.pts is None else round((frame.time - self._start) * CLOCK_RATE)
@@ -198,13 +214,13 @@ class _FrameTimer:
         self._pts, self._end = pts, pts + frame.duration
 
     def last(self) -> Iterator[VideoFrame]:
-        """The last frame, whose duration is its own."""
+        """Yield the last frame, with its own duration."""
         if self._held is not None:
             yield self._held
 
 
 class _SoundConverter:
-    """Makes stereo of `SOUND_RATE` of any sound, without gaps from the start on."""
+    """Converts any audio to stereo at `SOUND_RATE`, without gaps from the start on."""
 
     def __init__(self, start: float) -> None:
         self._start = start
@@ -214,11 +230,11 @@ class _SoundConverter:
 
     @property
     def seconds(self) -> float:
-        """When the sound so far ends."""
+        """The end of the audio so far, in seconds."""
         return self._samples / SOUND_RATE
 
     def convert(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """What can be said of the sound once this frame is there."""
+        """Take the next frame, and yield the audio that is ready."""
         form = frame.format.name, frame.layout.name, frame.sample_rate
         if self._resampler is None or form != self._form:
             yield from self.rest()
@@ -227,9 +243,9 @@ class _SoundConverter:
                 format="fltp",
                 layout="stereo",
                 rate=SOUND_RATE,
-                # Without a size, PyAV passes on what has the right form already, with its gaps.
+                # Without a size, PyAV passes on audio in the right format unchanged, with its gaps.
                 frame_size=_AAC_FRAME_SAMPLES,
-                # With it, FFmpeg also fills gaps, and cuts what overlaps.
+                # With it, FFmpeg also fills gaps, and cuts overlaps.
                 options={"first_pts": str(self._samples)},
             )
         if frame.pts is not None and frame.time_base:
@@ -237,7 +253,7 @@ class _SoundConverter:
         yield from self._counted(self._resampler.resample(frame))
 
     def rest(self) -> Iterator[AudioFrame]:
-        """What is still held back."""
+        """Yield the remaining audio."""
         if self._resampler is not None:
             yield from self._counted(self._resampler.resample(None))
             self._resampler = None
@@ -249,7 +265,7 @@ class _SoundConverter:
 
 
 def _decoded(packet: Packet[Stream] | Packet[VideoStream]) -> list[VideoFrame | AudioFrame]:
-    """The frames of a packet of video or sound; none where it is damaged."""
+    """Decode a packet of video or audio; a damaged one has no frames."""
     try:
         return cast("list[VideoFrame | AudioFrame]", packet.decode())
     except InvalidDataError:
@@ -274,7 +290,7 @@ def _start_of(*streams: Stream | None, default: float) -> float:
 
 
 def _stated_duration(container: InputContainer) -> float | None:
-    # Of a bare stream FFmpeg only guesses it, from its size and bit rate.
+    # For a raw stream FFmpeg only guesses the duration, from size and bit rate.
     if not container.duration or container.format.name == "mpegvideo":
         return None
     return container.duration / av.time_base
