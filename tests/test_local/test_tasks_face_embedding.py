@@ -253,7 +253,7 @@ def save_unsuitable_model(path: Path, fault: str) -> None:
     ("fault", "message"),
     [
         ("another", r"input is any x 3 x 224 x 224, but this task needs 1 x 112 x 112 x 3"),
-        ("too long", r"output has shape \(1, 37632\), not 512 for a face"),
+        ("too long", r"output has shape \(1, 37632\), not 512 numbers"),
         ("infinite", r"output has NaN or infinity"),
     ],
 )

@@ -1,7 +1,6 @@
 """A complete compute service in one process, for trying things out and for tests.
 
-`LocalServer` and what goes with it need the optional extra ``local``; each name is imported when it is first
-asked for.
+`LocalServer` and the other names here need the optional extra ``local``. Each is imported on first use.
 """
 
 from __future__ import annotations

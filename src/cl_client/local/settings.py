@@ -73,7 +73,7 @@ class LocalServerSettings:
             raise ValueError(f"Unknown models: {', '.join(unknown)}; known models: {', '.join(MODELS)}")
         unnamed = sorted(needed - set(MODELS) - set(self.models.overrides))
         if unnamed:
-            raise ValueError(f"No download URL for the models {', '.join(unnamed)}: name their files")
+            raise ValueError(f"No download URL for the models {', '.join(unnamed)}: pass their files")
 
     @property
     def dialect(self) -> Dialect:

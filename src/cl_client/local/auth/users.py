@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# AUTOINCREMENT, so that no user gets the id of a deleted user, which is in tokens that are still valid.
+# AUTOINCREMENT, so that no user gets the id of a deleted user, whose tokens may still be valid.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

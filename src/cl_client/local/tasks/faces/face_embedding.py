@@ -89,7 +89,7 @@ def _batch(face: BgrPixels) -> NDArray[np.float32]:
 def _vector(output: NDArray[np.float32], model_name: str) -> NDArray[np.float32]:
     if output.size != _DIMENSIONS:
         raise TaskFailedError(
-            f"{model_name}: the model's output has shape {output.shape}, not {_DIMENSIONS} for a face"
+            f"{model_name}: the model's output has shape {output.shape}, not {_DIMENSIONS} numbers"
         )
     vector: NDArray[np.float32] = output.reshape(_DIMENSIONS)
     if not np.isfinite(vector).all():
