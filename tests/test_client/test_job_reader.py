@@ -125,7 +125,7 @@ async def test_a_fault_of_the_listener_is_logged_and_costs_that_read_only(
     reader.ask("a", ReadReason.FIRST)
     reader.ask("b", ReadReason.FIRST)
     await asyncio.wait_for(done.wait(), 5)
-    assert "job a: a fault while reading it" in caplog.text
+    assert "job a: unexpected error while reading it" in caplog.text
     await reader.close()
 
 

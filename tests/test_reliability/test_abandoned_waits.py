@@ -48,7 +48,7 @@ async def test_what_an_auth_provider_raises_at_the_deletion_is_said(
     del waiting
     gc.collect()  # when asyncio would complain of what nobody has looked at
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert record.getMessage() == f"job j was abandoned but not deleted: {fault!r}"
+    assert record.getMessage() == f"job j was abandoned, but could not be deleted: {fault!r}"
 
 
 async def test_a_job_whose_wait_is_cancelled_right_before_closing_is_deleted() -> None:

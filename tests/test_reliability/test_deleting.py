@@ -180,4 +180,4 @@ async def test_a_deletion_that_hangs_is_given_up_and_said(
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(waiting, 20)
-    assert f"job {job.job_id} was abandoned but not deleted" in caplog.text
+    assert f"job {job.job_id} was abandoned, but could not be deleted" in caplog.text

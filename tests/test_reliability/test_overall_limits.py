@@ -45,7 +45,7 @@ async def busy_server() -> AsyncGenerator[tuple[ComputeClient, list[bytes]]]:
 
 async def test_retries_end_with_the_callers_time(caplog: pytest.LogCaptureFixture) -> None:
     async with busy_server() as (client, asked):
-        with pytest.raises(RequestTimeoutError, match=r"Submitting a job of hash timed out after 3 s"):
+        with pytest.raises(RequestTimeoutError, match=r"Submitting a hash job timed out after 3 s"):
             await client.hash.compute(b"x", timeout=3)
         with heard("cl_client.http", "the next one is in 60.0 s") as waits:
             reading = asyncio.ensure_future(client.get_job("the-job"))

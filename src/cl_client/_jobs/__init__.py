@@ -1,1 +1,1 @@
-"""Following jobs: tracker, reads, subscriptions, waiting, submission, workers."""
+"""Jobs: submit, follow, read, wait for and delete them; the workers that run them."""

@@ -1,4 +1,4 @@
-"""Events of jobs whose submit call has not returned yet: a fast job can be over before its id is known."""
+"""Events of jobs whose submit call has not returned yet: a fast job may end before its id is known."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _JOBS: Final = 1000
 _EVENTS_PER_JOB: Final = 128
-"""A job has at most one event per percent, and a few changes of status."""
+"""A job has at most one event per percent and a few changes of status."""
 
 
 class EarlyEvents:
-    """Keeps events while submits are on their way; bounded, the oldest jobs give way."""
+    """Keeps events during submits, up to a limit; events of the oldest jobs are dropped first."""
 
     def __init__(self) -> None:
         self._submitting = 0
@@ -27,9 +27,9 @@ class EarlyEvents:
 
     @contextmanager
     def submitting(self) -> Generator[None]:
-        """While a job is submitted; at other times there is nothing worth keeping."""
+        """Keep events during a submit; otherwise none are kept."""
         if not self._submitting:
-            self._events.clear()  # what the submits before left
+            self._events.clear()  # left over from earlier submits
         self._submitting += 1
         try:
             yield
@@ -37,7 +37,11 @@ class EarlyEvents:
             self._submitting -= 1
 
     def keep(self, event: JobEvent) -> None:
-        """Keep an event of a job that nobody follows yet."""
+        """Keep an event of a job that is not followed yet.
+
+        Args:
+            event: The event.
+        """
         if not self._submitting:
             return
         events = self._events.setdefault(event.job_id, [])
@@ -47,5 +51,12 @@ class EarlyEvents:
             self._events.popitem(last=False)
 
     def take(self, job_id: str) -> Sequence[JobEvent]:
-        """The events of a job that is followed from now on."""
+        """Remove and return the events of a job that is followed from now on.
+
+        Args:
+            job_id: The job.
+
+        Returns:
+            The events in the order of arrival.
+        """
         return self._events.pop(job_id, ())

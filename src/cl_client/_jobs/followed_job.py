@@ -1,4 +1,4 @@
-"""What the tracker keeps of a followed job, and what those who follow it are like."""
+"""The state of a followed job, and the interface of its listeners."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _ENDED_RANK = 2
 
 
 class Listener(ABC):
-    """Whoever follows a job; told on the loop, by one of `complete`, `failed` and `cancel` at last.
+    """Follows a job; called on the event loop. The last call is `complete`, `failed` or `cancel`.
 
     Attributes:
-        max_refusals: After how many refusals in a row, of the server to tell of the job, it fails.
-        max_bad_answers: After how many answers in a row that are no job.
-        followed: The job, once it is followed.
-        uninformed: Whether it has still to be told what the others know.
+        max_refusals: Refused reads in a row after which the listener fails.
+        max_bad_answers: Responses in a row that are not a job, after which it fails.
+        followed: The state of the job, while it is followed.
+        uninformed: Whether it has not yet been given the known state of the job.
     """
 
-    __slots__ = ()  # those who implement it have them
+    __slots__ = ()  # subclasses define them
 
     max_refusals: ClassVar[float] = 1
     max_bad_answers: ClassVar[float] = MAX_BAD_READS
@@ -37,29 +37,41 @@ class Listener(ABC):
 
     @property
     def max_interval(self) -> float | None:
-        """The longest pause of the safety net that it bears; None for the config's."""
+        """Maximum pause of the safety net in seconds; None for the config's."""
         return None
 
     @abstractmethod
     def progress(self, job: JobResponse) -> None:
-        """A change of status or progress."""
+        """Handle a change of status or progress.
+
+        Args:
+            job: The job.
+        """
 
     @abstractmethod
     def complete(self, job: JobResponse) -> None:
-        """The full job, once."""
+        """Handle the end of the job; called once.
+
+        Args:
+            job: The full job.
+        """
 
     @abstractmethod
     def failed(self, error: Exception) -> None:
-        """It will not be known how the job ends."""
+        """Handle an error after which the job is no longer followed.
+
+        Args:
+            error: The reason.
+        """
 
     @abstractmethod
     def cancel(self) -> None:
-        """It follows no longer, or nobody follows for it: the client was closed."""
+        """Stop: the listener was removed, or the client was closed."""
 
 
 @dataclass(slots=True, eq=False)
 class FollowedJob:
-    """One job's state; ``job`` is the last one told, None until the first news."""
+    """The state of one job; ``job`` is the last reported one, None before the first."""
 
     job_id: str
     task_type: str
@@ -70,32 +82,48 @@ class FollowedJob:
     listeners: list[Listener] = field(default_factory=list[Listener])
     interval: float = 0.0
     heard_at: float = 0.0
-    """When there was news last. The safety net's timer is not moved by news but looks here when it fires."""
+    """Time of the last news. The timer of the safety net is not rescheduled; it reads this when it fires."""
     not_before: float = 0.0
-    """The server has asked for no read before then."""
+    """Earliest time of the next read, by request of the server."""
     timer: asyncio.TimerHandle | None = None
     ending: bool = False
-    """An event said that it has ended; the full job is still to be read."""
+    """An event reported the end; the full job must still be read."""
     eventless_since: float | None = None
-    """When it was submitted, if push was live before, and none of its events has come; see `PushHealth`."""
+    """Time of its submit if push was live before and no event has arrived since; see `PushHealth`."""
     running_since: float = 0.0
     failures: int = 0
-    """How many reads in a row have failed; of them, in a row, the next two."""
+    """Failed reads in a row. ``refusals`` and ``bad_answers`` count those of one kind in a row."""
     refusals: int = 0
     bad_answers: int = 0
 
     @property
     def runs(self) -> bool:
-        """Whether a worker has it, or had it."""
+        """Whether a worker has started it."""
         return self.rank >= _RANK[JobStatus.PROCESSING]
 
     def note_patience(self) -> None:
-        """Find out anew how long the pauses may be: those who follow have changed."""
+        """Recompute the maximum pause after a change of listeners."""
         wanted = [one.max_interval for one in self.listeners]
         self.max_interval = min((seconds for seconds in wanted if seconds is not None), default=None)
 
+    def release(self) -> None:
+        """Detach all listeners and stop the timer."""
+        for listener in self.listeners:
+            listener.followed = None
+        self.listeners.clear()
+        if self.timer is not None:
+            self.timer.cancel()
+
     def advance(self, status: JobStatus, percent: int) -> bool:
-        """Take in a state that was told of it; False where that is no news, as jobs do not go back."""
+        """Record a reported state, unless it is older than the known one.
+
+        Args:
+            status: The reported status.
+            percent: The reported progress, 0-100.
+
+        Returns:
+            Whether the state has changed.
+        """
         rank = _RANK.get(status, _ENDED_RANK)
         percent = max(percent, self.percent)
         if rank < self.rank or (rank == self.rank and percent == self.percent):
@@ -104,7 +132,14 @@ class FollowedJob:
         return True
 
     def not_behind(self, job: JobResponse) -> JobResponse:
-        """The job as HTTP told it, but no further back than what is known already."""
+        """Adjust a job from an HTTP read so that it does not go back behind the known state.
+
+        Args:
+            job: The job as it was read.
+
+        Returns:
+            The job with the newer status and progress.
+        """
         rank = _RANK.get(job.status, _ENDED_RANK)
         if self.rank <= rank and self.percent <= job.progress:
             return job
@@ -114,19 +149,37 @@ class FollowedJob:
         return job.model_copy(update=known)
 
     def note_failure(self, error: Exception) -> None:
-        """Count a read that failed, and which of these came in a row."""
+        """Count a failed read.
+
+        Args:
+            error: The error of the read.
+        """
         self.failures += 1
-        # That the job is gone is told as its end to those who are patient.
+        # Listeners that tolerate refusals are given a missing job as deleted.
         before = 0 if isinstance(error, JobNotFoundError) else self.refusals
         self.refusals = before + 1 if is_refusal(error) else 0
         self.bad_answers = self.bad_answers + 1 if is_no_job(error) else 0
 
     def is_hopeless_for(self, listener: Listener) -> bool:
-        """Whether a listener has waited long enough for reads that fail for good."""
+        """Check whether a listener has reached its limit of failed reads.
+
+        Args:
+            listener: The listener.
+
+        Returns:
+            True if it must fail.
+        """
         return self.refusals >= listener.max_refusals or self.bad_answers >= listener.max_bad_answers
 
     def deleted(self, error: Exception) -> JobResponse:
-        """The job as it is told of when the server no longer knows it."""
+        """Make the job that listeners are given when the server does not find it.
+
+        Args:
+            error: The error of the read.
+
+        Returns:
+            The last known job with the status ``deleted``.
+        """
         known = self.job or JobResponse(
             job_id=self.job_id, task_type=self.task_type, status=JobStatus.DELETED, raw_status=""
         )

@@ -1,4 +1,4 @@
-"""Whether a broker that has granted the subscription to job events also delivers them."""
+"""Check whether a broker that granted the subscription to job events also delivers them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 logger = get_logger("cl_client.mqtt")
 
 SILENT_JOBS: Final = 3
-"""So many jobs in a row without any event are no accident: every server announces at least a job's start."""
+"""This many jobs in a row without an event are no coincidence: every server publishes at least the start."""
 _GRACE: Final = 1.0
-"""Seconds by which a busy broker, or a busy loop, may be behind HTTP."""
+"""Seconds by which events may lag behind HTTP on a busy broker or event loop."""
 
 
 class PushHealth:
-    """Tells push that works from push that is only connected.
+    """Detects push that is connected but delivers no events.
 
-    A broker may grant a subscription and then keep back what it covers, as Mosquitto does where its
-    ``acl_file`` allows no reading; or the server publishes elsewhere. What gives it away is jobs that end
-    without a single event, although push was there before they were.
+    A broker may grant a subscription and then withhold its messages, as Mosquitto does if its ``acl_file``
+    allows no reading; or the server publishes to another topic or broker. Both show in jobs that end without
+    a single event, although push was connected before they were submitted.
 
     Args:
         config: The broker and the topic, for the log.
-        on_silent: Called when push turns out to deliver nothing: whoever relies on it must no longer.
+        on_silent: Called when push turns out to deliver nothing, and jobs must be polled.
 
     Attributes:
-        connected: Whether the broker has granted the subscription, at present.
+        connected: Whether the broker currently grants the subscription.
     """
 
     def __init__(self, config: ComputeClientConfig, on_silent: Callable[[], None]) -> None:
@@ -42,22 +42,26 @@ class PushHealth:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is expected of push, although it may be connected."""
+        """Whether push delivers no events, although it may be connected."""
         return self._silent_jobs >= SILENT_JOBS
 
     @property
     def is_live(self) -> bool:
-        """Whether events arrive at present, as far as can be known."""
+        """Whether push is connected and not known to be silent."""
         return self.connected and self._silent_jobs < SILENT_JOBS
 
     def event_seen(self) -> None:
-        """An event arrived, of whatever job."""
+        """Note that an event of any job arrived."""
         if self.is_silent:
             logger.info("MQTT events arrive again: jobs are followed by push")
         self._silent_jobs = 0
 
     def ended_without_event(self, seconds: float) -> None:
-        """A job ended that had no event, for so many seconds since its submit and with push all the time."""
+        """Note that a job ended without an event, although push was connected all the time.
+
+        Args:
+            seconds: Time since its submit.
+        """
         if self.is_silent or seconds < _GRACE:
             return
         self._silent_jobs += 1
@@ -65,8 +69,8 @@ class PushHealth:
             topic = self._config.events_topic
             logger.warning(
                 "MQTT is connected to %s, but %d jobs in a row ended without an event: jobs are followed "
-                "over HTTP until one arrives. Let this client read the topic %s (with an acl_file of "
-                "Mosquitto: 'topic read %s'), and check that the server publishes there, to this broker",
+                "over HTTP until an event arrives. Allow this client to read the topic %s (acl_file of "
+                "Mosquitto: 'topic read %s'), and check that the server publishes to it on this broker",
                 self._config.mqtt_address,
                 SILENT_JOBS,
                 topic,

@@ -1,7 +1,7 @@
-"""The one reader of jobs: one HTTP request a read, a bounded number at once, endings first.
+"""The reader of jobs: one HTTP request per read, a limited number at a time, ended jobs first.
 
-Nothing is repeated here. A read that failed is told like one that succeeded, and the tracker decides when the
-job is read again, so that no job's pause holds up another.
+Nothing is retried here. A failed read is reported like a successful one, and the tracker decides when to read
+the job again, so that the pause of one job does not delay another.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ logger = get_logger("cl_client.jobs")
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 2.0
-"""Seconds between two attempts to reach a server that is away, whatever the number of jobs."""
+"""Seconds between two attempts to reach an unreachable server, for any number of jobs."""
 
 _LONGEST_WAY: Final = 1.0
-"""Seconds; a server that does not answer at all must not keep anybody from submitting."""
+"""Seconds; a server that does not answer must not block submits."""
 
 
 class ReadReason(StrEnum):
-    """Why a job is read, the most urgent first."""
+    """Reasons to read a job, the most urgent first."""
 
     ENDING = "ending"
-    """An event said that it has ended: the one read that every job needs."""
+    """An event reported its end: the one read that every job needs."""
     DELETED = "deleted"
-    """This client has asked for it to be deleted."""
+    """This client has deleted it, or has tried to."""
     FIRST = "first"
-    """It was not followed from its submit on, so that events may have been missed."""
+    """It was not followed since its submit, so events may have been missed."""
     WORKER_IDLE = "worker_idle"
-    """A worker that may have run it turned idle."""
+    """A worker that may have run it became idle."""
     RECONCILE = "reconcile"
-    """Push came back, or messages were dropped."""
+    """Push was reconnected, or messages were dropped."""
     SAFETY_NET = "safety_net"
-    """There was no news for a while."""
+    """No event arrived for some time."""
 
 
 _URGENCY: Final = {reason: place for place, reason in enumerate(ReadReason)}
@@ -54,31 +54,41 @@ _CERTAIN_NEWS: Final = {ReadReason.ENDING, ReadReason.DELETED}
 
 
 class ReadListener(Protocol):
-    """Whoever is told what became of the reads that were asked for."""
+    """Receives the results of requested reads."""
 
     def on_read(self, job_id: str, job: JobResponse) -> None:
-        """A job was read."""
+        """Handle a successful read.
+
+        Args:
+            job_id: The job.
+            job: The job as it was read.
+        """
 
     def on_read_failed(self, job_id: str, error: Exception) -> None:
-        """A read failed; the job is read again when it is asked for again."""
+        """Handle a failed read. The reader does not retry it.
+
+        Args:
+            job_id: The job.
+            error: The error of the read.
+        """
 
 
 class _Reading:
-    """A read that is under way; held by whoever reads."""
+    """Marks a running read; held by the reading call."""
 
     __slots__ = ("__weakref__",)
 
 
 class JobReader:
-    """Reads jobs by their ids, and keeps those that have ended.
+    """Reads jobs by their ids, and caches ended jobs.
 
-    However often a job is asked for while it waits for its turn, it is read once; asked for while it is being
-    read, it is read once more.
+    A job that is requested several times while it is queued is read once; if it is requested during its read,
+    it is read once more.
 
     Args:
-        fetch: One request for one job.
-        limit: Reads at the same time, of those that are asked for.
-        cache_size: How many ended jobs are kept; the one that was not wanted for longest goes first.
+        fetch: Sends one request for one job.
+        limit: Maximum number of requested reads at the same time.
+        cache_size: Maximum number of cached jobs; the least recently used one is removed first.
     """
 
     def __init__(
@@ -101,24 +111,31 @@ class JobReader:
         self._next_goes: asyncio.Handle | None = None
 
     def tell(self, listener: ReadListener) -> None:
-        """Name the one who is told of the reads that are asked for."""
+        """Set the listener for requested reads.
+
+        Args:
+            listener: Receives the results.
+        """
         self._listener = listener
 
     async def read(
         self, job_id: str, fetch: Callable[[str], Awaitable[JobResponse]] | None = None
     ) -> JobResponse:
-        """Read a job now, outside of the queue.
+        """Read a job now, outside the queue.
 
         Args:
             job_id: The job.
-            fetch: In place of this reader's own.
+            fetch: Sends the request, in place of the reader's own.
+
+        Returns:
+            The job.
 
         Raises:
-            ComputeClientError: It could not be read; it is not tried again.
+            ComputeClientError: The read failed; it is not retried.
         """
         reading = self._readings.setdefault(job_id, _Reading())
         job = await (fetch or self._fetch)(job_id)
-        # One that was forgotten meanwhile was deleted, though this read may still have found it.
+        # A job that was forgotten during this read was deleted, even if the read still found it.
         if job.status.is_terminal and self._readings.get(job_id) is reading:
             self._ended[job_id] = job
             self._ended.move_to_end(job_id)
@@ -127,22 +144,33 @@ class JobReader:
         return job
 
     def known_end(self, job_id: str) -> JobResponse | None:
-        """A job of which a read has found that it has ended, and which no longer changes."""
+        """Get an ended job from the cache.
+
+        Args:
+            job_id: The job.
+
+        Returns:
+            The job; None if it is not cached.
+        """
         job = self._ended.get(job_id)
         if job is not None:
             self._ended.move_to_end(job_id)
         return job
 
     def forget(self, job_id: str) -> None:
-        """The job was deleted; a read that is under way may still find it."""
+        """Remove a deleted job from the cache. The result of a running read is not cached.
+
+        Args:
+            job_id: The job.
+        """
         self._ended.pop(job_id, None)
         self._readings.pop(job_id, None)
 
     async def give_way(self) -> None:
-        """Wait, for a second at most, until no end waits to be read.
+        """Wait, for at most a second, until no ended job is queued for its read.
 
-        Whoever submits many jobs at once keeps the loop so busy that ends would come faster than they are
-        read. One after the other goes on, each in a turn of the loop of its own.
+        A caller that submits many jobs at once keeps the loop so busy that jobs end faster than they are
+        read. Waiting callers continue one by one, each in its own iteration of the loop.
         """
         if not self._endings and not self._giving_way:
             return
@@ -155,7 +183,12 @@ class JobReader:
                 self._giving_way.remove(turn)
 
     def ask(self, job_id: str, reason: ReadReason) -> None:
-        """Have a job read as soon as it is its turn."""
+        """Request a read of a job, queued by urgency.
+
+        Args:
+            job_id: The job.
+            reason: The reason, which sets the urgency.
+        """
         if job_id in self._active:
             self._again[job_id] = min(reason, self._again.get(job_id, reason), key=_URGENCY.__getitem__)
             return
@@ -167,12 +200,20 @@ class JobReader:
         self._fill()
 
     def put_off(self, job_id: str) -> None:
-        """Read a job no second time after the read that is under way, unless it is known to have changed."""
+        """Cancel a second read after the running one, unless the job is known to have changed.
+
+        Args:
+            job_id: The job.
+        """
         if self._again.get(job_id) not in _CERTAIN_NEWS:
             self._again.pop(job_id, None)
 
     def drop(self, job_id: str) -> None:
-        """Nobody follows this job any more."""
+        """Cancel the reads of a job that is no longer followed.
+
+        Args:
+            job_id: The job.
+        """
         for waiting in (self._endings, self._others, self._again):
             waiting.pop(job_id, None)
         task = self._active.get(job_id)
@@ -181,12 +222,12 @@ class JobReader:
         self._let_go()
 
     async def close(self) -> None:
-        """End the reads that are under way."""
+        """Cancel all reads."""
         for waiting in (self._endings, self._others, self._again):
             waiting.clear()
         if self._pause is not None:
             self._pause.cancel()
-        while self._giving_way:  # they meet a closed client
+        while self._giving_way:  # their next call finds the client closed
             self._giving_way.popleft().set_result(None)
         tasks = [task for task in self._active.values() if task is not asyncio.current_task()]
         for task in tasks:
@@ -194,7 +235,7 @@ class JobReader:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _fill(self) -> None:
-        # A server that is away is asked for one job alone: the others would not fare better.
+        # An unreachable server is asked for one job only: other reads would fail too.
         limit = 1 if self._attempts_without_server else self._limit
         while (
             self._pause is None and len(self._active) < limit and (waiting := self._endings or self._others)
@@ -203,12 +244,12 @@ class JobReader:
             self.counts[waiting.pop(job_id)] += 1
             task = asyncio.ensure_future(self._run(job_id))
             self._active[job_id] = task
-            # Not a `finally` in the task: one that is cancelled before its first step never gets there.
+            # Not a `finally` in the task: a task that is cancelled before its first step never reaches it.
             task.add_done_callback(partial(self._on_done, job_id))
         self._let_go()
 
     def _let_go(self) -> None:
-        """Let those who give way go on, one by one, if no end waits."""
+        """Let waiting callers of `give_way` continue, one by one, if no ended job is queued."""
         if self._giving_way and not self._endings and self._next_goes is None:
             self._next_goes = asyncio.get_running_loop().call_soon(self._let_one_go)
 
@@ -219,15 +260,15 @@ class JobReader:
             self._let_go()
 
     async def _run(self, job_id: str) -> None:
-        # Whoever asked before this task began to run is served by the read that begins now.
+        # Requests made before this task started are served by the read that starts now.
         self._again.pop(job_id, None)
         try:
             job = await self.read(job_id)
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            # Raised by an auth provider: this task goes on, and so must the job's story.
-            self._on_failure(job_id, RuntimeError(f"The read of job {job_id} was cancelled from within"))
+            # Raised by an auth provider: this task continues, and must report a failure.
+            self._on_failure(job_id, RuntimeError(f"The auth provider cancelled the read of job {job_id}"))
             return
         except Exception as exc:  # noqa: BLE001 - an auth provider of the application may raise anything
             self._on_failure(job_id, exc)
@@ -248,7 +289,7 @@ class JobReader:
         self._attempts_without_server += 1
         if self._pause is None:
             longest = min(_FIRST_PAUSE * 2.0 ** min(self._attempts_without_server, 16), _LONGEST_PAUSE)
-            pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - not for cryptography
             self._pause = asyncio.get_running_loop().call_later(pause, self._resume)
 
     def _resume(self) -> None:
@@ -259,7 +300,9 @@ class JobReader:
         del self._active[job_id]
         fault = None if task.cancelled() else task.exception()
         if fault is not None:
-            logger.error("job %s: a fault while reading it", job_id, exc_info=fault, extra={"job_id": job_id})
+            logger.error(
+                "job %s: unexpected error while reading it", job_id, exc_info=fault, extra={"job_id": job_id}
+            )
         reason = self._again.pop(job_id, None)
         if reason is not None:
             self.ask(job_id, reason)

@@ -1,4 +1,4 @@
-"""Jobs on one event loop: read, waited for, deleted."""
+"""Jobs on one event loop: read them, wait for them, delete them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ logger = get_logger("cl_client.jobs")
 
 
 class JobService:
-    """What a client can do with jobs.
+    """The operations on jobs.
 
     Args:
-        http: Requests to the server.
+        http: Sends requests to the server.
         config: Limits and intervals.
 
     Attributes:
-        reader: Reads jobs, and keeps those that have ended.
+        reader: Reads jobs and caches ended jobs.
         tracker: Follows jobs.
-        workers: Who runs them.
+        workers: The workers of the server.
     """
 
     def __init__(self, http: HTTPService, config: ComputeClientConfig) -> None:
@@ -55,17 +55,25 @@ class JobService:
         self._deletions: set[asyncio.Task[None]] = set()
 
     def with_http(self, http: HTTPService, config: ComputeClientConfig) -> JobService:
-        """The same jobs, for calls with other settings: these share no read with calls of this one."""
+        """Make a sibling for calls with other settings. It shares the jobs, but no requests.
+
+        Args:
+            http: Sends requests with the other settings.
+            config: The other settings.
+
+        Returns:
+            The sibling.
+        """
         sibling = copy(self)
         sibling.http, sibling.config = http, config
         sibling._reads = SingleFlight[JobResponse]()  # noqa: SLF001 - of the same class
-        self._all_reads.add(sibling._reads)  # noqa: SLF001 - alike
+        self._all_reads.add(sibling._reads)  # noqa: SLF001 - see above
         return sibling
 
     async def close(self) -> None:
-        """Follow nothing more; over when the jobs that nobody waits for any more are deleted."""
+        """Stop following jobs, and wait until abandoned jobs are deleted."""
         await self.tracker.close()
-        await asyncio.sleep(0)  # waits that were cancelled a moment ago begin their deletions
+        await asyncio.sleep(0)  # lets waits that were just cancelled start their deletions
         if self._deletions:
             await asyncio.wait(self._deletions)
         await self.workers.close()
@@ -73,7 +81,14 @@ class JobService:
             await reads.close()
 
     async def get(self, job_id: str) -> JobResponse:
-        """Read a job, together with others who ask for it meanwhile."""
+        """Read a job; concurrent calls share one request.
+
+        Args:
+            job_id: The job.
+
+        Returns:
+            The job.
+        """
         return await self._reads.get(job_id, partial(self._read_patiently, job_id))
 
     async def _read_patiently(self, job_id: str) -> JobResponse:
@@ -85,15 +100,26 @@ class JobService:
             return await self.http.get_once(self.config.job_path(job_id), JobResponse, Asked.JOB)
 
     async def capabilities(self, *, max_age: float) -> WorkerCapabilities:
-        """What the server says of its workers; an answer that is no older in seconds is taken again."""
-        key = str(id(self.http))  # which the request itself keeps alive
+        """Read the capabilities of the workers from the server.
+
+        Args:
+            max_age: Maximum age of a cached answer in seconds; 0 for a new request.
+
+        Returns:
+            The capabilities.
+        """
+        key = str(id(self.http))  # the request keeps this object alive
         return await self.workers.capabilities(self._fetch_capabilities, key, max_age=max_age)
 
     async def _fetch_capabilities(self, *, quiet: bool) -> WorkerCapabilities:
         return await self.http.get("/capabilities", WorkerCapabilities, quiet=quiet)
 
     async def delete(self, job_id: str) -> None:
-        """Delete a job; whoever reads it from now on finds it gone, and whoever follows it is told."""
+        """Delete a job. Later reads do not find it, and its listeners are notified.
+
+        Args:
+            job_id: The job.
+        """
         self.reader.forget(job_id)
         try:
             with about_job(job_id):
@@ -105,9 +131,12 @@ class JobService:
             self.tracker.on_deleted(job_id)
 
     async def delete_abandoned(self, job_id: str) -> None:
-        """Delete a job that nobody waits for any more; over when that is done, also when cancelled again.
+        """Delete a job that nobody waits for. Completes even if the caller is cancelled again.
 
         Takes up to the config's ``timeout``. A failure is logged.
+
+        Args:
+            job_id: The job.
         """
         deletion = asyncio.create_task(self._delete_in_time(job_id))
         self._deletions.add(deletion)
@@ -119,7 +148,9 @@ class JobService:
             async with asyncio.timeout(self.config.timeout):
                 await self.delete(job_id)
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - an auth provider may raise anything
-            logger.warning("job %s was abandoned but not deleted: %r", job_id, exc, extra={"job_id": job_id})
+            logger.warning(
+                "job %s was abandoned, but could not be deleted: %r", job_id, exc, extra={"job_id": job_id}
+            )
 
     async def wait(
         self,
@@ -137,17 +168,21 @@ class JobService:
 
         Args:
             job_id: The job.
-            seconds: How long, None for no limit; it is what the error of a timeout says.
-            spent: How many of these are over already.
-            delete_on_cancel: Delete the job when this wait is cancelled or times out.
-            submitted: See `JobTracker.follow`, like the next one.
-            fresh: Whether no event can have been missed.
-            poll_interval: The longest pause of the safety net.
-            meanwhile: What else is to be done first, while the job is followed already.
+            seconds: Timeout in seconds, None for no limit; reported by `JobTimeoutError`.
+            spent: Seconds of the timeout that have already passed.
+            delete_on_cancel: Delete the job if this wait is cancelled or times out.
+            submitted: See `JobTracker.follow`.
+            fresh: See `JobTracker.follow`.
+            poll_interval: Maximum seconds between two reads of the safety net; None for the config's.
+            meanwhile: Awaited first, while the job is already followed.
+
+        Returns:
+            The ended job.
 
         Raises:
-            JobTimeoutError: The time is up.
-            ComputeClientError: Its end will not be known.
+            JobTimeoutError: The wait timed out.
+            ComputeClientError: The end of the job cannot be determined.
+            TimeoutError: Raised by an auth provider.
         """
         waiter, limit = Waiter(poll_interval), asyncio.timeout(None if seconds is None else seconds - spent)
         self.tracker.follow(job_id, waiter, submitted=submitted, fresh=fresh)
@@ -160,7 +195,7 @@ class JobService:
                 under_way.note(task=job.task_type, status=job.status)
                 return job
         except TimeoutError:
-            if not limit.expired():  # one of an auth provider
+            if not limit.expired():  # raised by an auth provider
                 raise
             known = self.tracker.last_known(job_id) or submitted
             raise JobTimeoutError(job_id, seconds or 0.0, known) from None

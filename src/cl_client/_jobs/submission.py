@@ -1,4 +1,4 @@
-"""One submit, from the file to its job, which is not lost once the server has answered."""
+"""One submit, from the file to its job. Once the server has answered, the job is not lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,18 @@ logger = get_logger("cl_client.jobs")
 
 
 class Submission:
-    """A job of a task, to be submitted as the options say."""
+    """One job to submit, with its options.
+
+    Args:
+        jobs: The jobs of the client.
+        config: The settings of the client.
+        task_type: The task.
+        options: The options of the submit.
+
+    Raises:
+        InvalidParameterError: An option is unknown.
+        UnknownTaskError: The task is unknown.
+    """
 
     def __init__(
         self,
@@ -46,12 +57,24 @@ class Submission:
         self._begun = asyncio.get_running_loop().time()
 
     async def run(self, source: FileSource, fields: Mapping[str, str]) -> JobResponse:
-        """Upload the file, and wait for the job where the options say so; see `ComputeClient.submit_job`."""
+        """Upload the file, and wait for the job if the options ask for it.
+
+        Args:
+            source: The file.
+            fields: Form fields of the request.
+
+        Returns:
+            The queued job; with ``wait``, the ended job.
+
+        Raises:
+            ComputeClientError: See `ComputeClient.submit_job`.
+            CancelledError: The call was cancelled.
+        """
         async with contextlib.AsyncExitStack() as opened:
             with operation("submit", task=self._task_type) as under_way:
                 job = await self._send(opened, source, fields)
                 under_way.note(job_id=job.job_id)
-            # Closing the file may take long, and must not lose the job: the upload's limit is over already.
+            # Closing the file may take long and must not lose the job; the upload's timeout is over.
             close = partial(_close, opened, job.job_id)
             if self._options.get("wait"):
                 self._subscribe(job)
@@ -63,7 +86,8 @@ class Submission:
                     await self._jobs.delete_abandoned(job.job_id)
                 else:
                     logger.warning(
-                        "job %s was submitted, and goes on although its submit was cancelled", job.job_id
+                        "job %s was submitted and continues, although the submit call was cancelled",
+                        job.job_id,
                     )
                 raise
             self._subscribe(job)
@@ -77,10 +101,10 @@ class Submission:
     async def _send(
         self, opened: contextlib.AsyncExitStack, source: FileSource, fields: Mapping[str, str]
     ) -> JobResponse:
-        """Open the file, and send it; what has been opened is closed with the stack."""
-        what, url = f"Submitting a job of {self._task_type}", f"{self._config.base_url}{self._endpoint}"
+        """Open the file and send it; the stack closes what was opened."""
+        what, url = f"Submitting a {self._task_type} job", f"{self._config.base_url}{self._endpoint}"
         async with deadline(self._options.get("timeout"), what, url, "POST") as limit:
-            # Until after the file is closed: only then callbacks are subscribed.
+            # Ends only after the file is closed, because callbacks are subscribed then.
             opened.enter_context(self._jobs.tracker.submitting())
             upload = await opened.enter_async_context(
                 MultipartUpload.opened(fields, source, self._options.get("on_upload"))
@@ -90,7 +114,7 @@ class Submission:
             if self._config.require_worker if wanted is None else wanted:
                 await self._jobs.workers.require(self._task_type)
             await self._jobs.reader.give_way()
-            # Events count as complete only if push was there before the job was.
+            # Events are complete only if push was live before the submit.
             self._fresh = self._jobs.tracker.push.is_live
             with operation("upload", task=self._task_type) as under_way:
                 answer = await self._jobs.http.submit(self._endpoint, upload, upload.headers)

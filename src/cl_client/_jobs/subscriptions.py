@@ -1,4 +1,4 @@
-"""The callbacks that follow a job."""
+"""Subscriptions: the callbacks that follow a job."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ logger = get_logger("cl_client.jobs")
 
 
 class Subscription(CallbackQueue, Listener):
-    """Callbacks that follow a job, until it has ended or the server refuses for good to tell of it.
+    """The callbacks of one subscription, until the job ends or the server keeps refusing to report it.
 
-    It is the queue itself, and not an object that has one: there may be a hundred thousand of them, and each
-    object more that an event has to touch is a wait for memory.
+    This class is the queue itself and does not contain one: there may be a hundred thousand subscriptions,
+    and every further object per event costs memory access time.
 
     Args:
         job_id: The job.
-        callbacks: For progress, the end, and what ends the subscription without the job.
-        tasks: Takes the tasks that await callbacks.
-        on_idle: Called when everything is delivered after the end.
+        callbacks: Called for progress, for the end, and for an error that ends the subscription.
+        tasks: Owns the tasks that await callbacks.
+        on_idle: Called when everything has been delivered after the end.
     """
 
     __slots__ = ("_callbacks", "_on_end", "followed", "uninformed")
 
-    # Callbacks are for the whole life of a job: a new token, or a server behind its proxy, may still come.
+    # Callbacks last for the whole job: a new token may arrive, or a server behind its proxy may restart.
     max_refusals: ClassVar[float] = MAX_BAD_READS
     max_bad_answers: ClassVar[float] = float("inf")
 
     def __init__(
         self, job_id: str, callbacks: Callbacks, tasks: OwnedTasks, on_idle: Callable[[], object]
     ) -> None:
-        # No limit: progress is whole percents and never goes back, so there are about a hundred at most.
+        # No limit: progress is in whole percent and never decreases, so there are about a hundred at most.
         super().__init__("", tasks, job_id=job_id)
         self.followed: FollowedJob | None = None
         self.uninformed = False
@@ -71,6 +71,6 @@ class Subscription(CallbackQueue, Listener):
         if (on_error := self._callbacks[2]) is not None:
             self.deliver(on_error, error)
         else:
-            message = "job %s is followed no longer: %s"
+            message = "job %s is no longer followed: %s"
             logger.error(message, self._job_id, error, extra={"job_id": self._job_id})
         self.when_idle(self._on_end)

@@ -1,4 +1,4 @@
-"""Waiting for a job: until its end, or update by update."""
+"""Listeners that wait for a job: until its end, or update by update."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Waiter(Listener):
-    """Holds the end of a job for one awaiting task.
+    """Holds the end of a job for one waiting task.
 
     Args:
-        max_interval: The longest pause of the safety net as long as it waits.
+        max_interval: Maximum pause of the safety net in seconds during the wait; None for the config's.
     """
 
     __slots__ = ("_max_interval", "ended", "followed", "uninformed")
@@ -41,7 +41,7 @@ class Waiter(Listener):
 
     @override
     def progress(self, job: JobResponse) -> None:
-        """Nothing to do: only the end counts."""
+        """Ignore progress: only the end matters."""
 
     @override
     def complete(self, job: JobResponse) -> None:
@@ -52,7 +52,7 @@ class Waiter(Listener):
     def failed(self, error: Exception) -> None:
         if not self.ended.done():
             self.ended.set_exception(error)
-            self.ended.exception()  # or asyncio complains where the task has been cancelled meanwhile
+            self.ended.exception()  # marks it as retrieved: the waiting task may have been cancelled
 
     @override
     def cancel(self) -> None:
@@ -60,9 +60,9 @@ class Waiter(Listener):
 
 
 class Watcher(Listener):
-    """Holds a job's updates until they are taken.
+    """Holds the updates of a job until they are taken.
 
-    There are at most about a hundred of them, because progress is whole percents and never goes back.
+    There are at most about a hundred, because progress is in whole percent and never decreases.
     """
 
     __slots__ = ("followed", "uninformed", "updates")

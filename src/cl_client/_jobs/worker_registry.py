@@ -1,4 +1,4 @@
-"""Which workers are there, from their retained announcements."""
+"""The registry of workers, from their retained announcements."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
 logger = get_logger("cl_client.workers")
 
-# Announcements of a worker and of the jobs that it runs travel on two connections.
+# Seconds by which announcements of workers and events of jobs may be reordered: they use two connections.
 _REORDERING = 0.5
 
 
 class WorkerRegistry:
-    """The live map of workers.
+    """The present workers.
 
-    A killed worker leaves its last announcement retained, so a worker counts only while its announcements go
-    on: ``timestamp`` judges a retained one, the time of arrival judges the others.
+    The broker keeps the last announcement of a killed worker, so a worker is present only while announcements
+    arrive: the age of a retained announcement is its ``timestamp``, of others their time of arrival.
+
+    Args:
+        stale_after: Seconds without an announcement after which a worker is considered gone.
     """
 
     def __init__(self, stale_after: float) -> None:
@@ -30,10 +33,21 @@ class WorkerRegistry:
         self._busy_since: dict[str, float] = {}
 
     def update(self, worker: WorkerCapability, *, retained: bool, now: float) -> float | None:
-        """Take an announcement; where the worker has just become idle, the time since which it was busy."""
+        """Record an announcement.
+
+        Args:
+            worker: The announced worker.
+            retained: Whether the broker had stored the message.
+            now: The loop time.
+
+        Returns:
+            If the worker has just become idle, the loop time since which it was busy; None otherwise.
+        """
         age = time.time() - worker.timestamp / 1000 if retained else 0.0
         if age > self._stale_after:
-            logger.debug("worker %s announced itself %d s ago and is taken for dead", worker.worker_id, age)
+            logger.debug(
+                "worker %s is considered gone: its last announcement is %d s old", worker.worker_id, age
+            )
             self.remove(worker.worker_id)
             return None
         known = worker.worker_id in self._workers
@@ -44,12 +58,23 @@ class WorkerRegistry:
         return self._busy_since.pop(worker.worker_id, None)
 
     def remove(self, worker_id: str) -> None:
-        """A worker said good-bye."""
+        """Remove a worker.
+
+        Args:
+            worker_id: The worker.
+        """
         self._workers.pop(worker_id, None)
         self._busy_since.pop(worker_id, None)
 
     def present(self, now: float) -> dict[str, WorkerCapability]:
-        """The workers whose last sign of life is recent, by id."""
+        """Get the workers with a recent announcement.
+
+        Args:
+            now: The loop time.
+
+        Returns:
+            The workers by id.
+        """
         return {
             worker_id: worker
             for worker_id, (worker, seen) in self._workers.items()
@@ -57,21 +82,36 @@ class WorkerRegistry:
         }
 
     def next_expiry(self) -> float | None:
-        """When the first of them will have been silent for too long; None where there is none."""
+        """Get the time at which the next worker expires.
+
+        Returns:
+            The loop time; None if there are no workers.
+        """
         if not self._workers:
             return None
         return min(seen for _worker, seen in self._workers.values()) + self._stale_after
 
     def expire(self, now: float) -> None:
-        """Remove those that were silent for too long."""
+        """Remove the workers without a recent announcement.
+
+        Args:
+            now: The loop time.
+        """
         for worker_id in self._workers.keys() - self.present(now).keys():
             logger.debug(
-                "worker %s has been silent for %g s and is taken for dead", worker_id, self._stale_after
+                "worker %s is considered gone: no announcement for %g s", worker_id, self._stale_after
             )
             self.remove(worker_id)
 
     def served(self, now: float) -> dict[str, int]:
-        """Idle workers per task type; a task whose workers are all busy counts 0."""
+        """Count the idle workers.
+
+        Args:
+            now: The loop time.
+
+        Returns:
+            Idle workers per task type; 0 if all of them are busy.
+        """
         idle: Counter[str] = Counter()
         for worker in self.present(now).values():
             for task in worker.capabilities:

@@ -1,4 +1,4 @@
-"""The workers of a server: who is present, what they serve, and waiting until a task is served."""
+"""The workers of a server: which are present, which tasks they serve, and waiting for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = get_logger("cl_client.workers")
 
 WorkerCallback: TypeAlias = Callable[[dict[str, WorkerCapability]], Awaitable[None] | None]
-"""Given all workers that are present, by id, whenever one comes, goes, or turns busy or idle."""
+"""Called with all present workers by id whenever a worker appears, disappears, or becomes busy or idle."""
 
 _Workers: TypeAlias = dict[str, WorkerCapability]
 _Signature: TypeAlias = dict[str, tuple[tuple[str, ...], bool]]
@@ -41,20 +41,20 @@ _POLL: Final = 1.0
 
 
 class FetchCapabilities(Protocol):
-    """Asks the server; quiet where the caller warns of failures itself."""
+    """Reads the capabilities from the server; ``quiet`` if the caller logs failures itself."""
 
     async def __call__(self, *, quiet: bool) -> WorkerCapabilities:
-        """One answer of the server, with retries."""
+        """Read the capabilities once, with retries."""
         ...
 
 
 class Workers:
-    """What is known of the workers, by their announcements or by what the server says.
+    """The known workers, from their MQTT announcements or from the server.
 
     Args:
-        fetch: Asks the server.
-        tracker: Is told when a worker turns idle, and knows whether announcements arrive.
-        stale_after: Seconds of silence after which a worker is gone.
+        fetch: Reads the capabilities from the server.
+        tracker: Is notified when a worker becomes idle, and knows whether announcements arrive.
+        stale_after: Seconds without an announcement after which a worker is considered gone.
     """
 
     def __init__(self, fetch: FetchCapabilities, tracker: JobTracker, stale_after: float) -> None:
@@ -71,7 +71,7 @@ class Workers:
         self._capabilities: tuple[WorkerCapabilities, float] | None = None
 
     async def close(self) -> None:
-        """End the callbacks, waits and reads that are under way."""
+        """End all callbacks, waits and running reads."""
         self._closed = True
         self.changed.set()
         for subscription_id in list(self._subscriptions):
@@ -82,7 +82,17 @@ class Workers:
         await self._reads.close()
 
     def subscribe(self, callback: WorkerCallback) -> str:
-        """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
+        """Subscribe to changes of the workers; see `ComputeClient.subscribe_worker_updates`.
+
+        Args:
+            callback: Called with all present workers.
+
+        Returns:
+            The id of the subscription.
+
+        Raises:
+            ClientClosedError: The client is closed.
+        """
         if self._closed:
             raise ClientClosedError
         subscription_id = secrets.token_hex(8)
@@ -91,22 +101,39 @@ class Workers:
         return subscription_id
 
     def unsubscribe(self, subscription_id: str) -> None:
-        """End a subscription. Idempotent."""
+        """End a subscription. Idempotent.
+
+        Args:
+            subscription_id: The id that `subscribe` returned.
+        """
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is not None:
             subscription.cancel()
 
     def present(self) -> dict[str, WorkerCapability]:
-        """The workers that are present, by id."""
+        """Get the present workers.
+
+        Returns:
+            The workers by id.
+        """
         return self._registry.present(self._loop.time())
 
     def served(self) -> dict[str, int]:
-        """Idle workers per task type, as announced."""
+        """Count idle workers by their announcements.
+
+        Returns:
+            Idle workers per task type; 0 if all of them are busy.
+        """
         return self._registry.served(self._loop.time())
 
     def on_announcement(self, worker: WorkerCapability, *, retained: bool) -> None:
-        """A worker has announced itself."""
-        if self._closed:  # the connection ends last
+        """Handle the announcement of a worker.
+
+        Args:
+            worker: The announced worker.
+            retained: Whether the broker had stored the message.
+        """
+        if self._closed:  # the connection is closed last
             return
         busy_since = self._registry.update(worker, retained=retained, now=self._loop.time())
         if busy_since is not None:
@@ -114,19 +141,26 @@ class Workers:
         self._on_change()
 
     def on_goodbye(self, worker_id: str) -> None:
-        """A worker has left in order."""
+        """Handle the orderly exit of a worker.
+
+        Args:
+            worker_id: The worker.
+        """
         if self._closed:
             return
         self._registry.remove(worker_id)
         self._on_change()
 
     async def capabilities(self, fetch: FetchCapabilities, key: str, *, max_age: float) -> WorkerCapabilities:
-        """What the server says of its workers.
+        """Read the capabilities of the workers from the server.
 
         Args:
-            fetch: Asks it.
-            key: Of the settings that it is asked with: those with the same key share a request.
-            max_age: An answer that is no older in seconds is taken again.
+            fetch: Reads them.
+            key: Identifies the settings of the request; concurrent calls with the same key share one request.
+            max_age: Maximum age of a cached answer in seconds.
+
+        Returns:
+            The capabilities.
         """
         if self._capabilities is not None:
             capabilities, read_at = self._capabilities
@@ -137,11 +171,19 @@ class Workers:
         return capabilities
 
     async def wait_for(self, required: AbstractSet[str], seconds: float | None) -> dict[str, int]:
-        """Wait until every task is served; idle workers per task. A server that is not there is waited for.
+        """Wait until every task is served. Keeps waiting while the server is unreachable.
+
+        Args:
+            required: The task types.
+            seconds: Timeout in seconds; None for no limit.
+
+        Returns:
+            Idle workers per task type.
 
         Raises:
-            WorkerUnavailableError: The time is up.
-            ClientClosedError: The client was closed meanwhile.
+            WorkerUnavailableError: The wait timed out.
+            ClientClosedError: The client was closed while waiting.
+            TimeoutError: Raised by an auth provider.
         """
         served: dict[str, int] = {}
         problem: ComputeClientError | None = None
@@ -158,23 +200,26 @@ class Workers:
                         return served
                     await self._next_change()
         except TimeoutError:
-            if not limit.expired():  # one of an auth provider
+            if not limit.expired():  # raised by an auth provider
                 raise
             raise WorkerUnavailableError(sorted(required - served.keys()), served) from problem
         raise ClientClosedError
 
     async def require(self, task_type: str) -> None:
-        """Busy workers serve a task as well as idle ones do.
+        """Check that a worker, idle or busy, serves a task.
+
+        Args:
+            task_type: The task.
 
         Raises:
-            WorkerUnavailableError: Nobody serves it.
+            WorkerUnavailableError: No worker serves the task.
         """
         served = await self._served(quiet=False)
         if task_type not in served:
             raise WorkerUnavailableError([task_type], served)
 
     async def _served(self, *, quiet: bool) -> dict[str, int]:
-        """As announced by MQTT where it is live, or else as the server says."""
+        """Idle workers per task, from MQTT if connected, otherwise from the server."""
         if self._tracker.push.connected and (served := self.served()):
             return served
         return (await self._reads.get("", partial(self._fetch, quiet=quiet))).capabilities
@@ -189,7 +234,7 @@ class Workers:
         changed.set()
         self._tell()
         if self._expiry is None and (expiry := self._registry.next_expiry()) is not None:
-            # Heartbeats do not move it: it looks for the next one when it fires.
+            # Heartbeats do not reschedule the timer; it finds the next expiry when it fires.
             self._expiry = self._loop.call_at(expiry, self._on_expiry)
 
     def _on_expiry(self) -> None:
@@ -205,21 +250,21 @@ class Workers:
 
 
 class _WorkerSubscription:
-    """A callback, and what of the workers it was told last: their heartbeats alone are no news."""
+    """A callback and the last state that it was given; heartbeats alone do not trigger it."""
 
     def __init__(self, callback: WorkerCallback, tasks: OwnedTasks) -> None:
         self._callback = callback
-        # What a slow callback is late for is overtaken by the newest: only the state of now is of interest.
+        # A slow callback skips older states: only the current one matters.
         self._queue = CallbackQueue("workers", tasks, limit=1)
         self._told: _Signature = {}
 
     def tell(self, workers: _Workers) -> None:
-        """Call back if there is news."""
+        """Call back if something has changed."""
         news = {worker_id: (one.capabilities, one.idle_count > 0) for worker_id, one in workers.items()}
         if news != self._told:
             self._told = news
             self._queue.deliver(self._callback, workers)
 
     def cancel(self) -> None:
-        """Call back no more."""
+        """Stop calling back."""
         self._queue.cancel()
