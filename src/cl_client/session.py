@@ -1,4 +1,4 @@
-"""`Session`: log in once, and every client of this program, and of the next one, is logged in."""
+"""`Session`: log in once for all clients of this program and of its later runs."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ logger = get_logger("cl_client.auth")
 
 
 class Session:
-    """A user who is logged in; made by `login`, or by `load` in a later run of the program.
+    """A logged-in user; create it with `login`, or with `load` in a later run of the program.
 
         session = await Session.login("http://server:8000", "admin", password)
         async with session.compute_client() as client: ...
 
-    All clients share one token, which is kept in the system's keyring or a private file (`TokenStore`) and
-    renewed while it counts. The password is kept in memory only, so a session that was loaded ends when its
-    token has got too old: 30 minutes after the last use, with the servers' usual lifetime of tokens.
+    All clients share one token, which is stored in the system keyring or a private file (`TokenStore`) and
+    renewed while it is valid. The password is kept in memory only, so a loaded session ends when its token
+    expires: 30 minutes after the last use, with the usual token lifetime of servers.
 
-    A session holds nothing open.
+    A session has no open connections and needs no closing.
     """
 
     def __init__(
@@ -67,22 +67,26 @@ class Session:
         timeout: float = DEFAULT_AUTH_TIMEOUT,  # noqa: ASYNC109 - of each request, also later ones
         store: TokenStore | None = None,
     ) -> Session:
-        """Exchange a name and a password for a token, and keep it.
+        """Log in with a user name and a password, and store the token.
 
         Args:
             auth_url: The auth service, for instance ``http://server:8000``.
-            username: The name to log in with.
+            username: The user name.
             password: The password.
-            base_url: The compute service, where the config does not name it.
-            config: For the compute service, and TLS and proxies for both; by default from the environment.
-            ssl_context: For both services and the broker, in place of the one that the config describes.
-            timeout: Seconds for one exchange with the auth service, above 0.
-            store: Where the token is kept; None for the user's.
+            base_url: The compute service; None for that of the config.
+            config: Settings of the compute service, and TLS and proxies of both; None for those of the
+                environment.
+            ssl_context: Replaces the TLS settings of the config, for both services and the broker.
+            timeout: Timeout in seconds for one request to the auth service, above 0.
+            store: Stores the token; None for the user's default store.
+
+        Returns:
+            The session.
 
         Raises:
-            AuthenticationError: The auth service does not accept them.
-            ServerUnavailableError: It cannot be reached.
-            ConfigurationError: A setting is unusable, or there is no place where the token can be kept.
+            AuthenticationError: The user name or password is wrong.
+            ServerUnavailableError: The auth service is unreachable.
+            ConfigurationError: A setting is invalid, or the token cannot be stored.
             MissingExtraError: The extra ``auth`` is not installed.
         """
         password = secret(password)
@@ -115,21 +119,24 @@ class Session:
         timeout: float = DEFAULT_AUTH_TIMEOUT,  # noqa: ASYNC109 - of each request, also later ones
         store: TokenStore | None = None,
     ) -> Session:
-        """Take up a session that was kept; no server is asked.
+        """Load a stored session, without any request.
 
         Args:
             auth_url: The auth service.
-            username: Whose session; None for that of the user who logged in last.
-            base_url: The compute service, where the config does not name it.
-            config: For the compute service, and TLS and proxies for both; by default from the environment.
-            ssl_context: For both services and the broker, in place of the one that the config describes.
-            timeout: Seconds for one exchange with the auth service, above 0.
-            store: Where the token is kept; None for the user's.
+            username: The user; None for the user who logged in last.
+            base_url: The compute service; None for that of the config.
+            config: Settings of the compute service, and TLS and proxies of both; None for those of the
+                environment.
+            ssl_context: Replaces the TLS settings of the config, for both services and the broker.
+            timeout: Timeout in seconds for one request to the auth service, above 0.
+            store: Stores the token; None for the user's default store.
+
+        Returns:
+            The session.
 
         Raises:
-            AuthenticationError: Nobody has logged in, or has logged out again. A session that is too old
-                raises it at its first use.
-            ConfigurationError: A setting is unusable, or the store cannot be read.
+            AuthenticationError: The user is not logged in. An expired session raises it on first use.
+            ConfigurationError: A setting is invalid, or the store cannot be read.
             MissingExtraError: The extra ``auth`` is not installed.
         """
         config = (config or ComputeClientConfig.create()).replace(base_url=base_url)
@@ -137,9 +144,9 @@ class Session:
         auth_url = auth_config(auth_url, config, timeout).base_url
         found = await store.load(auth_url, username)
         if found is None:
-            raise _login_required(
-                auth_url, "nobody is logged in" if username is None else f"{username!r} is not logged in"
-            )
+            reason = "nobody is logged in" if username is None else f"{username!r} is not logged in"
+            not_logged_in = _login_required(auth_url, reason)
+            raise not_logged_in
         provider = _SessionProvider(
             auth_url, *found, None, store=store, config=config, ssl_context=ssl_context, timeout=timeout
         )
@@ -147,27 +154,30 @@ class Session:
 
     @property
     def auth_url(self) -> str:
-        """The auth service."""
+        """The address of the auth service."""
         return self._provider.auth_url
 
     @property
     def username(self) -> str:
-        """Who is logged in."""
+        """The name of the logged-in user."""
         return self._provider.username
 
     @property
     def auth_provider(self) -> AuthProvider:
-        """What all clients of this session share; for a `ComputeClient` of one's own."""
+        """The auth provider that all clients of this session share; also for your own `ComputeClient`."""
         return self._provider
 
     def compute_client(
         self, base_url: str | None = None, *, config: ComputeClientConfig | None = None
     ) -> ComputeClient:
-        """A client that is logged in, to be closed by the caller.
+        """Create a logged-in client. The caller must close it.
 
         Args:
-            base_url: The compute service; None for the session's.
-            config: In place of the session's.
+            base_url: The compute service; None for that of the session.
+            config: Settings of the client; None for those of the session.
+
+        Returns:
+            The client.
         """
         return ComputeClient(
             base_url,
@@ -177,7 +187,11 @@ class Session:
         )
 
     def auth_client(self) -> AuthClient:
-        """A client of the auth service that is logged in, for instance for an administrator."""
+        """Create a logged-in client of the auth service, for instance to manage users.
+
+        Returns:
+            The client, to be used with ``async with``.
+        """
         return AuthClient(
             self.auth_url,
             self._provider,
@@ -187,22 +201,26 @@ class Session:
         )
 
     async def whoami(self) -> User:
-        """Ask the auth service whose session this is.
+        """Read the user of this session from the auth service.
+
+        Returns:
+            The user.
 
         Raises:
-            AuthenticationError: The session is too old; log in again.
-            ServerUnavailableError: The auth service cannot be reached.
+            AuthenticationError: The session has expired; log in again.
+            ServerUnavailableError: The auth service is unreachable.
         """
         async with self.auth_client() as auth:
             return await auth.me()
 
     async def logout(self) -> None:
-        """Forget the token and the password, here and in the store; no server is asked.
+        """Delete the token and the password from memory and from the store, without any request.
 
-        Clients of this session are refused from now on. Another process keeps a token that it has loaded.
+        Clients of this session raise `AuthenticationError` from now on. Other processes keep the token that
+        they have loaded.
 
         Raises:
-            ConfigurationError: The token cannot be removed from the store.
+            ConfigurationError: The token cannot be deleted from the store.
         """
         await self._provider.forget()
 
@@ -212,7 +230,7 @@ class Session:
 
 
 class _SessionProvider(RenewingAuthProvider):
-    """Keeps its token in a store, and logs in anew only while it knows the password."""
+    """Stores its token, and logs in again only while it knows the password."""
 
     def __init__(
         self,
@@ -241,7 +259,7 @@ class _SessionProvider(RenewingAuthProvider):
         self._forgotten = False
 
     async def forget(self) -> None:
-        """Forget the token and the password, here and in the store."""
+        """Delete the token and the password from memory and from the store."""
         self._forgotten = True
         self._token = None
         self._password = None
@@ -261,7 +279,7 @@ class _SessionProvider(RenewingAuthProvider):
         stored = await self._store.load(self.auth_url, self.username)
         if stored is not None and stored[1] != self._token and not stored[1].is_expired:
             return stored[1]
-        raise _login_required(self.auth_url, f"the session of {self.username!r} is too old", refusal)
+        raise _login_required(self.auth_url, f"the session of {self.username!r} has expired", refusal)
 
     @override
     async def _keep(self, token: Token) -> None:
@@ -270,8 +288,8 @@ class _SessionProvider(RenewingAuthProvider):
             try:
                 await self._store.save(self.auth_url, self.username, token)
             except ConfigurationError as exc:
-                logger.warning("the renewed token of %s is not kept: %s", self.username, exc)
-        if self._forgotten:  # while it was fetched, or saved
+                logger.warning("the renewed token of %s could not be stored: %s", self.username, exc)
+        if self._forgotten:  # during the request or while it was saved
             await self._store.remove(self.auth_url, self.username)
             raise self._logged_out()
 
@@ -284,7 +302,7 @@ class _SessionProvider(RenewingAuthProvider):
 
 
 def _login_required(auth_url: str, reason: str, refusal: HTTPError | None = None) -> AuthenticationError:
-    """An error with the auth service's answer; where it was not asked, with the one that it would give."""
+    """Make an error with the auth service's response, or with a 401 if no request was sent."""
     words = f" ({refusal.detail})" if refusal else ""
     request = httpx.Request("POST", f"{auth_url}/auth/token/refresh")
     response = refusal.response if refusal else httpx.Response(401, request=request)

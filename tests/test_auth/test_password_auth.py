@@ -224,7 +224,7 @@ async def test_an_answer_that_is_no_token_is_an_error_that_does_not_show_it() ->
     async with ScriptedAuth() as server, client_of(server.url, provider_of(server)) as client:
         body = b'{"access_token": "%s", "token_type": 7}' % (token := secrets.token_hex()).encode()
         server.answers[LOGIN] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-        with pytest.raises(InvalidResponseError, match="not what an auth service answers") as caught:
+        with pytest.raises(InvalidResponseError, match="not a valid response of an auth service") as caught:
             await client.get_job("j")
     assert token not in "".join(traceback.format_exception(caught.value))
 
@@ -281,9 +281,9 @@ async def test_what_the_broker_is_shown() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"auth_url": "server:8000"}, "auth_url: write it with its scheme"),
-        ({"auth_url": "http://me:hidden@server"}, "auth_url: leave the user name and password out"),
-        ({"username": ""}, "username: it is empty"),
+        ({"auth_url": "server:8000"}, "auth_url: must start with http:// or https://"),
+        ({"auth_url": "http://me:hidden@server"}, "auth_url: must not contain a user name or password"),
+        ({"username": ""}, "username: must not be empty"),
         ({"timeout": 0.0}, "timeout"),
         ({"retry_for": 0.0}, "retry_for=0.0: must be above 0"),
         ({"refresh_margin": -1.0}, "refresh_margin=-1.0: must be above 0"),

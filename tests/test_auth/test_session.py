@@ -169,7 +169,7 @@ async def test_calls_whose_token_still_counts_go_on_while_the_auth_service_is_do
         await server.stop()
         async with session.compute_client(compute.url) as client:
             await asyncio.gather(*(client.get_job(f"j{n}") for n in range(100)))
-            warnings = [record for record in caplog.records if "still counts" in record.message]
+            warnings = [record for record in caplog.records if "is still valid" in record.message]
             assert len(warnings) == 1
             assert compute.refused.total() == 0
 
@@ -223,7 +223,7 @@ async def test_a_session_that_is_too_old_says_to_log_in_again(store: TokenStore)
         await keep(server, store, age=101)
         session = await load(server, store)
         with pytest.raises(
-            AuthenticationError, match=f"{server.url}: the session of 'me' is too old.*log in"
+            AuthenticationError, match=f"{server.url}: the session of 'me' has expired.*log in"
         ):
             await session.whoami()
         assert not server.calls
@@ -235,7 +235,7 @@ async def test_a_session_whose_token_is_refused_says_the_servers_words(store: To
         server.revoke()
         session = await load(server, store)
         async with session.compute_client() as client:
-            with pytest.raises(AuthenticationError, match=r"too old \(Could not validate.*log in again"):
+            with pytest.raises(AuthenticationError, match=r"expired \(Could not validate.*log in again"):
                 await client.get_job("j")
 
 
@@ -279,7 +279,7 @@ async def test_a_renewed_token_that_cannot_be_kept_is_used_all_the_same(
         memory.is_locked = True
         (tmp_path / "file").write_bytes(b"")
         server.revoke()
-        with heard("cl_client.auth", "the renewed token of me is not kept") as warned:
+        with heard("cl_client.auth", "the renewed token of me could not be stored") as warned:
             await session.whoami()
         assert warned.is_set()
 

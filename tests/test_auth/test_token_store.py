@@ -179,7 +179,7 @@ async def test_a_token_that_cannot_be_removed_from_the_keyring_is_an_error_that_
     with using(Undeletable()):
         store = TokenStore(folder)
         await store.save(URL, "me", token_of("secret-token"))
-        with pytest.raises(ConfigurationError, match="remove it there") as caught:
+        with pytest.raises(ConfigurationError, match="delete it there") as caught:
             await store.remove(URL, "me")
     assert "secret-token" not in str(caught.value)
 
@@ -273,7 +273,7 @@ async def test_a_keyring_that_is_locked_is_not_taken_for_forgotten(
     store = TokenStore(folder)
     await store.save(URL, "me", token_of("kept"), log_in=True)
     memory.is_locked = True
-    with pytest.raises(ConfigurationError, match="remove it there"):
+    with pytest.raises(ConfigurationError, match="delete it there"):
         await store.remove(URL, "me")
     memory.is_locked = False
     await store.remove(URL, "me")

@@ -1,1 +1,1 @@
-"""Logging in: providers, the auth service, renewal, kept tokens."""
+"""Authentication: providers, the auth service, renewal of tokens, stored tokens."""

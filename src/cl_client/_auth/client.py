@@ -1,4 +1,4 @@
-"""`AuthClient`: tokens, users and the public key of an auth service."""
+"""`AuthClient`: the tokens, users and public key of an auth service."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ DEFAULT_AUTH_TIMEOUT: Final = 10.0
 
 
 class _TokenAnswer(BaseModel):
-    """What a login or a refresh is answered with."""
+    """The response to a login or a refresh."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     access_token: TokenText
-    token_type: str = "bearer"  # noqa: S105 - no password
+    token_type: str = "bearer"  # noqa: S105 - not a password
 
 
 _TOKEN_ANSWER = TypeAdapter(_TokenAnswer)
@@ -48,7 +48,7 @@ _USERS = TypeAdapter(list[User])
 
 
 class _OwnToken(AuthProvider):
-    """The token of a client's own login."""
+    """Provides the token of the client's own login."""
 
     token: SecretStr | None = None
 
@@ -60,19 +60,19 @@ class _OwnToken(AuthProvider):
 class AuthClient:
     """The client of an auth service: ``async with AuthClient(auth_url) as auth``.
 
-    Reads, changes and deletions are tried again like those of a `ComputeClient`; logging in and creating a
-    user only where the server certainly did not take the request.
+    Reads, updates and deletions are retried like those of a `ComputeClient`. A login or the creation of a
+    user is retried only if the server has certainly not accepted the request.
 
     Args:
         auth_url: The auth service, for instance ``http://server:8000``.
-        auth_provider: Who the client is. None for the user who logs in with `login`.
+        auth_provider: Provides the credentials; None to use the token of `login`.
         config: TLS, proxies and retries; by default from the environment. Its addresses and headers are not
             used.
-        ssl_context: In place of the one that the config describes.
-        timeout: Seconds for connecting, and for each single read or write; above 0.
+        ssl_context: Replaces the TLS settings of the config.
+        timeout: Timeout in seconds for connecting, and for each single read or write; above 0.
 
     Raises:
-        ConfigurationError: A setting is unusable.
+        ConfigurationError: A setting is invalid.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class AuthClient:
 
     @property
     def auth_url(self) -> str:
-        """The auth service, without credentials."""
+        """The address of the auth service, without credentials."""
         return self._config.base_url
 
     async def __aenter__(self) -> Self:
-        running_loop()  # or this is no place for it
+        running_loop()  # raises without a running loop
         self._opened = AuthHTTP(self._config, self._provider, self._ssl_context)
         return self
 
@@ -109,39 +109,59 @@ class AuthClient:
             await opened.close()
 
     async def login(self, username: str, password: str | SecretStr) -> Token:
-        """Exchange a name and a password for a token. A client without ``auth_provider`` goes on with it.
+        """Log in with a user name and a password. A client without ``auth_provider`` then uses the token.
+
+        Args:
+            username: The user name.
+            password: The password.
+
+        Returns:
+            The token.
 
         Raises:
-            AuthenticationError: The service does not accept them, or the user is not active.
-            ServerUnavailableError: It cannot be reached.
+            AuthenticationError: The user name or password is wrong, or the user is not active.
+            ServerUnavailableError: The auth service is unreachable.
         """
-        password = secret(password)  # in its place: the variables of a frame may be shown
+        password = secret(password)  # rebinds the name: tracebacks may show the variables of a frame
         form = {"username": username, "password": password}
         return self._received(await self._http().post("/auth/token", form, anonymous=True))
 
     async def refresh(self) -> Token:
-        """Exchange the token, which must still count, for a new one.
+        """Exchange the token, which must still be valid, for a new one.
+
+        Returns:
+            The new token.
 
         Raises:
-            AuthenticationError: The token is too old, or none of this service.
+            AuthenticationError: The token has expired or is invalid.
         """
         return self._received(await self._http().post("/auth/token/refresh", {}))
 
     async def public_key(self) -> PublicKey:
-        """What the signatures of its tokens are checked with."""
+        """Read the public key that verifies the signatures of tokens.
+
+        Returns:
+            The key.
+        """
         answer = await self._http().request("GET", "/auth/public-key", anonymous=True)
         return parsed(_PUBLIC_KEY, answer)
 
     async def verify_token(self, token: str | SecretStr, *, leeway: float = 0.0) -> TokenClaims:
-        """Check a token's signature and its time. The key is kept, and read anew if a signature does not fit.
+        """Verify the signature and the expiry of a token.
+
+        The public key is cached, and read again if a signature does not match.
 
         Args:
             token: The JWT.
-            leeway: Seconds for which a token still counts when its time is over; 0 or more.
+            leeway: Seconds for which an expired token is still accepted, 0 or more.
+
+        Returns:
+            The claims of the token.
 
         Raises:
-            InvalidTokenError: It does not count.
-            InvalidResponseError: The service has no key for ES256.
+            InvalidTokenError: The token has expired, or it or its signature is invalid.
+            InvalidResponseError: The public key of the service is not an ES256 key.
+            InvalidParameterError: ``leeway`` is below 0.
             MissingExtraError: The extra ``auth`` is not installed.
         """
         token = secret(token)
@@ -154,40 +174,56 @@ class AuthClient:
             self._key = await self.public_key()
             claims = checked_claims(token, self._key, leeway)
         if claims is None:
-            raise InvalidTokenError(f"The token's signature is none of the auth service at {self.auth_url}")
+            raise InvalidTokenError(
+                f"The token's signature is invalid for the auth service at {self.auth_url}; log in again"
+            )
         return claims
 
     async def me(self) -> User:
-        """Whose credentials these are."""
+        """Read the user of the current credentials.
+
+        Returns:
+            The user.
+
+        Raises:
+            AuthenticationError: The credentials are missing, invalid or expired.
+        """
         return parsed(_USER, await self._http().request("GET", "/users/me"))
 
     async def list_users(self, skip: int = 0, limit: int = 100) -> list[User]:
-        """Some users; needs an administrator.
+        """Read one page of users. Requires an administrator.
 
         Args:
-            skip: How many to leave out at the beginning; 0 or more.
-            limit: How many at most; 1 or more.
+            skip: Number of users to skip, 0 or more.
+            limit: Maximum number of users, 1 or more.
+
+        Returns:
+            The users.
 
         Raises:
-            PermissionDeniedError: The client is no administrator.
+            InvalidParameterError: ``skip`` or ``limit`` is out of range.
+            PermissionDeniedError: The user is not an administrator.
         """
         if skip < 0 or limit < 1:
             raise InvalidParameterError(f"skip={skip!r}, limit={limit!r}: must be at least 0 and 1")
-        # Without the slash at the end this is another address.
+        # The trailing slash is part of the address.
         return parsed(
             _USERS, await self._http().request("GET", "/users/", params={"skip": skip, "limit": limit})
         )
 
     async def users(self, *, page_size: int = 100) -> AsyncGenerator[User]:
-        """Yield every user, read page by page; needs an administrator.
+        """Read all users, page by page. Requires an administrator.
 
-        One who is deleted meanwhile can hide another one from this.
+        If a user is deleted during the iteration, another user may be skipped.
 
         Args:
-            page_size: How many to ask for at once; 1 or more. The server may give fewer.
+            page_size: Users per request, 1 or more. The server may return fewer.
+
+        Yields:
+            Every user.
 
         Raises:
-            PermissionDeniedError: The client is no administrator.
+            PermissionDeniedError: The user is not an administrator.
         """
         skip = 0
         while page := await self.list_users(skip, page_size):
@@ -196,10 +232,17 @@ class AuthClient:
             skip += len(page)
 
     async def get_user(self, user_id: int) -> User:
-        """One user, by the server's number; needs an administrator.
+        """Read one user. Requires an administrator.
+
+        Args:
+            user_id: The id of the user.
+
+        Returns:
+            The user.
 
         Raises:
-            InvalidRequestError: There is no such user.
+            InvalidRequestError: The user was not found.
+            PermissionDeniedError: The user is not an administrator.
         """
         return parsed(_USER, await self._http().request("GET", f"/users/{user_id}"))
 
@@ -212,18 +255,22 @@ class AuthClient:
         is_active: bool = True,
         permissions: Sequence[str] = (),
     ) -> User:
-        """Add a user; needs an administrator.
+        """Create a user. Requires an administrator.
 
         Args:
-            username: The name to log in with.
+            username: The user name.
             password: The password.
-            is_admin: Whether the user may do everything.
-            is_active: Whether the user may log in.
-            permissions: What the user may do; jobs need ``ai_inference_support``.
+            is_admin: Whether the user is an administrator. Default False.
+            is_active: Whether the user may log in. Default True.
+            permissions: The permissions; jobs require ``ai_inference_support``. Default none.
+
+        Returns:
+            The new user.
 
         Raises:
-            InvalidRequestError: The name is taken.
-            InvalidParameterError: A permission is empty or has a comma in it.
+            InvalidRequestError: The user name is already taken.
+            InvalidParameterError: A permission is empty or contains a comma.
+            PermissionDeniedError: The user is not an administrator.
         """
         password = secret(password)
         form = {
@@ -244,16 +291,28 @@ class AuthClient:
         is_active: bool | None = None,
         is_admin: bool | None = None,
     ) -> User:
-        """Change what is not None of a user; needs an administrator.
+        """Update a user. Requires an administrator.
+
+        Args:
+            user_id: The id of the user.
+            password: The new password; None for no change.
+            permissions: All new permissions; None for no change.
+            is_active: Whether the user may log in; None for no change.
+            is_admin: Whether the user is an administrator; None for no change.
+
+        Returns:
+            The updated user.
 
         Raises:
-            InvalidRequestError: There is no such user.
-            InvalidParameterError: The password is empty, or a permission is or has a comma in it.
-            InvalidResponseError: The service kept other permissions: some cannot take the last one away.
+            InvalidRequestError: The user was not found.
+            InvalidParameterError: The password is empty, or a permission is empty or contains a comma.
+            InvalidResponseError: The service stored other permissions; some services cannot remove the last
+                one.
+            PermissionDeniedError: The user is not an administrator.
         """
         password = None if password is None else secret(password)
         if password is not None and not password.get_secret_value():
-            raise InvalidParameterError("password: it is empty, which servers take for no change; write one")
+            raise InvalidParameterError("password: must not be empty; for no change, leave it out")
         form = {
             "password": password,
             "permissions": None if permissions is None else _comma_list(permissions),
@@ -263,21 +322,27 @@ class AuthClient:
         user = parsed(_USER, await self._http().request("PUT", f"/users/{user_id}", form=form))
         if permissions is not None and set(user.permissions) != {one.strip() for one in permissions}:
             raise InvalidResponseError(
-                f"User {user_id} now has the permissions {[*user.permissions]}, not {[*permissions]}"
+                f"User {user_id} has the permissions {[*user.permissions]}; expected {[*permissions]}"
             )
         return user
 
     async def delete_user(self, user_id: int) -> None:
-        """Delete a user; needs an administrator.
+        """Delete a user. Requires an administrator.
+
+        Args:
+            user_id: The id of the user.
 
         Raises:
-            InvalidRequestError: There is no such user.
+            InvalidRequestError: The user was not found.
+            PermissionDeniedError: The user is not an administrator.
         """
         await self._http().delete(f"/users/{user_id}")
 
     def _http(self) -> AuthHTTP:
         if self._opened is None:
-            raise ComputeClientError("An AuthClient works inside of `async with AuthClient(...) as auth`")
+            raise ComputeClientError(
+                "The AuthClient is not open; use it inside `async with AuthClient(...) as auth`"
+            )
         return self._opened
 
     def _received(self, answer: Document) -> Token:
@@ -288,7 +353,7 @@ class AuthClient:
 
 
 def _server_time(answer: Document) -> float | None:
-    """The server's clock at its answer, in seconds since the epoch."""
+    """The time of the response by the server's clock, in seconds since the epoch."""
     try:
         return parsedate_to_datetime(str(answer.response.headers["Date"])).timestamp()
     except (KeyError, ValueError):
@@ -296,12 +361,12 @@ def _server_time(answer: Document) -> float | None:
 
 
 def _comma_list(permissions: Sequence[str]) -> str:
-    """Permissions as the wire wants them."""
+    """Permissions in the format of the form field."""
     if isinstance(permissions, str):
         raise InvalidParameterError(
-            f"permissions={permissions!r}: write a list, for instance [{permissions!r}]"
+            f"permissions={permissions!r}: must be a list, for instance [{permissions!r}]"
         )
     for permission in permissions:
         if not permission.strip() or "," in permission:
-            raise InvalidParameterError(f"permissions: {permission!r} is empty or has a comma in it")
+            raise InvalidParameterError(f"permissions: {permission!r} is empty or contains a comma")
     return ",".join(permissions)

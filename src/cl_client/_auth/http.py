@@ -1,4 +1,4 @@
-"""HTTP to an auth service: forms that hold passwords, answers that hold tokens, errors that hold neither."""
+"""HTTP requests to an auth service. Errors contain neither passwords nor tokens."""
 
 from __future__ import annotations
 
@@ -34,27 +34,36 @@ ModelT = TypeVar("ModelT")
 ResultT = TypeVar("ResultT")
 
 Form: TypeAlias = "Mapping[str, str | SecretStr | bool | None]"
-"""Fields by their names; None is left out."""
+"""Fields by name; None is left out."""
 
 
 def auth_config(
     auth_url: str, config: ComputeClientConfig | None, timeout: float, **settings: object
 ) -> ComputeClientConfig:
-    """The settings for talking to an auth service: those for the compute service that are not its alone.
+    """Make the settings for an auth service from those of the compute service, without its secrets.
+
+    Args:
+        auth_url: The auth service, with scheme and without credentials.
+        config: The settings of the compute service; None for those of the environment.
+        timeout: Timeout in seconds for connecting, and for each single read or write; above 0.
+        **settings: Further settings to change.
+
+    Returns:
+        The settings.
 
     Raises:
-        ConfigurationError: A setting is unusable; the message does not quote the URL.
+        ConfigurationError: A setting is invalid; the message does not quote the URL.
     """
     if not auth_url.startswith(("http://", "https://")):
-        raise ConfigurationError("auth_url: write it with its scheme, for instance http://server:8000")
-    if "@" in auth_url:
         raise ConfigurationError(
-            "auth_url: leave the user name and password out; they have their own arguments"
+            "auth_url: must start with http:// or https://, for instance http://server:8000"
         )
+    if "@" in auth_url:
+        raise ConfigurationError("auth_url: must not contain a user name or password; pass them as arguments")
     config = config or ComputeClientConfig.create()
-    # Secrets are for the compute service, also where only its default address says so. Its headers are even
-    # where both are one server: they may be between it and the client. HTTP/2 is of no use for single
-    # requests, and its library logs the encoded headers at DEBUG.
+    # Secrets belong to the compute service, even if only its default address is set. Its extra headers are
+    # never sent to the auth service, even on the same server: they may be for a proxy in between. HTTP/2 has
+    # no benefit for single requests, and its library logs the encoded headers at DEBUG.
     bound = config.replace(base_url=config.base_url)
     return bound.replace(base_url=auth_url, timeout=timeout, extra_headers={}, http2=False, **settings)
 
@@ -63,9 +72,9 @@ class AuthHTTP:
     """Requests to an auth service; belongs to one event loop.
 
     Args:
-        config: What `auth_config` gives.
-        provider: Who the client is.
-        ssl_context: In place of the one that the config describes.
+        config: The settings from `auth_config`.
+        provider: Provides the credentials.
+        ssl_context: Replaces the TLS settings of the config.
     """
 
     def __init__(
@@ -73,14 +82,14 @@ class AuthHTTP:
     ) -> None:
         make_context = partial(make_ssl_context, config) if ssl_context is None else lambda: ssl_context
         self._url = config.base_url
-        # It follows no redirect: another server would be sent the form, with the password in it.
+        # Follows no redirect: another server would receive the form with the password.
         self._pool = PooledTransport(config, make_context)
         self._client = httpx.AsyncClient(transport=self._pool)
         self._anonymous = HTTPService(config, NoAuthProvider(), make_context, http_client=self._client)
         self._known = HTTPService(config, provider, make_context, http_client=self._client)
 
     async def close(self) -> None:
-        """Close every connection; calls under way end in `ClientClosedError`."""
+        """Close all connections; running calls raise `ClientClosedError`."""
         self._anonymous.stop()
         self._known.stop()
         self._pool.abandon()
@@ -89,7 +98,16 @@ class AuthHTTP:
         await self._client.aclose()
 
     async def post(self, path: str, form: Form, *, anonymous: bool = False) -> Document:
-        """Send a form that is not to be taken twice."""
+        """Send a form that the server must not process twice.
+
+        Args:
+            path: The path on the auth service.
+            form: The fields.
+            anonymous: Send no credentials. Default False.
+
+        Returns:
+            The response.
+        """
         service = self._anonymous if anonymous else self._known
         body = httpx.ByteStream(urlencode(_fields(form)).encode())
         headers = {
@@ -107,21 +125,43 @@ class AuthHTTP:
         form: Form | None = None,
         anonymous: bool = False,
     ) -> Document:
-        """Send something that may be repeated."""
+        """Send a request that may be retried.
+
+        Args:
+            method: The HTTP method.
+            path: The path on the auth service.
+            params: Query parameters.
+            form: Form fields; None for no body.
+            anonymous: Send no credentials. Default False.
+
+        Returns:
+            The response.
+        """
         service = self._anonymous if anonymous else self._known
         call = service.request(method, path, params=params, form=None if form is None else _fields(form))
         return await _without_secrets(self._url, call)
 
     async def delete(self, path: str) -> None:
-        """Delete something; that it is gone is no error where an attempt before may have deleted it."""
+        """Send a DELETE request. A 404 after a retry is not an error: an earlier attempt may have succeeded.
+
+        Args:
+            path: The path on the auth service.
+        """
         await _without_secrets(self._url, self._known.delete(path))
 
 
 def parsed(model: TypeAdapter[ModelT], answer: Document) -> ModelT:
-    """The body as a model; an error does not quote the body, which may be a token.
+    """Validate the body of a response. Errors do not quote the body, which may contain a token.
+
+    Args:
+        model: The expected type.
+        answer: The response.
+
+    Returns:
+        The validated body.
 
     Raises:
-        InvalidResponseError: It is not of that shape.
+        InvalidResponseError: The body does not match the type.
     """
     try:
         return model.validate_json(answer.content)
@@ -130,9 +170,9 @@ def parsed(model: TypeAdapter[ModelT], answer: Document) -> ModelT:
             f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}"
             for e in exc.errors(include_input=False)
         )
-    # Outside of the except clause, or the error would remember the one that quotes the body.
+    # Outside the except clause, so that the error has no context, which would quote the body.
     raise InvalidResponseError(
-        f"{answer.response.request.url.path}: not what an auth service answers: {problems}"
+        f"{answer.response.request.url.path}: not a valid response of an auth service: {problems}"
     )
 
 
@@ -140,14 +180,14 @@ def _fields(form: Form) -> dict[str, str]:
     return {name: _text(value) for name, value in form.items() if value is not None}
 
 
-def _text(value: str | SecretStr | bool) -> str:  # noqa: FBT001 - a field like any other
+def _text(value: str | SecretStr | bool) -> str:  # noqa: FBT001 - the value of a field
     if isinstance(value, bool):
         return str(value).lower()
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 async def _without_secrets(auth_url: str, call: Awaitable[ResultT]) -> ResultT:
-    """Let errors name the auth service, and carry no request and no frame that holds a password or token."""
+    """Make errors name the auth service, and remove requests and frames that hold a password or token."""
     error: ComputeClientError
     try:
         return await call
@@ -162,5 +202,5 @@ async def _without_secrets(auth_url: str, call: Awaitable[ResultT]) -> ResultT:
         error = type(exc)(f"Auth service {auth_url}: {exc}")
     except ClientClosedError:
         error = ClientClosedError()
-    # Outside of the except clauses, or the error would remember the one that it replaces.
+    # Outside the except clauses, so that the replaced error is not its context.
     raise error.with_traceback(None)

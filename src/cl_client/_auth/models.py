@@ -1,4 +1,4 @@
-"""What the auth service says, as pydantic models: tokens, their claims, users, its public key."""
+"""Models of the auth service: tokens, their claims, users, the public key."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from cl_client.models import ServerModel
 
 
 def _split(value: object) -> object:
-    """The wire joins permissions by commas in one direction, and lists them in the other."""
+    """Accept permissions as a list or as comma-separated text; servers send both."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """The auth service's times are UTC, and do not say so."""
+    """Convert to UTC; the auth service sends UTC without a time zone."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _one_word(token: SecretStr) -> SecretStr:
-    """It is to become part of a header."""
+    """Check that the token can be part of a header."""
     if not is_token(token.get_secret_value()):
-        raise ValueError("a token is one word of ASCII letters, digits and signs")
+        raise ValueError("a token must be one word of printable ASCII")
     return token
 
 
@@ -49,30 +49,30 @@ UserId: TypeAlias = Annotated[str, Field(min_length=1, coerce_numbers_to_str=Tru
 
 
 class Token(BaseModel):
-    """A token, and how long it is good for by the clock of this machine; no repr shows the token itself.
+    """A token and its expiry by the clock of this machine. No repr shows the token itself.
 
     Attributes:
         access_token: The JWT.
-        token_type: The server's word, ``bearer``.
-        received_at: Seconds since the epoch.
-        lifetime: Seconds from then on; None where the token does not say it.
+        token_type: The type that the server gives, ``bearer``.
+        received_at: Time of its arrival in seconds since the epoch.
+        lifetime: Seconds from ``received_at`` until it expires; None if the token does not say.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     access_token: TokenText
-    token_type: Annotated[str, OrElse("bearer")] = "bearer"  # noqa: S105 - no password
+    token_type: Annotated[str, OrElse("bearer")] = "bearer"  # noqa: S105 - not a password
     received_at: float = Field(default_factory=time.time)
     lifetime: float | None = None
 
     @property
     def expires_at(self) -> float | None:
-        """Seconds since the epoch; None where the token does not say it."""
+        """Time of expiry in seconds since the epoch; None if the token does not say."""
         return None if self.lifetime is None else self.received_at + self.lifetime
 
     @property
     def is_expired(self) -> bool:
-        """Whether its time is over, as far as that is known."""
+        """Whether the token has expired; False if its expiry is unknown."""
         return self.expires_at is not None and time.time() >= self.expires_at
 
 
@@ -80,12 +80,12 @@ class User(ServerModel):
     """A user of the auth service.
 
     Attributes:
-        id: The server's number of the user.
-        username: The name to log in with.
-        is_admin: Whether the user may do everything.
+        id: The id of the user.
+        username: The user name.
+        is_admin: Whether the user is an administrator.
         is_active: Whether the user may log in.
-        created_at: In UTC.
-        permissions: What the user may do; jobs need ``ai_inference_support``.
+        created_at: Time of creation in UTC.
+        permissions: The permissions; jobs require ``ai_inference_support``.
     """
 
     id: int
@@ -97,11 +97,11 @@ class User(ServerModel):
 
 
 class PublicKey(ServerModel):
-    """What the auth service's signatures are checked with.
+    """The public key that verifies the signatures of the auth service.
 
     Attributes:
-        public_key: In PEM format.
-        algorithm: ``ES256``.
+        public_key: The key in PEM format.
+        algorithm: The algorithm, ``ES256``.
     """
 
     public_key: str
@@ -109,13 +109,13 @@ class PublicKey(ServerModel):
 
 
 class TokenClaims(ServerModel):
-    """What a token whose signature was checked says of its user.
+    """The claims of a verified token.
 
     Attributes:
-        id: The user's number, as text; from ``id`` or, on older servers, ``sub``.
-        permissions: What the user may do.
-        is_admin: Whether the user may do everything.
-        exp: When its time is over, in seconds since the epoch by the server's clock.
+        id: The id of the user as text; from ``id`` or, on older servers, ``sub``.
+        permissions: The permissions of the user.
+        is_admin: Whether the user is an administrator.
+        exp: Time of expiry in seconds since the epoch, by the server's clock.
     """
 
     id: UserId = Field(validation_alias=AliasChoices("id", "sub"))
@@ -125,28 +125,28 @@ class TokenClaims(ServerModel):
 
 
 class _Times(BaseModel):
-    """When a token was issued and ends, by the server's clock."""
+    """Times of issue and expiry of a token, by the server's clock."""
 
     exp: FiniteFloat
     iat: Annotated[FiniteFloat | None, OrElse(None)] = None
 
 
 def stated_lifetime(token: SecretStr, server_time: float | None) -> float | None:
-    """How long a token that has just come says that it is good for, in seconds; its signature is not checked.
+    """Read the lifetime of a new token, without checking its signature.
 
-    Both ends are taken from the server's clock, so that it does not matter if that is wrong.
+    Both times are by the server's clock, so that a wrong clock does not matter.
 
     Args:
-        token: A JWT; anything else says nothing.
-        server_time: What the server's clock showed, in seconds since the epoch; None if it did not say.
+        token: A JWT; other tokens have no stated lifetime.
+        server_time: Time of the response by the server's clock, in seconds since the epoch; None if unknown.
 
     Returns:
-        None where the token does not say it, or says that its time is over, which only can be a wrong clock.
+        Seconds until it expires; None if the token does not say, or claims to be expired already.
     """
     payload = token.get_secret_value().split(".")[1:2]
     try:
         times = _Times.model_validate_json(base64.urlsafe_b64decode(payload[0] + "=="))
-    except (IndexError, ValueError):  # pydantic's are ValueErrors, too
+    except (IndexError, ValueError):  # pydantic's errors are ValueErrors
         return None
     issued = next((moment for moment in (times.iat, server_time) if moment is not None), time.time())
     return times.exp - issued if times.exp > issued else None

@@ -1,4 +1,4 @@
-"""`PasswordAuthProvider`: tokens of the auth service, fetched when needed and renewed in time."""
+"""`PasswordAuthProvider`: gets tokens from the auth service, and renews them before they expire."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ logger = get_logger("cl_client.auth")
 DEFAULT_RETRY_FOR: Final = 30.0
 DEFAULT_REFRESH_MARGIN: Final = 60.0
 _LARGEST_PART: Final = 0.2
-"""Of a short token's lifetime, that the margin takes at most."""
+"""Maximum margin as a fraction of the token's lifetime."""
 _EARLY_TIMEOUT: Final = 3.0
-"""Seconds, at most, for what one request waits for although its token still counts."""
+"""Maximum seconds that a request waits for a renewal while its token is still valid."""
 _FAILURE_STANDS: Final = 5.0
-"""Seconds. Longer than the pauses of a request that is tried again, so that these do not begin anew."""
+"""Seconds for which a failure is final. Longer than the pauses between retries of a request."""
 _MAX_BACKOFF: Final = 2.0
-"""Seconds. Less than between other requests, as many may wait."""
+"""Seconds. Shorter than for other requests, because many requests may wait."""
 
 
 class RenewingAuthProvider(AuthProvider):
-    """Holds a token, and renews it before its time is over, or when a server refuses it.
+    """Holds a token, and renews it before it expires or when a server refuses it.
 
     Args:
         auth_url: The auth service, for instance ``http://server:8000``.
-        username: Whose tokens these are.
-        token: One to begin with.
+        username: The user name.
+        token: The first token; None for none.
         config: TLS and proxies; by default from the environment. Its addresses and headers are not used.
-        ssl_context: In place of the one that the config describes.
-        timeout: Seconds for one exchange with the auth service, above 0.
-        retry_for: Seconds for which an auth service that is not available is tried again, above 0.
-        refresh_margin: Seconds before its end at which a token is renewed, above 0; a fifth of a token's
-            lifetime where that is less.
+        ssl_context: Replaces the TLS settings of the config.
+        timeout: Timeout in seconds for one request to the auth service, above 0.
+        retry_for: Seconds for which an unavailable auth service is retried, above 0.
+        refresh_margin: Seconds before its expiry at which a token is renewed, above 0; at most a fifth of the
+            token's lifetime.
 
     Raises:
-        ConfigurationError: A setting is unusable.
+        ConfigurationError: A setting is invalid.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class RenewingAuthProvider(AuthProvider):
             if not seconds > 0:
                 raise ConfigurationError(f"{name}={seconds!r}: must be above 0 seconds")
         if not username:
-            raise ConfigurationError("username: it is empty; write the name to log in with")
-        # Repeating is done here, within a bound of its own.
+            raise ConfigurationError("username: must not be empty; give the name to log in with")
+        # Retries are done here, with a limit of their own.
         self._config = auth_config(auth_url, config, timeout, max_retries=0)
         self._username = username
         self._token: Token | None = token
@@ -96,12 +96,12 @@ class RenewingAuthProvider(AuthProvider):
 
     @property
     def auth_url(self) -> str:
-        """The auth service, without credentials."""
+        """The address of the auth service, without credentials."""
         return self._config.base_url
 
     @property
     def username(self) -> str:
-        """Whose tokens these are."""
+        """The user name."""
         return self._username
 
     @override
@@ -114,27 +114,28 @@ class RenewingAuthProvider(AuthProvider):
 
     @override
     async def prepare(self) -> None:
-        """Have a token that counts. Shortly before its end it is renewed, but needs not be.
+        """Make sure that there is a valid token. Shortly before its expiry, a failed renewal is not an error.
 
         Raises:
-            AuthenticationError: The auth service refuses.
-            ServerUnavailableError: It was not available for as long as it is tried again.
+            AuthenticationError: The auth service refused the login.
+            ServerUnavailableError: The auth service was unavailable for ``retry_for`` seconds.
         """
         token = self._token
         if token is None or token.is_expired:
             await self.renewals.after(self.renewals.count, self.refresh_token)
         elif self._is_due(token):
-            # Only this request waits: for all others the token still does.
+            # Only this request waits; all others use the token, which is still valid.
             self._early_attempt_at = time.monotonic() + _FAILURE_STANDS
             await self.renewals.attempt(self._renew_early)
 
     @override
     async def refresh_token(self) -> None:
-        """Get a new token; by `prepare`, and after a 401. A failure stands for five seconds.
+        """Request a new token, for `prepare` and after a 401. After a failure, calls fail for five seconds.
 
         Raises:
-            AuthenticationError: The auth service refuses.
-            ServerUnavailableError: It was not available for as long as it is tried again.
+            AuthenticationError: The auth service refused the login.
+            ServerUnavailableError: The auth service was unavailable for ``retry_for`` seconds.
+            ComputeClientError: The auth service failed in another way.
         """
         if self._failure is not None:
             error, since = self._failure
@@ -148,15 +149,15 @@ class RenewingAuthProvider(AuthProvider):
 
     @abstractmethod
     async def _log_in(self, auth: AuthClient, refusal: HTTPError | None) -> Token:
-        """A token without the help of an earlier one.
+        """Get a token without an earlier one.
 
         Args:
-            auth: Open, and without credentials.
-            refusal: What the auth service said to the earlier one; None if it was not asked.
+            auth: An open client without credentials.
+            refusal: The error with which the service refused the earlier token; None if it was not asked.
         """
 
     async def _keep(self, token: Token) -> None:
-        """A new token is there."""
+        """Use a new token from now on."""
         self._token = token
 
     def _is_due(self, token: Token) -> bool:
@@ -170,7 +171,9 @@ class RenewingAuthProvider(AuthProvider):
         except ComputeClientError as exc:
             level = logging.DEBUG if self._warned_of is self._token else logging.WARNING
             self._warned_of = self._token
-            logger.log(level, "the token of %s still counts, but is not renewed: %s", self._username, exc)
+            logger.log(
+                level, "the token of %s is still valid, but could not be renewed: %s", self._username, exc
+            )
             return False
         return True
 
@@ -181,7 +184,7 @@ class RenewingAuthProvider(AuthProvider):
         await self._keep(token)
         self._failure = None
         lifetime = "an unknown time" if token.lifetime is None else f"{token.lifetime:.0f} s"
-        logger.debug("the new token of %s counts for %s", self._username, lifetime)
+        logger.debug("the new token of %s is valid for %s", self._username, lifetime)
 
     async def _refreshed_or_anew(self) -> Token:
         held = self._token
@@ -194,7 +197,7 @@ class RenewingAuthProvider(AuthProvider):
         return await self._ask(None, lambda auth: self._log_in(auth, refusal))
 
     async def _ask(self, who: AuthProvider | None, call: Callable[[AuthClient], Awaitable[Token]]) -> Token:
-        """Connections are not kept: from one token to the next is a long time."""
+        """Call the auth service on a new connection: the time between tokens is long."""
         async with AuthClient(
             self.auth_url,
             who,
@@ -206,24 +209,24 @@ class RenewingAuthProvider(AuthProvider):
 
 
 class PasswordAuthProvider(RenewingAuthProvider):
-    """Logs in with a name and a password at first use, and keeps the token fresh.
+    """Logs in with a user name and a password on first use, and renews the token before it expires.
 
-    One login or refresh serves all requests that wait for it. Requests go on while the token still counts,
-    also when it cannot be renewed yet. A failure stands for five seconds, in which no other attempt is made.
+    All waiting requests share one login or refresh. Requests continue while the token is valid, even if it
+    cannot be renewed yet. After a failure, no other attempt is made for five seconds.
 
     Args:
         auth_url: The auth service, for instance ``http://server:8000``.
-        username: The name to log in with.
+        username: The user name.
         password: The password; kept in memory only.
         config: TLS and proxies; by default from the environment. Its addresses and headers are not used.
-        ssl_context: In place of the one that the config describes.
-        timeout: Seconds for one exchange with the auth service, above 0.
-        retry_for: Seconds for which an auth service that is not available is tried again, above 0.
-        refresh_margin: Seconds before its end at which a token is renewed, above 0; a fifth of a token's
-            lifetime where that is less.
+        ssl_context: Replaces the TLS settings of the config.
+        timeout: Timeout in seconds for one request to the auth service, above 0.
+        retry_for: Seconds for which an unavailable auth service is retried, above 0.
+        refresh_margin: Seconds before its expiry at which a token is renewed, above 0; at most a fifth of the
+            token's lifetime.
 
     Raises:
-        ConfigurationError: A setting is unusable.
+        ConfigurationError: A setting is invalid.
     """
 
     def __init__(
@@ -253,7 +256,7 @@ class PasswordAuthProvider(RenewingAuthProvider):
 
     @override
     async def _log_in(self, auth: AuthClient, refusal: HTTPError | None) -> Token:
-        del refusal  # the password is good for another one
+        del refusal  # the password is used again
         return await auth.login(self._username, self._password)
 
     @override

@@ -1,4 +1,4 @@
-"""A small file of texts by their names, which only its owner can read."""
+"""A small file of named texts that only its owner can read."""
 
 from __future__ import annotations
 
@@ -28,19 +28,25 @@ _TEXTS = TypeAdapter(dict[str, str])
 
 
 class PrivateFile:
-    """Keeps texts for several processes at once; blocks. It is whole at every moment.
+    """Stores texts in a file that several processes may use. Its methods block; writes are atomic.
 
-    A lock beside it is held to read and to write, as Windows replaces no file that somebody reads.
+    Reads and writes hold a lock file beside it, because Windows cannot replace a file that is open.
 
     Args:
-        path: The file; its folder is made, and made private.
+        path: The file; its folder is created if missing, and made private.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def get(self, name: str) -> str | None:
-        """The text of that name; None if there is none.
+        """Read a text.
+
+        Args:
+            name: The name of the text.
+
+        Returns:
+            The text; None if it is not found.
 
         Raises:
             ConfigurationError: The file cannot be read.
@@ -51,7 +57,10 @@ class PrivateFile:
             return self._read().get(name)
 
     def put(self, texts: Mapping[str, str]) -> None:
-        """Keep texts by their names.
+        """Store texts in place of earlier ones of the same names.
+
+        Args:
+            texts: The texts by name.
 
         Raises:
             ConfigurationError: The file cannot be written.
@@ -60,7 +69,10 @@ class PrivateFile:
             self._write({**self._read(), **texts})
 
     def remove(self, names: Iterable[str]) -> None:
-        """Forget texts, those that are there.
+        """Delete texts. Names that are not found are ignored.
+
+        Args:
+            names: The names of the texts.
 
         Raises:
             ConfigurationError: The file cannot be written.
@@ -88,7 +100,8 @@ class PrivateFile:
                 yield
         except portalocker.LockException:
             raise ConfigurationError(
-                f"{self.path}: another process has held its lock for {_LOCK_SECONDS:g} s; end that process"
+                f"{self.path}: timed out after {_LOCK_SECONDS:g} s waiting for its lock; end the process "
+                "that holds it"
             ) from None
         except OSError as exc:
             raise ConfigurationError(f"{self.path}: cannot be used: {exc.strerror or exc}") from exc
@@ -99,12 +112,12 @@ class PrivateFile:
         except FileNotFoundError:
             return {}
         except ValidationError:
-            # Without the cause, which would quote what is left of the tokens.
-            logger.warning("%s is damaged, and what was in it is lost; log in again", self.path)
+            # Without the cause, which would quote parts of the tokens.
+            logger.warning("%s is damaged and its tokens are lost; log in again", self.path)
             return {}
 
     def _write(self, texts: dict[str, str]) -> None:
-        """Into a neighbour that is private from its first byte, then in place of the file."""
+        """Write a private temporary file, then replace the file with it."""
         neighbour = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
         with contextlib.ExitStack() as stack:
             stack.callback(neighbour.unlink, missing_ok=True)

@@ -1,4 +1,4 @@
-"""Who the client is: providers of credentials, and how they plug into httpx."""
+"""Auth providers: where a client gets its credentials."""
 
 from __future__ import annotations
 
@@ -23,42 +23,46 @@ _UNAUTHORIZED: Final = 401
 
 
 class AuthProvider(ABC):
-    """Gives the headers that prove who the client is. Can be shared between clients.
+    """Provides the credentials of a client. Can be shared between clients.
 
-    A subclass needs `get_headers` alone. While one `refresh_token` is under way, whoever else needs it waits
-    for that one.
+    A subclass must define only `get_headers`. Concurrent requests share one `refresh_token` call.
     """
 
     @abstractmethod
     def get_headers(self) -> dict[str, str]:
-        """The headers for the next request; cheap, and without I/O."""
-
-    async def prepare(self) -> None:  # noqa: B027 - having nothing to prepare is the normal case
-        """See to it that `get_headers` has something to give; called before every request.
-
-        By default there is nothing to do.
-        """
-
-    async def refresh_token(self) -> str | None:
-        """Renew what `get_headers` gives, after a 401. By default there is nothing to renew.
+        """Get the headers for the next request. Must be fast and do no I/O.
 
         Returns:
-            The new token, for callers of one's own, or None: the client asks `get_headers` again.
+            The headers, for instance ``Authorization``.
+        """
+
+    async def prepare(self) -> None:  # noqa: B027 - most providers have nothing to prepare
+        """Prepare what `get_headers` returns; called before every request. Does nothing by default."""
+
+    async def refresh_token(self) -> str | None:
+        """Renew the credentials after a 401. Does nothing by default.
+
+        Returns:
+            The new token for other callers, or None; the client calls `get_headers` again.
         """
         return None
 
     def mqtt_credentials(self) -> MQTTCredentials | None:
-        """What to show to the broker; cheap, and without I/O. By default nothing."""
+        """Get the credentials for the MQTT broker. Must be fast and do no I/O.
+
+        Returns:
+            The credentials; None (the default) for none.
+        """
         return None
 
     @cached_property
     def renewals(self) -> Renewals:
-        """What lets one renewal serve all that wait; not made in an ``__init__`` that subclasses forget."""
+        """The shared renewals; not created in ``__init__``, which subclasses may not call."""
         return Renewals()
 
 
 class NoAuthProvider(AuthProvider):
-    """For servers in guest mode."""
+    """No credentials, for servers in guest mode."""
 
     @override
     def get_headers(self) -> dict[str, str]:
@@ -69,19 +73,18 @@ class JWTAuthProvider(AuthProvider):
     """A fixed token.
 
     Args:
-        token: The JWT as the auth service gave it, without ``Bearer``.
-        username: Whose it is; with it, the token also is the password for MQTT.
+        token: The JWT from the auth service, without ``Bearer``.
+        username: The user name; if given, the token is also the password for MQTT.
 
     Raises:
-        ConfigurationError: The token is empty, or holds white space or what is not printable ASCII.
+        ConfigurationError: The token is empty, or contains white space or non-ASCII characters.
     """
 
     def __init__(self, token: str | SecretStr, *, username: str | None = None) -> None:
         token = secret(token)
         if not is_token(token.get_secret_value()):
             raise ConfigurationError(
-                "A token is one word of ASCII letters, digits and signs; this one is empty, or holds "
-                "white space or another character"
+                "token: must be one word of printable ASCII, not empty and without white space"
             )
         self._token = token
         self._username = username
@@ -100,12 +103,26 @@ class JWTAuthProvider(AuthProvider):
 
 
 def secret(text: str | SecretStr) -> SecretStr:
-    """A password or token as one that no repr shows."""
+    """Wrap a password or token so that no repr shows it.
+
+    Args:
+        text: The password or token.
+
+    Returns:
+        The wrapped text.
+    """
     return SecretStr(text) if isinstance(text, str) else text
 
 
 def bearer(token: SecretStr) -> dict[str, str]:
-    """The header that carries a token."""
+    """Make the ``Authorization`` header of a token.
+
+    Args:
+        token: The token.
+
+    Returns:
+        The header by name.
+    """
     return {"Authorization": f"Bearer {token.get_secret_value()}"}
 
 
@@ -113,7 +130,7 @@ class Renewals:
     """The renewals of one provider: at most one at a time on each event loop.
 
     Attributes:
-        count: How many have succeeded.
+        count: The number of successful renewals.
     """
 
     def __init__(self) -> None:
@@ -121,11 +138,11 @@ class Renewals:
         self._running: WeakKeyDictionary[asyncio.AbstractEventLoop, SingleFlight[None]] = WeakKeyDictionary()
 
     async def after(self, seen: int, renew: Callable[[], Coroutine[None, None, object]]) -> None:
-        """Renew, unless that was done since ``count`` was what the caller has seen.
+        """Renew the credentials, unless that was done since the caller read ``count``.
 
         Args:
-            seen: The count when the refused credentials were taken.
-            renew: Renews them, or raises.
+            seen: The count when the refused credentials were used.
+            renew: Renews the credentials, or raises.
         """
 
         async def renew_and_say_so() -> bool:
@@ -134,15 +151,15 @@ class Renewals:
 
         while self.count == seen:
             await self.attempt(renew_and_say_so)
-            # It may have been one that somebody else began, and ended without success. All who waited for it
-            # have to be told before the next one begins, or it would be joined once more.
+            # The attempt may have been started by another caller and have failed. All its waiters must resume
+            # before the next attempt starts, or they would join the failed one again.
             await asyncio.sleep(0)
 
     async def attempt(self, renew: Callable[[], Coroutine[None, None, bool]]) -> None:
-        """Join the renewal that is under way, or begin one; it ends with the last one who waits for it.
+        """Join the running renewal, or start one. It is cancelled if no caller waits for it.
 
         Args:
-            renew: Whether it has renewed the credentials.
+            renew: Renews the credentials, and returns whether it succeeded.
         """
 
         async def counted() -> None:

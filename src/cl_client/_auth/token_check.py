@@ -1,4 +1,4 @@
-"""Whether a token counts, found out without asking anybody but for the public key."""
+"""Verification of tokens with the public key of the auth service."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ _ALGORITHM: Final = "ES256"
 
 
 def checked_claims(token: SecretStr, key: PublicKey, leeway: float) -> TokenClaims | None:
-    """What a token says if it counts; None where its signature is not by this key.
+    """Verify a token and read its claims.
+
+    Args:
+        token: The JWT.
+        key: The public key of the auth service.
+        leeway: Seconds for which an expired token is still accepted.
+
+    Returns:
+        The claims; None if the signature does not match the key.
 
     Raises:
-        InvalidTokenError: It does not count, whatever the key.
-        InvalidResponseError: The key is none for ES256.
+        InvalidTokenError: The token has expired or is invalid.
+        InvalidResponseError: The key is not a valid ES256 key.
         MissingExtraError: The extra ``auth`` is not installed.
     """
     try:
@@ -32,20 +40,22 @@ def checked_claims(token: SecretStr, key: PublicKey, leeway: float) -> TokenClai
     except ImportError:
         raise MissingExtraError("Checking a token's signature", "auth") from None
     if key.algorithm != _ALGORITHM:
-        raise InvalidResponseError(f"The auth service signs with {key.algorithm!r}, not with {_ALGORITHM}")
+        raise InvalidResponseError(f"The auth service signs with {key.algorithm!r}; expected {_ALGORITHM}")
     try:
         public_key = load_pem_public_key(key.public_key.encode())
     except ValueError:
         public_key = None
     if not isinstance(public_key, EllipticCurvePublicKey) or not isinstance(public_key.curve, SECP256R1):
-        raise InvalidResponseError(f"The auth service's public key is none for {_ALGORITHM} in PEM format")
+        raise InvalidResponseError(
+            f"The auth service's public key is not a valid {_ALGORITHM} key in PEM format"
+        )
     try:
         claims: object = jwt.decode(
             token.get_secret_value(),
             public_key,
             algorithms=[_ALGORITHM],
             leeway=leeway,
-            # A server whose clock is ahead issues its tokens in our future.
+            # If the clock of the server is ahead, its tokens are issued in the future.
             options={"require": ["exp"], "verify_iat": False},
         )
         return TokenClaims.model_validate(claims)
@@ -55,4 +65,4 @@ def checked_claims(token: SecretStr, key: PublicKey, leeway: float) -> TokenClai
         raise InvalidTokenError("The token has expired; log in again") from None
     except (jwt.InvalidTokenError, ValidationError) as exc:
         reason = type(exc).__name__
-        raise InvalidTokenError(f"This is no token of an auth service ({reason}); log in again") from None
+        raise InvalidTokenError(f"The token is invalid ({reason}); log in again") from None

@@ -1,4 +1,4 @@
-"""`TokenStore`: tokens kept from one run of a program to the next; passwords never are."""
+"""`TokenStore`: tokens stored between runs of a program. Passwords are never stored."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 logger = get_logger("cl_client.auth")
 
 _APP: Final = "cl_client"
-_PURPOSE: Final = "Keeping a session"
+_PURPOSE: Final = "Storing a session"
 _EXTRA: Final = "auth"
 _KEEPS_NOTHING: Final = frozenset({"keyring.backends.fail", "keyring.backends.null"})
 
 
 class TokenStore:
-    """Keeps tokens in the system's keyring or, where there is none to use, in a file for its owner alone.
+    """Stores tokens in the system keyring or, without a usable keyring, in a file for its owner only.
 
-    On Windows the file is as private as the user's profile. Several processes may use one store at once.
-    Nothing is read or written before the first call.
+    On Windows the file is as private as the user's profile. Several processes may use one store at the same
+    time. Nothing is read or written before the first call.
 
     Args:
-        folder: Where the file is, made private if it is not; None for one in the user's data folder.
+        folder: The folder of the file, which is made private; None for one in the user's data folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
     async def load(self, auth_url: str, username: str | None = None) -> tuple[str, Token] | None:
-        """Read a user's token.
+        """Read the token of a user.
 
         Args:
             auth_url: The auth service.
-            username: Whose; None for the one who logged in last.
+            username: The user; None for the user who logged in last.
 
         Returns:
-            The user's name and the token; None if there is none.
+            The user name and the token; None if it is not found.
 
         Raises:
             ConfigurationError: The file cannot be read.
@@ -56,25 +56,29 @@ class TokenStore:
         return await in_thread(self._load, _server(auth_url), username)
 
     async def save(self, auth_url: str, username: str, token: Token, *, log_in: bool = False) -> None:
-        """Keep a user's token in place of an earlier one.
+        """Store the token of a user in place of an earlier one.
 
         Args:
             auth_url: The auth service.
-            username: Whose.
+            username: The user.
             token: The token.
-            log_in: Whether this is the user who logged in last.
+            log_in: Whether to record this user as the one who logged in last. Default False.
 
         Raises:
-            ConfigurationError: There is no place where it can be kept.
+            ConfigurationError: The token cannot be stored.
             MissingExtraError: The extra ``auth`` is not installed.
         """
         await in_thread(self._save, _server(auth_url), username, token, log_in=log_in)
 
     async def remove(self, auth_url: str, username: str) -> None:
-        """Forget a user's token. Does nothing if there is none.
+        """Delete the token of a user. Does nothing if it is not found.
+
+        Args:
+            auth_url: The auth service.
+            username: The user.
 
         Raises:
-            ConfigurationError: It is there and cannot be removed.
+            ConfigurationError: The token cannot be deleted.
             MissingExtraError: The extra ``auth`` is not installed.
         """
         await in_thread(self._remove, _server(auth_url), username)
@@ -82,7 +86,7 @@ class TokenStore:
     # In a thread: keyrings and files block.
 
     def _load(self, server: str, username: str | None) -> tuple[str, Token] | None:
-        # What is in the file was put there later, or the keyring would have taken its place.
+        # A token in the file is newer: storing it in the keyring would have removed it from the file.
         places = (self._file(), *_usable_keyring())
         if username is None:
             username = next((name for place in places if (name := place.get(server))), None)
@@ -98,7 +102,7 @@ class TokenStore:
         if any(keyring.put(texts) for keyring in _usable_keyring()):
             file.remove(texts)
         else:
-            logger.info("there is no usable keyring; sessions are kept in %s", file.path)
+            logger.info("there is no usable keyring; sessions are stored in %s", file.path)
             file.put(texts)
 
     def _remove(self, server: str, username: str) -> None:
@@ -108,7 +112,7 @@ class TokenStore:
             try:
                 keyring.remove([name, server] if keyring.get(server) == username else [name])
             except ConfigurationError as exc:
-                # Where there is a file, the keyring could not be used before either.
+                # If there is a file, the keyring could not be used before either.
                 if not file.path.is_file():
                     raise
                 logger.warning("%s", exc)
@@ -123,10 +127,10 @@ class TokenStore:
 
 
 class _Keyring:
-    """The system's keyring. Backends raise anything, of which only the kind is told: it may quote a token."""
+    """The system keyring. Only the type of an error is logged, because its message may quote a token."""
 
     def get(self, name: str) -> str | None:
-        """The text of that name; None where there is none, or none to be had."""
+        """Read a text; None if it is not found or the keyring cannot be read."""
         import keyring
 
         try:
@@ -136,7 +140,7 @@ class _Keyring:
             return None
 
     def put(self, texts: Mapping[str, str]) -> bool:
-        """Whether these texts are kept now, by their names."""
+        """Store texts by name, and return whether that succeeded."""
         import keyring
 
         try:
@@ -148,41 +152,41 @@ class _Keyring:
         return True
 
     def remove(self, names: Iterable[str]) -> None:
-        """Forget texts.
+        """Delete texts.
 
         Raises:
-            ConfigurationError: One is there and cannot be removed.
+            ConfigurationError: A text cannot be deleted.
         """
         import keyring
 
         for name in names:
             try:
-                # Not by `get`, to which a keyring that is locked looks like one without the text.
+                # Not by `get`, which returns None for a locked keyring too.
                 if keyring.get_password(_APP, name) is not None:
                     keyring.delete_password(_APP, name)
             except Exception as exc:  # noqa: BLE001 - see above
                 failure = type(exc).__name__
                 raise ConfigurationError(
-                    f"The system's keyring does not remove {name!r} of {_APP!r} ({failure}); remove it there"
+                    f"The system keyring could not delete {name!r} of {_APP!r} ({failure}); delete it there"
                 ) from None
 
 
 def _usable_keyring() -> Sequence[_Keyring]:
-    """The system's keyring, if there is one that keeps anything."""
+    """The system keyring, unless its backend stores nothing."""
     try:
         import keyring
     except ImportError:
         raise MissingExtraError(_PURPOSE, _EXTRA) from None
     try:
         backend = keyring.get_keyring()
-    except Exception as exc:  # noqa: BLE001 - whatever a configured backend raises when it is loaded
+    except Exception as exc:  # noqa: BLE001 - a configured backend may raise anything when it is loaded
         logger.warning("the configured keyring cannot be loaded: %s", type(exc).__name__)
         return ()
     return () if type(backend).__module__ in _KEEPS_NOTHING else (_Keyring(),)
 
 
 def _server(auth_url: str) -> str:
-    """One name for all spellings of an address, without what is secret in it."""
+    """Normalize an address, and remove credentials from it."""
     return str(httpx.URL(auth_url).copy_with(username=None, password=None)).rstrip("/")
 
 
@@ -191,7 +195,7 @@ def _name(server: str, username: str) -> str:
 
 
 def _text(token: Token) -> str:
-    """A token in the clear, for a place that is private."""
+    """Serialize a token in plain text, for a private place."""
     return json.dumps(
         {
             "access_token": token.access_token.get_secret_value(),
@@ -205,5 +209,5 @@ def _token(text: str) -> Token | None:
     try:
         return Token.model_validate_json(text)
     except ValidationError:
-        logger.warning("a stored token is damaged and left out; log in again")
+        logger.warning("a stored token is damaged and ignored; log in again")
         return None
