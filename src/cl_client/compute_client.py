@@ -1,4 +1,4 @@
-"""`ComputeClient`: jobs, files, workers, and the nine plugins."""
+"""`ComputeClient`: jobs, files, workers and plugins."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cl_client._auth.providers import AuthProvider, NoAuthProvider
 from cl_client._client.plugin_clients import PluginClients
 from cl_client._client.resources import Resources, SharedResources
 from cl_client._client.runtime import InjectedParts, Runtime
+from cl_client._client.server_state import ServerState
 from cl_client._core.deadlines import MIN_POLL_SECONDS, check_seconds
-from cl_client._errors import ConfigurationError, InvalidParameterError
+from cl_client._errors import ConfigurationError
 from cl_client._jobs.submission import Submission
 from cl_client._jobs.waiting import Watcher
 from cl_client.config import ComputeClientConfig
-from cl_client.models import JobResponse, ServerHealth
 from cl_client.options import ClientOptions, check_options
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -32,38 +32,37 @@ if TYPE_CHECKING:
 
     from cl_client._client.admin import AdminClient
     from cl_client._jobs.reader import ReadReason
-    from cl_client._jobs.workers import WorkerCallback
-    from cl_client.models import TaskOutput, WorkerCapabilities
+    from cl_client.models import JobResponse, TaskOutput
     from cl_client.mqtt_monitor import MQTTJobMonitor
     from cl_client.options import ErrorCallback, FileSource, JobCallback, SubmitOptions
 
 
-class ComputeClient(PluginClients):
+class ComputeClient(PluginClients, ServerState):
     """The client of a compute service: ``async with ComputeClient() as client``.
 
-    Making one does no I/O and needs no running loop; connections open on first use and end in `close`,
-    after which only ``async with`` opens it again. One client may serve several ``asyncio.run`` in turn, but
-    not two loops at once.
+    The constructor does no I/O and needs no running loop. Connections open on first use and close in `close`;
+    after that, only ``async with`` opens the client again. One client may be used in several ``asyncio.run``
+    calls one after the other, but not on two loops at the same time.
 
     Args:
-        base_url: The service's address, for instance ``http://server:8002``.
-        timeout: Seconds for connecting, and for each single read or write of a request; not for a whole
-            request, and not for a job. The config has one for each of these.
+        base_url: The address of the service, for instance ``http://server:8002``.
+        timeout: Timeout in seconds for connecting, and for each single read or write; not for a whole request
+            or job. The config has separate settings for these.
         mqtt_broker: Host, ``host:port`` or URL (``mqtt``, ``mqtts``, ``ws``, ``wss``), or ``"off"`` for HTTP
-            alone; by default the server's host.
-        mqtt_port: The broker's port where ``mqtt_broker`` names none.
-        auth_provider: Who the client is; by default nobody, for servers in guest mode.
-        config: Everything else; arguments given here win over it.
-        pool_size: Idle connections that are kept.
-        pool_maxsize: Requests at the same time; further ones wait their turn.
-        ssl_context: For HTTP and MQTT, in place of the one that the config describes.
-        http_client: Sends the HTTP requests in place of an own client: its TLS, proxies and pool, this
-            client's address, credentials, timeouts and retries. It is not closed. An early refusal of an
-            upload may reach it as a broken connection.
-        transport: A transport for the own HTTP client, closed with it.
+            only; by default the host of the server.
+        mqtt_port: The port of the broker, if ``mqtt_broker`` has none.
+        auth_provider: Provides the credentials; None for servers in guest mode.
+        config: All other settings; the arguments of this call take precedence.
+        pool_size: Maximum number of idle connections.
+        pool_maxsize: Maximum number of requests at the same time; further requests wait.
+        ssl_context: Replaces the TLS settings of the config, for HTTP and MQTT.
+        http_client: Sends the HTTP requests, with its own TLS, proxies and pool, and with the address,
+            credentials, timeouts and retries of this client. It is not closed. If the server refuses an
+            upload early, it may report a broken connection.
+        transport: The transport of the client's own HTTP client, closed with it.
 
     Raises:
-        ConfigurationError: A setting is unusable.
+        ConfigurationError: A setting is invalid.
     """
 
     def __init__(
@@ -82,7 +81,9 @@ class ComputeClient(PluginClients):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         if http_client is not None and transport is not None:
-            raise ConfigurationError("Give either an http_client or a transport: a client has its own")
+            raise ConfigurationError(
+                "Give either http_client or transport: an http_client has its own transport"
+            )
         given = {
             "base_url": base_url,
             "timeout": timeout,
@@ -109,35 +110,38 @@ class ComputeClient(PluginClients):
     async def close(self) -> None:
         """End every task, thread and connection. Idempotent; only ``async with`` opens the client again.
 
-        Calls under way end in `ClientClosedError`. It takes up to ``mqtt_connect_timeout`` while a broker
-        does not answer, and up to ``timeout`` while a job is deleted for ``delete_on_cancel``.
+        Running calls raise `ClientClosedError`. Takes up to ``mqtt_connect_timeout`` if the broker does not
+        answer, and up to ``timeout`` if a job is being deleted for ``delete_on_cancel``.
 
         Raises:
-            ComputeClientError: It is in use on another event loop, which is not closed.
+            ComputeClientError: The client is in use on another event loop that is not closed.
         """
         await self._resources.close()
 
     def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
-        """A client with other timeouts, retries, headers or waits, which shares all else with this one.
+        """Create a client with other timeouts, retries, headers or waits that shares everything else.
 
             quick = client.with_options(timeout=2, max_retries=0)
 
-        It uses this client's connections, its session at the broker and its followed jobs: a subscription of
-        the one can be ended by the other. It is open as long as this one is; closing it does nothing.
+        It shares the connections, the MQTT session and the followed jobs of this client; either can end a
+        subscription of the other. It is open as long as this client is open; closing it does nothing.
 
         Args:
-            **changes: Settings by name; what is not given stays, and so does what is None.
+            **changes: The settings to change; a setting that is None or not given is unchanged.
+
+        Returns:
+            The new client.
 
         Raises:
-            InvalidParameterError: A setting belongs to what is shared, such as ``base_url``, or is none.
-            ConfigurationError: A value is unusable.
+            InvalidParameterError: A setting is unknown, or cannot be changed here, such as ``base_url``.
+            ConfigurationError: A value is invalid.
         """
         check_options("with_options", changes, ClientOptions.__optional_keys__)
         headers = {**self.config.extra_headers, **changes.get("extra_headers", {})}
         sibling = copy(self)
         sibling.config = self.config.replace(**{**changes, "extra_headers": headers})
         sibling._resources = SharedResources(self._resources, sibling.config)  # noqa: SLF001 - of the same class
-        for made in ("_clients", "admin"):  # which belong to this client
+        for made in ("_clients", "admin"):  # cached, and bound to this client
             vars(sibling).pop(made, None)
         return sibling
 
@@ -149,7 +153,7 @@ class ComputeClient(PluginClients):
 
     @property
     def mqtt_monitor(self) -> MQTTJobMonitor:
-        """The MQTT side of this client; needs a running loop. Looking at it connects to nothing.
+        """The MQTT monitor of this client. Requires a running loop; reading it does not connect.
 
         Raises:
             ClientClosedError: The client is closed.
@@ -158,7 +162,7 @@ class ComputeClient(PluginClients):
 
     @property
     def reads(self) -> Counter[ReadReason]:
-        """How many HTTP reads of followed jobs there were, by their reason; for diagnosis and measuring."""
+        """The number of HTTP reads of followed jobs by reason, for diagnosis."""
         current = self._resources.current
         return Counter() if current is None else current.jobs.reader.counts
 
@@ -170,25 +174,25 @@ class ComputeClient(PluginClients):
         fields: Mapping[str, str],
         options: SubmitOptions[TaskOutput] | None = None,
     ) -> JobResponse:
-        """Upload a file as a job of any task; the plugins' methods are the typed way to do so.
+        """Upload a file as a job of any task. The methods of the plugins are the typed way to do so.
 
         Args:
             task_type: The task.
             source: The file.
             fields: Form fields of the request.
-            options: See `SubmitOptions`.
+            options: See `SubmitOptions`; None for the defaults.
 
         Returns:
-            The job as it was queued; with ``wait``, the full job after its end.
+            The queued job; with ``wait``, the ended job.
 
         Raises:
-            InvalidParameterError: The file or an option cannot be used; nothing was sent.
-            UnknownTaskError: There is no such task.
-            WorkerUnavailableError: ``require_worker`` was asked for, and nobody serves the task.
-            ServerUnavailableError: The server cannot be reached, or hung up; `RequestTimeoutError`
-                where the time was up. Its ``may_have_been_accepted`` says whether there may be a job.
-            HTTPError: The server refused it.
-            JobTimeoutError: With ``wait``, the time was up before the job had ended.
+            InvalidParameterError: The file or an option is invalid; nothing was sent.
+            UnknownTaskError: The task is unknown.
+            WorkerUnavailableError: ``require_worker`` is True, and no worker serves the task.
+            ServerUnavailableError: The server is unreachable or closed the connection; `RequestTimeoutError`
+                after a timeout. Its ``may_have_been_accepted`` says whether a job may exist.
+            HTTPError: The server refused the request.
+            JobTimeoutError: With ``wait``, the wait timed out.
             JobFailedError: With ``wait`` and ``raise_on_failure``, the job failed or was deleted.
         """
         options = options or {}
@@ -200,19 +204,22 @@ class ComputeClient(PluginClients):
         job_id: str,
         *,
         cache: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
+        timeout: float | None = None,  # noqa: ASYNC109 - includes retries
     ) -> JobResponse:
-        """Read a job as it is now; calls at the same time share one request.
+        """Read the current state of a job; concurrent calls share one request.
 
         Args:
             job_id: The job.
-            cache: Take a job that has already ended from memory, if this client has seen its end. It does
-                not notice that the job was deleted by somebody else.
-            timeout: Seconds for the whole call, above 0; None for no limit.
+            cache: Return an ended job from memory if this client has read its end, even if another client has
+                deleted it since. Default False.
+            timeout: Timeout in seconds for the whole call, above 0; None for no limit.
+
+        Returns:
+            The job.
 
         Raises:
-            JobNotFoundError: There is no such job.
-            RequestTimeoutError: The time is up.
+            JobNotFoundError: The job was not found.
+            RequestTimeoutError: The call timed out.
         """
         runtime = self._open()
         async with runtime.http.within(timeout, f"Reading job {job_id}", self.config.job_path(job_id)):
@@ -223,17 +230,17 @@ class ComputeClient(PluginClients):
         self,
         job_id: str,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
+        timeout: float | None = None,  # noqa: ASYNC109 - includes retries
     ) -> None:
-        """Delete a job and its files, also while it runs.
+        """Delete a job and its files, even while it runs.
 
         Args:
             job_id: The job.
-            timeout: Seconds for the whole call, above 0; None for no limit.
+            timeout: Timeout in seconds for the whole call, above 0; None for no limit.
 
         Raises:
-            JobNotFoundError: There is no such job.
-            RequestTimeoutError: The time is up; the job may have been deleted.
+            JobNotFoundError: The job was not found.
+            RequestTimeoutError: The call timed out; the job may have been deleted.
         """
         runtime, path = self._open(), self.config.job_path(job_id)
         async with runtime.http.within(timeout, f"Deleting job {job_id}", path, "DELETE"):
@@ -248,26 +255,30 @@ class ComputeClient(PluginClients):
         raise_on_failure: bool = False,
         delete_on_cancel: bool | None = None,
     ) -> JobResponse:
-        """Wait until a job has ended, and return it in full; needs nothing but its id.
+        """Wait until a job has ended. Only its id is needed.
 
-        A server that is away, busy or at fault is waited for. What stays as it is ends the wait: a refusal at
-        once; and ten answers in a row that are no job, or a 404 that names none, as a wrong address gives, or
-        as many exceptions of an auth provider of one's own, which are raised as they are.
+        The wait continues while the server is unreachable, busy or failing. It ends at once if the server
+        refuses the read, and after ten other errors in a row: responses that are not a job, a 404 that is not
+        about the job, as from a wrong address, or exceptions of your own auth provider, raised unchanged.
 
         Args:
             job_id: The job.
-            poll_interval: The longest pause between two reads of the safety net under MQTT, 0.01 s or more.
-            timeout: Seconds; None for the config's ``wait_timeout``.
-            raise_on_failure: Raise `JobFailedError` for a job that failed.
-            delete_on_cancel: Delete the job when this wait is cancelled or times out.
+            poll_interval: Maximum seconds between two reads of the job, with or without MQTT, 0.01 or more;
+                None for the config's.
+            timeout: Timeout in seconds; None for the config's ``wait_timeout``.
+            raise_on_failure: Raise `JobFailedError` if the job failed. Default False.
+            delete_on_cancel: Delete the job if this wait is cancelled or times out; None for the config's.
+
+        Returns:
+            The ended job.
 
         Raises:
-            JobTimeoutError: The time is up; it carries the last known job.
-            JobNotFoundError: There is no such job, or it was deleted meanwhile.
-            InvalidParameterError: That is not the id of a job, or a number is out of its range.
-            InvalidRequestError: The server refuses to tell, or knows nothing of jobs at this address.
-            InvalidResponseError: What answers at this address is no compute service.
-            ClientClosedError: The client was closed meanwhile.
+            JobTimeoutError: The wait timed out; the error has the last known job.
+            JobNotFoundError: The job was not found, or was deleted during the wait.
+            InvalidParameterError: ``job_id`` is invalid, or a number is out of range.
+            InvalidRequestError: The server refuses the read, or has no jobs at this address.
+            InvalidResponseError: The server at this address is not a compute service.
+            ClientClosedError: The client was closed during the wait.
         """
         check_seconds("poll_interval", poll_interval, least=MIN_POLL_SECONDS)
         check_seconds("timeout", timeout)
@@ -280,12 +291,18 @@ class ComputeClient(PluginClients):
         return job.raise_for_status() if raise_on_failure else job
 
     async def watch_job(self, job_id: str) -> AsyncGenerator[JobResponse]:
-        """Yield a job at every change that is seen; the last one is the full job.
+        """Iterate over the changes of a job.
+
+        Args:
+            job_id: The job.
+
+        Yields:
+            The job after each change of status or progress; the last one is the ended job.
 
         Raises:
-            JobNotFoundError: There is no such job, or it was deleted meanwhile.
-            InvalidParameterError: That is not the id of a job.
-            ComputeClientError: It can no longer be read, for the reasons of `wait_for_job`.
+            JobNotFoundError: The job was not found, or was deleted during the iteration.
+            InvalidParameterError: ``job_id`` is invalid.
+            ComputeClientError: The job cannot be read; see `wait_for_job`.
         """
         tracker = self._open().jobs.tracker
         watcher = Watcher()
@@ -308,23 +325,26 @@ class ComputeClient(PluginClients):
         on_complete: JobCallback[TaskOutput] | None = None,
         on_error: ErrorCallback | None = None,
     ) -> str:
-        """Follow a job by its id; needs a running loop.
+        """Subscribe callbacks to a job. Requires a running loop.
 
         Args:
             job_id: The job.
-            on_progress: Called for each change of status or progress, in order, never after completion.
-            on_complete: Called exactly once, with the full job; a job that was deleted meanwhile has the
-                status ``deleted``.
-            on_error: Called in place of ``on_complete`` where the server goes on refusing to tell of the job
-                (401, 403 and the like, ten times in a row), with the error; the subscription ends.
+            on_progress: Called after each change of status or progress, in order, never after the end.
+            on_complete: Called once with the ended job; a deleted job has the status ``deleted``.
+            on_error: Called instead with the error if the server refuses to report the job ten times in a row
+                (401, 403 and the like); the subscription ends.
 
         Returns:
-            The subscription's id, for `unsubscribe`.
+            The id of the subscription, for `unsubscribe`.
         """
         return self._open().monitor.subscribe_job_updates(job_id, on_progress, on_complete, on_error)
 
     def unsubscribe(self, subscription_id: str) -> None:
-        """End a subscription; others of the same job stay. Idempotent."""
+        """End a subscription; other subscriptions of the same job stay. Idempotent.
+
+        Args:
+            subscription_id: The id that the subscribing call returned.
+        """
         if (current := self._resources.current) is not None:
             current.monitor.unsubscribe(subscription_id)
 
@@ -334,75 +354,3 @@ class ComputeClient(PluginClients):
         from cl_client._client.admin import AdminClient
 
         return AdminClient(lambda: self._open().http)
-
-    async def health(self, *, timeout: float | None = None) -> ServerHealth:  # noqa: ASYNC109 - retries and all
-        """Service, version and guest mode of the server.
-
-        Args:
-            timeout: Seconds for the whole call, above 0; None for no limit.
-
-        Raises:
-            RequestTimeoutError: The time is up.
-        """
-        http = self._open().http
-        async with http.within(timeout, "Asking for the server's health", "/"):
-            return await http.get("/", ServerHealth)
-
-    async def get_capabilities(
-        self,
-        *,
-        cache: bool = False,
-        ttl: float = 60.0,
-        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
-    ) -> WorkerCapabilities:
-        """How many workers are idle, per task type.
-
-        Args:
-            cache: Take the last answer if it is not too old; only a new answer is asked for otherwise.
-            ttl: Seconds for which an answer may be taken again, above 0.
-            timeout: Seconds for the whole call, above 0; None for no limit.
-
-        Raises:
-            InvalidParameterError: ``ttl`` or ``timeout`` is not above 0.
-            RequestTimeoutError: The time is up.
-        """
-        if ttl <= 0:
-            raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
-        runtime = self._open()
-        async with runtime.http.within(timeout, "Reading the workers' capabilities", "/capabilities"):
-            return await runtime.jobs.capabilities(max_age=ttl if cache else 0.0)
-
-    async def wait_for_workers(
-        self,
-        required_capabilities: Iterable[str],
-        timeout: float | None = None,  # noqa: ASYNC109 - part of the interface
-    ) -> dict[str, int]:
-        """Wait until every one of these tasks is served by a worker, idle or busy.
-
-        Args:
-            required_capabilities: Task types, or the name of one.
-            timeout: Seconds; None for the config's ``wait_timeout``.
-
-        Returns:
-            Idle workers per task type.
-
-        Raises:
-            WorkerUnavailableError: The time is up; names what is missing.
-        """
-        check_seconds("timeout", timeout)
-        one = isinstance(required_capabilities, str)
-        required = {required_capabilities} if one else set(required_capabilities)
-        seconds = self.config.wait_timeout if timeout is None else timeout
-        return await self._open().jobs.workers.wait_for(required, seconds)
-
-    def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
-        """Call back with the workers whenever one comes, goes, or turns busy or idle; needs a running loop.
-
-        Args:
-            callback: A function, plain or async, that is given all present workers by id. While it is busy,
-                only the newest state is kept for it.
-
-        Returns:
-            The subscription's id, for `unsubscribe`.
-        """
-        return self._open().monitor.subscribe_worker_updates(callback)

@@ -63,7 +63,7 @@ async def test_guest_mode_on_both_addresses(generation: Generation) -> None:
 async def test_a_server_without_guest_mode() -> None:
     async with LocalServer(generation="A", workers=1, tasks=["hash"]) as server, server.client() as client:
         for call in (client.admin.guest_mode(), client.admin.set_guest_mode(True)):
-            with pytest.raises(InvalidRequestError, match="This server has no guest mode to switch"):
+            with pytest.raises(InvalidRequestError, match="This server does not support guest mode"):
                 await call
 
 

@@ -49,7 +49,7 @@ async def test_a_link_does_not_lead_files_out_of_the_folder(
         (folder / "output").symlink_to(tmp_path / "outside", target_is_directory=True)
     except OSError as exc:
         pytest.skip(f"no links here: {exc}")
-    with pytest.raises(InvalidParameterError, match="a link leads out of"):
+    with pytest.raises(InvalidParameterError, match="a symbolic link leads out of"):
         await writing_client.download_job_files(job.job_id, ["output/1"], folder)
     assert names_below(tmp_path / "outside") == set()
     assert names_below(folder) == {"output"}

@@ -1,1 +1,1 @@
-"""What `ComputeClient` is made of: its parts on one event loop, plugins, files of jobs, administration."""
+"""The parts of `ComputeClient`: resources on one event loop, plugins, files of jobs, administration."""

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 
 _GUEST_MODE_PATHS: Final = ("/admin/pref", "/admin/config")
-"""Where guest mode is, on servers from February 2026 and from January 2026; mixtures are in the field."""
+"""Paths of guest mode on servers from February 2026 and from January 2026; mixed versions are in use."""
 _NOT_THERE: Final = frozenset({404, 405})
 
 
 class StorageUsage(ServerModel):
-    """What a server stores.
+    """The storage used by jobs.
 
     Attributes:
-        total_size: Bytes of all files of all jobs.
-        job_count: How many jobs there are.
+        total_size: Size of all files of all jobs in bytes.
+        job_count: The number of jobs.
     """
 
     total_size: int
@@ -36,11 +36,11 @@ class StorageUsage(ServerModel):
 
 
 class CleanupResult(ServerModel):
-    """What a cleanup removed.
+    """The result of a cleanup.
 
     Attributes:
-        deleted_count: How many jobs.
-        freed_space: Bytes.
+        deleted_count: The number of deleted jobs.
+        freed_space: Freed space in bytes.
     """
 
     deleted_count: int
@@ -48,12 +48,12 @@ class CleanupResult(ServerModel):
 
 
 class GuestMode(ServerModel):
-    """Whether everything is open to everybody.
+    """The guest mode: whether the server accepts requests without a token.
 
     Attributes:
-        enabled: Whether it is on.
-        updated_at: When it was switched, in milliseconds since the epoch; None if never.
-        updated_by: Who switched it, where the server says so.
+        enabled: Whether guest mode is on.
+        updated_at: Time of the last change in milliseconds since the epoch; None if never.
+        updated_by: The user who made the last change, if the server gives it.
     """
 
     enabled: bool = Field(validation_alias=AliasChoices("guest_mode", "guestMode", "enabled"))
@@ -62,29 +62,39 @@ class GuestMode(ServerModel):
 
 
 class AdminClient:
-    """What an administrator can do; needs an admin's token unless the server is in guest mode.
+    """Administration of a server. Requires the token of an administrator unless guest mode is on.
 
-    Every method raises `AuthenticationError` without a token, and `PermissionDeniedError` with one that is
-    not an admin's. Every ``timeout`` is in seconds and for the whole call, retries included; it is above 0,
-    or None for no limit, and ends in `RequestTimeoutError`.
+    Every method raises `AuthenticationError` without a valid token, `PermissionDeniedError` without the
+    rights of an administrator, and `RequestTimeoutError` after ``timeout``.
     """
 
     def __init__(self, http: Callable[[], HTTPService]) -> None:
         self._http = http
         self._guest_mode_path: str | None = None
 
-    async def storage(self, *, timeout: float | None = None) -> StorageUsage:  # noqa: ASYNC109 - retries and all
-        """How much is stored."""
-        http, path = self._http(), "/admin/jobs/storage/size"
-        async with http.within(timeout, "Reading what is stored", path):
-            return await http.get(path, StorageUsage)
-
-    async def cleanup(self, days: int = 7, *, timeout: float | None = None) -> CleanupResult:  # noqa: ASYNC109 - retries and all
-        """Delete the jobs that are older than so many days, with their files.
+    async def storage(self, *, timeout: float | None = None) -> StorageUsage:  # noqa: ASYNC109 - includes retries
+        """Read how much storage the jobs use.
 
         Args:
-            days: 0 or more, default 7; 0 for all jobs.
-            timeout: See the class; jobs may have been deleted when the time is up.
+            timeout: Timeout in seconds for the whole call including retries, above 0; None for no limit.
+
+        Returns:
+            The storage used.
+        """
+        http, path = self._http(), "/admin/jobs/storage/size"
+        async with http.within(timeout, "Reading the storage usage", path):
+            return await http.get(path, StorageUsage)
+
+    async def cleanup(self, days: int = 7, *, timeout: float | None = None) -> CleanupResult:  # noqa: ASYNC109 - includes retries
+        """Delete old jobs and their files.
+
+        Args:
+            days: Minimum age of the deleted jobs in days, 0 or more; 0 for all jobs.
+            timeout: Timeout in seconds for the whole call including retries, above 0; None for no limit.
+                After a timeout, jobs may have been deleted.
+
+        Returns:
+            The result of the cleanup.
 
         Raises:
             InvalidParameterError: ``days`` is below 0.
@@ -95,24 +105,34 @@ class AdminClient:
         async with http.within(timeout, "Deleting old jobs", path, "DELETE"):
             return parse(CleanupResult, await http.request("DELETE", path, params={"days": days}))
 
-    async def guest_mode(self, *, timeout: float | None = None) -> GuestMode:  # noqa: ASYNC109 - retries and all
-        """Whether everything is open to everybody.
+    async def guest_mode(self, *, timeout: float | None = None) -> GuestMode:  # noqa: ASYNC109 - includes retries
+        """Read whether guest mode is on.
+
+        Args:
+            timeout: Timeout in seconds for the whole call including retries, above 0; None for no limit.
+
+        Returns:
+            The guest mode.
 
         Raises:
-            InvalidRequestError: The server has no such switch; those of 2025 do not.
+            InvalidRequestError: The server does not support guest mode; servers of 2025 do not.
         """
         http = self._http()
         async with http.within(timeout, "Reading the guest mode", self._paths()[0]):
             return await self._find(lambda path: http.get(path, GuestMode))
 
-    async def set_guest_mode(self, enabled: bool, *, timeout: float | None = None) -> GuestMode:  # noqa: FBT001, ASYNC109 - the one thing that is said; retries and all
-        """Open everything to everybody, or demand tokens.
+    async def set_guest_mode(self, enabled: bool, *, timeout: float | None = None) -> GuestMode:  # noqa: FBT001, ASYNC109 - the only argument; includes retries
+        """Switch guest mode on or off.
+
+        Args:
+            enabled: True to accept requests without a token, False to require one.
+            timeout: Timeout in seconds for the whole call including retries, above 0; None for no limit.
 
         Returns:
-            What the server says it is then.
+            The guest mode after the change, as the server reports it.
 
         Raises:
-            InvalidRequestError: The server has no such switch; those of 2025 do not.
+            InvalidRequestError: The server does not support guest mode; servers of 2025 do not.
         """
         http, form = self._http(), {"guest_mode": str(enabled).lower()}
         async with http.within(timeout, "Switching the guest mode", self._paths()[0], "PUT"):
@@ -120,7 +140,7 @@ class AdminClient:
             return await self._find(lambda path: http.get(path, GuestMode))
 
     async def _find(self, call: Callable[[str], Awaitable[ResultT]]) -> ResultT:
-        """Call with the path at which this server has its switch, which is kept."""
+        """Call with the path that this server uses for guest mode, and remember it."""
         paths = self._paths()
         for path in paths:
             try:
@@ -129,12 +149,12 @@ class AdminClient:
                 if exc.status_code not in _NOT_THERE:
                     raise
                 if path == paths[-1]:
-                    message = f"This server has no guest mode to switch ({exc})"
+                    message = f"This server does not support guest mode ({exc})"
                     raise InvalidRequestError(message, response=exc.response, detail=exc.detail) from None
             else:
                 self._guest_mode_path = path
                 return answer
-        raise AssertionError  # the last path either answers or raises
+        raise AssertionError  # the last path either returns or raises
 
     def _paths(self) -> tuple[str, ...]:
         known = self._guest_mode_path

@@ -1,4 +1,4 @@
-"""The files of jobs: in memory, as streams, downloaded one by one, or many at once and all or nothing."""
+"""The files of jobs: read into memory, streamed, or downloaded one by one or several at once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 import os
 import secrets
 import shutil
-from abc import ABC, abstractmethod
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from cl_client._client.resources import ClientPart
 from cl_client._core.concurrency import checked_concurrency, map_concurrently
 from cl_client._core.telemetry import operation
 from cl_client._core.threads import in_thread
@@ -38,21 +38,13 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from cl_client._client.runtime import Runtime
     from cl_client._http.service import HTTPService
     from cl_client._transfers.progress import FilesProgress
-    from cl_client.config import ComputeClientConfig
     from cl_client.options import ByteProgress
 
 
-class JobFiles(ABC):
-    """What `ComputeClient` can do with the files of a job."""
-
-    config: ComputeClientConfig
-
-    @abstractmethod
-    def _open(self) -> Runtime:
-        """The resources of the running loop."""
+class JobFiles(ClientPart):
+    """The methods of `ComputeClient` for the files of jobs."""
 
     async def download_job_file(
         self,
@@ -63,36 +55,37 @@ class JobFiles(ABC):
         on_progress: ByteProgress | None = None,
         overwrite: bool = True,
         resume: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
+        timeout: float | None = None,  # noqa: ASYNC109 - includes retries
     ) -> Path:
         """Download one file of a job.
 
-        It is written to a hidden neighbour (``.<name>.….part``) and renamed when it is whole, so that the
-        destination holds the whole file or what it held before. A connection that breaks is retried like any
-        read, and the download goes on where it was, if the server can do that; only attempts that bring
-        nothing more count.
+        The file is written to a hidden temporary file beside it (``.<name>.….part``) and renamed when it is
+        complete, so the destination never holds a partial file. If the connection breaks, the download is
+        retried and continues where it stopped, if the server supports that; attempts that received data do
+        not count as retries.
 
         Args:
             job_id: The job.
-            file_path: Its path below the job, for instance ``output/thumbnail.jpg``.
-            dest: The file to write, or a folder, where it keeps its own name. Missing folders are made.
-            on_progress: Called with the bytes done and the total, None where the server does not say it.
-            overwrite: Replace a file that is there. Default True.
-            resume: Keep what has arrived when this call fails, is cancelled or killed, and go on with what an
-                earlier one has kept for the same destination. Default False: nothing is left behind.
-            timeout: Seconds for the whole call, above 0; None for no limit.
+            file_path: The path of the file below the job, for instance ``output/thumbnail.jpg``.
+            dest: The file to write, or a folder; in a folder the file keeps its name. Missing folders are
+                created.
+            on_progress: Called with the bytes done and the total; the total is None if unknown.
+            overwrite: Replace an existing file. Default True.
+            resume: Keep the partial file if this call fails, is cancelled or killed, and continue a partial
+                file that an earlier call kept for the same destination. Default False.
+            timeout: Timeout in seconds for the whole call, above 0; None for no limit.
 
         Returns:
-            Where the file is.
+            The path of the file.
 
         Raises:
-            JobNotFoundError: There is no such job.
-            JobFileNotFoundError: The job has no such file.
-            InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
-            DestinationExistsError: The file is there, and ``overwrite`` is off.
-            FileWriteError: It cannot be written there.
-            InvalidResponseError: What came is not the file, or not as long as announced.
-            ServerUnavailableError: The server could not be reached, or the connection broke each time.
+            JobNotFoundError: The job was not found.
+            JobFileNotFoundError: The job has no file at this path.
+            InvalidParameterError: ``file_path`` is not below the job, or ``timeout`` is not above 0.
+            DestinationExistsError: The file exists and ``overwrite`` is False.
+            FileWriteError: The file cannot be written.
+            InvalidResponseError: The response is not the file, or is shorter or longer than announced.
+            ServerUnavailableError: The server was unreachable, or the connection broke on every attempt.
         """
         address = self._file_address(job_id, file_path)
         http = self._open().http
@@ -110,7 +103,7 @@ class JobFiles(ABC):
                 kept_in_part(target, url if resume else None) as part,
             ):
                 download = Download(part, file_path, on_progress)
-                # A link that breaks, and still gets on, is not given up.
+                # Attempts that make progress do not count as failures.
                 await http.retried(can_repeat, lambda: download.attempt(request), progress=lambda: part.done)
                 under_way.transferred = part.done
                 await in_thread(part.finish, overwrite=overwrite)
@@ -122,21 +115,24 @@ class JobFiles(ABC):
         file_path: str,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
-        timeout: float | None = None,  # noqa: ASYNC109 - retries and all
+        timeout: float | None = None,  # noqa: ASYNC109 - includes retries
     ) -> bytes:
         """Read a small file of a job into memory.
 
         Args:
             job_id: The job.
-            file_path: Its path below the job, for instance ``output/hash.json``.
-            max_bytes: The most that is read, by default 64 MiB.
-            timeout: Seconds for the whole call, above 0; None for no limit.
+            file_path: The path of the file below the job, for instance ``output/hash.json``.
+            max_bytes: Upper limit of the file size in bytes, default 64 MiB.
+            timeout: Timeout in seconds for the whole call, above 0; None for no limit.
+
+        Returns:
+            The content of the file.
 
         Raises:
-            JobNotFoundError: There is no such job.
-            JobFileNotFoundError: The job has no such file.
-            InvalidResponseError: What came is not the file, is longer than ``max_bytes``, or incomplete.
-            InvalidParameterError: ``file_path`` leads out of the job, or ``timeout`` is not above 0.
+            JobNotFoundError: The job was not found.
+            JobFileNotFoundError: The job has no file at this path.
+            InvalidResponseError: The response is not the file, is incomplete or longer than ``max_bytes``.
+            InvalidParameterError: ``file_path`` is not below the job, or ``timeout`` is not above 0.
         """
         address = self._file_address(job_id, file_path)
         http = self._open().http
@@ -148,25 +144,28 @@ class JobFiles(ABC):
 
     @contextlib.asynccontextmanager
     async def open_job_file(self, job_id: str, file_path: str) -> AsyncGenerator[JobFileStream]:
-        """A file of a job as a stream of chunks, for whoever wants to keep it nowhere or elsewhere.
+        """Open a file of a job as a stream of chunks.
 
             async with client.open_job_file(job_id, "output/video.ts") as stream:
                 async for chunk in stream: ...
 
-        It takes one of the client's ``pool_maxsize`` turns as long as it is open: where there is but one, any
-        other call inside of it waits, without end unless ``pool_timeout`` is set. Beginning is retried like
-        any read; a stream that breaks off is not.
+        An open stream occupies one of the client's ``pool_maxsize`` requests. If ``pool_maxsize`` is 1, any
+        other call inside the block waits forever, unless ``pool_timeout`` is set. Opening is retried; a
+        stream that breaks while it is read is not.
 
         Args:
             job_id: The job.
-            file_path: Its path below the job.
+            file_path: The path of the file below the job.
+
+        Yields:
+            The stream.
 
         Raises:
-            JobNotFoundError: There is no such job.
-            JobFileNotFoundError: The job has no such file.
-            InvalidParameterError: ``file_path`` leads out of the job.
-            InvalidResponseError: What came is not the file, or, while reading: it ended too early.
-            ServerUnavailableError: The server could not be reached, or, while reading, the connection broke.
+            JobNotFoundError: The job was not found.
+            JobFileNotFoundError: The job has no file at this path.
+            InvalidParameterError: ``file_path`` is not below the job.
+            InvalidResponseError: The response is not the file, or ends too early while it is read.
+            ServerUnavailableError: The server is unreachable, or the connection breaks while it is read.
         """
         address = self._file_address(job_id, file_path)
         http = self._open().http
@@ -194,35 +193,36 @@ class JobFiles(ABC):
     ) -> list[Path]:
         """Download files of a job into a folder, several at a time: all of them, or none.
 
-        Nothing appears in the folder before every file has arrived whole; until then they are kept in a
-        hidden folder inside it.
+        The files are downloaded to a hidden folder inside the destination, and moved when all are complete.
 
         Args:
             job_id: The job.
-            files: Their paths below the job, or one of them. None of them may lead out of the destination.
-            dest_dir: The folder, made if it is missing.
-            relative_to: The folder of the job below which files keep their folders: by default the job
-                itself, so that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
-            concurrency: How many at a time, 1 to the config's ``pool_maxsize``; by default 8 or that.
-            on_progress: Called with the state of the file that went on and of the whole.
-            overwrite: Replace files that are there. Default True.
+            files: The paths of the files below the job, or one path.
+            dest_dir: The destination folder, created if missing.
+            relative_to: The folder of the job below which subfolders are kept. By default the job itself, so
+                that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
+            concurrency: Maximum number of files at the same time, 1 to the config's ``pool_maxsize``. Default
+                8, or ``pool_maxsize`` if that is less.
+            on_progress: Called with the progress of the current file and of all files.
+            overwrite: Replace existing files. Default True.
 
         Returns:
-            Where the files are, each once, in the order of ``files``.
+            The paths of the files in the order of ``files``, without duplicates.
 
         Raises:
-            JobFilesError: Some could not be downloaded or put into place; it names each of them. Those that
-                could not be downloaded leave the folder as it was.
-            DestinationExistsError: A file is there, and ``overwrite`` is off; the folder is as it was.
-            FileWriteError: A folder is where a file belongs; the folder is as it was.
-            InvalidParameterError: A path leads out of the folder, or is not below ``relative_to``.
+            JobFilesError: Some files could not be downloaded or moved; the message names them. After a failed
+                download the folder is unchanged.
+            DestinationExistsError: A file exists and ``overwrite`` is False; the folder is unchanged.
+            FileWriteError: There is a folder at the path of a file; the folder is unchanged.
+            InvalidParameterError: A path is outside the folder, or is not below ``relative_to``.
+            ClientClosedError: The client is closed.
         """
         if concurrency is None:
             concurrency = min(8, self.config.pool_maxsize)
         checked_concurrency(concurrency, self.config.pool_maxsize)
         files = [files] if isinstance(files, str) else files
         targets = {file: _target(file, relative_to) for file in files}
-        self._open()  # a client that is closed is no fault of single files
+        self._open()  # raises for a closed client, before any file fails
         folder = Path(dest_dir)
         report = FilesReporter(on_progress, targets)
         await in_thread(_check_places, folder, targets.values(), overwrite=overwrite)
@@ -241,23 +241,24 @@ class JobFiles(ABC):
                     file: outcome async for file, outcome in outcomes if isinstance(outcome, Exception)
                 }
             for failure in failures.values():
-                if isinstance(failure, ClientClosedError):  # of the whole call, and not of one file
+                if isinstance(failure, ClientClosedError):  # an error of the whole call, not of one file
                     raise failure
             if not failures:
                 failures = await in_thread(_move_all, staging, folder, targets, overwrite=overwrite)
             if failures:
-                raise JobFilesError.of(job_id, failures)
+                incomplete = JobFilesError.of(job_id, failures)
+                raise incomplete
             return [folder / target for target in targets.values()]
 
     def _file_address(self, job_id: str, file_path: str) -> str:
         if {"", ".", ".."} & set(file_path.split("/")) or "\0" in file_path:
-            # An HTTP client resolves dots, and so would ask for something that is no file of this job.
+            # An HTTP client resolves dots, and would request something outside this job.
             raise InvalidParameterError(f"{file_path!r} is not a path below a job")
         return f"{self.config.job_path(job_id)}/files/{quote(file_path)}"
 
 
 async def _first_answer(stack: contextlib.AsyncExitStack, http: HTTPService, address: str) -> httpx.Response:
-    """The answer of the first attempt that has one, open until the stack is closed."""
+    """The first response; it stays open until the stack is closed."""
     return await http.retried(
         can_repeat, lambda: stack.enter_async_context(http.stream(address, Asked.FILE, headers=PLAIN))
     )
@@ -273,18 +274,18 @@ async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int
 
 
 def _target(file: str, relative_to: str) -> PurePosixPath:
-    """Where a file belongs below the destination."""
+    """The path of a file below the destination."""
     try:
         target = PurePosixPath(checked_path(file)).relative_to(relative_to)
     except ValueError as exc:
         raise InvalidParameterError(str(exc)) from None
     if not target.name:
-        raise InvalidParameterError(f"{file!r} is the folder that paths are relative to, not a file in it")
+        raise InvalidParameterError(f"{file!r} is the folder given as relative_to, not a file in it")
     return target
 
 
 def _check_places(folder: Path, targets: Collection[PurePosixPath], *, overwrite: bool) -> None:
-    """Find out before anything is downloaded whether it could be put into place."""
+    """Check before the download that the files can be written."""
     _check_links(folder, targets)
     for target in targets:
         check_place(folder / target, overwrite=overwrite)
@@ -295,12 +296,12 @@ def _check_links(folder: Path, targets: Collection[PurePosixPath]) -> None:
         root = folder.resolve()
         for parent in {folder / target.parent for target in targets}:
             if not parent.resolve().is_relative_to(root):
-                raise InvalidParameterError(f"{parent}: a link leads out of {folder}")
+                raise InvalidParameterError(f"{parent}: a symbolic link leads out of {folder}")
 
 
 @contextlib.asynccontextmanager
 async def _staging(folder: Path) -> AsyncGenerator[Path]:
-    """A hidden place in a folder; with it goes what is still empty of the folders that were made for it."""
+    """A hidden temporary folder. Folders created for it are removed with it if they are empty."""
     staging = folder / f".{secrets.token_hex(8)}.part"
     missing = await in_thread(_missing_folders, folder)
     try:
@@ -310,13 +311,13 @@ async def _staging(folder: Path) -> AsyncGenerator[Path]:
 
 
 def _missing_folders(folder: Path) -> list[Path]:
-    """The folder itself and those that it is in, as far as they are not there yet, the innermost first."""
+    """The folder and its parents that do not exist yet, the innermost first."""
     return list(takewhile(lambda path: not os.path.lexists(path), (folder, *folder.parents)))
 
 
 def _clear(staging: Path, folders: Iterable[Path]) -> None:
     shutil.rmtree(staging, ignore_errors=True)
-    with contextlib.suppress(OSError, ValueError):  # the first that is not empty
+    with contextlib.suppress(OSError, ValueError):  # stops at the first one that is not empty
         for path in folders:
             path.rmdir()
 
@@ -324,8 +325,8 @@ def _clear(staging: Path, folders: Iterable[Path]) -> None:
 def _move_all(
     staging: Path, folder: Path, targets: dict[str, PurePosixPath], *, overwrite: bool
 ) -> dict[str, Exception]:
-    """Move files to where they belong, each atomically; those for which that failed, with the reason."""
-    _check_places(folder, targets.values(), overwrite=overwrite)  # once more, as downloads take their time
+    """Move files to their destinations, each atomically; return the failed ones with the reason."""
+    _check_places(folder, targets.values(), overwrite=overwrite)  # again, as the downloads took time
     failures: dict[str, Exception] = {}
     for file, target in targets.items():
         path = folder / target

@@ -1,4 +1,4 @@
-"""The plugin clients, each imported and made on first access, then kept."""
+"""The plugin clients, each imported and created on first access, then cached."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PluginT = TypeVar("PluginT")
 
 
 class PluginClients(JobFiles):
-    """What `ComputeClient` inherits: one property per plugin, and what the plugins need of it."""
+    """The plugin clients of a `ComputeClient`: one property per plugin."""
 
     @abstractmethod
     async def submit_job(
@@ -40,7 +40,17 @@ class PluginClients(JobFiles):
         fields: Mapping[str, str],
         options: SubmitOptions[TaskOutput] | None = None,
     ) -> JobResponse:
-        """Upload a file as a job of any task; see `ComputeClient.submit_job`."""
+        """Upload a file as a job of any task.
+
+        Args:
+            task_type: The task.
+            source: The file.
+            fields: Form fields of the request.
+            options: See `SubmitOptions`; None for the defaults.
+
+        Returns:
+            The job; see `ComputeClient.submit_job`.
+        """
 
     @overload
     def plugin(self, plugin: str) -> BasePluginClient[TaskOutput, TaskParams]: ...
@@ -49,17 +59,17 @@ class PluginClients(JobFiles):
     def plugin(
         self, plugin: str | Callable[[PluginClients], PluginT]
     ) -> BasePluginClient[TaskOutput, TaskParams] | PluginT:
-        """The client of any plugin, also of one that another package brings.
+        """Get the client of any plugin, also of a plugin from another package.
 
         Args:
-            plugin: The plugin's task, one of this library's or one registered in the entry point group
+            plugin: The task of the plugin: a built-in one, or one registered in the entry point group
                 ``cl_client.plugins``; or, for a typed result, the plugin's client class itself.
 
         Returns:
-            The same object each time.
+            The plugin client, the same object each time.
 
         Raises:
-            UnknownTaskError: There is no such plugin.
+            UnknownTaskError: There is no plugin for this task.
             ConfigurationError: The plugin of another package cannot be loaded.
         """
         if isinstance(plugin, str):
@@ -77,26 +87,27 @@ class PluginClients(JobFiles):
         on_progress: Callable[[FilesProgress], None] | None = None,
         overwrite: bool = True,
     ) -> list[Path]:
-        """Download everything that a completed job of its task is known to leave: all of it, or nothing.
+        """Download all output files of a completed job: all of them, or none.
 
         Files keep their folders: ``output/face_detection.json``, ``faces/face_0.png``.
 
         Args:
             job: The job, of any task.
-            dest_dir: The folder, made if it is missing.
-            concurrency: How many at a time, 1 to the config's ``pool_maxsize``; by default 8 or that.
-            on_progress: Called with the state of the file that went on and of the whole.
-            overwrite: Replace files that are there. Default True.
+            dest_dir: The destination folder, created if missing.
+            concurrency: Maximum number of files at the same time, 1 to the config's ``pool_maxsize``. Default
+                8, or ``pool_maxsize`` if that is less.
+            on_progress: Called with the progress of the current file and of all files.
+            overwrite: Replace existing files. Default True.
 
         Returns:
-            Where the files are, the job's result first.
+            The paths of the files, the main result first.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
             JobFailedError: The job failed or was deleted.
-            InvalidResponseError: The server names a path that leads out of the job.
-            JobFilesError: Some could not be downloaded; it names each of them.
-            DestinationExistsError: A file is there, and ``overwrite`` is off; the folder is as it was.
+            InvalidResponseError: The server gives a path outside the job.
+            JobFilesError: Some files could not be downloaded; the message names them.
+            DestinationExistsError: A file exists and ``overwrite`` is False; the folder is unchanged.
         """
         files = await self.plugin(job.task_type).output_files(job)
         return await self.download_job_files(
@@ -119,35 +130,35 @@ class PluginClients(JobFiles):
 
     @property
     def clip_embedding(self) -> ClipEmbeddingClient:
-        """CLIP embeddings: what a picture shows."""
+        """CLIP embeddings: what an image shows."""
         from cl_client.plugins.clip_embedding import ClipEmbeddingClient
 
         return self._made(ClipEmbeddingClient)
 
     @property
     def dino_embedding(self) -> DinoEmbeddingClient:
-        """DINO embeddings: how a picture looks."""
+        """DINO embeddings: how an image looks."""
         from cl_client.plugins.dino_embedding import DinoEmbeddingClient
 
         return self._made(DinoEmbeddingClient)
 
     @property
     def exif(self) -> ExifClient:
-        """Metadata of pictures."""
+        """EXIF and other metadata of images and videos."""
         from cl_client.plugins.exif import ExifClient
 
         return self._made(ExifClient)
 
     @property
     def face_detection(self) -> FaceDetectionClient:
-        """Where faces are."""
+        """Detection of faces."""
         from cl_client.plugins.face_detection import FaceDetectionClient
 
         return self._made(FaceDetectionClient)
 
     @property
     def face_embedding(self) -> FaceEmbeddingClient:
-        """Whose face it is."""
+        """Face embeddings: whose face it is."""
         from cl_client.plugins.face_embedding import FaceEmbeddingClient
 
         return self._made(FaceEmbeddingClient)
@@ -168,14 +179,14 @@ class PluginClients(JobFiles):
 
     @property
     def image_conversion(self) -> ImageConversionClient:
-        """Pictures in other formats."""
+        """Conversion of images to other formats."""
         from cl_client.plugins.image_conversion import ImageConversionClient
 
         return self._made(ImageConversionClient)
 
     @property
     def media_thumbnail(self) -> MediaThumbnailClient:
-        """Thumbnails of pictures and videos."""
+        """Thumbnails of images and videos."""
         from cl_client.plugins.media_thumbnail import MediaThumbnailClient
 
         return self._made(MediaThumbnailClient)

@@ -1,7 +1,8 @@
-"""Who owns a client's resources: the client itself, or the one that it shares them with."""
+"""The resources of a client: its own, or those shared with another client."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -16,11 +17,21 @@ if TYPE_CHECKING:
     from cl_client.config import ComputeClientConfig
 
 
+class ClientPart(ABC):
+    """The base of the parts of `ComputeClient`: its settings and resources."""
+
+    config: ComputeClientConfig
+
+    @abstractmethod
+    def _open(self) -> Runtime:
+        """The resources of the running loop, opened."""
+
+
 class Resources:
-    """The resources of one client, made on first use on the running loop.
+    """The resources of one client, created on first use on the running loop.
 
     Args:
-        make: Makes them, for the running loop.
+        make: Creates the resources for the running loop.
     """
 
     def __init__(self, make: Callable[[], Runtime]) -> None:
@@ -31,15 +42,18 @@ class Resources:
 
     @property
     def current(self) -> Runtime | None:
-        """What is there already, if anything."""
+        """The resources, if they exist already."""
         return self._runtime
 
     def made(self) -> Runtime:
-        """What there is for the running loop, made on first use, without the thread for MQTT.
+        """Get the resources of the running loop; create them on first use, without starting MQTT.
+
+        Returns:
+            The resources.
 
         Raises:
-            ClientClosedError: They were closed.
-            ComputeClientError: They are in use on another event loop.
+            ClientClosedError: The client is closed.
+            ComputeClientError: The client is in use on another event loop.
         """
         runtime = self._runtime
         if runtime is not None and _is_abandoned(runtime):
@@ -48,35 +62,35 @@ class Resources:
         if runtime is None:
             if self._closed:
                 raise ClientClosedError
-            running_loop()  # or this is no place for it
+            running_loop()  # raises without a running loop
             runtime = self._runtime = self._make()
         return runtime
 
     def reopen(self) -> None:
-        """Let the next use make new ones, although they were closed."""
+        """Allow the next use to create new resources after `close`."""
         self._closed = False
 
     async def close(self) -> None:
-        """End everything; whoever asks for it meanwhile waits for that. Idempotent.
+        """Close the resources; concurrent calls wait until they are closed. Idempotent.
 
         Raises:
-            ComputeClientError: They are in use on another event loop, which is not closed.
+            ComputeClientError: The client is in use on another event loop that is not closed.
         """
         if self._runtime is not None:
             _is_abandoned(self._runtime)
             self._closing.add(self._runtime)
             self._runtime = None
         self._closed = True
-        for runtime in tuple(self._closing):  # also one that somebody else closes, or was cancelled at
+        for runtime in tuple(self._closing):  # also one whose closing is running or was cancelled
             await (runtime.close_abandoned() if _is_abandoned(runtime) else runtime.close())
             self._closing.discard(runtime)
 
 
 class SharedResources(Resources):
-    """The resources of another client, used with other settings; opened and closed by that one.
+    """The resources of another client, used with other settings. That client opens and closes them.
 
     Args:
-        owner: Who has them.
+        owner: The resources of the other client.
         config: The settings.
     """
 
@@ -100,19 +114,19 @@ class SharedResources(Resources):
 
     @override
     def reopen(self) -> None:
-        """Nothing: whoever owns them opens them."""
+        """Do nothing: the owner opens the resources."""
 
     @override
     async def close(self) -> None:
-        """Nothing: whoever owns them closes them."""
+        """Do nothing: the owner closes the resources."""
 
 
 def _is_abandoned(runtime: Runtime) -> bool:
-    """Whether its loop was closed; it must not be another one that is still in use."""
+    """Check whether the loop was closed; raise if it is another loop that is still in use."""
     if runtime.loop is running_loop():
         return False
     if not runtime.loop.is_closed():
         raise ComputeClientError(
-            "This client is in use on another event loop; make one client for each loop, closed on it"
+            "This client is in use on another event loop; create one client per loop, and close it there"
         )
     return True

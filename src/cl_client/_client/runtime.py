@@ -1,4 +1,4 @@
-"""What a client needs while it is open, bound to one event loop: built here, and closed here."""
+"""The resources of an open client, bound to one event loop: created and closed here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InjectedParts:
-    """What the caller made and the client only uses; None where the client makes its own."""
+    """Objects from the caller that the client only uses; None if the client creates its own."""
 
     ssl_context: ssl.SSLContext | None = None
     http_client: httpx.AsyncClient | None = None
@@ -34,7 +34,13 @@ class InjectedParts:
 
 
 class Runtime:
-    """HTTP, jobs and MQTT of one client on one loop."""
+    """HTTP, jobs and MQTT of one client on one loop.
+
+    Args:
+        config: The settings.
+        auth_provider: Provides the credentials.
+        injected: Objects from the caller.
+    """
 
     def __init__(
         self, config: ComputeClientConfig, auth_provider: AuthProvider, injected: InjectedParts
@@ -61,32 +67,39 @@ class Runtime:
         self._closed = False
 
     def with_config(self, config: ComputeClientConfig) -> Runtime:
-        """The same resources, used with other settings of calls; what is shared is closed by its owner."""
+        """Make a sibling for calls with other settings. The owner closes the shared resources.
+
+        Args:
+            config: The other settings.
+
+        Returns:
+            The sibling.
+        """
         sibling = copy(self)
         sibling.http = self.http.with_config(config)
         sibling.jobs = self.jobs.with_http(sibling.http, config)
         return sibling
 
     async def close(self) -> None:
-        """End everything, in the order of dependence; whoever asks for it meanwhile waits for that."""
+        """Close everything in the order of dependence; concurrent calls wait until it is done."""
         async with self._closing:
             if self._closed:
                 return
             async with contextlib.AsyncExitStack() as stack:
-                # In this order's reverse, and each whatever becomes of the others.
+                # In reverse order, each even if another one fails.
                 stack.push_async_callback(self.http.close)
                 stack.push_async_callback(self.monitor.close)
                 await self.jobs.close()
             self._closed = True
 
     def abandon(self) -> None:
-        """Give up resources whose loop was closed without `close`; the MQTT thread ends by itself."""
+        """Release resources whose loop was closed without `close`; the MQTT thread ends by itself."""
         self.monitor.detach()
         self.http.abandon()
 
     async def close_abandoned(self) -> None:
-        """End everything whose loop was closed without `close`; on another loop."""
+        """Close resources whose own loop was closed without `close`, on another loop."""
         self.abandon()
         await self.monitor.close_abandoned()
-        with contextlib.suppress(RuntimeError):  # a transport that the caller gave may need its old loop
+        with contextlib.suppress(RuntimeError):  # the caller's transport may need its old loop
             await self.http.close()
