@@ -126,7 +126,7 @@ async def test_a_job_whose_time_is_up_is_not_waited_for_again_before_the_next_ru
         jobs = [job for job, _ in client.waits]
         assert len(set(jobs)) == len(jobs) == 2
         assert [item.job_id for item in items] == jobs
-        assert all("did not end within 50 s" in (item.error or "") for item in items)
+        assert all("timed out after 50 s" in (item.error or "") for item in items)
         # What the upload took is no longer there for the wait.
         assert all(left is not None and left < 50 for _, left in client.waits)
         await runner.run(client, timeout=50)

@@ -1,6 +1,6 @@
 """Async, strictly typed client for the CL Server media compute service.
 
-Every name is imported when it is first used, so that ``import cl_client`` costs next to nothing.
+Every name is imported on first use, so that ``import cl_client`` costs almost nothing.
 """
 
 from __future__ import annotations

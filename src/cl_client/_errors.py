@@ -1,7 +1,7 @@
 """The errors of this library that carry no job; `cl_client.exceptions` has all of them.
 
-An answer of the server with an error status is also an `httpx.HTTPStatusError`, and a connection that
-cannot be made is also an `httpx.TransportError`, so that existing ``except`` clauses keep working.
+A response with an error status is also an `httpx.HTTPStatusError`, and a failed connection is also an
+`httpx.TransportError`, so that existing ``except`` clauses keep working.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SLOTS: Final = ("errno", "msg")
 
 
 class ComputeClientError(Exception):
-    """Base of every error of this library. Can be pickled and copied, without the headers of its request."""
+    """Base class of all errors of this library. Can be pickled and copied, without its request's headers."""
 
     @override
     def __init_subclass__(cls) -> None:
@@ -38,7 +38,7 @@ class ComputeClientError(Exception):
     @override
     def __reduce__(self) -> tuple[_Rebuild, tuple[type[Self], tuple[object, ...], dict[str, object]]]:
         state = {name: portable(value) for name, value in cast("dict[str, object]", vars(self)).items()}
-        # What OSError and ImportError keep outside of their dictionary.
+        # OSError and ImportError keep these outside of their dictionary.
         slots = {name: cast("object", getattr(self, name, None)) for name in _SLOTS}
         state |= {name: value for name, value in slots.items() if value is not None}
         return _rebuilt, (type(self), self.args, state)
@@ -47,7 +47,7 @@ class ComputeClientError(Exception):
 def _rebuilt(
     kind: type[ComputeClientError], args: tuple[object, ...], state: dict[str, object]
 ) -> ComputeClientError:
-    """An error without its ``__init__``, which takes what the message was made of."""
+    """Create an error without calling its ``__init__``, whose parameters differ from ``args``."""
     error = kind.__new__(kind, *args)
     error.args = args
     for name, value in state.items():
@@ -56,80 +56,80 @@ def _rebuilt(
 
 
 class InvalidParameterError(ComputeClientError, ValueError):
-    """A parameter is out of its range, found before anything was sent; or a file cannot be sent to its end.
+    """A parameter is invalid, and nothing was sent; or a file changed or became unreadable during its upload.
 
-    Such a file can no longer be read, or has changed; no job comes of what was sent.
+    In both cases no job is created.
     """
 
 
 class UploadNotRepeatableError(ComputeClientError):
-    """A request had to be sent again, but its file came as a stream that can be read only once."""
+    """A request had to be sent again, but its file is a stream that can be read only once."""
 
     def __init__(self, name: str) -> None:
         """Name the file and the remedy."""
         super().__init__(
-            f"{name}: the request has to be sent again (a retry, or a renewed token), but the file came as a "
-            "stream that can be read once. Submit it again, and pass a function that makes the stream, a "
+            f"{name}: the request must be sent again (a retry, or a renewed token), but the file is a stream "
+            "that can be read only once. Submit it again, and pass a function that returns the stream, a "
             "path, or bytes"
         )
 
 
 class UnknownTaskError(ComputeClientError, ValueError):
-    """There is no plugin of that name."""
+    """No plugin exists for the task."""
 
     def __init__(self, task_type: str, known: Sequence[str]) -> None:
-        """Name the task that was asked for and those that exist."""
+        """Name the requested task and the known tasks."""
         super().__init__(f"Unknown task {task_type!r}; known tasks are: {', '.join(sorted(known))}")
         self.task_type = task_type
 
 
 class ConfigurationError(ComputeClientError, ValueError):
-    """A setting is unusable; the message names it."""
+    """A setting is invalid; the message names it."""
 
 
 class ClientClosedError(ComputeClientError):
-    """The client is closed, perhaps while a call of it was under way.
+    """The client is closed, or was closed during the call.
 
     Attributes:
-        job_id: The job that was followed, which goes on at the server; None for other calls.
+        job_id: The job that was followed; it continues on the server. None for other calls.
     """
 
     def __init__(self, job_id: str | None = None) -> None:
-        """Say how to take the job up again."""
+        """Say how to follow the job again."""
         super().__init__(
-            "The client is closed, and this call has ended; `async with client` opens it again."
+            "The client is closed, which ended this call; `async with client` opens it again."
             if job_id is None
             else f"The client is closed and no longer follows job {job_id}. "
-            "It goes on at the server: wait for it by its id with an open client."
+            "The job continues on the server: wait for it by its id with an open client."
         )
         self.job_id = job_id
 
 
 class ServerUnavailableError(ComputeClientError, httpx.TransportError):
-    """The server cannot be reached: refused, reset, no such name, or a proxy in between failed.
+    """The server is unreachable: connection refused or reset, host not found, or a proxy failed.
 
     Attributes:
-        may_have_been_accepted: Whether the server may have taken what was sent, for instance a job, with
-            its answer lost. False where that is certain not to be so: there was no connection, or the end of
-            the file was not sent. Such a submit can be repeated without a second job.
+        may_have_been_accepted: Whether the server may have accepted the request, for instance a job, although
+            its response was lost. False if that is impossible: there was no connection, or the end of the
+            file was not sent. Such a submit can be repeated without creating a second job.
     """
 
     may_have_been_accepted: bool = True
 
 
 class RequestTimeoutError(ServerUnavailableError, TimeoutError):
-    """A request, or a whole call with its retries, took longer than its timeout; the message says which."""
+    """A request, or a whole call including its retries, timed out; the message says which."""
 
 
 class InvalidResponseError(ComputeClientError):
-    """The server's answer is not what it should be."""
+    """The server's response is invalid."""
 
 
 class MissingExtraError(ComputeClientError, ImportError):
-    """What was called needs an optional dependency that is not installed; the message says how to add it."""
+    """An optional dependency is not installed; the message says how to install it."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        """Name the extra of this distribution."""
+        """Name the missing extra of this package."""
         super().__init__(f"{purpose} needs the extra {extra!r}: pip install 'cl_client[{extra}]'")
 
 
@@ -138,7 +138,7 @@ class HTTPError(ComputeClientError, httpx.HTTPStatusError):
 
     Attributes:
         status_code: The HTTP status.
-        detail: The server's own words, or its status line where it gave none.
+        detail: The server's error message, or its status line if there is none.
     """
 
     def __init__(self, message: str, *, response: httpx.Response, detail: str) -> None:
@@ -149,23 +149,23 @@ class HTTPError(ComputeClientError, httpx.HTTPStatusError):
 
 
 class InvalidRequestError(HTTPError):
-    """400, 422 and other refusals of what was asked; names the field and the server's reason."""
+    """400, 422 and other rejected requests; the message names the field and the server's reason."""
 
 
 class JobNotFoundError(HTTPError):
-    """404 on a job: it never existed, or it was deleted."""
+    """404 for a job: not found, because it never existed or was deleted."""
 
 
 class JobFileNotFoundError(HTTPError):
-    """404 on a file of a job that exists."""
+    """404 for a file of a job: the job exists, but the file was not found."""
 
 
 class AuthenticationError(HTTPError):
-    """401: credentials are missing, wrong or expired."""
+    """401: credentials are missing, invalid or expired."""
 
 
 class InvalidTokenError(ComputeClientError, ValueError):
-    """A token is invalid: malformed, expired, or signed by somebody else."""
+    """A token is invalid: malformed, expired, or signed with a different key."""
 
 
 class PermissionDeniedError(HTTPError):
@@ -173,10 +173,10 @@ class PermissionDeniedError(HTTPError):
 
 
 class ServerBusyError(HTTPError):
-    """429 or 503: try again later.
+    """429 or 503: the server is busy; try again later.
 
     Attributes:
-        retry_after: Seconds the server asked to wait, or None where it did not say.
+        retry_after: Seconds that the server asked to wait, or None if it did not say.
     """
 
     def __init__(
@@ -188,29 +188,29 @@ class ServerBusyError(HTTPError):
 
 
 class ServerError(HTTPError):
-    """Any other 5xx."""
+    """Any other 5xx status."""
 
 
 class WorkerUnavailableError(ComputeClientError):
-    """No worker serves what is needed.
+    """No worker serves the task.
 
     Attributes:
-        missing: The task types that nobody serves.
-        available: Idle workers per task type, as last known.
+        missing: The task types without a worker.
+        available: Number of idle workers per task type, as last known.
     """
 
     def __init__(self, missing: Sequence[str], available: Mapping[str, int]) -> None:
-        """Name what is missing and what is there."""
+        """Name the missing and the available task types."""
         there = ", ".join(f"{task} ({idle} idle)" for task, idle in sorted(available.items())) or "none"
-        super().__init__(f"No worker serves {', '.join(sorted(missing))}; workers there serve: {there}")
+        super().__init__(f"No worker serves {', '.join(sorted(missing))}; available workers serve: {there}")
         self.missing = tuple(missing)
         self.available = dict(available)
 
 
 class FileWriteError(ComputeClientError, OSError):
-    """A file cannot be written: a full disk, no permission, a name the file system does not take.
+    """A file cannot be written: the disk is full, permission is denied, or the name is invalid.
 
-    The destination holds what it held before.
+    The destination is unchanged.
 
     Attributes:
         path: The destination.
@@ -220,7 +220,15 @@ class FileWriteError(ComputeClientError, OSError):
 
     @classmethod
     def of(cls, path: Path, cause: Exception) -> Self:
-        """Say what the system said, and what to do about it."""
+        """Create the error for a destination.
+
+        Args:
+            path: The destination.
+            cause: The system's error; its reason becomes part of the message.
+
+        Returns:
+            An error that names the path, the reason and the remedy.
+        """
         number = cause.errno if isinstance(cause, OSError) else None
         reason = (cause.strerror if isinstance(cause, OSError) else None) or cause
         remedy = _WRITE_REMEDIES.get(number, "choose another destination")
@@ -242,25 +250,32 @@ _WRITE_REMEDIES: dict[int | None, str] = {
 
 
 class DestinationExistsError(FileWriteError, FileExistsError):
-    """A file already exists, and was not to be replaced."""
+    """A file already exists, and ``overwrite`` is off."""
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Name it and the remedy."""
-        message = f"{str(path)!r} already exists; overwrite=True replaces it"
+        """Create the error for a destination.
+
+        Args:
+            path: The existing file.
+
+        Returns:
+            An error that names the file and the remedy.
+        """
+        message = f"{str(path)!r} already exists; pass overwrite=True to replace it"
         return cls._at(path, message, errno.EEXIST)
 
 
 class JobFilesError(ComputeClientError, ExceptionGroup[Exception]):
-    """Some of a job's files could not be downloaded or put into place; the message names each.
+    """Some files of a job could not be downloaded or moved to their destination; the message names each.
 
-    Where one could not be downloaded none is kept; where one could not be put into place the others are kept.
+    If a download failed, no file is kept. If a file could not be moved, the other files are kept.
 
-    Also an exception group, for ``except*``.
+    This is also an exception group, for ``except*``.
 
     Attributes:
         job_id: The job.
-        failures: What went wrong, by the file's path below the job.
+        failures: The errors, by the file's path inside the job.
     """
 
     job_id: str
@@ -268,7 +283,15 @@ class JobFilesError(ComputeClientError, ExceptionGroup[Exception]):
 
     @classmethod
     def of(cls, job_id: str, failures: Mapping[str, Exception]) -> Self:
-        """Name every file and its error."""
+        """Create the error for some files of a job.
+
+        Args:
+            job_id: The job.
+            failures: The errors, by the file's path inside the job.
+
+        Returns:
+            An error that names every file and its error.
+        """
         causes = "; ".join(f"{path}: {error}" for path, error in failures.items())
         group = cls(f"Files of job {job_id} could not be downloaded: {causes}", [*failures.values()])
         group.job_id = job_id

@@ -1,4 +1,4 @@
-"""Who the client is: providers of credentials, to be given to a `ComputeClient`."""
+"""Auth providers, which give a `ComputeClient` its credentials."""
 
 from cl_client._auth.password import PasswordAuthProvider
 from cl_client._auth.providers import AuthProvider, JWTAuthProvider, NoAuthProvider

@@ -1,4 +1,4 @@
-"""Every endpoint, host, port, topic and default of the client, in one frozen object."""
+"""The client's settings: every endpoint, host, port, topic and default, in one frozen object."""
 
 from __future__ import annotations
 
@@ -44,85 +44,85 @@ _JOBS: Final = "/jobs"
 _ValueT = TypeVar("_ValueT")
 
 _MAX_SECONDS = 2_000_000
-"""Some 23 days. Sockets count milliseconds in 32 bits, and fail with more or wait for another time."""
+"""About 23 days. Sockets count milliseconds in 32 bits; larger values fail or wait for a wrong time."""
 
 Seconds = Annotated[float, Field(gt=0, le=_MAX_SECONDS)]
 PollSeconds = Annotated[float, Field(ge=MIN_POLL_SECONDS, le=_MAX_SECONDS)]
 
 
 class ComputeClientConfig(BaseSettings):
-    """The client's settings; every one can come from the environment.
+    """The client's settings; each of them can come from the environment.
 
-    ``COMPUTE_SERVER_URL``, ``MQTT_BROKER_HOST`` and ``MQTT_BROKER_PORT`` have these names; every other
-    setting is ``CL_CLIENT_`` and its name in capitals, for instance ``CL_CLIENT_TIMEOUT``. An explicit
-    argument wins over the environment, and the environment over a file (`from_file`). Seconds are at most
-    2,000,000.
+    The environment variables are ``COMPUTE_SERVER_URL``, ``MQTT_BROKER_HOST`` and ``MQTT_BROKER_PORT``; for
+    every other setting, ``CL_CLIENT_`` and its name in capitals, for instance ``CL_CLIENT_TIMEOUT``. An
+    explicit argument takes precedence over the environment, and the environment over a file (`from_file`).
+    The maximum for every number of seconds is 2,000,000.
 
-    Secrets are for the server that they were set with: ``http_username``, ``http_password`` and
-    ``extra_headers`` for the scheme, host and port of ``base_url``; ``mqtt_username``, ``mqtt_password`` and
-    ``mqtt_use_token`` for those of the broker. Where an argument, `replace` or the environment names another
-    one, they are left out unless they are given along with it. Secrets that were set without an address, such
-    as those of an environment that names no server, are for the first one that is named. A proxy's password
-    and a client's certificate stay: no server is sent them.
+    Secrets are sent only to the server that they were set for: ``http_username``, ``http_password`` and
+    ``extra_headers`` to the scheme, host and port of ``base_url``; ``mqtt_username``, ``mqtt_password`` and
+    ``mqtt_use_token`` to those of the broker. If an argument, `replace` or the environment names a different
+    server, these secrets are removed unless they are given together with it. Secrets that were set without an
+    address, such as those of an environment that names no server, are for the first server that is named. A
+    proxy's password and a client certificate are kept, because servers do not receive them.
 
     Attributes:
-        DEFAULT_BASE_URL: The ``base_url`` where none is given.
-        PLUGIN_ENDPOINTS: Each of this library's plugins and its path, with default settings. Read-only:
-            ``jobs_endpoint`` and ``plugin_endpoints`` are how an instance has others.
-        base_url: The compute service. A user name and a password in it become the next two settings.
-        http_username: With ``http_password``, for a reverse proxy that asks for HTTP Basic authentication.
-        http_password: See ``http_username``.
-        mqtt_broker: Host, ``host:port`` or URL; None for the host of ``base_url``, ``"off"`` for HTTP alone.
+        DEFAULT_BASE_URL: The default of ``base_url``.
+        PLUGIN_ENDPOINTS: The path of each plugin of this library, with default settings. Read-only: use
+            ``jobs_endpoint`` and ``plugin_endpoints`` to change the paths of an instance.
+        base_url: URL of the compute service. A user name and a password in it become the next two settings.
+        http_username: User name for a reverse proxy that requires HTTP Basic authentication.
+        http_password: Password for ``http_username``.
+        mqtt_broker: Host, ``host:port`` or URL; None for the host of ``base_url``, ``"off"`` for HTTP only.
             Not in the repr, since the query of a ``wss`` URL may be a signature.
-        mqtt_port: The broker's port where ``mqtt_broker`` names none; None for its scheme's: 1883 for a host
-            and ``mqtt``, 8883 for ``mqtts``, 80 for ``ws``, 443 for ``wss``.
-        mqtt_username: With ``mqtt_password``, where the URL has none.
-        mqtt_connect_timeout: Seconds for reaching the broker.
-        ca_file: PEM file of the authorities that HTTP and MQTT trust; None for the system's.
-        client_cert_file: PEM file with the client's own certificate, for servers that ask for one.
-        client_key_file: PEM file with its key, where the certificate's file does not hold it.
-        insecure_skip_verify: Take any certificate, of anybody; each use is warned of in the log. For trials
-            alone: ``ca_file`` is the way to trust a server's own certificate.
-        mqtt_use_token: Show the auth provider's user name and token to the broker, the token as the password.
-            Off by default, since the broker then could use the token.
-        events_topic: Where servers announce job events; one release used ``jobs/events``.
-        workers_topic: The prefix of the workers' retained announcements.
-        jobs_endpoint: The path below which jobs live; begins with a ``/``, like the next ones.
+        mqtt_port: Port of the broker, if ``mqtt_broker`` has none; None for the default of its scheme: 1883
+            for a host and ``mqtt``, 8883 for ``mqtts``, 80 for ``ws``, 443 for ``wss``.
+        mqtt_username: User name for the broker, with ``mqtt_password``, if the URL has none.
+        mqtt_connect_timeout: Seconds for connecting to the broker.
+        ca_file: PEM file with the certificate authorities that HTTP and MQTT trust; None for the system's.
+        client_cert_file: PEM file with the client certificate, for servers that require one.
+        client_key_file: PEM file with the certificate's key, if ``client_cert_file`` does not contain it.
+        insecure_skip_verify: Accept any certificate; each use logs a warning. For tests only: use ``ca_file``
+            to trust a server's self-signed certificate.
+        mqtt_use_token: Log in to the broker with the auth provider's user name, and its token as the
+            password. Off by default, since the broker could then use the token itself.
+        events_topic: Topic of job events; one server release used ``jobs/events``.
+        workers_topic: Topic prefix of the workers' retained announcements.
+        jobs_endpoint: Path of jobs; starts with ``/``, like the next ones.
         plugin_endpoints: Paths of plugins whose endpoint is not ``<jobs_endpoint>/<task>``.
-        timeout: Seconds for connecting, and for each single read or write of a request, where the next three
-            do not say otherwise. No limit of a whole request: a server that sends a byte now and then keeps
-            it going. Methods have a ``timeout`` of their own for the whole.
+        timeout: Seconds for connecting, and for each single read or write of a request; the default of the
+            next three settings. It does not limit a whole request: a server that sends a byte now and then
+            never times out. To limit a whole call, pass ``timeout`` to its method.
         connect_timeout: Seconds for connecting; None for ``timeout``.
         read_timeout: Seconds for each single read; None for ``timeout``.
         write_timeout: Seconds for each single write; None for ``timeout``.
-        pool_timeout: Seconds that a request may wait for its turn; None for no limit.
-        pool_size: Idle connections that are kept.
-        pool_maxsize: Connections and requests at the same time; further ones wait their turn.
-        keepalive_expiry: Seconds after which an idle connection is closed. Less than the 5 of uvicorn, so
-            that a request is never sent into a connection that the server is just closing.
-        http2: Speak HTTP/2 where the server does, over TLS; needs the extra ``http2``. Uploads keep to
-            HTTP/1.1, over which their refusal is heard before their end.
+        pool_timeout: Seconds that a request may wait for a free connection; None for no limit.
+        pool_size: Maximum number of idle connections.
+        pool_maxsize: Maximum number of connections and concurrent requests; further requests wait.
+        keepalive_expiry: Seconds after which an idle connection is closed. Shorter than uvicorn's 5 s, so
+            that no request is sent on a connection that the server is closing.
+        http2: Use HTTP/2 over TLS if the server supports it; needs the extra ``http2``. Uploads use HTTP/1.1,
+            where a rejection is noticed before the upload ends.
         proxy: URL of an HTTP or SOCKS proxy for HTTP; SOCKS needs the extra ``socks``.
-        trust_env: Look for proxies in the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``,
-            ``NO_PROXY``) where ``proxy`` is not set.
-        extra_headers: Sent with every HTTP request. Values are kept secret.
-        max_retries: How often a request is tried again when the server cannot be reached or is too busy. A
-            submit only where it is certain that the server did not take it: no connection, or 429.
-        max_retry_wait: Seconds that all pauses between the attempts of one call may take together. Servers
-            that are busy name a pause in ``Retry-After``, of which at most 60 s are waited at once; a call
-            that would have to wait for longer in all ends with the server's last answer.
-        job_cache_size: How many ended jobs are kept in memory for ``get_job(cache=True)``.
-        wait_timeout: Seconds that waiting for a job may take; None for no limit.
-        poll_min: Seconds to the first HTTP read of a followed job that has no news. This and the next two are
+        trust_env: Read proxies from the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``,
+            ``NO_PROXY``) if ``proxy`` is not set.
+        extra_headers: Headers of every HTTP request. Their values are kept secret.
+        max_retries: Maximum number of retries when the server is unreachable or busy. A submit is retried
+            only if the server certainly did not accept it: no connection, or 429.
+        max_retry_wait: Maximum seconds of all pauses between the attempts of a call together. A busy server
+            names a pause in ``Retry-After``; each pause is limited to 60 s. A call that would have to wait
+            longer in total raises the server's last response.
+        job_cache_size: Number of ended jobs that are kept in memory for ``get_job(cache=True)``.
+        wait_timeout: Maximum seconds of waiting for a job; None for no limit.
+        poll_min: Seconds until the first HTTP read of a followed job without news. This and the next two are
             at least 0.01.
-        poll_interval: The longest pause between such reads while there is no push; with push, the shortest
-            for jobs that do not run yet.
-        poll_interval_push: The longest pause while MQTT is connected; longer for jobs that do not run yet
-            where more than 600 are followed, since all of these are read 20 times a second at most.
-        max_concurrent_reads: HTTP reads of followed jobs at the same time.
-        worker_stale_after: Seconds after which a worker's silence means that it is gone.
-        require_worker: Refuse to upload when nobody serves the task.
-        delete_on_cancel: Delete the job at the server when waiting for it is cancelled or times out.
+        poll_interval: Maximum seconds between such reads without push; with push, the minimum for jobs that
+            are still queued.
+        poll_interval_push: Maximum seconds between such reads while MQTT is connected. Longer for queued jobs
+            if more than 600 are followed, since these are read at most 20 times a second in total.
+        max_concurrent_reads: Maximum number of concurrent HTTP reads of followed jobs.
+        worker_stale_after: Seconds without a message after which a worker counts as gone.
+        require_worker: Raise `WorkerUnavailableError` before uploading if no worker serves the task.
+        delete_on_cancel: Delete the job on the server when waiting for it is cancelled or times out.
     """
 
     model_config = SettingsConfigDict(
@@ -198,7 +198,7 @@ class ComputeClientConfig(BaseSettings):
     @classmethod
     def _check_topic(cls, topic: str) -> str:
         if not topic or set(topic) & set("#+\0"):
-            raise ValueError("a topic is at least one character, and has no wildcard (#, +) in it")
+            raise ValueError("a topic cannot be empty or contain a wildcard (# or +)")
         return topic
 
     @field_validator("jobs_endpoint")
@@ -243,44 +243,62 @@ class ComputeClientConfig(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _take_credentials_out(cls, values: object) -> object:
-        """Move user names and passwords out of URLs, so that no message or repr can show them."""
+        """Move user names and passwords out of URLs, so that no message or repr shows them."""
         return with_logins_apart(cast("Mapping[str, object]", values)) if isinstance(values, dict) else values
 
     @classmethod
     def create(cls, **values: object) -> Self:
-        """Make a config from the environment and these values; None stands for "not given".
+        """Create a config from the environment and the given values.
+
+        Args:
+            **values: Settings by name; None for a setting that is not given.
+
+        Returns:
+            The config.
 
         Raises:
-            ConfigurationError: A value is unusable; the message names the setting.
+            ConfigurationError: A value is invalid; the message names the setting.
         """
-        with _naming_what_is_wrong():
+        with _invalid_settings_named():
             return cls.model_validate(named_by_field(values))
 
     def replace(self, **values: object) -> Self:
-        """The same config with some other values; None stands for "as it is".
+        """Create a copy of the config with some values changed.
 
-        With another server (scheme, host or port of ``base_url``) its secrets are left out that are not given
-        anew, and so are those of the broker with another broker.
+        If ``base_url`` changes to a different server (scheme, host or port), secrets that are not given again
+        are removed. The same applies to the broker's secrets if the broker changes.
+
+        Args:
+            **values: Settings to change, by name; None keeps a setting.
+
+        Returns:
+            The new config. The environment is not read again.
 
         Raises:
-            ConfigurationError: A value is unusable; the message names the setting.
+            ConfigurationError: A value is invalid; the message names the setting.
         """
         given = named_by_field(values)
         fields = cast("dict[str, object]", dict(self))
         ours = {name: value for name, value in fields.items() if name in self.model_fields_set}
         made = type(self).__new__(type(self))
-        with _naming_what_is_wrong():  # the environment, which may have changed, is not read again
+        with _invalid_settings_named():  # the environment, which may have changed, is not read again
             BaseModel.__init__(made, **{**without_foreign_secrets(ours, given), **given})
         return made
 
     @classmethod
     def from_file(cls, path: Path) -> ComputeClientConfig:
-        """Read a ``.toml``, ``.yaml`` or ``.yml`` file; the environment wins over it.
+        """Create a config from a file; the environment takes precedence over it.
 
-        Relative paths in it (``ca_file`` and so on) count from the file's folder.
+        Relative paths in the file (``ca_file`` and so on) are relative to its folder.
+
+        Args:
+            path: A ``.toml``, ``.yaml`` or ``.yml`` file.
+
+        Returns:
+            The config.
 
         Raises:
-            ConfigurationError: The file is missing or not readable, or a value in it is unusable.
+            ConfigurationError: The file is not found or not readable, or contains an invalid value.
         """
         values = cls.anchor_paths(read_settings(path), path.parent)
 
@@ -304,14 +322,22 @@ class ComputeClientConfig(BaseSettings):
             read = FileConfig()
         except ValidationError as exc:
             raise ConfigurationError(f"{path}: {configuration_error(exc)}") from None
-        except ValueError as exc:  # a variable of the environment that is no JSON
+        except ValueError as exc:  # an environment variable that is not JSON
             raise ConfigurationError(f"{path}: {exc}") from None
-        # One of its own class would take the file into account again, and could not be pickled.
+        # An instance of the local class would read the file again, and could not be pickled.
         return ComputeClientConfig.model_construct(read.model_fields_set, **dict(read))
 
     @staticmethod
     def anchor_paths(values: Mapping[str, _ValueT], folder: Path) -> dict[str, _ValueT | str]:
-        """Settings as a file in this folder means them: relative paths count from it, ``~`` is the user's."""
+        """Resolve the relative paths in the settings of a file.
+
+        Args:
+            values: Settings by name.
+            folder: Folder of the file, to which paths are relative; ``~`` is the user's home folder.
+
+        Returns:
+            A copy of the settings.
+        """
         paths = {
             name: str(folder / Path(value).expanduser())
             for name in _PATHS
@@ -321,46 +347,58 @@ class ComputeClientConfig(BaseSettings):
 
     @property
     def request_timeout(self) -> httpx.Timeout:
-        """The limits of connecting and of single reads and writes, as httpx wants them."""
+        """Time limits of connecting and of single reads and writes, for httpx."""
         return httpx.Timeout(
             connect=self.connect_timeout or self.timeout,
             read=self.read_timeout or self.timeout,
             write=self.write_timeout or self.timeout,
-            # HTTPService waits for a free connection itself, for `pool_timeout`: httpx's pool has one then.
+            # HTTPService itself waits up to `pool_timeout` for a free connection, so httpx's pool has one.
             pool=self.connect_timeout or self.timeout,
         )
 
     @property
     def mqtt_enabled(self) -> bool:
-        """Whether a broker is used at all."""
+        """Whether MQTT is used."""
         return self.mqtt_broker is None or not is_off(self.mqtt_broker)
 
     @property
     def mqtt_address(self) -> BrokerAddress | None:
-        """Where the broker is; None where none is used."""
+        """Address of the broker; None if MQTT is off."""
         if not self.mqtt_enabled:
             return None
         return BrokerAddress.parse(self.mqtt_broker or host_of(self.base_url), self.mqtt_port)
 
     def job_path(self, job_id: str) -> str:
-        """The path of one job.
+        """Get the path of a job.
+
+        Args:
+            job_id: Id of the job; it is percent-encoded.
+
+        Returns:
+            The path, relative to ``base_url``.
 
         Raises:
-            InvalidParameterError: The id is none: it would lead to another address.
+            InvalidParameterError: The id is invalid: its path would be that of something else.
         """
         try:
             if job_id not in {"", ".", ".."}:
                 return f"{self.jobs_endpoint}/{quote(job_id, safe='')}"
-        except (TypeError, UnicodeEncodeError):  # no text, or half of a character
+        except (TypeError, UnicodeEncodeError):  # not a string, or a lone surrogate
             pass
-        raise InvalidParameterError(f"{job_id!r} is not the id of a job")
+        raise InvalidParameterError(f"{job_id!r} is not a valid job id")
 
     @MethodWithDefaults
     def get_plugin_endpoint(self, task: str) -> str:
-        """The path to which jobs of a task are posted; called on the class, that of the default settings.
+        """Get the path to which jobs of a task are submitted. On the class, it uses the default settings.
+
+        Args:
+            task: Task type, for instance ``"hash"``.
+
+        Returns:
+            The path, relative to ``base_url``.
 
         Raises:
-            UnknownTaskError: There is no such plugin.
+            UnknownTaskError: No plugin exists for the task.
         """
         if task in self.plugin_endpoints:
             return self.plugin_endpoints[task]
@@ -370,7 +408,7 @@ class ComputeClientConfig(BaseSettings):
 
 
 @contextmanager
-def _naming_what_is_wrong() -> Generator[None]:
+def _invalid_settings_named() -> Generator[None]:
     try:
         yield
     except ValidationError as exc:
@@ -378,9 +416,16 @@ def _naming_what_is_wrong() -> Generator[None]:
 
 
 def configuration_error(exc: ValidationError) -> ConfigurationError:
-    """Say which setting is wrong and why, without the value where it may be a secret."""
+    """Convert a validation error to one that names each invalid setting and the reason.
+
+    Args:
+        exc: The validation error.
+
+    Returns:
+        An error whose message does not contain the values, since they may be secret.
+    """
     problems = "; ".join(
         f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
         for e in exc.errors(include_input=False)
     )
-    return ConfigurationError(f"Unusable setting: {problems}")
+    return ConfigurationError(f"Invalid setting: {problems}")

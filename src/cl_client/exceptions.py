@@ -1,7 +1,7 @@
-"""Every error of this library; all derive from `ComputeClientError`.
+"""All errors of this library; each is a `ComputeClientError`.
 
-An answer of the server with an error status is also an `httpx.HTTPStatusError`, and a connection that
-cannot be made is also an `httpx.TransportError`, so that existing ``except`` clauses keep working.
+A response with an error status is also an `httpx.HTTPStatusError`, and a failed connection is also an
+`httpx.TransportError`, so that existing ``except`` clauses keep working.
 """
 
 from cl_client._errors import (

@@ -1,7 +1,7 @@
-"""What the server says, as pydantic models: jobs, workers, capabilities, health.
+"""The server's responses as pydantic models: jobs, workers, capabilities, health.
 
-Field names and units mirror the wire. All models are frozen and keep unknown fields, so that a newer
-server's additions reach the caller.
+Field names and units are those of the server's JSON. All models are frozen and keep unknown fields, so that
+callers can use what newer servers add.
 """
 
 from __future__ import annotations
@@ -25,30 +25,37 @@ JSONObject: TypeAlias = dict[str, JsonValue]
 
 
 class JobStatus(StrEnum):
-    """Where a job stands, in one vocabulary for all server generations."""
+    """Status of a job, the same for all server versions."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
     COMPLETED = "completed"
     FAILED = "failed"
     DELETED = "deleted"
-    """The server no longer knows the job; no server says this word, the client concludes it from a 404."""
+    """The job no longer exists on the server. No server sends this; the client derives it from a 404."""
     UNKNOWN = "unknown"
-    """A word of a newer server; treated as "not ended"."""
+    """A status of a newer server; treated as "not ended"."""
 
     @classmethod
     def from_wire(cls, word: str) -> JobStatus:
-        """Translate a server's word; ``error`` is a failure, ``in_progress`` is processing."""
+        """Convert a server's status; ``error`` means failed, ``in_progress`` means processing.
+
+        Args:
+            word: The status as the server sent it, in any case.
+
+        Returns:
+            The status; `UNKNOWN` if the word is not known.
+        """
         return _WIRE_WORDS.get(word.strip().lower(), cls.UNKNOWN)
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing can follow this status."""
+        """Whether the job has ended, so that its status no longer changes."""
         return self in _TERMINAL
 
 
 _END_OF_TIME = 2**53
-"""What a float holds exactly; hundreds of thousands of years in milliseconds."""
+"""The largest range that a float represents exactly: 285,000 years in milliseconds."""
 _TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.DELETED})
 _WIRE_WORDS = {status.value: status for status in JobStatus} | {
     "error": JobStatus.FAILED,
@@ -57,7 +64,7 @@ _WIRE_WORDS = {status.value: status for status in JobStatus} | {
 
 
 def _clamp_progress(value: object) -> object:
-    """Servers store 0-100; a float or a value outside is rounded into that range."""
+    """Round a number, and limit it to 0-100."""
     if value is None:
         return 0
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN
@@ -66,13 +73,13 @@ def _clamp_progress(value: object) -> object:
 
 
 def _read_time(value: object) -> int | None:
-    """Milliseconds since the epoch; None for anything else, as a job without a time still is a job."""
+    """Read milliseconds since the epoch; None for anything invalid, since a job is usable without a time."""
     if isinstance(value, str):
         try:
             time = datetime.fromisoformat(value)
         except ValueError:
             return None
-        # Without a zone it could be any time of that day and the next.
+        # Without a time zone, the point in time is unknown.
         value = None if time.tzinfo is None else time.timestamp() * 1000
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _END_OF_TIME:
         return round(value)
@@ -81,12 +88,12 @@ def _read_time(value: object) -> int | None:
 
 def _read_status(word: object) -> JobStatus:
     if not isinstance(word, str):
-        raise ValueError("a status is a word")  # noqa: TRY004 - pydantic reports only ValueErrors
+        raise ValueError("the status must be a string")  # noqa: TRY004 - pydantic reports only ValueErrors
     return JobStatus.from_wire(word)
 
 
 def _read_words(value: object) -> str:
-    """What a server says of a failure, as text: it may be an error's structure rather than a sentence."""
+    """Convert a server's error message to text; it may be a JSON structure."""
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
@@ -98,28 +105,28 @@ TimeOrZero = Annotated[_Milliseconds, OrReadBy(_read_time), OrElse(0)]
 
 
 class ServerModel(BaseModel):
-    """Base of everything a server sends: frozen, unknown fields kept.
+    """Base class of everything that a server sends: frozen, unknown fields kept.
 
-    A field that an answer makes sense without has a default, and takes it for whatever it cannot read
-    (`OrElse`); the others make the answer unusable.
+    Optional fields have a default, which also replaces an invalid value (`OrElse`). If another field is
+    missing or invalid, the whole response is invalid.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
 
 class TaskOutput(ServerModel):
-    """A task's ``task_output``; each plugin has a subclass with typed fields."""
+    """Output of a task (``task_output``); each plugin has a subclass with typed fields."""
 
 
 _set_slot = object.__setattr__
-"""The models themselves are frozen."""
+"""Sets an attribute although the models are frozen."""
 _MAX_SHARED: Final = 64
 _shared_sets: dict[frozenset[str], set[str]] = {}
 
 
 def _shared(names: set[str]) -> set[str]:
-    """One set for all jobs of which the same fields are known."""
-    if len(_shared_sets) >= _MAX_SHARED:  # of a server that makes up names
+    """Get the one set that all jobs with the same known fields share."""
+    if len(_shared_sets) >= _MAX_SHARED:  # a server that invents field names must not fill the memory
         _shared_sets.clear()
     return _shared_sets.setdefault(frozenset(names), names)
 
@@ -128,23 +135,23 @@ OutputT_co = TypeVar("OutputT_co", bound=TaskOutput, default=TaskOutput, covaria
 
 
 class JobResponse(ServerModel, Generic[OutputT_co]):
-    """A job as the server knows it.
+    """A job on the server.
 
     Attributes:
-        job_id: The server's identifier of the job.
-        task_type: The plugin's task, for instance ``"hash"``; empty where nobody knows it.
-        status: The normalised status; compares equal to ``"completed"``, ``"failed"`` and so on.
-        raw_status: The server's own word for the status.
-        progress: 0-100 percent.
-        params: The task's parameters as the server stored them.
-        task_output: What the task reported, exactly as sent; None until the job has completed.
-        error_message: The server's words for a failure.
-        priority: 0-10. Stored by servers, but their queue is first come, first served.
-        created_at: Milliseconds since the epoch; ``updated_at``, ``started_at``, ``completed_at`` alike.
-            None where the server says nothing that can be read so.
+        job_id: Id of the job.
+        task_type: Task type, for instance ``"hash"``; empty if unknown.
+        status: Normalised status; compares equal to ``"completed"``, ``"failed"`` and so on.
+        raw_status: The status as the server sent it.
+        progress: Progress in percent, 0-100.
+        params: Parameters of the task, as stored by the server.
+        task_output: Output of the task, exactly as sent; None until the job has completed.
+        error_message: The server's message if the job failed.
+        priority: 0-10. Servers store it, but process jobs in the order of their submission.
+        created_at: Milliseconds since the epoch, like ``updated_at``, ``started_at`` and ``completed_at``.
+            None if the server sends no valid time.
     """
 
-    # Beside the fields: what pydantic compares, copies, dumps and pickles does not know of it.
+    # Not a field, so that pydantic does not compare, copy, dump or pickle it.
     __slots__ = ("_output",)
 
     job_id: str = Field(min_length=1)
@@ -176,12 +183,12 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
 
     @property
     def output(self) -> OutputT_co:
-        """The typed output of the task; the same object each time.
+        """The typed output of the task; the same object on each access.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
-            JobFailedError: The job failed or was deleted, so there is no output.
-            InvalidResponseError: The server's output does not have the task's shape.
+            JobFailedError: The job failed or was deleted, so it has no output.
+            InvalidResponseError: The server's output does not match the task's output model.
         """
         made = cast("OutputT_co | None", getattr(self, "_output", None))
         if made is None:
@@ -191,11 +198,9 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
 
     @override
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        """A copy, with some fields replaced; they are not validated.
-
-        A followed job is copied at each event, and may be one of a hundred thousand: what costs is the memory
-        that is touched. So copies share what a frozen model never changes.
-        """
+        """Copy the job, with some fields replaced; the new values are not validated."""
+        # Every event copies a followed job, and there may be a hundred thousand of them. Touching memory is
+        # what costs time, so copies share everything that a frozen model never changes.
         if deep or not update or self.__pydantic_private__ or not update.keys() <= _JOB_FIELDS:
             return super().model_copy(update=update, deep=deep)
         copied = self.__new__(type(self))
@@ -214,21 +219,27 @@ class JobResponse(ServerModel, Generic[OutputT_co]):
         try:
             return cast("OutputT_co", model.model_validate(self.task_output or {}))
         except ValueError as exc:
-            message = f"The output of job {self.job_id} is not what {self.task_type} promises: {exc}"
+            message = f"The output of job {self.job_id} is not valid for task {self.task_type}: {exc}"
             raise InvalidResponseError(message) from exc
 
     def raise_for_status(self) -> JobResponse[OutputT_co]:
-        """Raise if the job ended without success, else return the job itself.
+        """Raise an error if the job failed or was deleted.
+
+        Returns:
+            The job itself.
 
         Raises:
-            JobFailedError: The job failed or was deleted; the message holds the server's words.
+            JobFailedError: The job failed or was deleted; the message contains the server's reason.
         """
         if self.status in {JobStatus.FAILED, JobStatus.DELETED}:
             raise JobFailedError(self)
         return self
 
     def raise_unless_completed(self) -> JobResponse[OutputT_co]:
-        """Raise if the job has no result, or none yet, else return the job itself.
+        """Raise an error unless the job has completed.
+
+        Returns:
+            The job itself.
 
         Raises:
             JobNotFinishedError: The job has not ended yet.
@@ -243,7 +254,7 @@ _JOB_FIELDS: Final = frozenset(JobResponse.model_fields)
 
 
 def _output_model(task_type: str) -> type[TaskOutput]:
-    """The output model of a task; the untyped base for a task that no plugin knows."""
+    """Get the output model of a task; `TaskOutput` if no plugin knows the task."""
     from cl_client.plugins.table import load_client
 
     model = cast("object", getattr(load_client(task_type), "output_model", None))
@@ -251,60 +262,60 @@ def _output_model(task_type: str) -> type[TaskOutput]:
 
 
 class JobError(ComputeClientError):
-    """Something about one job, which the error carries as ``job``."""
+    """Base class of errors about a job, which they carry as ``job``."""
 
     def __init__(self, message: str, job: JobResponse) -> None:
-        """Keep the job as it was known when the error arose."""
+        """Keep the state of the job at the time of the error."""
         super().__init__(message)
         self.job = job
 
 
 class JobFailedError(JobError):
-    """The job ended without success, and the caller asked for an exception."""
+    """The job failed or was deleted, and the caller asked for an exception."""
 
     def __init__(self, job: JobResponse) -> None:
-        """Say the server's words."""
+        """Give the server's reason."""
         reason = job.error_message or "the server gave no reason"
         super().__init__(f"Job {job.job_id} ({job.task_type}) {job.status}: {reason}", job)
 
 
 class JobNotFinishedError(JobError):
-    """The output was asked for before the job had ended."""
+    """The output was read before the job had ended."""
 
     def __init__(self, job: JobResponse) -> None:
-        """Say how far the job is."""
+        """Give the status and progress of the job."""
         super().__init__(
             f"Job {job.job_id} ({job.task_type}) is {job.status} at {job.progress} %: "
-            "wait for it before asking for its output",
+            "wait for it before reading its output",
             job,
         )
 
 
 class JobTimeoutError(ComputeClientError, TimeoutError):
-    """The time for a job was up; the job itself goes on at the server.
+    """Waiting for a job timed out; the job itself continues on the server.
 
     Attributes:
         job_id: The job that was waited for.
-        job: The last state that was seen, or None where the server never answered.
+        job: The last known state, or None if the server never answered.
     """
 
     def __init__(self, job_id: str, timeout: float, job: JobResponse | None) -> None:
-        """Say how far the job was."""
-        state = "the server never told its state"
+        """Give the last known status and progress of the job."""
+        state = "the server never reported its status"
         if job is not None:
             state = f"it was {job.status} at {job.progress} %"
             if job.status == "unknown":
-                state = f"its status was {job.raw_status!r}, which this version does not know"
+                state = f"its status was {job.raw_status!r}, which is unknown to this version of cl_client"
         super().__init__(
-            f"Job {job_id} did not end within {timeout:g} s; {state}. "
-            "It goes on at the server: wait for it again by its id."
+            f"Waiting for job {job_id} timed out after {timeout:g} s; {state}. "
+            "The job continues on the server: wait for it again by its id."
         )
         self.job_id = job_id
         self.job = job
 
 
 class JobEvent(ServerModel):
-    """One message on the job event topic: flat, without output and without error text."""
+    """A message on the job event topic. It contains neither the output nor the error message."""
 
     job_id: str = Field(min_length=1)
     event_type: str
@@ -313,13 +324,14 @@ class JobEvent(ServerModel):
 
 
 class WorkerCapability(ServerModel):
-    """One worker's announcement on its retained topic.
+    """A worker's announcement on its retained topic.
 
     Attributes:
-        worker_id: From ``worker_id`` or, on older servers, ``id``; the topic's last part in `MQTTJobMonitor`.
+        worker_id: Id of the worker: ``worker_id`` or, on older servers, ``id``. `MQTTJobMonitor` takes it
+            from the last part of the topic.
         capabilities: The task types that the worker runs.
-        idle_count: 1 when it is free, 0 when it is busy.
-        timestamp: Milliseconds since the epoch on the worker's clock.
+        idle_count: 1 if it is idle, 0 if it is busy.
+        timestamp: Milliseconds since the epoch, by the worker's clock.
     """
 
     worker_id: Annotated[str, OrElse("")] = Field(
@@ -332,21 +344,21 @@ class WorkerCapability(ServerModel):
     @model_validator(mode="before")
     @classmethod
     def _is_an_announcement(cls, data: object) -> object:
-        """No single field is needed, but without any of them it speaks of something else."""
+        """Reject data with none of the fields, since it is about something else."""
         if isinstance(data, dict) and not ({"worker_id", "id", "capabilities", "idle_count"} & data.keys()):
-            raise ValueError("no announcement of a worker")
+            raise ValueError("not a worker announcement")
         return cast("object", data)
 
 
 class WorkerCapabilities(ServerModel):
-    """The answer of ``/capabilities``: how many workers are idle, per task type."""
+    """The response of ``/capabilities``: the number of idle workers per task type."""
 
     num_workers: Annotated[int, OrElse(0)] = 0
     capabilities: Annotated[dict[str, Annotated[int, OrElse(0)]], OrElse({})] = Field(default_factory=dict)
 
 
 class ServerHealth(ServerModel):
-    """The answer of ``/``; ``guest_mode`` is None where the server does not say (generation A)."""
+    """The response of ``/``; ``guest_mode`` is None if the server does not send it (generation A)."""
 
     status: str
     service: Annotated[str, OrElse("")] = ""
@@ -357,16 +369,20 @@ class ServerHealth(ServerModel):
 
 
 class TaskParams(BaseModel):
-    """A task's own parameters: validated here before anything is sent, and again by the local server.
+    """Parameters of a task: validated before anything is sent, and again by the local server.
 
-    Field names are the form fields of the wire. ``None`` is left out of the form, a bool becomes
-    ``true`` or ``false``; anything else a subclass serialises to text itself.
+    The fields are sent as form fields of the same names. ``None`` is left out, and a bool is sent as ``true``
+    or ``false``. A subclass serialises everything else to text itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def form_fields(self) -> dict[str, str]:
-        """The parameters as multipart form fields."""
+        """Convert the parameters to multipart form fields.
+
+        Returns:
+            The values as text, by field name.
+        """
         dumped = self.model_dump(mode="json", exclude_none=True)
         fields = cast("Mapping[str, JsonValue]", dumped)
         return {

@@ -1,4 +1,4 @@
-"""MQTT news for the tracker: job events and worker announcements, checked and passed on."""
+"""MQTT messages: job events and worker announcements, validated and passed on."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _MAX_PAYLOAD = 64 * 1024
 
 
 class MQTTJobMonitor:
-    """Subscriptions by id to jobs and workers; owns the connection to the broker.
+    """Subscriptions to jobs and workers; owns the connection to the broker.
 
     Args:
         config: Broker, topics and limits.
-        tracker: Who is told about jobs.
-        workers: Who is told about workers.
-        make_ssl_context: For brokers behind TLS; called in the connection's own thread.
-        credentials: For the broker, where its URL has none; called in the connection's own thread.
+        tracker: Receives job events.
+        workers: Receives worker announcements.
+        make_ssl_context: Creates the TLS context for the broker; called in the connection's thread.
+        credentials: Credentials for the broker, if its URL has none; called in the connection's thread.
     """
 
     def __init__(
@@ -75,26 +75,33 @@ class MQTTJobMonitor:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection, and the subscriptions are granted; see `is_live`."""
+        """Whether the broker is connected and has granted the subscriptions; see `is_live`."""
         return self._connection is not None and self._connection.connected
 
     @property
     def is_live(self) -> bool:
-        """Whether job events also arrive, as far as can be known."""
+        """Whether job events also arrive, as far as the client can tell."""
         return self._tracker.push.is_live
 
     def start(self) -> None:
-        """Begin to connect, once; returns at once."""
+        """Start connecting, unless that was done before; returns immediately."""
         if self._connection is not None and not self._closed:
             self._connection.start()
 
     async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
-        """Wait for push; False where it is off or did not come in time."""
+        """Wait for the connection to the broker.
+
+        Args:
+            timeout: Maximum seconds to wait.
+
+        Returns:
+            Whether it is connected; False if MQTT is off.
+        """
         self.start()
         return self._connection is not None and await self._connection.wait_connected(timeout)
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect, and wait until the connection's thread has ended."""
         self._closed = True
         self.detach()
         await self._credentials.close()
@@ -102,13 +109,13 @@ class MQTTJobMonitor:
             await self._connection.close()
 
     def detach(self) -> None:
-        """Ask the connection's thread to end, without waiting: also on another loop."""
+        """Ask the connection's thread to end, without waiting for it; works on any event loop."""
         if self._connection is not None:
             self._connection.detach()
         self._credentials.cancel()
 
     async def close_abandoned(self) -> None:
-        """Disconnect when the loop it belonged to is closed; on another loop."""
+        """Disconnect on a different event loop, after the original one was closed."""
         self.detach()
         if self._connection is not None:
             await self._connection.close()
@@ -120,37 +127,66 @@ class MQTTJobMonitor:
         on_complete: JobCallback[TaskOutput] | None = None,
         on_error: ErrorCallback | None = None,
     ) -> str:
-        """Follow a job by its id; see `ComputeClient.subscribe_job_updates`."""
+        """Follow a job by its id; see `ComputeClient.subscribe_job_updates`.
+
+        Args:
+            job_id: The job.
+            on_progress: Called with the job for each change of status or progress.
+            on_complete: Called once with the job when it has ended.
+            on_error: Called with the error instead of ``on_complete`` if the job can no longer be read.
+
+        Returns:
+            Id of the subscription, for `unsubscribe`.
+        """
         self.start()
         return self._tracker.subscribe(job_id, on_progress, on_complete, on_error)
 
     def subscribe_worker_updates(self, callback: WorkerCallback) -> str:
-        """Be told of the workers; see `ComputeClient.subscribe_worker_updates`."""
+        """Subscribe to changes of the workers; see `ComputeClient.subscribe_worker_updates`.
+
+        Args:
+            callback: Called with the workers, by id, whenever they change.
+
+        Returns:
+            Id of the subscription, for `unsubscribe`.
+        """
         self.start()
         return self._workers.subscribe(callback)
 
     def unsubscribe(self, subscription_id: str) -> None:
-        """End a subscription of either kind. Idempotent."""
+        """End a subscription to a job or to the workers. Idempotent.
+
+        Args:
+            subscription_id: Id of the subscription; an unknown id is ignored.
+        """
         self._workers.unsubscribe(subscription_id)
         self._tracker.unsubscribe(subscription_id)
 
     def workers(self) -> dict[str, WorkerCapability]:
-        """The workers that are present, by id."""
+        """List the workers.
+
+        Returns:
+            The workers that are present, by id.
+        """
         return self._workers.present()
 
     def served(self) -> dict[str, int]:
-        """Idle workers per task type."""
+        """Count the idle workers.
+
+        Returns:
+            Number of idle workers per task type.
+        """
         return self._workers.served()
 
     @property
     def workers_changed(self) -> asyncio.Event:
-        """Set, and replaced by another one, when something was heard of a worker."""
+        """An event that is set, and replaced by a new one, when a worker announces something."""
         return self._workers.changed
 
     def _on_state(self, state: ConnectionState) -> None:
         if state is ConnectionState.CONNECTED:
             if self._said_lost:
-                logger.info("MQTT is back: jobs are followed by push again")
+                logger.info("MQTT is connected again: jobs are followed by push")
             self._said_lost = False
             self._tracker.on_push_live()
             return
@@ -158,14 +194,18 @@ class MQTTJobMonitor:
         if state in {ConnectionState.DISCONNECTED, ConnectionState.REFUSED} and not self._said_lost:
             self._said_lost = True
             logger.warning(
-                "No MQTT connection to %s (%s): jobs are followed over HTTP until there is one",
+                "No MQTT connection to %s (%s): jobs are followed over HTTP until it is connected",
                 self._connection.address if self._connection else None,
                 self._connection.problem if self._connection else None,
             )
             self._tracker.on_push_lost()
 
     def dispatch(self, messages: Iterable[MQTTMessage]) -> None:
-        """Take in what came from the broker; messages that are not as they should be are counted."""
+        """Validate messages from the broker, and pass them on; invalid ones are counted and ignored.
+
+        Args:
+            messages: The messages, in the order of their arrival.
+        """
         events = 0
         for message in messages:
             if len(message.payload) > _MAX_PAYLOAD:
@@ -178,9 +218,9 @@ class MQTTJobMonitor:
                 elif (worker_id := self._worker_of(message.topic)) is not None:
                     self._on_worker(worker_id, message)
                 else:
-                    # Brokers such as amqtt send what is retained for subscriptions of others.
+                    # Brokers such as amqtt also send retained messages for subscriptions of other clients.
                     self.unasked += 1
-                    logger.debug("a message on %s was ignored: nobody asked for it", message.topic)
+                    logger.debug("a message on %s was ignored: not subscribed to this topic", message.topic)
             except ValidationError as exc:
                 self._refuse(message, f"{exc.error_count()} errors")
         if events:
@@ -189,10 +229,12 @@ class MQTTJobMonitor:
     def _refuse(self, message: MQTTMessage, reason: str) -> None:
         self.malformed += 1
         level = logging.WARNING if self.malformed == 1 else logging.DEBUG
-        logger.log(level, "a message on %s was ignored: %s: %r", message.topic, reason, message.payload[:80])
+        logger.log(
+            level, "an invalid message on %s was ignored: %s: %r", message.topic, reason, message.payload[:80]
+        )
 
     def _worker_of(self, topic: str) -> str | None:
-        """Which worker announces itself on a topic: its last part is right whatever the payload says."""
+        """Get the worker's id from a topic; the payload's own id is not used."""
         workers_topic, _, worker_id = topic.rpartition("/")
         return worker_id if worker_id and workers_topic == self._config.workers_topic else None
 

@@ -1,4 +1,4 @@
-"""What every plugin method takes: a file, the options of a submit, and the callbacks in them."""
+"""Parameters of every plugin method: a file, and the options of a submit with their callbacks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PluginOutputT = TypeVar("PluginOutputT", bound=TaskOutput)
 
 @dataclass(frozen=True, slots=True)
 class UploadStream:
-    """A file that comes in chunks, from wherever.
+    """A file as a stream of chunks, from any source.
 
     Args:
-        chunks: The chunks, of any size, but not empty all together. An iterator can be sent once; a function
-            that makes one is called again where a request has to be sent again, for instance because the
-            token had expired.
-        name: The file's name, on whose extension servers may rely.
-        size: Bytes of all chunks together where that is known, so that ``on_upload`` knows it too.
+        chunks: Chunks of any size; at least one must not be empty. An async iterable can be sent only once. A
+            function that returns one is called again if the request has to be sent again, for instance
+            because the token has expired.
+        name: Name of the file; servers may rely on its extension.
+        size: Total number of bytes, if known; ``on_upload`` then reports it.
     """
 
     chunks: AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
@@ -41,45 +41,76 @@ class UploadStream:
 class BinaryFile(Protocol):
     """An open binary file, also one of `tempfile`, `gzip`, `zipfile` or `Popen`."""
 
-    def read(self, size: int = ..., /) -> bytes: ...  # noqa: D102 - as in Python's `io`
+    def read(self, size: int = ..., /) -> bytes:
+        """Read up to a number of bytes.
 
-    def seekable(self) -> bool: ...  # noqa: D102 - alike
+        Args:
+            size: Maximum number of bytes; all remaining ones by default.
 
-    def seek(self, offset: int, whence: int = ..., /) -> int: ...  # noqa: D102 - alike
+        Returns:
+            The bytes; empty at the end of the file.
+        """
+        ...
 
-    def tell(self) -> int: ...  # noqa: D102 - alike
+    def seekable(self) -> bool:
+        """Tell whether the file can be read again.
+
+        Returns:
+            Whether `seek` and `tell` work.
+        """
+        ...
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """Change the position.
+
+        Args:
+            offset: Bytes from the position that ``whence`` names.
+            whence: As in Python's `io`: the start by default, `io.SEEK_CUR` or `io.SEEK_END`.
+
+        Returns:
+            The new position in bytes from the start.
+        """
+        ...
+
+    def tell(self) -> int:
+        """Get the position.
+
+        Returns:
+            Bytes from the start.
+        """
+        ...
 
 
 FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
-"""A path, the bytes themselves, an open binary file (read from where it stands, left open), or a stream."""
+"""A path, bytes, an open binary file (read from its current position, and left open), or a stream."""
 
 ByteProgress: TypeAlias = Callable[[int, int | None], None]
-"""Called with the bytes done so far and the total, None where that is not known."""
+"""Called with the number of bytes done so far and the total, which is None if unknown."""
 
 JobCallback: TypeAlias = Callable[[JobResponse[PluginOutputT]], Awaitable[None] | None]
-"""A plain function or a coroutine function that is given the job; runs on the client's loop."""
+"""A plain or coroutine function that receives the job; runs on the client's event loop."""
 
 
 ErrorCallback: TypeAlias = Callable[[Exception], Awaitable[None] | None]
-"""A plain function or a coroutine function that is given an error; runs on the client's loop."""
+"""A plain or coroutine function that receives an error; runs on the client's event loop."""
 
 
 class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
-    """The options of a job that is waited for in any case.
+    """Options of methods that always wait for the job.
 
     Attributes:
-        priority: 0-10, default 5. Stored by servers, whose queue is first come, first served.
+        priority: 0-10, default 5. Servers store it, but process jobs in the order of their submission.
         timeout: Seconds for the whole call, above 0: upload, retries and the job itself. None for no limit of
             the upload, and the config's ``wait_timeout`` for the job.
-        on_upload: Called with the bytes of the file sent so far and their total, None where it is not known.
-        on_progress: Called for each change of status or progress that is seen, in order.
-        on_complete: Called exactly once, with the full job, however it ended.
-        on_error: Called in place of ``on_complete`` where the server goes on refusing to tell of the job, for
-            instance because the token has expired for good; the job is followed no longer then.
-        raise_on_failure: Raise `JobFailedError` for a job that failed. Default False.
-        require_worker: Raise `WorkerUnavailableError` before uploading when nobody serves the task.
-        delete_on_cancel: Delete the job at the server when the wait is cancelled or times out, or when the
-            submit is cancelled after the server has answered.
+        on_upload: Called with the bytes of the file sent so far and the total, which is None if unknown.
+        on_progress: Called for each observed change of status or progress, in order.
+        on_complete: Called exactly once, with the full job, whether it completed, failed or was deleted.
+        on_error: Called instead of ``on_complete`` if the server permanently refuses to return the job, for
+            instance because the token has expired; the job is then no longer followed.
+        raise_on_failure: Raise `JobFailedError` if the job failed. Default False.
+        require_worker: Raise `WorkerUnavailableError` before uploading if no worker serves the task.
+        delete_on_cancel: Delete the job on the server if the wait is cancelled or times out, or if the submit
+            is cancelled after the server has answered.
     """
 
     priority: int
@@ -94,21 +125,21 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
 
 
 class SubmitOptions(MapOptions[PluginOutputT], Generic[PluginOutputT], total=False):
-    """The options that every plugin method takes: those of `MapOptions`, and whether to wait.
+    """Options of every plugin method: those of `MapOptions`, and whether to wait.
 
     Attributes:
         wait: Return only when the job has ended, with its output. Default False: return as soon as it is
-            queued; then ``timeout`` limits the upload alone, and ``raise_on_failure`` has no effect.
+            queued; ``timeout`` then limits only the upload, and ``raise_on_failure`` has no effect.
     """
 
     wait: bool
 
 
 class ClientOptions(TypedDict, total=False):
-    """What `ComputeClient.with_options` can change; `ComputeClientConfig` says what each one is.
+    """Options that `ComputeClient.with_options` can change; see `ComputeClientConfig` for each of them.
 
     Attributes:
-        extra_headers: Sent beside those of the client, and in place of those of the same names.
+        extra_headers: Sent in addition to the client's own; they replace headers of the same name.
     """
 
     timeout: float
@@ -125,13 +156,18 @@ class ClientOptions(TypedDict, total=False):
 
 
 def check_options(task_type: str, options: Mapping[str, object], known: Collection[str]) -> None:
-    """Refuse options that do not exist, which a program without a type checker would never hear of.
+    """Reject unknown options, for programs without a type checker.
+
+    Args:
+        task_type: Task of the job, for the message.
+        options: The options that the caller passed, by name.
+        known: Names of the valid options.
 
     Raises:
-        InvalidParameterError: Names the first one, and what may have been meant.
+        InvalidParameterError: An option is unknown; the message names a similar one.
     """
     for name in options:
         if name not in known:
             similar = get_close_matches(name, known, 1)
-            remedy = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(sorted(known))}"
-            raise InvalidParameterError(f"{task_type}: there is no option {name!r}; {remedy}")
+            remedy = f"did you mean {similar[0]!r}?" if similar else f"use one of: {', '.join(sorted(known))}"
+            raise InvalidParameterError(f"{task_type}: unknown option {name!r}; {remedy}")

@@ -130,7 +130,7 @@ async def test_an_unknown_status_is_what_a_timeout_tells() -> None:
     server = FaultyServer(answer("200 OK", body))
     async with server.running() as client, aclosing(client.watch_job("j")) as updates:
         assert (await anext(updates)).raw_status == "on hold"
-        with pytest.raises(JobTimeoutError, match="'on hold', which this version does not know"):
+        with pytest.raises(JobTimeoutError, match="'on hold', which is unknown to this version"):
             await client.wait_for_job("j", timeout=0.05)
 
 

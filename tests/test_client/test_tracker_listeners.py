@@ -188,7 +188,7 @@ async def test_whoever_stays_is_told_what_lined_up() -> None:
 async def test_what_is_no_id_is_refused_before_anything_is_read(job_id: str) -> None:
     server = Server(job("completed"))
     tracker = tracker_of(server.read)
-    with pytest.raises(InvalidParameterError, match="is not the id of a job"):
+    with pytest.raises(InvalidParameterError, match="is not a valid job id"):
         tracker.follow(job_id, Watcher())
     assert tracker.followed == server.reads == 0
     await tracker.close()

@@ -152,7 +152,7 @@ async def test_a_stream_of_unknown_length() -> None:
         assert upload.headers["Transfer-Encoding"] == "chunked"
         assert b'filename="a.jpg"' in (sent := await body(upload))
         assert b"\r\n\r\nabcdef\r\n" in sent
-        with pytest.raises(UploadNotRepeatableError, match="a function that makes the stream"):
+        with pytest.raises(UploadNotRepeatableError, match="a function that returns the stream"):
             await body(upload)
 
 

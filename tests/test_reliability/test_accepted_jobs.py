@@ -61,7 +61,7 @@ async def test_the_time_is_up_while_the_file_is_closed() -> None:
     server, stream = server_of_a_running_job(), SlowToClose()
     async with server.running() as client:
         source = UploadStream(stream, "a", 3)
-        with pytest.raises(JobTimeoutError, match=r"Job j did not end within 0\.3 s") as caught:
+        with pytest.raises(JobTimeoutError, match=r"Waiting for job j timed out after 0\.3 s") as caught:
             await client.hash.compute(source, wait=True, timeout=0.3, delete_on_cancel=True)
     assert stream.closing.is_set()
     assert caught.value.job is not None

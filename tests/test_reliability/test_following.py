@@ -196,7 +196,7 @@ async def test_an_unreachable_broker_is_one_warning(
             await asyncio.wait_for(said.wait(), 20)
     (warning,) = warnings_in(caplog)
     assert warning.startswith(f"No MQTT connection to mqtt://127.0.0.1:{unused_port} (cannot connect: ")
-    assert warning.endswith("jobs are followed over HTTP until there is one")
+    assert warning.endswith("jobs are followed over HTTP until it is connected")
 
 
 async def test_a_broker_that_hangs_up_again_and_again_is_one_warning(

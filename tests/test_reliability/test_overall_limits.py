@@ -86,7 +86,7 @@ async def test_the_time_of_the_upload_counts(
     local_server: Callable[..., LocalServer], scripted_jobs: ScriptedJobs
 ) -> None:
     async with client_of(local_server()) as client:
-        with pytest.raises(JobTimeoutError, match=r"did not end within 3 s"):
+        with pytest.raises(JobTimeoutError, match=r"timed out after 3 s"):
             await client.submit_job(SCRIPTED, scripted_jobs.script, {}, {"wait": True, "timeout": 3})
         for seconds in (0, -1.0, float("nan")):
             with pytest.raises(InvalidParameterError, match="must be above 0"):

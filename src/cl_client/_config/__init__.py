@@ -1,1 +1,1 @@
-"""What settings are made of: files of them, defaults of the class, secrets and the servers they belong to."""
+"""Parts of the settings: files, defaults, and secrets with the servers that they belong to."""

@@ -1,4 +1,4 @@
-"""Settings files: TOML and YAML, with errors that quote none of what may be a secret."""
+"""Settings files: TOML and YAML, with errors that never quote a possible secret."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ if TYPE_CHECKING:
 
 
 def read_settings(path: Path) -> dict[str, object]:
-    """What a file says, unchecked but for its names being text.
+    """Read a settings file. The settings are not validated.
+
+    Args:
+        path: A ``.toml``, ``.yaml`` or ``.yml`` file in UTF-8.
+
+    Returns:
+        The settings by name.
 
     Raises:
-        ConfigurationError: It is missing or not readable, or holds something else than names and values.
+        ConfigurationError: The file is not found, not readable, or does not map names to values.
     """
     if path.suffix not in {".toml", ".yaml", ".yml"}:
-        raise ConfigurationError(f"{path}: a configuration file ends in .toml, .yaml or .yml")
+        raise ConfigurationError(f"{path}: the name of a configuration file must end in .toml, .yaml or .yml")
     if not path.is_file():
-        raise ConfigurationError(f"{path}: there is no such configuration file")
+        raise ConfigurationError(f"{path}: configuration file not found")
     try:
         text = path.read_text(encoding="utf-8-sig")
         loaded = tomllib.loads(text) if path.suffix == ".toml" else _from_yaml(text)
@@ -29,7 +35,7 @@ def read_settings(path: Path) -> dict[str, object]:
         raise ConfigurationError(f"{path}: {exc}") from None
     settings = cast("Mapping[object, object]", {} if loaded is None else loaded)
     if not isinstance(loaded, dict | None) or not all(isinstance(name, str) for name in settings):
-        raise ConfigurationError(f"{path}: it must hold names of settings and their values")
+        raise ConfigurationError(f"{path}: the file must contain names of settings and their values")
     return dict(cast("Mapping[str, object]", settings))
 
 
@@ -39,8 +45,8 @@ def _from_yaml(text: str) -> object:
     try:
         return cast("object", yaml.safe_load(text))
     except yaml.YAMLError as exc:
-        # Its own words may quote what is there, which may be a secret.
+        # yaml's own message may quote the file, and so a secret.
         mark = exc.problem_mark if isinstance(exc, yaml.MarkedYAMLError) else None
         place = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
-        reason = "this is no YAML; text with : # * & ! or quotes in it has to stand in quotes"
+        reason = "invalid YAML; put text that contains : # * & ! or quotes into quotes"
         raise ConfigurationError(f"{place}{reason}") from None

@@ -1,4 +1,4 @@
-"""A method of the settings that the class itself has as well, where it answers for the defaults."""
+"""Methods of the settings that can also be called on the class, where they use the default settings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ResultT = TypeVar("ResultT")
 
 
 class MethodWithDefaults(Generic[ModelT, ParamsP, ResultT]):
-    """Decorates a method of a model all of whose fields have defaults.
+    """Decorator for a method of a model whose fields all have defaults.
 
-    On an instance it is the method; on the class it answers for the defaults, whatever the environment says.
+    On an instance it is a normal method. On the class it uses the default settings, ignoring the environment.
     """
 
     def __init__(self, method: Callable[Concatenate[ModelT, ParamsP], ResultT]) -> None:

@@ -1,4 +1,4 @@
-"""Whom a secret in the settings is for: the server, or the broker, that was named along with it."""
+"""Secrets in the settings: each is only for the server or broker that was named together with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PORT_VARIABLE: Final = "MQTT_BROKER_PORT"
 
 _FIELDS: Final = {BASE_URL_VARIABLE: "base_url", BROKER_VARIABLE: "mqtt_broker", PORT_VARIABLE: "mqtt_port"}
 _SERVER_SECRETS: Final = frozenset({"http_username", "http_password", "extra_headers"})
-# That a token may be shown to one broker does not say that another may see it.
+# Permission to send the token to one broker does not extend to another.
 _BROKER_SECRETS: Final = frozenset({"mqtt_username", "mqtt_password", "mqtt_use_token"})
 _LOGINS: Final = (
     ("base_url", "http_username", "http_password"),
@@ -39,11 +39,11 @@ _LOGINS: Final = (
 
 
 class OfItsServer(PydanticBaseSettingsSource):
-    """A source of settings, without the secrets of a server that stronger sources have replaced.
+    """A source of settings, without secrets for a server that sources of higher precedence have replaced.
 
     Args:
-        settings_cls: The settings.
-        source: The source.
+        settings_cls: Class of the settings.
+        source: Source that this one wraps.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
@@ -62,9 +62,16 @@ class OfItsServer(PydanticBaseSettingsSource):
 def without_foreign_secrets(
     weaker: Mapping[str, object], stronger: Mapping[str, object]
 ) -> dict[str, object]:
-    """Settings without those secrets in them that stronger settings make one of another server.
+    """Remove secrets from settings if settings of higher precedence name a different server.
 
-    Secrets of settings that name no server are for whichever is named first.
+    Secrets without a server of their own are for the first server that is named.
+
+    Args:
+        weaker: Settings that may contain secrets.
+        stronger: Settings that take precedence over them.
+
+    Returns:
+        A copy of ``weaker`` without the secrets for other servers.
     """
     before, chosen = named_by_field(weaker), named_by_field(stronger)
     after = {**before, **chosen}
@@ -74,19 +81,33 @@ def without_foreign_secrets(
     if _names_broker(before) and _broker_origin(before) != _broker_origin(after):
         foreign |= _BROKER_SECRETS
     if dropped := (foreign & before.keys()) - chosen.keys():
-        logger.debug("not taken over to another server: %s", ", ".join(sorted(dropped)))
+        logger.debug("ignored, because they are for a different server: %s", ", ".join(sorted(dropped)))
     return {name: value for name, value in weaker.items() if name not in foreign}
 
 
 def named_by_field(values: Mapping[str, object]) -> dict[str, object]:
-    """Settings by their fields' names, those alone that are given; a variable's name wins over a field's."""
+    """Rename settings from their environment variables to their fields.
+
+    Args:
+        values: Settings by field or by variable; the variable takes precedence. None is not a value.
+
+    Returns:
+        The given settings by field, without those that are None.
+    """
     given = {name: value for name, value in values.items() if value is not None}
     by_variable = {_FIELDS[name]: value for name, value in given.items() if name in _FIELDS}
     return {name: value for name, value in given.items() if name not in _FIELDS} | by_variable
 
 
 def with_logins_apart(values: Mapping[str, object]) -> dict[str, object]:
-    """Settings by their fields' names, with user names and passwords moved out of URLs."""
+    """Move user names and passwords from URLs to their own settings.
+
+    Args:
+        values: Settings by field or by environment variable.
+
+    Returns:
+        A copy of the settings.
+    """
     fields = dict(values)
     for url, username, password in _LOGINS:
         for name in (url, *(variable for variable, field in _FIELDS.items() if field == url)):
@@ -97,18 +118,32 @@ def with_logins_apart(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def is_off(broker: str) -> bool:
-    """Whether that is the word for using no broker."""
+    """Check whether MQTT is turned off.
+
+    Args:
+        broker: Value of ``mqtt_broker``.
+
+    Returns:
+        Whether it is ``"off"``, in any case.
+    """
     return broker.strip().lower() == MQTT_OFF
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, an IPv6 address in its brackets; empty where there is none."""
+    """Get the host of a URL.
+
+    Args:
+        url: Any URL.
+
+    Returns:
+        The host, with brackets around an IPv6 address; empty if the URL has none.
+    """
     host = urlsplit(url).hostname or ""
     return f"[{host}]" if ":" in host else host
 
 
 def _without_login(url: str) -> tuple[str, str, str]:
-    """A URL, or a host alone, without what stands before its ``@``; the user name; the password."""
+    """Split a URL or a host into three: the URL without credentials, the user name, the password."""
     scheme, mark, rest = url.rpartition("://")
     authority, slash, path = rest.partition("/")
     login, _, host = authority.rpartition("@")
@@ -117,7 +152,7 @@ def _without_login(url: str) -> tuple[str, str, str]:
 
 
 def _origin(values: Mapping[str, object]) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port of the server; None for an address that will be refused anyway."""
+    """Get scheme, host and port of the server; None for an invalid URL, which is rejected later."""
     with contextlib.suppress(httpx.InvalidURL, ValueError):
         return server_of(httpx.URL(str(values["base_url"])))
     return None
@@ -129,7 +164,7 @@ def _names_broker(values: Mapping[str, object]) -> bool:
 
 
 def _broker_origin(values: Mapping[str, object]) -> tuple[str, str, int] | None:
-    """Scheme, host and port of the broker; None for none."""
+    """Get scheme, host and port of the broker; None if there is none."""
     with contextlib.suppress(ConfigurationError, ValueError):
         broker = str(values.get("mqtt_broker") or host_of(str(values["base_url"])))
         port = values.get("mqtt_port")
