@@ -79,7 +79,7 @@ def test_a_server_that_does_not_answer_in_time(run_cli: RunCLI, cli_environment:
         cli_environment |= {"CL_CLIENT_TIMEOUT": "0.2", "CL_CLIENT_MAX_RETRIES": "0"}
         shown = run_cli("health", "--server", f"http://127.0.0.1:{port}", "--mqtt", "off")
     assert shown.returncode == 3
-    assert "raise `timeout`, which the environment has as CL_CLIENT_TIMEOUT" in shown.stderr
+    assert "increase `timeout` (CL_CLIENT_TIMEOUT in the environment)" in shown.stderr
 
 
 def test_admin(run_cli: RunCLI, cli_environment: dict[str, str]) -> None:

@@ -155,7 +155,7 @@ async def test_requests_wait_for_their_turn_and_not_for_ever() -> None:
         async with ComputeClient(config=hasty) as client:
             first = asyncio.ensure_future(client.health())
             await asyncio.wait_for(arrived.wait(), 10)
-            with pytest.raises(TimeoutError, match=r"came free in 0\.05 s; 1 requests are under way"):
+            with pytest.raises(TimeoutError, match=r"timed out after 0\.05 s: 1 requests are in progress"):
                 await client.get_job("j")
             go_on.set()
             await first

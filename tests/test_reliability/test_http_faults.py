@@ -102,7 +102,7 @@ async def test_a_submit_is_repeated_only_when_it_was_not_taken() -> None:
 @pytest.mark.parametrize("body", ["<html>a proxy's page</html>", "[]", '{"status": "queued"}'])
 async def test_answers_that_are_no_job(body: str) -> None:
     async with FaultyServer(answer("200 OK", body)).running() as client:
-        with pytest.raises(InvalidResponseError, match="not a JobResponse"):
+        with pytest.raises(InvalidResponseError, match="not a valid JobResponse"):
             await client.get_job("j")
 
 
@@ -110,7 +110,7 @@ async def test_answers_that_are_no_job(body: str) -> None:
 async def test_an_answer_whose_charset_is_none_for_text(charset: str) -> None:
     page = answer("200 OK", b"\xff\xfea page", headers=f"Content-Type: text/html; charset={charset}\r\n")
     async with FaultyServer(page).running() as client:
-        with pytest.raises(InvalidResponseError, match=r"not a JobResponse .*a page"):
+        with pytest.raises(InvalidResponseError, match=r"not a valid JobResponse: .*a page"):
             await client.get_job("j")
 
 
@@ -129,7 +129,7 @@ async def test_a_header_that_is_not_ascii() -> None:
 
 async def test_a_server_that_never_answers() -> None:
     async with FaultyServer(None).running(timeout=0.2, max_retries=0) as client:
-        with pytest.raises(RequestTimeoutError, match="did not answer in time"):
+        with pytest.raises(RequestTimeoutError, match=r"Waiting for an answer .* timed out"):
             await client.get_job("j")
 
 
@@ -144,7 +144,7 @@ async def test_a_cut_download_leaves_the_old_file(tmp_path: Path, reply: bytes) 
     target = tmp_path / "thumbnail.jpg"
     target.write_bytes(b"the old one")
     async with FaultyServer(reply).running(max_retries=0) as client:
-        with pytest.raises(ServerUnavailableError, match="broke"):
+        with pytest.raises(ServerUnavailableError, match="Lost the connection"):
             await client.download_job_file("j", "output/thumbnail.jpg", target)
     assert target.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [target]
@@ -227,7 +227,7 @@ async def test_what_a_given_client_cannot_send_is_neither_shown_nor_tried_again(
         httpx.AsyncClient(headers={"X-Key": "secret "}) as given,
         ComputeClient(http_client=given, config=plain.config) as client,
     ):
-        with pytest.raises(ComputeClientError, match="cannot be sent as HTTP") as caught:
+        with pytest.raises(ComputeClientError, match="is invalid HTTP") as caught:
             await client.get_job("j")
     assert server.requests == []
     assert "secret" not in "".join(traceback.format_exception(caught.value))

@@ -152,7 +152,7 @@ async def test_a_timeout_of_single_reads_does_not_end_a_server_that_drips(
 async def test_a_cut_answer_of_no_announced_length_is_no_job() -> None:
     cut = b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"job_id": "j", "task_type": "hash", "sta'
     async with FaultyServer(cut).running() as client:
-        with pytest.raises(InvalidResponseError, match="not a JobResponse"):
+        with pytest.raises(InvalidResponseError, match="not a valid JobResponse"):
             await client.get_job("j")
 
 
@@ -201,5 +201,5 @@ async def test_the_authorities_that_are_trusted(
         if trusted:
             assert (await client.health()).status == "healthy"
         else:
-            with pytest.raises(ServerUnavailableError, match="certificate that is not to be trusted"):
+            with pytest.raises(ServerUnavailableError, match=r"The certificate of .* is not trusted"):
                 await client.health()

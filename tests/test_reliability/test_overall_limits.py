@@ -47,13 +47,13 @@ async def test_retries_end_with_the_callers_time(caplog: pytest.LogCaptureFixtur
     async with busy_server() as (client, asked):
         with pytest.raises(RequestTimeoutError, match=r"Submitting a hash job timed out after 3 s"):
             await client.hash.compute(b"x", timeout=3)
-        with heard("cl_client.http", "the next one is in 60.0 s") as waits:
+        with heard("cl_client.http", "retrying in 60.0 s") as waits:
             reading = asyncio.ensure_future(client.get_job("the-job"))
             await asyncio.wait_for(waits.wait(), 20)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reading, 0.05)
     assert len(asked) == 2
-    retries = [record for record in caplog.records if "the next one is in 60.0 s" in record.getMessage()]
+    retries = [record for record in caplog.records if "retrying in 60.0 s" in record.getMessage()]
     assert [getattr(record, "job_id", None) for record in retries] == ["", "the-job"]
 
 

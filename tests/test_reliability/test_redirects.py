@@ -101,7 +101,7 @@ async def test_the_same_server_gets_everything_again() -> None:
 async def test_a_redirect_that_would_lose_the_upload_is_an_error(status: int) -> None:
     async with two_servers() as (own, _other, client):
         own.redirect("/jobs/hash", "/moved/hash", status)
-        with pytest.raises(InvalidResponseError, match=r"redirected to http://.*/moved/hash .* set base_url"):
+        with pytest.raises(InvalidResponseError, match=r"redirected to http://.*/moved/hash, .*set base_url"):
             await client.hash.compute(b"the body")
         assert "/moved/hash" not in own.requests
 
@@ -109,7 +109,7 @@ async def test_a_redirect_that_would_lose_the_upload_is_an_error(status: int) ->
 async def test_a_circle() -> None:
     async with two_servers() as (own, _other, client):
         own.redirect("/", "/")
-        with pytest.raises(InvalidResponseError, match="in a circle"):
+        with pytest.raises(InvalidResponseError, match="too many redirects"):
             await client.health()
 
 
@@ -120,7 +120,7 @@ async def test_a_redirect_to_what_is_no_address(target: str) -> None:
     async with own.running(), httpx.AsyncClient() as http_client:
         for given in (None, http_client):
             async with ComputeClient(own.url, mqtt_broker="off", http_client=given) as client:
-                with pytest.raises(InvalidResponseError, match="redirects to what is no address"):
+                with pytest.raises(InvalidResponseError, match="redirects to an invalid URL"):
                     await client.health()
 
 

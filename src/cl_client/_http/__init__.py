@@ -1,1 +1,1 @@
-"""One request: service, errors, retries, transport, TLS."""
+"""HTTP requests: service, errors, retries, transport, TLS."""

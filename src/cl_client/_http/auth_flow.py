@@ -1,4 +1,4 @@
-"""What goes with every request to one server: headers, and an auth provider's credentials."""
+"""Headers and credentials that are sent with every request to the server."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ _UNAUTHORIZED: Final = 401
 
 
 class ProviderAuth(httpx.Auth):
-    """An `AuthProvider` as httpx's own auth flow: a 401 renews once and replays the request.
+    """An `AuthProvider` as an httpx auth flow: a 401 renews the credentials and repeats the request once.
 
-    Credentials go to one server only. A request to another one goes without them, and its 401 renews nothing.
-    httpx takes the ``Authorization`` header off when it follows a redirect to another server, but no other.
+    Credentials are sent to one server only. A request to a different server is sent without them, and a 401
+    from it renews nothing. When httpx follows a redirect to a different server, it removes only the
+    ``Authorization`` header.
 
     Args:
-        provider: Who the client is.
-        base_url: The server.
+        provider: Source of the credentials.
+        base_url: URL of the server that receives them.
     """
 
     def __init__(self, provider: AuthProvider, base_url: str) -> None:
@@ -59,19 +60,26 @@ class ProviderAuth(httpx.Auth):
             yield request
 
     def _headers(self) -> dict[str, str]:
-        """What the provider gives, found out to be sendable before an HTTP library would quote it."""
+        """Get the provider's headers. They are checked here, since HTTP libraries quote invalid ones."""
         headers = self._provider.get_headers()
         if headers != self._checked:
             try:
                 check_headers(headers)
             except ValueError as exc:
-                raise ConfigurationError(f"The auth provider's headers cannot be sent: {exc}") from None
+                raise ConfigurationError(f"The auth provider's headers are invalid: {exc}") from None
             self._checked = dict(headers)
         return headers
 
 
 def own_headers(config: ComputeClientConfig) -> dict[str, str]:
-    """Those that the settings ask for."""
+    """Create the headers that the settings require.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        Headers by name, including HTTP Basic authentication if the settings have a user name.
+    """
     headers = {"User-Agent": f"cl_client/{__version__}", "Accept-Encoding": DECODABLE}
     headers |= {name: value.get_secret_value() for name, value in config.extra_headers.items()}
     if config.http_username is not None:

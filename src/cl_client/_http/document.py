@@ -1,4 +1,4 @@
-"""Whole answers, and the models that they are read into."""
+"""Whole responses in memory, and the models that they are parsed into."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _EXCERPT: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An answer that was read into memory.
+    """A response that was read into memory.
 
     Attributes:
-        content: Its decoded body; not in the repr, as it may be a token.
-        response: Its head.
+        content: Decoded body; not in the repr, since it may be a token.
+        response: Status and headers.
     """
 
     content: bytes = field(repr=False)
@@ -31,15 +31,22 @@ class Document:
 
 
 def parse(model: type[ModelT], document: Document) -> ModelT:
-    """The body as a model.
+    """Parse the body into a model.
+
+    Args:
+        model: Class of the model.
+        document: Response with a JSON body.
+
+    Returns:
+        The validated model.
 
     Raises:
-        InvalidResponseError: It is not JSON, or not of that shape.
+        InvalidResponseError: The body is not JSON, or does not match the model.
     """
     try:
         return model.model_validate_json(document.content)
     except ValidationError as exc:
         path = document.response.request.url.path
-        # JSON is UTF-8; the charset that a server names may be one that Python cannot decode text with.
+        # JSON is UTF-8; the charset that a server names may be unknown to Python.
         text = document.content[:_EXCERPT].decode(errors="replace")
-        raise InvalidResponseError(f"{path}: not a {model.__name__} but {text!r}") from exc
+        raise InvalidResponseError(f"{path}: the response is not a valid {model.__name__}: {text!r}") from exc

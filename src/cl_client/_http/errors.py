@@ -1,4 +1,4 @@
-"""From httpx's failures and the server's answers to the errors of this library."""
+"""Converts httpx's errors and the server's error responses to the errors of this library."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _BY_STATUS: dict[int, type[HTTPError]] = {401: AuthenticationError, 403: Permiss
 _BUSY = frozenset({429, 503})
 _NOT_FOUND = 404
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-"""Before there was a connection to the server. httpcore has a ProxyError only where a proxy gives none."""
+"""Errors before a connection to the server. httpcore raises ProxyError only if a proxy cannot open one."""
 _FIRST_SERVER_ERROR = 500
 _UNKNOWN_ROUTE: Final = "Not Found"
-"""What FastAPI says of an address that it does not know: nothing of a job, but of a wrong ``base_url``."""
+"""FastAPI's message for an unknown path: the ``base_url`` is wrong, and it says nothing about a job."""
 _NO_SUCH_JOB: Final = re.compile(r"Job .+ not found", re.DOTALL)
 
 
 class Asked(Enum):
-    """What a request asks for, which decides what a 404 means."""
+    """What a request is about. It decides what a 404 means."""
 
     JOB = auto()
     FILE = auto()
@@ -54,7 +54,7 @@ class Asked(Enum):
 
 
 class _Problem(BaseModel):
-    """One entry of a 422's ``detail``."""
+    """An entry of a 422's ``detail``."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -74,20 +74,28 @@ _ERROR_BODY = TypeAdapter(_ErrorBody)
 
 
 def translated(exc: Exception, base_url: str, request: httpx.Request) -> Exception:
-    """The error of this library for one of httpx, the most specific first; any other one is given back."""
-    if isinstance(exc, ComputeClientError):  # some are httpx's too, such as that of a login on the way
+    """Convert an error of httpx to one of this library.
+
+    Args:
+        exc: The error.
+        base_url: URL of the service, for the message.
+        request: The request that failed.
+
+    Returns:
+        The error of this library; ``exc`` itself if it is not an error of httpx.
+    """
+    if isinstance(exc, ComputeClientError):  # some are also httpx errors, for instance those of a login
         return exc
     if isinstance(exc, httpx.TooManyRedirects):
-        return InvalidResponseError(f"{base_url} redirects in a circle; set base_url to where it is")
-    if isinstance(exc, httpx.InvalidURL | idna.IDNAError):  # a Location: what is asked for was checked before
+        return InvalidResponseError(f"{base_url}: too many redirects; set base_url to the service's own URL")
+    if isinstance(exc, httpx.InvalidURL | idna.IDNAError):  # from a Location: base_url was checked before
         return InvalidResponseError(
-            f"{base_url} redirects to what is no address: {exc}; set base_url to where the service is"
+            f"{base_url} redirects to an invalid URL: {exc}; set base_url to the service's own URL"
         )
     if isinstance(exc, httpx.LocalProtocolError) and not _is_of_http2(exc):
         _forget_text(exc)
         return ComputeClientError(
-            f"A request to {base_url} cannot be sent as HTTP: is there a line break in a header of yours, "
-            "or a space at its end?"
+            f"A request to {base_url} is invalid HTTP: check its headers for line breaks and trailing spaces"
         )
     if isinstance(exc, httpx.TransportError):
         error = _unavailable(base_url, exc)
@@ -99,27 +107,27 @@ def translated(exc: Exception, base_url: str, request: httpx.Request) -> Excepti
 
 def _unavailable(base_url: str, exc: httpx.TransportError) -> ServerUnavailableError:
     if isinstance(exc, httpx.PoolTimeout):
-        return RequestTimeoutError(f"No connection to {base_url} became free in time")
+        return RequestTimeoutError(f"Waiting for a free connection to {base_url} timed out")
     if isinstance(exc, httpx.ConnectTimeout):
-        return RequestTimeoutError(f"{base_url} did not accept a connection in time")
+        return RequestTimeoutError(f"Connecting to {base_url} timed out")
     if isinstance(exc, httpx.TimeoutException):
-        kind = "take the request" if isinstance(exc, httpx.WriteTimeout) else "answer"
+        what = "Sending a request to" if isinstance(exc, httpx.WriteTimeout) else "Waiting for an answer from"
         return RequestTimeoutError(
-            f"{base_url} did not {kind} in time; if it is just slow, raise `timeout`, "
-            "which the environment has as CL_CLIENT_TIMEOUT"
+            f"{what} {base_url} timed out; if the server is just slow, increase `timeout` "
+            "(CL_CLIENT_TIMEOUT in the environment)"
         )
     if not isinstance(exc, httpx.ConnectError):
-        return ServerUnavailableError(f"The connection to {base_url} broke: {str(exc) or type(exc).__name__}")
+        return ServerUnavailableError(f"Lost the connection to {base_url}: {str(exc) or type(exc).__name__}")
     if (problem := certificate_problem(exc)) is None:
         return ServerUnavailableError(f"Cannot connect to {base_url}: {exc}. Is the server running?")
     return ServerUnavailableError(
-        f"{base_url} shows a certificate that is not to be trusted: {problem}. If it is the server's "
-        "own, name the authority that signed it in ca_file; else somebody is in between"
+        f"The certificate of {base_url} is not trusted: {problem}. If it is the server's own, set ca_file to "
+        "the certificate authority that signed it; otherwise the connection may be intercepted"
     )
 
 
 def _is_of_http2(exc: BaseException) -> bool:
-    """Whether a connection that speaks HTTP/2 was in no state for a request, as when it is just ending."""
+    """Check whether an HTTP/2 connection could not take a request, for instance because it was closing."""
     error: BaseException | None = exc
     while error is not None and not type(error).__module__.startswith("h2."):
         error = error.__cause__ or error.__context__
@@ -127,7 +135,7 @@ def _is_of_http2(exc: BaseException) -> bool:
 
 
 def _forget_text(exc: BaseException) -> None:
-    """Take out what h11 quotes of a request, which may be a secret, also from the errors that led to this."""
+    """Clear the messages of an error and its causes, since h11 quotes the request, which may be secret."""
     error: BaseException | None = exc
     while error is not None:
         error.args = ()
@@ -135,9 +143,16 @@ def _forget_text(exc: BaseException) -> None:
 
 
 async def read_error(response: httpx.Response) -> httpx.Response:
-    """The same answer with its body, as much of it as came and as an explanation may take."""
+    """Read the body of an error response.
+
+    Args:
+        response: Response whose body was not read yet.
+
+    Returns:
+        A copy with the decoded body: at most about 64 KiB, and only what arrived before an error.
+    """
     body = bytearray()
-    # A server that refuses an upload may hang up at once: its status still says what matters.
+    # A server that rejects an upload may close the connection at once: the status is what matters.
     with contextlib.suppress(httpx.TransportError, InvalidResponseError):
         reader = BodyReader("an error", response)
         try:
@@ -151,8 +166,16 @@ async def read_error(response: httpx.Response) -> httpx.Response:
 
 
 def with_content(response: httpx.Response, content: bytes) -> httpx.Response:
-    """The same answer with a body that is in memory, and decoded."""
-    # Raw, since httpx takes no text beyond ASCII for a header, not even what it has decoded itself.
+    """Copy a response with a different body.
+
+    Args:
+        response: Source of status, headers and request.
+        content: Decoded body.
+
+    Returns:
+        A response that was read already.
+    """
+    # Raw headers, since httpx rejects non-ASCII text as a header, even text that it decoded itself.
     headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _BODY_HEADERS]
     return httpx.Response(
         response.status_code,
@@ -164,12 +187,19 @@ def with_content(response: httpx.Response, content: bytes) -> httpx.Response:
 
 
 def detail_of(response: httpx.Response) -> str:
-    """The server's words for an error, or its status line."""
+    """Get the server's error message.
+
+    Args:
+        response: Error response that was read.
+
+    Returns:
+        The service's ``detail``, at most 500 characters; the status line if there is none.
+    """
     return _own_words(response) or f"{response.status_code} {response.reason_phrase}".strip()
 
 
 def _own_words(response: httpx.Response) -> str:
-    """What the service itself says, and not something in between; empty where it says nothing."""
+    """Get the error message of the service itself, as opposed to a proxy's; empty if there is none."""
     try:
         detail = _ERROR_BODY.validate_json(response.content).detail
     except (ValidationError, httpx.ResponseNotRead):
@@ -180,12 +210,27 @@ def _own_words(response: httpx.Response) -> str:
 
 
 def says_missing(response: httpx.Response) -> bool:
-    """Whether the service says that there is no such thing; a 404 of something in between proves nothing."""
+    """Check whether the service itself answered that something was not found.
+
+    Args:
+        response: Error response that was read.
+
+    Returns:
+        Whether it is a 404 of the service; a 404 of a proxy proves nothing.
+    """
     return response.status_code == _NOT_FOUND and _own_words(response) not in {"", _UNKNOWN_ROUTE}
 
 
 def error_for(response: httpx.Response, asked: Asked = Asked.OTHER) -> HTTPError:
-    """The error that an answer stands for, to a request for that."""
+    """Convert an error response to an error of this library.
+
+    Args:
+        response: Error response that was read.
+        asked: What the request was about.
+
+    Returns:
+        The error; its class depends on the status.
+    """
     status = response.status_code
     detail = detail_of(response)
     message = f"{response.request.method} {response.request.url.path}: {detail} (HTTP {status})"
@@ -197,6 +242,6 @@ def error_for(response: httpx.Response, asked: Asked = Asked.OTHER) -> HTTPError
         return kind(message, response=response, detail=detail)
     if response.has_redirect_location:
         location = response.headers["Location"][:_MAX_DETAIL]
-        message = f"{message}: redirected to {location!r}; set base_url to where the service is"
+        message = f"{message}: redirected to {location!r}; set base_url to the service's own URL"
     fallback = ServerError if status >= _FIRST_SERVER_ERROR else InvalidRequestError
     return _BY_STATUS.get(status, fallback)(message, response=response, detail=detail)

@@ -1,11 +1,11 @@
-"""Connections under httpcore that hear an answer while they send, and that close at once.
+"""Connections for httpcore that notice a response while they send, and that close immediately.
 
-A server may refuse an upload (401, 413, 422) long before its end, answer, and hang up. What is then written
-meets a broken connection, and on asyncio a failed write also throws away what has arrived. So these
-connections always read, and stop writing when an answer is there; httpcore then reads that answer.
+A server may reject an upload (401, 413, 422) long before its end, and close the connection. Writing then
+fails, and after a failed write asyncio discards received data. Therefore these connections always read, and
+stop writing as soon as a response arrives, which httpcore then reads.
 
-Closing is one call that waits for nothing. httpcore and anyio close in steps, with a shield against
-cancellation that a second `Task.cancel` breaks, and then leave the connection open for good.
+Closing is one call that does not wait. httpcore and anyio close in steps, behind a shield against
+cancellation that a second `Task.cancel` breaks; the connection then stays open forever.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST_RECEIVED: Final = 256 * 1024
-"""Bytes that wait to be read; the server has to wait then."""
+"""Maximum number of bytes that wait to be read; reading from the server pauses above it."""
 _BODY_BLOCK: Final = 16 * 1024
-"""Less than this is a head or a small body: over before an answer to it can come."""
+"""Smaller writes are headers or small bodies, which are sent before a response can arrive."""
 _INTERIM: Final = b"HTTP/1.1 1"
-"""The beginning of a 1xx, which announces an answer and is none (RFC 9110, 15.2)."""
+"""Start of a 1xx, which precedes the actual response (RFC 9110, 15.2)."""
 _SECOND_ADDRESS_AFTER: Final = 0.25
-"""Seconds (RFC 8305, 5): a host's first address may lead nowhere."""
+"""Seconds until the next address of a host is tried (RFC 8305, 5), since the first may be unreachable."""
+
+
+_HUNG_UP: Final = "the server closed the connection"
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """What one of httpcore's connections opens: as a rule one stream."""
+    """Opens the network streams of one httpcore connection, usually only one."""
 
     def __init__(self) -> None:
         self._streams: list[_Stream] = []
         self._aborted = False
 
     def abort(self) -> None:
-        """Close everything at once, also what is just being opened, and also when the loop is closed."""
+        """Close all streams immediately, even those that are being opened, and even if the loop is closed."""
         self._aborted = True
         while self._streams:
             self._streams.pop().abort()
@@ -65,14 +68,12 @@ class Network(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(str(exc)) from exc
         if self._aborted:
             stream.abort()
-            raise httpcore.ConnectError("it was closed before there was a connection")
+            raise httpcore.ConnectError("closed while connecting")
         return stream
 
     async def _connected(self, host: str, port: int) -> _Stream:
-        """Try the host's addresses, each a moment after the one before, until one takes the connection.
-
-        asyncio's own race loses sockets where it is cancelled.
-        """
+        """Try the addresses of a host, each shortly after the previous one, until one connects."""
+        # asyncio's own implementation of this loses sockets when it is cancelled.
         loop = asyncio.get_running_loop()
         addresses = [host]
         if not _is_address(host):
@@ -99,7 +100,7 @@ class Network(httpcore.AsyncNetworkBackend):
             for task, stream in racing.items():
                 task.cancel()
                 stream.abort()
-        raise error or OSError(f"{host} has no address")
+        raise error or OSError(f"no address found for host {host}")
 
 
 async def _open(loop: asyncio.AbstractEventLoop, stream: _Stream, address: str, port: int) -> None:
@@ -107,7 +108,7 @@ async def _open(loop: asyncio.AbstractEventLoop, stream: _Stream, address: str, 
 
 
 def _note(attempt: asyncio.Task[None]) -> None:
-    """Keep asyncio from complaining of an attempt that nobody waits for any more."""
+    """Read the result of an attempt, so that asyncio does not log an error that nobody waits for."""
     if not attempt.cancelled():
         attempt.exception()
 
@@ -165,7 +166,7 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
                 waiter.set_result(True)
 
     async def _change(self, until: float | None) -> bool:
-        """Wait for whatever happens next; False when the time is up."""
+        """Wait for the next change; return False if the time limit expires first."""
         waiter: asyncio.Future[bool] = self._loop.create_future()
         timer = None if until is None else self._loop.call_at(until, _expire, waiter)
         self._waiting.add(waiter)
@@ -195,8 +196,8 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._unheard += len(buffer)
         if self._unheard >= _BODY_BLOCK and not self._multiplexed:
-            # What has arrived is taken before a write that fails could throw it away: asyncio needs up to
-            # three turns of the loop for that.
+            # Received data is read before a failed write could discard it: asyncio needs up to three turns of
+            # the loop for that.
             self._unheard = 0
             for _ in range(3):
                 await asyncio.sleep(0)
@@ -212,12 +213,12 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._check_writable()
 
     def _check_writable(self) -> None:
-        """Raise what makes httpcore stop sending, and look for the answer."""
+        """Raise an error that makes httpcore stop sending and read the response."""
         if self._ended:
-            raise httpcore.WriteError(str(self._error or "the server hung up")) from self._error
-        # HTTP/2 has answers of its own for this, and other requests' frames on the same connection.
+            raise httpcore.WriteError(str(self._error or _HUNG_UP)) from self._error
+        # HTTP/2 handles this itself, and receives frames of other requests on the same connection.
         if self._received and not self._multiplexed and _without_interim(bytes(self._received)):
-            raise httpcore.WriteError("the server answered before it had the whole request")
+            raise httpcore.WriteError("the server answered before it received the whole request")
 
     @override
     async def start_tls(
@@ -225,7 +226,7 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         below = self._transport
         if below is None or self._ended:
-            raise httpcore.ConnectError("the server hung up")
+            raise httpcore.ConnectError(_HUNG_UP)
         self._below_tls = self._below_tls or below
         try:
             async with asyncio.timeout(timeout):
@@ -234,10 +235,10 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
                 )
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(str(exc)) from exc
-        except OSError as exc:  # an SSLError is one
+        except OSError as exc:  # including SSLError
             raise httpcore.ConnectError(str(exc)) from exc
         if self._transport is None:
-            raise httpcore.ConnectError("the server hung up")
+            raise httpcore.ConnectError(_HUNG_UP)
         tls = cast("ssl.SSLObject", self._transport.get_extra_info("ssl_object"))
         self._multiplexed = tls.selected_alpn_protocol() == "h2"
         return self
@@ -256,8 +257,8 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._changed()
             transport.abort()
             return
-        # Its loop was closed first, and asyncio leaves the rest of an abort to the loop. This is what
-        # it would have called; a loop without it, such as uvloop's, has closed its sockets with itself.
+        # The loop was closed first, but asyncio finishes an abort on the loop. This calls the method that the
+        # loop would have called. A loop without it, such as uvloop's, closes its sockets when it is closed.
         with contextlib.suppress(RuntimeError):
             transport.abort()
         finish = cast("object", getattr(self._below_tls or transport, "_call_connection_lost", None))
@@ -290,14 +291,14 @@ def _is_address(host: str) -> bool:
 
 
 def _without_interim(received: bytes) -> bytes:
-    """What follows the interim answers that it begins with."""
+    """Remove leading interim (1xx) responses."""
     while received.startswith(_INTERIM):
         received = received.partition(b"\r\n\r\n")[2]
     return received
 
 
 def _is_readable(transport: asyncio.Transport) -> bool:
-    """Whether an idle connection has something to read, which is its end; a busy loop may not know yet."""
+    """Check whether an idle connection has data to read: it was closed, and a busy loop may not know yet."""
     descriptor = cast("socket.socket", transport.get_extra_info("socket")).fileno()
     if not hasattr(select, "poll"):
         return bool(select.select([descriptor], [], [], 0)[0])

@@ -1,4 +1,4 @@
-"""Whether, when and how often a request is tried again."""
+"""Retries: whether, when and how often a request is repeated."""
 
 from __future__ import annotations
 
@@ -23,16 +23,23 @@ ResultT = TypeVar("ResultT")
 _TOO_MANY_REQUESTS: Final = 429
 _GATEWAY_ERRORS: Final = frozenset({502, 504})
 RETRYABLE_STATUSES: Final = frozenset({408, 421, 425})
-"""They refuse the moment or the connection, not what was asked (RFC 9110, 15.5; RFC 8470, 5.2)."""
+"""Statuses that reject the moment or the connection, but not the request (RFC 9110, 15.5; RFC 8470, 5.2)."""
 _FIRST_BACKOFF: Final = 0.2
 MAX_PAUSE: Final = 60.0
-"""Seconds. A server that asks for more is asked again after these."""
+"""Maximum pause in seconds, even if a server asks for more."""
 _MAX_RETRY_AFTER: Final = 300.0
 _NUMBER: Final = re.compile(r"\s*[-+]?[0-9]+(?:\.[0-9]*)?\s*")
 
 
 def can_repeat(error: Exception) -> bool:
-    """Whether a read or delete that met this error is worth another try."""
+    """Decide whether a failed read or delete may be repeated.
+
+    Args:
+        error: Why it failed.
+
+    Returns:
+        Whether another attempt may succeed.
+    """
     if isinstance(error, ServerError):
         return error.status_code in _GATEWAY_ERRORS
     if isinstance(error, InvalidRequestError):
@@ -41,7 +48,14 @@ def can_repeat(error: Exception) -> bool:
 
 
 def was_not_accepted(error: Exception) -> bool:
-    """Whether it is certain that the server did not take a submit, so that it may be sent again."""
+    """Decide whether a failed submit may be repeated without creating a second job.
+
+    Args:
+        error: Why it failed.
+
+    Returns:
+        Whether the server certainly did not accept the submit.
+    """
     if isinstance(error, ServerBusyError):
         return error.status_code == _TOO_MANY_REQUESTS
     return isinstance(error, ServerUnavailableError) and isinstance(
@@ -51,13 +65,13 @@ def was_not_accepted(error: Exception) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """When something that failed is tried again, and when it is given up.
+    """Rules for when a failed call is repeated, and when it is given up.
 
     Attributes:
-        max_retries: Attempts after the first one, None for any number.
-        max_wait: Seconds for all pauses together.
-        max_backoff: The longest pause where the server asks for none.
-        attempts_count: Whether the time of the attempts themselves is a part of ``max_wait``.
+        max_retries: Maximum number of attempts after the first one; None for no limit.
+        max_wait: Maximum seconds of all pauses together.
+        max_backoff: Maximum pause in seconds if the server asks for none.
+        attempts_count: Whether the time of the attempts themselves counts towards ``max_wait``.
     """
 
     max_retries: int | None
@@ -66,14 +80,17 @@ class RetryRules:
     attempts_count: bool = False
 
     def pause(self, error: Exception, failed: int, waited: float) -> float | None:
-        """Seconds until the next attempt, None where there is to be none.
+        """Compute the pause before the next attempt.
 
-        The server's own wish where it has one, up to a minute; else exponential backoff with full jitter.
+        The pause that the server asks for, up to a minute; otherwise exponential backoff with full jitter.
 
         Args:
-            error: What ended the last attempt.
-            failed: How many attempts have failed.
-            waited: Seconds that are spent of ``max_wait``.
+            error: Error of the last attempt.
+            failed: Number of failed attempts, at least 1.
+            waited: Seconds of ``max_wait`` that are used up.
+
+        Returns:
+            Seconds until the next attempt; None if there is to be none.
         """
         if self.max_retries is not None and failed > self.max_retries:
             return None
@@ -95,22 +112,27 @@ async def retried(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     progress: Callable[[], int] = int,
 ) -> ResultT:
-    """Call something until it succeeds, or is not worth another attempt; its last error is raised as it is.
+    """Call a function until it succeeds, or until the rules allow no further attempt.
+
+    The last error is raised unchanged.
 
     Args:
-        attempt: What to do.
-        repeatable: Whether it may be done again after this error.
-        rules: How often, and when.
-        on_failure: Told of each error that is followed by another attempt, with the number of the attempt and
-            the pause.
-        sleep: Pauses.
-        progress: How much is done. An attempt that brings more begins the count anew.
+        attempt: Function to call.
+        repeatable: Decides whether it may be called again after an error.
+        rules: How often, and with which pauses.
+        on_failure: Called before each further attempt with the error, the number of failed attempts, and the
+            pause in seconds.
+        sleep: Waits for a number of seconds.
+        progress: Returns how much is done. If an attempt makes progress, the count of attempts starts again.
+
+    Returns:
+        The result of the successful attempt.
     """
     failed, waited, furthest, begun = 0, 0.0, progress(), time.monotonic()
     while True:
         try:
             return await attempt()
-        except Exception as exc:  # whatever it is, `repeatable` decides
+        except Exception as exc:  # `repeatable` decides about every error
             if progress() > furthest:
                 failed, waited, furthest = 0, 0.0, progress()
             failed += 1
@@ -119,20 +141,23 @@ async def retried(
             if pause is None:
                 raise
             on_failure(exc, failed, pause)
-        # Outside of the except clause, or the next error would remember this one.
+        # Outside of the except clause; otherwise this error would be the context of the next one.
         waited += pause
         await sleep(pause)
 
 
 def retry_after(response: httpx.Response, now: datetime | None = None) -> float | None:
-    """Seconds that a server asks to wait, at most five minutes; None where it does not say so.
+    """Read how long a server asks to wait.
 
-    ``Retry-After`` as a number, also one with a fraction, or as a date (RFC 9110, 10.2.3), and
-    ``Retry-After-Ms`` of some gateways, which is more precise. The longest of several.
+    Reads ``Retry-After`` as a number, possibly with a fraction, or as a date (RFC 9110, 10.2.3). The more
+    precise ``Retry-After-Ms`` of some gateways takes precedence. Of several values, the longest is used.
 
     Args:
-        response: Its answer.
-        now: What a date is compared with.
+        response: Response of the server.
+        now: Time that a date is compared with; the current time by default.
+
+    Returns:
+        Seconds, 0-300; None if the server does not say it.
     """
     for name, unit in (("Retry-After-Ms", 0.001), ("Retry-After", 1.0)):
         values = response.headers.get_list(name)

@@ -1,4 +1,4 @@
-"""The HTTP side: one connection pool, bounded calls, retries, and errors that say what to do."""
+"""HTTP calls: one connection pool, a limit of concurrent calls, retries, and errors with remedies."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
 
 
 class _Content(TypedDict, total=False):
-    """What a request may have besides its address."""
+    """Optional parts of a request."""
 
     params: Mapping[str, str | int] | None
     form: Mapping[str, str] | None
@@ -68,16 +68,17 @@ class _Content(TypedDict, total=False):
 
 
 class HTTPService:
-    """Requests to the compute service; belongs to one event loop.
+    """Sends requests to the compute service; belongs to one event loop.
 
-    Calls wait for their turn here and not in httpx's pool, whose slots leak when waiting calls are cancelled.
+    Calls wait for a free connection here, and not in httpx's pool, which loses slots when waiting calls are
+    cancelled.
 
     Args:
-        config: Addresses, limits, retries.
-        provider: Who the client is.
-        make_ssl_context: Makes the TLS context when it is first needed; called in a thread.
-        http_client: A client to use in place of an own one; it is not closed.
-        transport: A transport for the own client; it is closed with it.
+        config: URLs, limits and retries.
+        provider: Source of the credentials.
+        make_ssl_context: Creates the TLS context on first use; called in a thread.
+        http_client: HTTP client to use instead of creating one; it is not closed.
+        transport: Transport for the created client; closed together with it.
     """
 
     def __init__(
@@ -108,7 +109,14 @@ class HTTPService:
         self._answers: set[httpx.Response] = set()
 
     def with_config(self, config: ComputeClientConfig) -> HTTPService:
-        """The same connections, for requests with other timeouts, retries and headers."""
+        """Create a service that shares the connections, with different timeouts, retries and headers.
+
+        Args:
+            config: Settings of the new service, for the same server.
+
+        Returns:
+            The new service.
+        """
         sibling = copy(self)
         sibling._configure(config)  # noqa: SLF001 - of the same class
         return sibling
@@ -120,9 +128,9 @@ class HTTPService:
         self._retries = RetryRules(config.max_retries, config.max_retry_wait)
 
     async def close(self) -> None:
-        """Close every connection, but only those in use of a client that was given.
+        """Close all connections; of an ``http_client`` that was passed in, only those in use.
 
-        Calls under way end in `ClientClosedError`.
+        Running calls raise `ClientClosedError`.
         """
         self.stop()
         for response in tuple(self._answers):
@@ -131,7 +139,7 @@ class HTTPService:
             await self._client.aclose()
 
     def stop(self) -> None:
-        """The part of `close` that no cancellation can interrupt: nothing opens a connection from now on."""
+        """Stop all calls and open no new connections: the part of `close` that cannot be cancelled."""
         self._closed.set()
         while self._under_way:
             self._under_way.pop().reschedule(0.0)
@@ -139,7 +147,7 @@ class HTTPService:
             self._pool.abandon()
 
     def abandon(self) -> None:
-        """Close every connection of the own pool, when the loop that they belong to is closed."""
+        """Close all connections of the own pool after their event loop was closed."""
         self._under_way.clear()
         self._answers.clear()
         if isinstance(self._pool, PooledTransport):
@@ -148,24 +156,43 @@ class HTTPService:
     async def get(
         self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER, *, quiet: bool = False
     ) -> ModelT:
-        """Read a JSON document into a model, with retries; quiet where the caller warns of failures."""
+        """Read a JSON document into a model, with retries.
+
+        Args:
+            path: Path, relative to ``base_url``.
+            model: Class of the model.
+            asked: What the request is about; decides what a 404 means.
+            quiet: Whether to log failed attempts at DEBUG, because the caller logs them.
+
+        Returns:
+            The model.
+        """
         return parse(
             model, await self.retried(can_repeat, partial(self._send, "GET", path, asked), quiet=quiet)
         )
 
     async def get_once(self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER) -> ModelT:
-        """Read a JSON document into a model, without retries."""
+        """Read a JSON document into a model, without retries.
+
+        Args:
+            path: Path, relative to ``base_url``.
+            model: Class of the model.
+            asked: What the request is about; decides what a 404 means.
+
+        Returns:
+            The model.
+        """
         return parse(model, await self._send("GET", path, asked))
 
     async def delete(self, path: str, asked: Asked = Asked.OTHER) -> None:
         """Delete something, with retries.
 
         Args:
-            path: Its path.
-            asked: What it is.
+            path: Path, relative to ``base_url``.
+            asked: What is deleted; decides what a 404 means.
 
         Raises:
-            HTTPError: There is no such thing, and no attempt before can have deleted it; or another refusal.
+            HTTPError: It was not found, and no earlier attempt can have deleted it; or a different error.
         """
         perhaps_done = False
 
@@ -182,17 +209,34 @@ class HTTPService:
         await self.retried(can_repeat, attempt)
 
     async def request(self, method: str, path: str, **content: Unpack[_Content]) -> Document:
-        """A request that may be repeated.
+        """Send a request that may be repeated, with retries.
+
+        Args:
+            method: HTTP method.
+            path: Path, relative to ``base_url``.
+            **content: Query parameters, form, body or headers of the request.
+
+        Returns:
+            The response.
 
         Raises:
             HTTPError: The server answered with an error status.
-            ServerUnavailableError: It could not be reached.
-            InvalidResponseError: Its answer is longer than 64 MiB.
+            ServerUnavailableError: The server is unreachable.
+            InvalidResponseError: The response is larger than 64 MiB.
         """
         return await self.retried(can_repeat, partial(self._send, method, path, **content))
 
     async def submit(self, path: str, body: httpx.AsyncByteStream, headers: Mapping[str, str]) -> Document:
-        """Send a body once; again only when it is certain that the server did not take it."""
+        """Send a job; repeat that only if the server certainly did not accept it.
+
+        Args:
+            path: Path, relative to ``base_url``.
+            body: Body of the request.
+            headers: Headers of the request.
+
+        Returns:
+            The response.
+        """
         return await self.retried(
             was_not_accepted, partial(self._send, "POST", path, body=body, headers=headers)
         )
@@ -206,19 +250,22 @@ class HTTPService:
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
     ) -> AsyncGenerator[httpx.Response]:
-        """An answer whose body is still to be read, without retries.
+        """Send a GET request and stream the response, without retries.
 
         Args:
-            path: Below the service's address.
-            asked: What is there.
-            headers: Of the request.
-            accept: Error statuses that are an answer, too.
+            path: Path, relative to ``base_url``.
+            asked: What the request is about; decides what a 404 means.
+            headers: Headers of the request.
+            accept: Error statuses that do not raise an error.
+
+        Yields:
+            The response, whose body was not read yet.
 
         Raises:
-            HTTPError: The server answered with another error status.
-            ServerUnavailableError: It could not be reached, or the body broke off.
+            HTTPError: The server answered with an error status that is not in ``accept``.
+            ServerUnavailableError: The server is unreachable, or the connection was lost.
         """
-        # Without the body, which is read in the midst of the caller's work, and ends with its connection.
+        # This does not cover the body: the caller reads it, and closing the client closes its connection.
         async with self._until_closed():
             response = await self._answer(self._request("GET", path, headers=headers), asked, accept)
         try:
@@ -229,7 +276,17 @@ class HTTPService:
     def within(
         self, seconds: float | None, what: str, path: str, method: str = "GET"
     ) -> AbstractAsyncContextManager[Limit]:
-        """The limit of a whole call, retries and pauses included; see `deadline`."""
+        """Limit the time of a whole call, including retries and pauses; see `deadline`.
+
+        Args:
+            seconds: Time limit in seconds, above 0; None for no limit.
+            what: What is limited, as the start of the error's sentence.
+            path: Path of the request, relative to ``base_url``.
+            method: HTTP method of the request.
+
+        Returns:
+            A context in which the call runs.
+        """
         return deadline(seconds, what, f"{self._config.base_url}{path}", method)
 
     async def retried(
@@ -240,18 +297,23 @@ class HTTPService:
         quiet: bool = False,
         progress: Callable[[], int] = int,
     ) -> ResultT:
-        """Try something until it succeeds or is given up; pauses in between end when this is closed.
+        """Call a function until it succeeds, or until the retries are used up.
+
+        Closing the service ends a pause between the attempts.
 
         Args:
-            repeatable: Whether it may be tried again after this error.
-            attempt: What to do.
-            quiet: Whether the caller warns of failures.
-            progress: How much is done; an attempt that brings more begins the count of attempts anew.
+            repeatable: Decides whether it may be called again after an error.
+            attempt: Function to call.
+            quiet: Whether to log failed attempts at DEBUG, because the caller logs them.
+            progress: Returns how much is done; if an attempt makes progress, the count of attempts restarts.
+
+        Returns:
+            The result of the successful attempt.
         """
 
         def log(error: Exception, failed: int, pause: float) -> None:
             level = logging.DEBUG if quiet or failed > 1 else logging.WARNING
-            logger.log(level, "attempt %d failed, the next one is in %.1f s: %s", failed, pause, error)
+            logger.log(level, "attempt %d failed, retrying in %.1f s: %s", failed, pause, error)
 
         return await retried(attempt, repeatable, self._retries, log, sleep=self._pause, progress=progress)
 
@@ -270,16 +332,15 @@ class HTTPService:
             headers={**self._headers, **trace_headers(), **(content.get("headers") or {})},
             timeout=self._timeout,
         )
-        if body := content.get("body"):  # httpx has put a generator around it, which nobody could close
+        if body := content.get("body"):  # httpx has wrapped it in a generator, which nobody could close
             request.stream = body
         request.extensions |= {_METHOD: method, _EXTRA_HEADERS: tuple(self._config.extra_headers)}
         return request
 
     async def _before_sending(self, request: httpx.Request) -> None:
-        """Look at each request, also at those that follow a redirect, which belong to the same extensions.
-
-        httpx itself drops ``Authorization`` on the way to another server, but knows of no other secrets.
-        """
+        """Check each request before it is sent, including those that follow a redirect."""
+        # A redirected request keeps the extensions of the first one. httpx itself removes ``Authorization``
+        # when it redirects to a different server, but no other secret.
         if server_of(request.url) != self._server:
             extra = cast("tuple[str, ...]", request.extensions.get(_EXTRA_HEADERS, ()))
             for name in (*self._provider.get_headers(), *extra, "Authorization", "Cookie"):
@@ -287,14 +348,14 @@ class HTTPService:
         method = cast("str", request.extensions.get(_METHOD, request.method))
         if request.method != method:
             raise InvalidResponseError(
-                f"{method}: redirected to {request.url.copy_with(query=None)} so that what is "
-                "sent would get lost; set base_url to where the service is"
+                f"{method}: redirected to {request.url.copy_with(query=None)}, which would lose the "
+                "request body; set base_url to the service's own URL"
             )
 
     async def _send(
         self, method: str, path: str, asked: Asked = Asked.OTHER, **content: Unpack[_Content]
     ) -> Document:
-        """One attempt, and the whole answer."""
+        """Send a request once, and read the whole response."""
         async with self._until_closed():
             response = await self._answer(self._request(method, path, **content), asked)
             try:
@@ -304,7 +365,7 @@ class HTTPService:
 
     @contextlib.asynccontextmanager
     async def _until_closed(self) -> AsyncGenerator[None]:
-        """What ends when this is closed, whatever it waits for: by a time limit that `close` lets expire."""
+        """End the code in the context when the service is closed: `close` makes its time limit expire."""
         if self._closed.is_set():
             raise ClientClosedError
         limit = asyncio.timeout(None)
@@ -322,14 +383,10 @@ class HTTPService:
     async def _answer(
         self, request: httpx.Request, asked: Asked, accept: Collection[int] = ()
     ) -> httpx.Response:
-        """An answer as soon as its head is there; it and its turn are given back by `_done`.
-
-        Raises:
-            HTTPError: It is a refusal.
-        """
+        """Send a request, and return the response when its headers have arrived; end it with `_done`."""
         await self._turn(request)
         try:
-            # A client that was given has no hook that keeps secrets from another server.
+            # A client that was passed in has no hook that keeps secrets from other servers.
             response = await self._client.send(
                 request, stream=True, auth=self._auth, follow_redirects=self._owned
             )
@@ -340,7 +397,7 @@ class HTTPService:
                 raise
             raise error from exc
         self._answers.add(response)
-        # Errors of the body are met where it is read: what is raised meanwhile is not of this server.
+        # Errors of the body are converted where it is read: the caller's own code may raise others meanwhile.
         response.extensions[TOLD] = partial(self._told, request=request)
         if response.is_success or response.status_code in accept:
             return response
@@ -356,8 +413,9 @@ class HTTPService:
                 await self._turns.acquire()
         except TimeoutError:
             error = RequestTimeoutError(
-                f"No connection to {self._config.base_url} came free in {self._config.pool_timeout:g} s; "
-                f"{self._config.pool_maxsize} requests are under way; raise `pool_maxsize` or `pool_timeout`"
+                f"Waiting for a free connection to {self._config.base_url} timed out after "
+                f"{self._config.pool_timeout:g} s: {self._config.pool_maxsize} requests are in progress; "
+                "increase `pool_maxsize` or `pool_timeout`"
             )
             error.request, error.may_have_been_accepted = request, False
             raise error from None
@@ -366,7 +424,7 @@ class HTTPService:
             raise ClientClosedError
 
     async def _done(self, response: httpx.Response) -> None:
-        """Close an answer, and let the next call have its turn, also where closing is cancelled."""
+        """Close a response, and let the next call start, even if closing is cancelled."""
         self._answers.discard(response)
         try:
             await response.aclose()
@@ -374,8 +432,8 @@ class HTTPService:
             self._turns.release()
 
     def _told(self, exc: Exception, request: httpx.Request) -> Exception:
-        """The error that the caller is told of."""
+        """Convert an error to the one that the caller gets."""
         error = translated(exc, self._config.base_url, request)
         if isinstance(error, ServerUnavailableError) and self._closed.is_set():
-            return ClientClosedError()  # it was this side that hung up
+            return ClientClosedError()  # the client itself closed the connection
         return error

@@ -1,4 +1,4 @@
-"""One TLS context for HTTP and MQTT: the authorities that are trusted, and the client's certificate."""
+"""The TLS context for HTTP and MQTT: trusted certificate authorities, and the client certificate."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ logger = get_logger("cl_client._http.tls")
 
 
 def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
-    """A context that checks the peer's certificate and its host name. Reads files.
+    """Create a TLS context that verifies the server's certificate and host name. Reads files.
+
+    Args:
+        config: Settings with the certificate files.
+
+    Returns:
+        The context.
 
     Raises:
-        ConfigurationError: A file cannot be read, or does not hold what it should.
+        ConfigurationError: A file cannot be read, or is not a valid PEM file.
     """
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
     except (OSError, ValueError) as exc:
-        raise ConfigurationError(f"ca_file: {config.ca_file} holds no PEM certificates: {exc}") from exc
+        raise ConfigurationError(f"ca_file: {config.ca_file} has no valid PEM certificates: {exc}") from exc
     if config.insecure_skip_verify:
         logger.warning(
-            "insecure_skip_verify is on: certificates are not checked, and whoever is on the way can read "
-            "and change everything; name the server's authority in ca_file instead"
+            "insecure_skip_verify is on: certificates are not verified: others on the network can read and "
+            "change the traffic; set ca_file to the server's certificate authority instead"
         )
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -38,7 +44,7 @@ def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
         except (OSError, ValueError) as exc:
             key = f" with the key {config.client_key_file}" if config.client_key_file else ""
             raise ConfigurationError(
-                f"client_cert_file: {config.client_cert_file}{key} is not a certificate and its key "
-                f"in PEM format: {exc}"
+                f"client_cert_file: {config.client_cert_file}{key} is not a valid certificate and key in PEM "
+                f"format: {exc}"
             ) from exc
     return context

@@ -1,7 +1,7 @@
-"""The transport under httpx: httpcore's connections, kept in a pool that loses none.
+"""The transport for httpx: httpcore's connections in a connection pool that loses none.
 
-httpcore's own pool has slots, and forgets some of them where a request is cancelled, above all twice in a
-row. Here a connection is either in use, or idle, or closed at once: calls are bounded by `HTTPService`.
+httpcore's own pool loses slots when a request is cancelled, especially twice in a row. Here a connection is
+in use, idle, or closed immediately, and `HTTPService` limits the number of concurrent calls.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
         def __call__(self, *, whole: bool) -> bool: ...
 
     _Way = tuple[bool, str | None, bool]
-    """Whether there is TLS to the server, which proxy is between, and whether HTTP/2 may be spoken."""
+    """Whether the server uses TLS, the URL of the proxy, and whether HTTP/2 may be used."""
 
-with contextlib.suppress(ImportError):  # anyio would import it inside of the first request, on the loop
+with contextlib.suppress(ImportError):  # anyio would import it on the loop, during the first request
     import_module("anyio._backends._asyncio")
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -49,31 +49,31 @@ _FAILURES: Final = (
 
 
 class _Connection:
-    """One of httpcore's connections; several requests at once use one that speaks HTTP/2."""
+    """A connection of httpcore; with HTTP/2, several concurrent requests may use it."""
 
     def __init__(
         self, way: _Way, pool: Callable[[Network], httpcore.AsyncConnectionPool], url: httpcore.URL
     ) -> None:
         self.way = way
         self.network = Network()
-        # A pool knows how to make a connection, through proxies as well. It is not used to keep one.
+        # The pool only creates the connection, through proxies if needed. It does not keep it.
         self.http = pool(self.network).create_connection(url.origin)
         self.users = 0
         self.spent = False
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
-    """Connections to any servers, directly or through proxies, with TLS or without.
+    """A pool of connections to any servers, directly or through proxies, with or without TLS.
 
     Args:
-        config: Limits, proxy, HTTP/2.
-        make_ssl_context: Makes the TLS context; called in a thread, when TLS is first needed.
+        config: Limits, proxy and HTTP/2.
+        make_ssl_context: Creates the TLS context; called in a thread when TLS is first needed.
     """
 
     def __init__(self, config: ComputeClientConfig, make_ssl_context: Callable[[], ssl.SSLContext]) -> None:
         self._config = config
         self._make_ssl_context = make_ssl_context
-        # By server: looking through the environment takes longer than much else of a request.
+        # By server: searching the environment for a proxy takes a large part of a request's time.
         self._ways: dict[tuple[bytes, bytes, int | None, bool], _Way] = {}
         self._pools: dict[_Way, Callable[[Network], httpcore.AsyncConnectionPool]] = {}
         self._making = asyncio.Lock()
@@ -93,8 +93,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
             content=cast("AsyncIterator[bytes]", request.stream),
             extensions=request.extensions,
         )
-        # Over HTTP/2, httpcore hears no refusal while an upload waits for the server's leave to go on, and
-        # gives up requests that a connection which is just ending lets finish.
+        # Over HTTP/2, httpcore notices no rejection while an upload waits for flow control, and aborts
+        # requests that a closing connection would still let finish.
         http2 = self._config.http2 and request.method != "POST"
         server = (sent.url.scheme, sent.url.host, sent.url.port, http2)
         way = self._ways.get(server) or await self._prepare(url, http2=http2)
@@ -103,7 +103,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             connection = self._take(way, sent.url)
             try:
                 answer = await connection.http.handle_async_request(sent)
-            except httpcore.ConnectionNotAvailable:  # over since it was taken; nothing of this was sent
+            except httpcore.ConnectionNotAvailable:  # closed since it was taken; nothing was sent
                 self.release(connection, whole=False)
             except BaseException as exc:
                 self.release(connection, whole=False)
@@ -120,11 +120,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
     @override
     async def aclose(self) -> None:
         self.abandon()
-        for _ in range(3):  # asyncio closes sockets a turn of the loop later, and behind TLS another one
+        for _ in range(3):  # asyncio closes sockets one turn of the loop later, and TLS needs another turn
             await asyncio.sleep(0)
 
     def abandon(self) -> None:
-        """Close every connection at once, also when the event loop that they belong to is closed."""
+        """Close all connections immediately, even if their event loop is closed."""
         self._closed = True
         for connection in (*self._in_use, *self._idle):
             connection.network.abort()
@@ -132,9 +132,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._idle.clear()
 
     def _take(self, way: _Way, url: httpcore.URL) -> _Connection:
-        """A connection that can be used now: the youngest one that is idle, a shared one, or a new one."""
+        """Get a connection: the most recently used idle one, a shared one, or a new one."""
         if self._closed:
-            raise httpx.ConnectError("it was closed before there was a connection")
+            raise httpx.ConnectError("the connection pool is closed")
         while self._idle and self._idle[0].http.has_expired():
             self._idle.pop(0).network.abort()
         for connection in reversed(self._idle):
@@ -152,7 +152,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return connection
 
     def _shared(self, way: _Way, url: httpcore.URL) -> _Connection | None:
-        """One that speaks HTTP/2, or may come to do so, and takes another request."""
+        """Get a connection in use that can take another request, since it uses, or may use, HTTP/2."""
         for connection in self._in_use:
             fits = connection.way == way and connection.http.can_handle_request(url.origin)
             if fits and not connection.spent and connection.http.is_available():
@@ -160,14 +160,18 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return None
 
     def release(self, connection: _Connection, *, whole: bool) -> bool:
-        """A request no longer uses it: close it at once, unless it can be used again.
+        """Return a connection after a request, and close it immediately unless it can be used again.
+
+        Args:
+            connection: The connection.
+            whole: Whether the response was read to its end; if not, the connection is not used again.
 
         Returns:
-            Whether it still is open.
+            Whether the connection is still open.
         """
         connection.users -= 1
         connection.spent |= not whole
-        if connection.users:  # by other requests, and then it is closed
+        if connection.users:  # other requests still use it; the last of them closes it
             return True
         self._in_use.discard(connection)
         if connection.spent or self._closed or not connection.http.is_idle():
@@ -185,12 +189,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return None if proxy is None or _is_exempt(url) else proxy
 
     async def _prepare(self, url: httpx.URL, *, http2: bool) -> _Way:
-        """Have what connections on the way to that server are made with."""
+        """Prepare the TLS context and proxy for connections to a server."""
         way = tls, proxy, _ = url.scheme == "https", self._proxy_for(url), http2
         async with self._making:
             if way in self._pools:
                 return way
-            # httpcore only looks for these in the middle of a request.
+            # httpcore would check for these only in the middle of a request.
             if self._config.http2 and find_spec("h2") is None:
                 raise MissingExtraError("HTTP/2", "http2")
             if proxy is not None and proxy.startswith("socks") and find_spec("socksio") is None:
@@ -209,7 +213,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer, whose end, or closing, gives its connection back."""
+    """The body of a response. Reading it to the end, or closing it, returns the connection to the pool."""
 
     def __init__(self, answer: httpcore.Response, release: _Release) -> None:
         self._stream = cast("httpx.AsyncByteStream", answer.stream)
@@ -223,7 +227,7 @@ class _Body(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         if self._closed:
-            raise httpx.ReadError("the answer was closed")
+            raise httpx.ReadError("the response was closed")
         self._parts = self._parts or aiter(self._stream)
         self._reading = True
         try:
@@ -255,10 +259,10 @@ class _Body(httpx.AsyncByteStream):
             is_open = self._end()
         if self._whole or reading:
             return
-        if is_open:  # HTTP/2, for other requests
+        if is_open:  # an HTTP/2 connection that other requests use
             await self._stream.aclose()
         elif self._parts is not None:
-            # Let httpcore's generators end, which asyncio would otherwise do one after the other in tasks.
+            # Finish httpcore's generators; otherwise asyncio would finish them later, in tasks.
             with contextlib.suppress(*_FAILURES):
                 async for _ in self._parts:
                     pass
@@ -269,20 +273,20 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _of_httpx(error: Exception) -> Exception:
-    """The same error of httpx, which names them as httpcore does."""
+    """Convert an error of httpcore to the httpx error of the same name."""
     kind = cast("object", getattr(httpx, type(error).__name__, None))
-    assert isinstance(kind, type)  # noqa: S101 - as said
-    assert issubclass(kind, httpx.TransportError)  # noqa: S101 - alike
+    assert isinstance(kind, type)  # noqa: S101 - httpx has an error of each of these names
+    assert issubclass(kind, httpx.TransportError)  # noqa: S101 - all of these are transport errors
     return kind(str(error))
 
 
 def _env_proxies() -> dict[str, str]:
-    """Proxies of the environment by scheme; one without a scheme of its own is spoken to in HTTP."""
+    """Read proxies from the environment, by scheme; a proxy URL without a scheme means HTTP."""
     return {scheme: url if "://" in url else f"http://{url}" for scheme, url in getproxies().items()}
 
 
 def _is_exempt(url: httpx.URL) -> bool:
-    """Whether the environment takes a server out by its host, with its port or without."""
+    """Check whether ``NO_PROXY`` excludes a server, by host or by host and port."""
     host = f"[{url.host}]" if ":" in url.host else url.host
     port = url.port or _DEFAULT_PORTS.get(url.scheme, 0)
     return any(map(proxy_bypass, (url.host, f"{host}:{port}")))
@@ -291,9 +295,11 @@ def _is_exempt(url: httpx.URL) -> bool:
 def _usable(proxy: str, context: ssl.SSLContext | None) -> httpcore.Proxy:
     try:
         check_proxy(proxy)
-    except ValueError as exc:  # a config's was checked before
-        raise ConfigurationError(f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY of the environment: {exc}") from None
-    parsed = httpx.Proxy(proxy)  # takes the user name and the password out of it
+    except ValueError as exc:  # the config's own proxy was checked before
+        raise ConfigurationError(
+            f"Invalid proxy in the environment (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY): {exc}"
+        ) from None
+    parsed = httpx.Proxy(proxy)  # separates the user name and the password
     url = parsed.url
     address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=b"/")
     return httpcore.Proxy(address, auth=parsed.raw_auth, ssl_context=context)

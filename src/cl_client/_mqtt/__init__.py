@@ -1,1 +1,1 @@
-"""One broker: address, connection, inbox, choice of protocol, credentials."""
+"""The MQTT connection: address, connection, inbox, protocol version, credentials."""

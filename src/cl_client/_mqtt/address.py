@@ -1,4 +1,4 @@
-"""Where a broker is: a host and a port, or one URL."""
+"""Addresses and credentials of MQTT brokers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _ALIASES: dict[str, Scheme] = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts"}
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """A broker's address; text and repr never show the password and the query.
+    """Address of a broker. Its text and repr never show the password or the query.
 
     Attributes:
-        host: Name or IP address.
-        port: TCP port.
-        scheme: ``mqtt``, ``mqtts`` (TLS), ``ws`` or ``wss`` (WebSocket, with TLS).
-        username: From the URL, or None.
-        password: From the URL, or None.
-        path: The WebSocket's path.
-        query: What follows the path, which may be a signature, or None.
+        host: Host name or IP address.
+        port: TCP port, 1-65535.
+        scheme: ``mqtt``, ``mqtts`` (TLS), ``ws`` (WebSocket) or ``wss`` (WebSocket with TLS).
+        username: User name from the URL, or None.
+        password: Password from the URL, or None.
+        path: Path of the WebSocket.
+        query: Query of the WebSocket's URL, which may be a signature, or None.
     """
 
     host: str
@@ -43,7 +43,14 @@ class BrokerAddress:
 
     @classmethod
     def parse(cls, broker: str, port: int | None = None) -> BrokerAddress:
-        """Read ``host``, ``host:port`` or a URL; a port inside the text wins over ``port``.
+        """Parse an address.
+
+        Args:
+            broker: ``host``, ``host:port`` or a URL.
+            port: Port, if ``broker`` has none; None for the scheme's default port.
+
+        Returns:
+            The address.
 
         Raises:
             ConfigurationError: No host, a port outside 1-65535, an unknown scheme, or an ``@`` in the path.
@@ -55,7 +62,7 @@ class BrokerAddress:
             raise ConfigurationError(f"MQTT broker scheme {parts.scheme!r} is not one of {known}")
         if not parts.hostname:
             raise ConfigurationError(
-                "MQTT broker address names no host; write host, host:port or mqtt://host:port"
+                "MQTT broker address has no host; write host, host:port or mqtt://host:port"
             )
         number = found_port if found_port is not None else port or DEFAULT_PORTS[scheme]
         if not 1 <= number <= 65535:  # noqa: PLR2004 - the range of TCP ports
@@ -77,12 +84,12 @@ class BrokerAddress:
 
     @property
     def websocket(self) -> bool:
-        """Whether MQTT is carried by a WebSocket."""
+        """Whether the connection uses a WebSocket."""
         return self.scheme in {"ws", "wss"}
 
     @property
     def target(self) -> str:
-        """What the WebSocket is asked for: a secret, if the query is one."""
+        """Path and query of the WebSocket; secret if the query is."""
         return self.path if self.query is None else f"{self.path}?{self.query.get_secret_value()}"
 
     @property
@@ -98,11 +105,11 @@ class BrokerAddress:
 
 @dataclass(frozen=True, slots=True)
 class MQTTCredentials:
-    """What a broker is shown; the repr does not show the password.
+    """User name and password for a broker; the repr does not show the password.
 
     Attributes:
-        username: The user's name.
-        password: The password, or a token that the broker takes as one.
+        username: User name.
+        password: Password, or a token that the broker accepts as one.
     """
 
     username: str
@@ -110,7 +117,7 @@ class MQTTCredentials:
 
 
 def _split(text: str) -> tuple[SplitResult, int | None]:
-    """The parts of an address, and its port; an error quotes none of them, as they may be of a password."""
+    """Split an address into its parts and its port; errors quote no part, since it may be a password."""
     url = text if "://" in text else f"mqtt://{text}"
     try:
         check_login(url)
@@ -119,4 +126,4 @@ def _split(text: str) -> tuple[SplitResult, int | None]:
     with contextlib.suppress(ValueError):
         parts = urlsplit(url)
         return parts, parts.port
-    raise ConfigurationError("MQTT broker address has an unusable host or port")
+    raise ConfigurationError("MQTT broker address has an invalid host or port")

@@ -1,8 +1,8 @@
-"""One MQTT connection: paho in a thread of its own, joined to the event loop without ever blocking it.
+"""The MQTT connection: paho in a separate thread, connected to the event loop without blocking it.
 
-The thread connects, reads and reconnects; whatever it learns goes into a bounded queue, and one wake-up of
-the loop takes everything that has gathered there. No callback of paho runs foreign code, because an exception
-inside one would end paho's network loop without a word.
+The thread connects, reads and reconnects. It puts messages and state changes into a bounded queue, and one
+wake-up of the loop processes everything in it. paho's callbacks run no application code, because an exception
+in a callback would silently end paho's network loop.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ QOS = 1
 
 
 class MQTTConnection:
-    """A connection that keeps itself up until it is closed.
+    """A connection to a broker that reconnects until it is closed.
 
     Args:
-        address: The broker.
-        topics: Filters to subscribe to (QoS 1) on every connection.
-        on_messages: Called on the loop with everything that came since the last call.
-        on_state: Called on the loop when the state changes.
-        on_overflow: Called on the loop after messages had to be dropped because the loop did not keep up:
-            whoever follows something must look at the truth again.
+        address: Address of the broker.
+        topics: Topic filters to subscribe to (QoS 1) on every connection.
+        on_messages: Called on the event loop with all messages that arrived since the last call.
+        on_state: Called on the event loop when the state changes.
+        on_overflow: Called on the event loop after messages were dropped because the loop was too slow;
+            followed jobs then have to be read again.
         options: Times, limits and credentials.
     """
 
@@ -73,7 +73,7 @@ class MQTTConnection:
         self._on_state = on_state
         self._on_overflow = on_overflow
         self._options = options or ConnectionOptions()
-        # Two processes with one client id would throw each other out for ever.
+        # Two processes with the same client id would disconnect each other forever.
         self._client_id = f"cl_client-{secrets.token_hex(8)}"
         self._choice = ProtocolChoice()
         self._thread: threading.Thread | None = None
@@ -86,16 +86,16 @@ class MQTTConnection:
 
     @property
     def dropped(self) -> int:
-        """How many messages came faster than the loop could take them."""
+        """Number of messages that were dropped because the event loop was too slow."""
         return self._inbox.dropped
 
     @property
     def connected(self) -> bool:
-        """Whether messages arrive right now, as far as the loop has been told."""
+        """Whether the broker is connected and subscribed, as far as the event loop knows."""
         return self.state is ConnectionState.CONNECTED
 
     def start(self) -> None:
-        """Begin to connect; returns at once. Needs a running loop."""
+        """Start connecting; returns immediately. Needs a running event loop."""
         if self._thread is not None:
             return
         self._inbox.attach(asyncio.get_running_loop())
@@ -103,7 +103,14 @@ class MQTTConnection:
         self._thread.start()
 
     async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
-        """Wait until connected and subscribed; False when that did not happen in time."""
+        """Wait until the broker is connected and subscribed.
+
+        Args:
+            timeout: Maximum seconds to wait.
+
+        Returns:
+            Whether it is connected.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while self.state not in {ConnectionState.CONNECTED, ConnectionState.CLOSED}:
@@ -111,13 +118,13 @@ class MQTTConnection:
         return self.connected
 
     async def close(self) -> None:
-        """Disconnect and wait until the thread has ended. Idempotent.
+        """Disconnect, and wait until the thread has ended. Idempotent.
 
-        An MQTT 5 session ends with it. While there is no connection none is made for that: the broker forgets
-        the session after ``session_expiry``.
+        This ends the MQTT 5 session. If there is no connection, none is opened for that: the session expires
+        at the broker after ``session_expiry``.
 
-        Takes up to ``connect_timeout`` while a host does not answer, without blocking the loop. From another
-        loop only when the connection's own one is closed.
+        If the host does not answer, this takes up to ``connect_timeout``, without blocking the event loop. It
+        may be called on a different loop only after the connection's own loop was closed.
         """
         if self._thread is not None:
             self.detach()
@@ -130,16 +137,16 @@ class MQTTConnection:
         self._changed.set()
 
     def detach(self) -> None:
-        """Ask the thread to end, without waiting: also from another loop than the connection's own."""
+        """Ask the thread to end, without waiting for it; works on any event loop."""
         self._closing.set()
         client = self._paho
         if client is not None:
             end_session(client)
 
-    # The loop's side.
+    # Called on the event loop.
 
     def _take_inbox(self) -> None:
-        """Hand over what has gathered; the one place where the thread's news reach the loop."""
+        """Process everything in the inbox; all messages and states from the thread pass through here."""
         news, overflowed = self._inbox.take()
         messages: list[MQTTMessage] = []
         for item in news:
@@ -152,7 +159,9 @@ class MQTTConnection:
         self._hand_over(messages)
         if overflowed:
             logger.warning(
-                "%s: more messages than the loop could take; %d dropped", self.address, self.dropped
+                "%s: messages arrived faster than the event loop processes them; %d dropped",
+                self.address,
+                self.dropped,
             )
             if self._on_overflow is not None:
                 self._on_overflow()
@@ -168,21 +177,21 @@ class MQTTConnection:
         if self._on_state is not None and not self._closing.is_set():
             self._on_state(state)
 
-    # The thread's side.
+    # Called in the thread.
 
     def _run(self) -> None:
         try:
             self._keep_connected()
         except Exception:
-            logger.exception("%s: the connection's thread ended by a fault of its own", self.address)
+            logger.exception("%s: the connection's thread ended with an unexpected error", self.address)
         finally:
-            # paho's wake-up sockets close when the last reference to its client goes.
+            # paho's wake-up sockets are closed with the last reference to its client.
             self._paho = None
             with contextlib.suppress(RuntimeError):  # the loop was closed without `close()`
                 self._inbox.call(self._ended.set)
 
     def _keep_connected(self) -> None:
-        """Connect, serve, pause, again, until closing."""
+        """Connect, serve and pause in a loop until the connection is closed."""
         pause = self._options.reconnect_min
         while not self._closing.is_set():
             self._put(ConnectionState.CONNECTING)
@@ -191,7 +200,7 @@ class MQTTConnection:
                 return
             at_once = self._choice.take_in(attempt)
             if self._choice.version is not attempt.version:
-                logger.debug("%s: %s is tried next", self.address, self._choice.version.name)
+                logger.debug("%s: trying %s next", self.address, self._choice.version.name)
                 self._paho = None
             if at_once:
                 continue
@@ -199,30 +208,30 @@ class MQTTConnection:
                 pause = self._options.reconnect_min
             refused = attempt.refuses_credentials
             self._put(ConnectionState.REFUSED if refused else ConnectionState.DISCONNECTED)
-            # Jitter, so that a broker that comes back does not meet all its clients in one instant.
+            # Jitter, so that not all clients reconnect to a restarted broker at the same moment.
             wait = self._options.refused_pause if refused else pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
             self._closing.wait(wait)
             pause = min(pause * 2, self._options.reconnect_max)
 
     def _connect_and_serve(self) -> Attempt:
-        """One connection from its start to its end."""
+        """Open one connection, and serve it until it ends."""
         attempt = self._attempt = self._choice.attempt()
         try:
             client = self._client_for()
             connect(client, self.address, self._options)
-        except Exception as exc:  # noqa: BLE001 - told, and kept to this connection
-            # Also a fault of paho, or of an auth provider's own code.
-            logger.debug("%s: no connection\n%s", self.address, traceback.format_exc())
+        except Exception as exc:  # noqa: BLE001 - reported; affects only this connection
+            # Including errors of paho, or of an auth provider's code.
+            logger.debug("%s: connecting failed\n%s", self.address, traceback.format_exc())
             self._report(_why_not_connected(exc))
             return attempt
         attempt.opened = True
         try:
             self._serve(client, attempt)
-        except Exception as exc:  # noqa: BLE001 - told, and kept to this connection
-            # Of paho or of this module: a fault costs this connection, and not all that would come after it.
-            # Told as text: a record that kept the traceback would keep paho's client and its sockets open.
-            logger.error("%s: the connection is lost by a fault\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
-            self._report(f"connection lost by a fault: {exc!r}")
+        except Exception as exc:  # noqa: BLE001 - reported; affects only this connection
+            # An error of paho or of this module ends only this connection. It is logged as text: a record with
+            # the traceback would keep paho's client and its sockets open.
+            logger.error("%s: connection lost, unexpected error\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
+            self._report(f"connection lost, unexpected error: {exc!r}")
             self._paho = None
         return attempt
 
@@ -236,7 +245,7 @@ class MQTTConnection:
             if self._closing.is_set():
                 end_session(client)
             elif not attempt.live and attempt.problem is None and time.monotonic() > deadline:
-                self._report(f"no answer to {attempt.awaited} within {self._options.connect_timeout:g} s")
+                self._report(f"{attempt.awaited} timed out after {self._options.connect_timeout:g} s")
                 attempt.silent = not attempt.answered
                 client.disconnect()
             result = client.loop(timeout=0.1 if not attempt.live else 1.0)
@@ -245,10 +254,10 @@ class MQTTConnection:
         if attempt.live:
             self._report("connection lost")
         elif attempt.problem is None and not (attempt.probe and attempt.accepted):
-            self._report(f"the broker hung up without an answer to {attempt.awaited}")
+            self._report(f"the broker closed the connection without answering {attempt.awaited}")
 
     def _client_for(self) -> paho.Client:
-        """The paho client of the current protocol, kept over reconnects so that its session lives on."""
+        """Get the paho client for the protocol version; reconnects reuse it, to keep its session."""
         client = self._paho or self._new_client()
         credentials = self._options.credentials_for(self.address)
         if credentials is not None:
@@ -274,7 +283,7 @@ class MQTTConnection:
         self._attempt.answered = True
         if reason.is_failure:
             self._attempt.refused = reason
-            self._report(f"the broker refuses the connection: {reason}")
+            self._report(f"the broker refused the connection: {reason}")
         elif self._attempt.probe:
             client.disconnect()
         elif self._topics:
@@ -292,7 +301,7 @@ class MQTTConnection:
     ) -> None:
         refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
         if refused:
-            self._report(f"the broker refuses the subscription to {', '.join(refused)}")
+            self._report(f"the broker refused the subscription to {', '.join(refused)}")
             client.disconnect()
         else:
             self._go_live()
@@ -313,11 +322,11 @@ class MQTTConnection:
     def _put(self, news: News) -> None:
         try:
             self._inbox.put(news)
-        except RuntimeError:  # the loop was closed without `close()`: there is nobody left to serve
+        except RuntimeError:  # the loop was closed without `close()`: nobody will process the messages
             self._closing.set()
 
     def _report(self, problem: str) -> None:
-        """Keep what is wrong, for whoever is told of the state; said aloud it would be said twice."""
+        """Keep the problem for the receiver of the state change, which logs it; here it is only a debug line."""
         logger.debug("%s: %s", self.address, problem)
         self.problem = self._attempt.problem = problem
 
@@ -326,6 +335,6 @@ def _why_not_connected(exc: Exception) -> str:
     if isinstance(exc, ComputeClientError):
         return str(exc)
     if not isinstance(exc, OSError | ValueError):
-        return f"cannot connect, by a fault: {exc!r}"
+        return f"cannot connect, unexpected error: {exc!r}"
     problem = certificate_problem(exc)
-    return f"cannot connect: {exc if problem is None else f'the certificate is not to be trusted: {problem}'}"
+    return f"cannot connect: {exc if problem is None else f'the certificate is not trusted: {problem}'}"

@@ -1,4 +1,4 @@
-"""Who the client is for the broker: a fixed user name and password, or the token of its auth provider."""
+"""Credentials for the broker: a fixed user name and password, or the token of the auth provider."""
 
 from __future__ import annotations
 
@@ -22,35 +22,38 @@ _SECONDS_FOR_A_TOKEN = 30.0
 
 
 class BrokerCredentials:
-    """What the connection's thread asks for, for each connection.
+    """Credentials that the connection's thread requests for each connection.
 
     Args:
-        fixed: What it is given; None where the broker asks for nothing.
+        fixed: The user name and password; None if the broker requires none.
     """
 
     def __init__(self, fixed: MQTTCredentials | None = None) -> None:
         self._fixed = fixed
 
     def __call__(self) -> MQTTCredentials | None:
-        """The credentials of now; called in the thread, which it may block.
+        """Get the current credentials; called in the thread, which it may block.
+
+        Returns:
+            The credentials; None if the broker requires none.
 
         Raises:
-            ComputeClientError: There are none.
+            ComputeClientError: Credentials are required, but not available.
         """
         return self._fixed
 
     def cancel(self) -> None:
-        """Let the thread wait no more; may be called in any thread."""
+        """End the thread's wait for credentials; may be called in any thread."""
 
     async def close(self) -> None:
-        """Cancel, and wait until nothing is under way; on the loop they belong to."""
+        """Cancel, and wait until no request is running; called on the event loop of the credentials."""
 
 
 class TokenCredentials(BrokerCredentials):
-    """The token of an auth provider, got on the loop for the connection's thread.
+    """The token of an auth provider, requested on the event loop for the connection's thread.
 
     Args:
-        provider: Whose token it is.
+        provider: Source of the token.
     """
 
     def __init__(self, provider: AuthProvider) -> None:
@@ -69,11 +72,13 @@ class TokenCredentials(BrokerCredentials):
             asked.result(_SECONDS_FOR_A_TOKEN)
         except (TimeoutError, CancelledError) as exc:
             asked.cancel()
-            raise ServerUnavailableError("no token for the broker came in time") from exc
+            raise ServerUnavailableError(
+                f"waiting for a broker token timed out after {_SECONDS_FOR_A_TOKEN:g} s"
+            ) from exc
         credentials = self._provider.mqtt_credentials()
         if credentials is None:
             raise ComputeClientError(
-                "mqtt_use_token is on, but the auth provider has no user name and token for the broker"
+                "mqtt_use_token is on, but the auth provider returned no user name and token for the broker"
             )
         return credentials
 
@@ -84,7 +89,7 @@ class TokenCredentials(BrokerCredentials):
                 self._asked = asyncio.run_coroutine_threadsafe(preparing, self._loop)
                 return self._asked
         preparing.close()
-        raise ServerUnavailableError("the event loop or the client has ended")
+        raise ServerUnavailableError("the event loop or the client is closed")
 
     async def _prepare(self) -> None:
         self._task = asyncio.current_task()
@@ -103,9 +108,9 @@ class TokenCredentials(BrokerCredentials):
         if not self._loop.is_closed():
             asked.cancel()
             return
-        # To cancel it would be to speak to the loop.
+        # Cancelling it would call the closed loop.
         with contextlib.suppress(InvalidStateError):
-            asked.set_exception(ServerUnavailableError("the event loop has ended"))
+            asked.set_exception(ServerUnavailableError("the event loop is closed"))
 
     @override
     async def close(self) -> None:
@@ -116,7 +121,15 @@ class TokenCredentials(BrokerCredentials):
 
 
 def broker_credentials(config: ComputeClientConfig, provider: AuthProvider) -> BrokerCredentials:
-    """What a config says of the broker's credentials; call it on the loop."""
+    """Create the credentials for the broker; must be called on the event loop.
+
+    Args:
+        config: Settings with the broker's user name and password, or ``mqtt_use_token``.
+        provider: Auth provider, for ``mqtt_use_token``.
+
+    Returns:
+        The source of credentials for the connection's thread.
+    """
     if config.mqtt_use_token:
         return TokenCredentials(provider)
     if config.mqtt_username is None:

@@ -1,4 +1,4 @@
-"""The way from the network's thread to the event loop: bounded, and one wake-up for all that has gathered."""
+"""The bounded queue from the MQTT thread to the event loop, with one wake-up for all waiting items."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 News: TypeAlias = MQTTMessage | ConnectionState
-"""A message, or a change of state."""
+"""A message, or a new state of the connection."""
 
 
 class Inbox:
-    """What a thread has learnt and the loop has not taken yet.
+    """Messages and states from the thread that the event loop has not processed yet.
 
-    Only messages are bounded: a state that was lost could not be made good.
+    Only messages are dropped at the limit: a lost state could not be recovered.
 
     Args:
-        on_news: Called on the loop when there is something to take.
-        limit: Pieces of news above which messages are dropped.
+        on_news: Called on the event loop when there are items to take.
+        limit: Number of items above which messages are dropped.
     """
 
     def __init__(self, on_news: Callable[[], None], limit: int) -> None:
@@ -37,19 +37,26 @@ class Inbox:
         self._wake_pending = False
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Name the loop that takes the news."""
+        """Set the event loop that takes the items.
+
+        Args:
+            loop: The event loop on which ``on_news`` is called.
+        """
         self._loop = loop
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the loop was closed, so that nobody will ever take anything."""
+        """Whether the event loop was closed, so that nothing takes the items any more."""
         return self._loop is not None and self._loop.is_closed()
 
     def put(self, news: News) -> None:
-        """Leave something for the loop; called in the thread.
+        """Add an item; called in the thread.
+
+        Args:
+            news: A message, which is dropped above the limit, or a state.
 
         Raises:
-            RuntimeError: The loop is closed.
+            RuntimeError: The event loop is closed.
         """
         with self._lock:
             if isinstance(news, MQTTMessage) and len(self._news) >= self._limit:
@@ -62,7 +69,11 @@ class Inbox:
             self.call(self._on_news)
 
     def take(self) -> tuple[list[News], bool]:
-        """All that has gathered, and whether messages were dropped meanwhile; called on the loop."""
+        """Take all items; called on the event loop.
+
+        Returns:
+            The items in order, and whether messages were dropped since the last call.
+        """
         with self._lock:
             news = list(self._news)
             self._news.clear()
@@ -71,10 +82,13 @@ class Inbox:
         return news, overflowed
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have the loop call a function; called in the thread.
+        """Call a function on the event loop; called in the thread.
+
+        Args:
+            function: The function to call.
 
         Raises:
-            RuntimeError: The loop is closed.
+            RuntimeError: The event loop is closed.
         """
         if self._loop is not None:
             self._loop.call_soon_threadsafe(function)

@@ -1,4 +1,4 @@
-"""paho's client: made for a broker and a version of the protocol, and connected."""
+"""Creates and connects paho's client for a broker and a protocol version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 def new_client(
     client_id: str, version: MQTTProtocolVersion, address: BrokerAddress, options: ConnectionOptions
 ) -> paho.Client:
-    """A client without callbacks, not connected yet."""
+    """Create a paho client without callbacks, which is not connected yet.
+
+    Args:
+        client_id: MQTT client id.
+        version: Protocol version.
+        address: Address of the broker.
+        options: Time limits and TLS context.
+
+    Returns:
+        The client.
+    """
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
@@ -33,13 +43,19 @@ def new_client(
         client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
     if address.websocket:
         client.ws_set_options(path=address.target)
-    # With this hook set, paho never writes to the socket on the caller's thread.
+    # With this hook, paho never writes to the socket in the caller's thread.
     client.on_socket_register_write = _leave_writing_to_the_thread
     return client
 
 
 def connect(client: paho.Client, address: BrokerAddress, options: ConnectionOptions) -> None:
-    """Connect, or connect again; blocks until the connection is open."""
+    """Connect or reconnect; blocks until the connection is open.
+
+    Args:
+        client: The paho client.
+        address: Address of the broker.
+        options: Keepalive, session expiry and maximum packet size.
+    """
     if client.host:
         client.reconnect()
         return
@@ -59,7 +75,11 @@ def connect(client: paho.Client, address: BrokerAddress, options: ConnectionOpti
 
 
 def end_session(client: paho.Client) -> None:
-    """Disconnect for good: the broker is to keep nothing for a client that will not come back."""
+    """Disconnect, and end the session at the broker.
+
+    Args:
+        client: The paho client.
+    """
     if client.protocol != MQTTProtocolVersion.MQTTv5:
         client.disconnect()
         return
@@ -69,4 +89,4 @@ def end_session(client: paho.Client) -> None:
 
 
 def _leave_writing_to_the_thread(_client: paho.Client, _userdata: object, _socket: object) -> None:
-    """Do nothing: the network thread sees for itself that there is something to write."""
+    """Do nothing: the network thread itself checks whether there is something to write."""

@@ -1,4 +1,4 @@
-"""What one MQTT connection has reached, and which version of the protocol the next one speaks."""
+"""Results of an MQTT connection attempt, and the choice of the protocol version for the next one."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _UNSUPPORTED_PROTOCOL: Final = 0x84
 _REFUSED: Final = frozenset({0x86, 0x87, 0x8A, 0x8C})  # credentials, not authorised, banned, bad auth method
 
 MAX_HANG_UPS: Final = 3
-"""So many connections in a row that end without an answer to CONNECT speak against the version.
+"""Number of connections in a row, closed without an answer to CONNECT, after which the version is changed.
 
-A broker that only knows 3.1.1 may hang up on MQTT 5; but so does one that is just starting behind a proxy.
-Silence until time is up, as of amqtt, counts as much as all of these: each costs the whole limit.
+A broker that supports only 3.1.1 may close an MQTT 5 connection, but so does one that is starting behind a
+proxy. A single timeout (amqtt) counts as much as all of these, since each takes the whole time limit.
 """
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What one connection has reached so far; touched by paho's thread alone."""
+    """Progress of one connection; used only in paho's thread."""
 
     version: MQTTProtocolVersion
     probe: bool = False
-    """Whether it only is to find out if the broker answers to this version."""
+    """Whether it only tests if the broker answers this version."""
     opened: bool = False
     silent: bool = False
-    """Whether the broker said nothing to CONNECT until time was up."""
+    """Whether CONNECT timed out without an answer."""
     answered: bool = False
     live: bool = False
     refused: ReasonCode | None = None
@@ -39,31 +39,31 @@ class Attempt:
 
     @property
     def awaited(self) -> str:
-        """The packet whose answer is still to come."""
+        """Name of the packet that the broker has not answered yet."""
         return "SUBSCRIBE" if self.answered else "CONNECT"
 
     @property
     def accepted(self) -> bool:
-        """Whether the broker takes this client in."""
+        """Whether the broker has accepted the connection."""
         return self.answered and self.refused is None
 
     @property
     def refuses_protocol(self) -> bool:
-        """Whether the broker has said that it does not speak this version."""
+        """Whether the broker has answered that it does not support this version."""
         return self.refused is not None and self.refused.value == _UNSUPPORTED_PROTOCOL
 
     @property
     def refuses_credentials(self) -> bool:
-        """Whether the broker has said that it does not want this client."""
+        """Whether the broker has refused the credentials or the client."""
         return self.refused is not None and self.refused.value in _REFUSED
 
 
 class ProtocolChoice:
-    """The version of the next connection: MQTT 5, whose session loses nothing, wherever that can be had.
+    """Chooses the version of the next connection: MQTT 5 if possible, since its session loses no messages.
 
-    A plain refusal of it leads to 3.1.1. So do silence, and hang-ups without an answer, unless MQTT 5 has
-    worked already; but then 3.1.1 is only probed: if the broker answers, MQTT 5 has one more chance, since
-    the broker may have started meanwhile. A refusal or hang-up of 3.1.1 leads back to MQTT 5.
+    If the broker refuses MQTT 5, 3.1.1 is used. A timeout, or closed connections without an answer, also lead
+    to 3.1.1, unless MQTT 5 has worked before. In that case 3.1.1 is only probed: if the broker answers, MQTT 5
+    is tried once more, since the broker may have been starting. If 3.1.1 is refused or closed, MQTT 5 is next.
     """
 
     def __init__(self) -> None:
@@ -72,12 +72,23 @@ class ProtocolChoice:
         self._worked: MQTTProtocolVersion | None = None
 
     def attempt(self) -> Attempt:
-        """The next connection."""
+        """Create the record for the next connection.
+
+        Returns:
+            An attempt with the chosen version.
+        """
         in_doubt = self._hang_ups > 0 and self._worked is None
         return Attempt(self.version, probe=in_doubt and self.version is MQTTProtocolVersion.MQTTv311)
 
     def take_in(self, attempt: Attempt) -> bool:
-        """Learn from a connection that has ended, and say whether the next one is to follow at once."""
+        """Choose the next version from the result of a connection.
+
+        Args:
+            attempt: The connection that has ended.
+
+        Returns:
+            Whether to connect again without a pause.
+        """
         if attempt.live or (attempt.probe and attempt.accepted):
             self._worked = attempt.version
         if attempt.version is not MQTTProtocolVersion.MQTTv5:
@@ -97,5 +108,5 @@ class ProtocolChoice:
     def _patience(self) -> float:
         if self._worked is None:
             return MAX_HANG_UPS
-        # A broker that has shown to need 3.1.1 is not to be waited for again.
+        # A broker that is known to need 3.1.1 gets only one attempt with MQTT 5.
         return float("inf") if self._worked is MQTTProtocolVersion.MQTTv5 else 1

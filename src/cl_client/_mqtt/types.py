@@ -1,4 +1,4 @@
-"""What an MQTT connection is told, and what it tells: its options, its states and its messages."""
+"""Options, states and messages of an MQTT connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MQTTMessage(NamedTuple):
-    """A message as it came."""
+    """A received message."""
 
     topic: str
     payload: bytes
@@ -26,36 +26,36 @@ class MQTTMessage(NamedTuple):
 
 
 class ConnectionState(StrEnum):
-    """What the connection is doing."""
+    """State of the connection."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
-    """Connected, and every subscription is acknowledged by the broker."""
+    """Connected, and the broker has acknowledged every subscription."""
     DISCONNECTED = "disconnected"
     REFUSED = "refused"
-    """The broker does not accept these credentials; tried again at a very slow pace."""
+    """The broker has refused the credentials; retried only after a long pause."""
     CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """How to connect; times in seconds.
+    """Options of a connection; times are in seconds.
 
     Attributes:
-        keepalive: Longest silence before the broker is asked for a sign of life; one that does not give it in
-            as long a time again is lost. So long at most is push believed in vain.
-        connect_timeout: For TCP and TLS, and again for the broker's CONNACK and SUBACK.
-        reconnect_min: The first pause before connecting again; it doubles, with jitter of up to half.
-        reconnect_max: The longest such pause.
-        refused_pause: The pause after the broker refused the credentials.
-        session_expiry: How long an MQTT 5 broker keeps messages for a client that is away.
-        max_packet_size: Bytes above which an MQTT 5 broker keeps a message to itself; paho would take any
-            number of them into memory.
-        queue_limit: Messages that may wait for the loop; above it see `MQTTConnection`.
-        credentials: User name and password, where the address has none; called in the connection's thread
-            for each connection, so that a token can be a new one. May block and may raise what this
-            library raises.
-        make_ssl_context: For ``mqtts`` and ``wss``; called in the connection's thread, as it reads files.
+        keepalive: Silence after which the broker is pinged. Without an answer for the same time again, the
+            connection is lost; until then, push is still considered live.
+        connect_timeout: Time limit for TCP and TLS, and again for the broker's CONNACK and SUBACK.
+        reconnect_min: First pause before reconnecting; it doubles each time, minus a jitter of up to half.
+        reconnect_max: Maximum pause before reconnecting.
+        refused_pause: Pause after the broker has refused the credentials.
+        session_expiry: How long an MQTT 5 broker keeps messages for a disconnected client.
+        max_packet_size: Maximum bytes of a message that an MQTT 5 broker sends; paho itself has no limit.
+        queue_limit: Maximum number of messages that wait for the event loop; more are dropped.
+        credentials: Returns user name and password if the address has none. Called in the connection's thread
+            for each connection, so that it can return a new token. May block, and may raise a
+            `ComputeClientError`.
+        make_ssl_context: Creates the TLS context for ``mqtts`` and ``wss``; called in the connection's
+            thread, since it reads files.
     """
 
     keepalive: int = 15
@@ -70,7 +70,14 @@ class ConnectionOptions:
     make_ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context
 
     def credentials_for(self, address: BrokerAddress) -> MQTTCredentials | None:
-        """Those of the address, or else those of these options."""
+        """Get the credentials for a broker.
+
+        Args:
+            address: Address of the broker; its own credentials take precedence over those of the options.
+
+        Returns:
+            User name and password; None if there are none.
+        """
         if address.username is None:
             return self.credentials()
         return MQTTCredentials(address.username, address.password or SecretStr(""))
