@@ -47,7 +47,7 @@ async def test_a_token_is_not_shown_to_a_broker_unasked(server: LocalServer) -> 
 async def test_a_provider_without_a_user_name(server: LocalServer) -> None:
     provider = JWTAuthProvider(server.issue_token())
     config = config_of(server, mqtt_use_token=True)
-    with heard("cl_client.mqtt", "has no user name and token for the broker") as said:
+    with heard("cl_client.mqtt", "returned no user name and token for the broker") as said:
         async with ComputeClient(config=config, auth_provider=provider) as client:
             assert (await client.hash.compute(b"x", wait=True)).status == "completed"
             await asyncio.wait_for(said.wait(), 20)

@@ -40,7 +40,7 @@ def test_credentials_of_one_server_are_not_for_another() -> None:
         ("base_url", "http://server/?token=secret", r"cannot contain \?"),
         ("mqtt_broker", "mqtt://user:p/secret@broker", "as %2F, %3F, %23, %40 and %3A"),
         ("mqtt_broker", "user:secret/1@broker", "as %2F, %3F, %23, %40 and %3A"),
-        ("mqtt_broker", "mqtt://broker:secret", "unusable host or port"),
+        ("mqtt_broker", "mqtt://broker:secret", "invalid host or port"),
         ("proxy", "localhost:secret", "the URL must start with one of http://"),
         ("proxy", "http://user:secret/1@proxy", "as %2F, %3F, %23, %40 and %3A"),
         ("proxy", "http://user:secret#1@proxy", "as %2F, %3F, %23, %40 and %3A"),

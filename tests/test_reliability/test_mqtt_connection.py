@@ -106,7 +106,7 @@ async def test_refused_credentials_are_told(make_mosquitto: MakeMosquitto) -> No
     connection.start()
     await asyncio.wait_for(refused.wait(), 10)
     assert connection.problem is not None
-    assert "refuses the connection" in connection.problem
+    assert "refused the connection" in connection.problem
     await connection.close()
 
 
@@ -127,7 +127,7 @@ async def test_a_refused_subscription_is_not_taken_for_live() -> None:
         connection = MQTTConnection(address, topics=["a"], on_state=states.put_nowait, options=QUICK)
         connection.start()
         seen = [await asyncio.wait_for(states.get(), 10) for _ in range(2)]
-        assert connection.problem == "the broker refuses the subscription to a"
+        assert connection.problem == "the broker refused the subscription to a"
         await connection.close()
     assert seen == [ConnectionState.CONNECTING, ConnectionState.DISCONNECTED]
 
@@ -206,7 +206,7 @@ async def test_a_web_socket_whose_answer_paho_stumbles_over_is_tried_again() -> 
         for _ in range(2):
             await asyncio.wait_for(asked.get(), 20)
         await connection.close()
-    assert "cannot connect, by a fault: IndexError" in str(connection.problem)
+    assert "cannot connect, unexpected error: IndexError" in str(connection.problem)
 
 
 async def test_a_host_that_never_answers_is_given_up() -> None:
@@ -227,7 +227,7 @@ async def test_a_host_that_never_answers_is_given_up() -> None:
             assert await asyncio.wait_for(connections.get(), 10)
         await connection.close()
     assert connection.problem is not None
-    assert "no answer to CONNECT" in connection.problem
+    assert "CONNECT timed out" in connection.problem
 
 
 async def test_a_name_that_does_not_resolve_and_a_closed_port(unused_port: int) -> None:

@@ -224,7 +224,7 @@ async def test_the_warning_says_why_there_is_no_push(caplog: pytest.LogCaptureFi
             client.mqtt_monitor.start()
             await asyncio.wait_for(warned.wait(), 20)
             assert not client.mqtt_monitor.is_connected
-    assert "(the broker hung up without an answer to CONNECT)" in caplog.text
+    assert "(the broker closed the connection without answering CONNECT)" in caplog.text
 
 
 async def test_a_message_too_large_to_be_of_use_is_not_sent_at_all(make_mosquitto: MakeMosquitto) -> None:

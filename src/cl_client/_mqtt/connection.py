@@ -228,8 +228,8 @@ class MQTTConnection:
         try:
             self._serve(client, attempt)
         except Exception as exc:  # noqa: BLE001 - reported; affects only this connection
-            # An error of paho or of this module ends only this connection. It is logged as text: a record with
-            # the traceback would keep paho's client and its sockets open.
+            # An error of paho or of this module ends only this connection. It is logged as text: a record
+            # with the traceback would keep paho's client and its sockets open.
             logger.error("%s: connection lost, unexpected error\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
             self._report(f"connection lost, unexpected error: {exc!r}")
             self._paho = None
@@ -326,7 +326,7 @@ class MQTTConnection:
             self._closing.set()
 
     def _report(self, problem: str) -> None:
-        """Keep the problem for the receiver of the state change, which logs it; here it is only a debug line."""
+        """Keep the problem for the receiver of the state change, which logs it; here only at DEBUG."""
         logger.debug("%s: %s", self.address, problem)
         self.problem = self._attempt.problem = problem
 

@@ -62,8 +62,9 @@ class ProtocolChoice:
     """Chooses the version of the next connection: MQTT 5 if possible, since its session loses no messages.
 
     If the broker refuses MQTT 5, 3.1.1 is used. A timeout, or closed connections without an answer, also lead
-    to 3.1.1, unless MQTT 5 has worked before. In that case 3.1.1 is only probed: if the broker answers, MQTT 5
-    is tried once more, since the broker may have been starting. If 3.1.1 is refused or closed, MQTT 5 is next.
+    to 3.1.1, unless MQTT 5 has worked before. But then 3.1.1 is only probed: if the broker answers, MQTT 5 is
+    tried once more, since the broker may have been starting. After a refusal or hang-up of 3.1.1, MQTT 5 is
+    tried again.
     """
 
     def __init__(self) -> None:
