@@ -31,7 +31,7 @@ async def test_a_result_is_read_and_downloaded(writing_client: ComputeClient, tm
     assert await thumbnail.read(job) == b"jpeg"
     assert await thumbnail.read(job, max_bytes=4) == b"jpeg"
     with pytest.raises(
-        InvalidResponseError, match=r"output/thumbnail\.jpg: longer than the limit of 3 bytes"
+        InvalidResponseError, match=r"output/thumbnail\.jpg: larger than the limit of 3 bytes"
     ):
         await thumbnail.read(job, max_bytes=3)
     seen: list[tuple[int, int | None]] = []

@@ -21,8 +21,12 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
     ("reply", "error", "reason"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nonly this", None, ""),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nonly thi", ServerUnavailableError, "broke"),
-        (CHUNKED + b"5\r\nhello\r\n", ServerUnavailableError, "broke"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nonly thi",
+            ServerUnavailableError,
+            "Lost the connection",
+        ),
+        (CHUNKED + b"5\r\nhello\r\n", ServerUnavailableError, "Lost the connection"),
         (CHUNKED + b"6\r\nlonger\r\n6\r\nlonger\r\n0\r\n\r\n", InvalidResponseError, "limit of 9 bytes"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", InvalidResponseError, "limit of 9 bytes"),
     ],

@@ -133,7 +133,7 @@ async def test_a_read_only_disk(client: ComputeClient, job_id: str, disk: Path) 
 async def test_a_folder_where_the_file_belongs(client: ComputeClient, job_id: str, tmp_path: Path) -> None:
     (tmp_path / "file" / "inside").mkdir(parents=True)
     failure = await one_failure(client.download_job_file(job_id, FILE, tmp_path))
-    assert "a folder is there" in str(failure)
+    assert "it is an existing folder" in str(failure)
     path = await client.download_job_file(job_id, FILE, tmp_path / "file")
     assert path == tmp_path / "file" / "file"
 

@@ -128,7 +128,7 @@ class CallbackQueue:
             self._log_fault(exc)
 
     def _log_fault(self, fault: BaseException) -> None:
-        verb = "was cancelled" if isinstance(fault, asyncio.CancelledError) else "raised"
+        verb = "was cancelled" if isinstance(fault, asyncio.CancelledError) else "raised an error"
         extra = {"job_id": self._job_id} if self._job_id else None
         name = self._name or f"job {self._job_id}"
         logger.error("%s: a callback %s", name, verb, exc_info=fault, extra=extra)

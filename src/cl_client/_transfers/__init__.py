@@ -1,1 +1,1 @@
-"""Files on their way: streamed multipart uploads, and downloads that are whole or not there at all."""
+"""File transfers: streamed multipart uploads, and downloads that leave a complete file or none."""

@@ -1,4 +1,4 @@
-"""The body of an answer as it is read: decoded, checked, and no more of it in memory than was asked for."""
+"""Reads the body of a response: decoded, checked, and with bounded memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 DECODABLE: Final = "gzip, deflate"
 TOLD: Final = "cl_client.told"
-"""Where an answer's extensions may have what makes an error of this library of one of httpx."""
+"""Key in a response's extensions for the function that converts httpx errors to those of this library."""
 _CODINGS: Final = {"gzip": 31, "deflate": 15}
-"""And what tells zlib so."""
+"""Content codings, and zlib's ``wbits`` for each."""
 _RAW_DEFLATE: Final = -15
-"""Without zlib's frame, as some servers send it (RFC 9110, 8.4.1.2)."""
+"""zlib's ``wbits`` for deflate without zlib's header, as some servers send it (RFC 9110, 8.4.1.2)."""
 _PLAIN: Final = frozenset({"", "identity"})
 _MOST_CODINGS: Final = 2
 
@@ -29,21 +29,21 @@ _MOST_CODINGS: Final = 2
 class BodyReader:
     """Reads a body once: ``async for block in reader``.
 
-    httpx's own way is a nest of generators, of which only the outermost can be closed; and it decodes what
-    comes at once, however long that gets.
+    httpx itself uses nested generators, of which only the outermost can be closed, and it decodes each
+    received block at once, without a limit of the decoded size.
 
     Args:
-        name: What it is called in errors.
-        response: The answer, of which nothing was read yet.
-        block_size: Bytes of each block but the last; None for blocks as they come, of at most 1 MiB.
+        name: Name of the body in errors.
+        response: Response whose body was not read yet.
+        block_size: Bytes of each block except the last; None for blocks as they arrive, of at most 1 MiB.
 
     Attributes:
-        announced: Bytes that it should have, None where the server does not say it.
-        received: Bytes that have come.
+        announced: Size in bytes that the server announced; None if it did not.
+        received: Number of bytes read so far.
 
     Raises:
-        InvalidResponseError: It is encoded in a way that was not asked for. Also while reading: it cannot be
-            decoded; or it has ended, and is not whole.
+        InvalidResponseError: The body has an unsupported encoding. Also while reading: the body cannot be
+            decoded, or is incomplete.
     """
 
     def __init__(self, name: str, response: httpx.Response, block_size: int | None = None) -> None:
@@ -56,7 +56,7 @@ class BodyReader:
         self._blocks: Iterator[bytes] = iter(())
         self._least = 1 if block_size is None else block_size
         self._most = block_size or CHUNK_SIZE
-        # Not in a variable: it may be a token, and variables of the frames of an error may be shown.
+        # Not in a local variable: it may be a token, and error reports may show local variables.
         self._gathered = bytearray()
 
     def __aiter__(self) -> Self:
@@ -74,10 +74,16 @@ class BodyReader:
         return block
 
     async def read(self, max_bytes: int) -> bytes:
-        """All of it.
+        """Read the whole body into memory.
+
+        Args:
+            max_bytes: Maximum size of the decoded body.
+
+        Returns:
+            The decoded body.
 
         Raises:
-            InvalidResponseError: It is longer than ``max_bytes``, not whole, or cannot be decoded.
+            InvalidResponseError: The body is larger than ``max_bytes``, incomplete, or cannot be decoded.
         """
         try:
             while max(self.announced or 0, len(self._gathered)) <= max_bytes:
@@ -90,12 +96,12 @@ class BodyReader:
             raise
         await self.aclose()
         raise InvalidResponseError(
-            f"{self._name}: longer than the limit of {max_bytes} bytes; raise the limit, or download it to a "
-            "file"
+            f"{self._name}: larger than the limit of {max_bytes} bytes; increase the limit, or download it "
+            "to a file"
         )
 
     async def _gather(self) -> bool:
-        """Take the next block; False at the end."""
+        """Read the next block; return False at the end."""
         while True:
             try:
                 block = next(self._blocks, b"")
@@ -127,26 +133,27 @@ class BodyReader:
     def _check_whole(self) -> None:
         if self.announced not in {None, self.received}:
             raise InvalidResponseError(
-                f"{self._name}: the server announced {self.announced} bytes and sent {self.received}"
+                f"{self._name}: incomplete, the server announced {self.announced} bytes and sent "
+                f"{self.received}"
             )
-        if self._response.headers.get("Content-Length") == "0":  # an empty file, which nobody has compressed
+        if self._response.headers.get("Content-Length") == "0":  # an empty file, which is not compressed
             return
         if self._stages and not all(stage.is_whole for stage in self._stages):
             raise InvalidResponseError(
-                f"{self._name}: the server sent it compressed, and that is not whole or not all"
+                f"{self._name}: the compressed body is incomplete, or is followed by more data"
             )
 
     async def aclose(self) -> None:
-        """End it, also before its end."""
+        """Close the response, even if it was not read to its end."""
         await self._response.aclose()
-        # Generators of httpx end when they are read on, with the connection closed.
+        # httpx's generators finish when they are read after the connection was closed.
         with contextlib.suppress(httpx.StreamError, httpx.TransportError, ClientClosedError):
             async for _ in self._raw:
                 pass
 
 
 class _Stage:
-    """Takes one coding off."""
+    """Decodes one content coding."""
 
     def __init__(self, coding: str) -> None:
         self._decompressor = zlib.decompressobj(_CODINGS[coding])
@@ -157,7 +164,7 @@ class _Stage:
         return self._decompressor.eof and not self._decompressor.unused_data
 
     def decoded(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """What comes of these, in blocks of at most 1 MiB."""
+        """Decode blocks to blocks of at most 1 MiB."""
         for block in blocks:
             left, full = block, False
             while left or full:
@@ -166,7 +173,7 @@ class _Stage:
                 if decoded:
                     yield decoded
             if self._decompressor.unused_data:
-                return  # a second one that follows the first; it is told at the end
+                return  # data after the end of the compressed body, which `is_whole` reports
 
     def _decompressed(self, block: bytes) -> bytes:
         try:
@@ -185,13 +192,21 @@ def _stages(name: str, response: httpx.Response) -> list[_Stage]:
     codings = [coding for part in encodings.split(",") if (coding := part.strip().lower()) not in _PLAIN]
     if len(codings) > _MOST_CODINGS or not _CODINGS.keys() >= set(codings):
         raise InvalidResponseError(
-            f"{name}: the server sent it encoded as {encodings[:40]!r}, which was not asked for"
+            f"{name}: the server sent the unsupported Content-Encoding {encodings[:40]!r}; only "
+            f"{DECODABLE} can be decoded"
         )
     return [_Stage(coding) for coding in reversed(codings)]
 
 
 def announced_size(response: httpx.Response) -> int | None:
-    """Bytes of the decoded body, where the server says so."""
+    """Get the announced size of a decoded body.
+
+    Args:
+        response: The response.
+
+    Returns:
+        Size in bytes; None if the server did not announce it, or the body is compressed.
+    """
     announced = cast("str | None", response.headers.get("Content-Length"))
     encoded = response.headers.get("Content-Encoding") is not None
     return int(announced) if announced is not None and announced.isdecimal() and not encoded else None

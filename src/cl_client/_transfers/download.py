@@ -1,4 +1,4 @@
-"""Downloads: to a file that is whole or not there at all, into memory, or as a stream of chunks."""
+"""Downloads: to a file that is either complete or missing, into memory, or as a stream of chunks."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from cl_client.options import ByteProgress
 
 DEFAULT_MAX_BYTES: Final = 64 * 1024**2
-"""That a file read into memory may have."""
+"""Default maximum size of a file that is read into memory."""
 _WRITE_SECONDS: Final = 0.25
-"""What comes slowly is written, and told, that often."""
+"""Maximum seconds between two writes and progress reports of a slow download."""
 _OK: Final = 200
 _PARTIAL_CONTENT: Final = 206
 RANGE_NOT_SATISFIABLE: Final = 416
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
-"""RFC 9110, 14.4."""
+"""Header value as in RFC 9110, 14.4."""
 PLAIN: Final = {"Accept-Encoding": "identity"}
-"""Bytes as they are: a compressed body has no length that could be checked, and no ranges of the file."""
+"""Asks for an uncompressed body: the length of a compressed one cannot be checked, nor resumed by range."""
 
 
 class Download:
-    """One file on its way to its place; may be tried several times, each of which continues the last one.
+    """The download of a file; each further attempt continues the previous one.
 
     Args:
-        partial: Where it is kept meanwhile.
-        name: What it is called in errors.
-        on_progress: Called with the bytes done and the total, None where the server does not say it.
+        partial: Partial file that receives the data.
+        name: Name of the file in errors.
+        on_progress: Called with the number of bytes done and the total, which is None if unknown.
     """
 
     def __init__(self, partial: PartialFile, name: str, on_progress: ByteProgress | None = None) -> None:
@@ -54,13 +54,13 @@ class Download:
     async def attempt(
         self, request: Callable[[dict[str, str]], AbstractAsyncContextManager[httpx.Response]]
     ) -> None:
-        """Ask for what is missing, and take it.
+        """Download the missing part of the file.
 
         Args:
-            request: Makes a request with these headers; its context is open as long as the body is read.
+            request: Sends a request with the given headers; its context stays open while the body is read.
 
         Raises:
-            InvalidResponseError: The answer is not the file, or not as long as announced.
+            InvalidResponseError: The response is not the file, or is incomplete.
         """
         partial = self._partial
         if partial.done and partial.version is not None:
@@ -73,7 +73,7 @@ class Download:
             await self.take(response)
 
     def _fits(self, response: httpx.Response) -> bool:
-        """Whether a partial answer begins where this file ends, and is of the same version."""
+        """Check whether a partial response starts where the file ends, and is of the same version."""
         found = _content_range(response)
         return (
             response.status_code == _PARTIAL_CONTENT
@@ -83,7 +83,14 @@ class Download:
         )
 
     async def take(self, response: httpx.Response) -> None:
-        """Take the body of an answer, or what of it is missing."""
+        """Write the body of a response to the partial file.
+
+        Args:
+            response: A response with the whole file, or with the missing part of it (206).
+
+        Raises:
+            InvalidResponseError: The body is incomplete.
+        """
         reader, total = BodyReader(self._name, response), _whole_size(response)
         if response.status_code != _PARTIAL_CONTENT:
             await in_thread(self._partial.start, version_of(response))
@@ -94,13 +101,21 @@ class Download:
                 report(self._partial.done)
         if total not in {None, self._partial.done}:
             raise InvalidResponseError(
-                f"{self._name}: the server announced {total} bytes and sent {self._partial.done}"
+                f"{self._name}: incomplete, the server announced {total} bytes and sent {self._partial.done}"
             )
 
 
 @contextlib.asynccontextmanager
 async def kept_in_part(target: Path, identity: str | None = None) -> AsyncGenerator[PartialFile]:
-    """A partial file for as long as the context is open; arguments as for `PartialFile`."""
+    """Open a partial file, and close it at the end of the context.
+
+    Args:
+        target: Destination of the download.
+        identity: What is downloaded, if a later download may continue it; see `PartialFile`.
+
+    Yields:
+        The partial file, with the data of an earlier download if there is any.
+    """
     partial = PartialFile(target, identity)
     try:
         await in_thread(partial.find)
@@ -110,11 +125,11 @@ async def kept_in_part(target: Path, identity: str | None = None) -> AsyncGenera
 
 
 class JobFileStream:
-    """A file of a job as it comes: ``async for chunk in stream``, once.
+    """A file of a job as a stream: ``async for chunk in stream``. It can be read once.
 
     Attributes:
-        path: Its path below the job.
-        size: Its bytes, None where the server does not say it.
+        path: Path of the file inside the job.
+        size: Size in bytes; None if the server does not announce it.
     """
 
     def __init__(self, path: str, response: httpx.Response) -> None:
@@ -124,35 +139,46 @@ class JobFileStream:
 
     @property
     def received(self) -> int:
-        """How many bytes have come."""
+        """Number of bytes received so far."""
         return self._reader.received
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next chunk, of at most 1 MiB.
+        """Read the next chunk.
+
+        Returns:
+            At most 1 MiB.
 
         Raises:
-            InvalidResponseError: The file ended before its announced length, or is compressed and not whole.
-            ServerUnavailableError: The connection broke.
+            InvalidResponseError: The file is incomplete, or cannot be decoded.
+            ServerUnavailableError: The connection was lost.
             ClientClosedError: The client was closed meanwhile.
         """
         return await anext(self._reader)
 
     async def aclose(self) -> None:
-        """End it, also before its end."""
+        """Close the stream, even if it was not read to its end."""
         await self._reader.aclose()
 
 
 async def save_response(
     response: httpx.Response, target: Path, on_progress: ByteProgress | None = None
 ) -> Path:
-    """Write a body to a file, which then is whole, or holds what it held before.
+    """Write the body of a response to a file. If that fails, the file is unchanged.
+
+    Args:
+        response: Response whose body was not read yet.
+        target: The file; an existing one is replaced.
+        on_progress: Called with the number of bytes done and the total, which is None if unknown.
+
+    Returns:
+        ``target``.
 
     Raises:
-        InvalidResponseError: The body is not as long as announced, or is compressed and not whole.
-        FileWriteError: It cannot be written there.
+        InvalidResponseError: The body is incomplete, or cannot be decoded.
+        FileWriteError: The file cannot be written.
     """
     async with kept_in_part(target) as partial:
         await Download(partial, target.name, on_progress).take(response)
@@ -161,7 +187,7 @@ async def save_response(
 
 
 async def _blocks(reader: BodyReader) -> AsyncGenerator[bytes]:
-    """The body in pieces worth a call to a thread; what came before a break is not lost."""
+    """Read the body in blocks large enough for a call to a thread; data before a lost connection is kept."""
     block = bytearray()
     begun = time.monotonic()
     try:
@@ -182,20 +208,29 @@ async def _blocks(reader: BodyReader) -> AsyncGenerator[bytes]:
 
 
 def check_whole(name: str, response: httpx.Response) -> None:
-    """See to it that the answer to a request for a whole file is that, and not a part, a promise, or nothing.
+    """Check that a response has the status 200, as opposed to 202, 204 or 206.
+
+    Args:
+        name: Name of the file in the error.
+        response: Response to a request for a whole file.
 
     Raises:
-        InvalidResponseError: It is something else.
+        InvalidResponseError: The status is a different one.
     """
     if response.status_code != _OK:
         status = f"{response.status_code} {response.reason_phrase}".strip()
-        raise InvalidResponseError(f"{name}: the server answered {status} in place of the file")
+        raise InvalidResponseError(f"{name}: the server answered {status} instead of the file")
 
 
 def version_of(response: httpx.Response) -> str | None:
-    """What tells one version of a file from another; None where the server gives nothing reliable.
+    """Get an identifier of the version of a file.
 
-    A weak ETag does not promise the same bytes (RFC 9110, 8.8.1).
+    Args:
+        response: Response with the file, or with a part of it.
+
+    Returns:
+        Strong ETag or Last-Modified, with the size; None without these. A weak ETag does not guarantee the
+        same bytes (RFC 9110, 8.8.1).
     """
     tag = cast("str | None", response.headers.get("ETag"))
     if tag is None or tag.startswith("W/"):
@@ -209,6 +244,6 @@ def _content_range(response: httpx.Response) -> re.Match[str] | None:
 
 
 def _whole_size(response: httpx.Response) -> int | None:
-    """Bytes of the whole file, also where the answer is a part of it."""
+    """Get the size of the whole file, even if the response is only a part of it."""
     found = _content_range(response) if response.status_code == _PARTIAL_CONTENT else None
     return int(found[2]) if found is not None else announced_size(response)

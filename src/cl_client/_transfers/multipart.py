@@ -1,4 +1,4 @@
-"""Uploads: one file and some form fields as a request body that can be sent again."""
+"""Uploads: a file and form fields as a request body that can be sent again."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class MultipartUpload(httpx.AsyncByteStream):
-    """One file and some form fields as ``multipart/form-data`` (RFC 7578).
+    """A file and form fields as ``multipart/form-data`` (RFC 7578).
 
-    Files are read in a thread, block by block. Every iteration sends the whole again, where the source can
+    The file is read in a thread, block by block. Each iteration sends the whole body again, if the source can
     be read again.
 
     Attributes:
-        headers: The request's, with the length of the body where it is known.
-        sent: Bytes of the file that the last sending of the body has handed over.
-        whole: Whether it has handed over the end of the body: without it, no server can take the file.
+        headers: Headers for the request, with the length of the body if it is known.
+        sent: Bytes of the file that the last iteration has sent.
+        whole: Whether it has sent the end of the body; without it, no server can accept the file.
     """
 
     def __init__(
@@ -62,16 +62,21 @@ class MultipartUpload(httpx.AsyncByteStream):
     async def opened(
         cls, fields: Mapping[str, str], source: FileSource, on_upload: ByteProgress | None = None
     ) -> AsyncGenerator[MultipartUpload]:
-        """Look at the file; what was opened for that is closed with the context.
+        """Open the file, and close it at the end of the context.
 
         Args:
-            fields: The form fields.
+            fields: Form fields as text, by name.
             source: The file.
-            on_upload: Called with the bytes of the file sent so far and their total, None where that is not
-                known; begins again from 0 where the request has to be sent again.
+            on_upload: Called with the bytes of the file sent so far and the total, which is None if unknown;
+                starts again from 0 if the request is sent again.
+
+        Yields:
+            The upload.
 
         Raises:
-            InvalidParameterError: It is missing, a folder, not readable, empty, or not a binary file.
+            InvalidParameterError: The file is not found, a folder, not readable, empty, or not a binary file.
+            ServerUnavailableError: Raised in the context; ``may_have_been_accepted`` is set to False if the
+                end of the file was not sent.
         """
         opened = await open_source(source)
         upload = cls(fields, opened, on_upload)
@@ -97,5 +102,5 @@ class MultipartUpload(httpx.AsyncByteStream):
 
 
 def _quoted(text: str) -> str:
-    """As browsers quote names in form data (HTML standard, multipart/form-data encoding)."""
+    """Quote a name like browsers do (HTML standard, multipart/form-data encoding)."""
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

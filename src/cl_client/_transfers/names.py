@@ -1,4 +1,4 @@
-"""Names of files: reduced to what every server and file system takes."""
+"""File names: reduced to what every server and file system accepts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
 _LONGEST_NAME: Final = 200
-"""Bytes. File systems take 255; servers put something before the name or after it."""
+"""Bytes. File systems accept 255, and servers add a prefix or suffix."""
 
 
 def base_name(name: str, fallback: str = "file") -> str:
-    """The last part of a path of either operating system, without control characters, at most 200 bytes.
+    """Get the last part of a path, as a safe file name of at most 200 bytes.
 
-    Servers join the name to a folder unchecked, so anything else would escape from it.
+    Servers join the name to a folder unchecked, so a whole path could escape from that folder.
+
+    Args:
+        name: A path with slashes or backslashes.
+        fallback: Name to use if nothing else remains.
+
+    Returns:
+        The name, without control characters.
     """
     last = PureWindowsPath(PurePosixPath(name).name).name
     cleaned = "".join(character for character in last if character.isprintable()).strip(" .")
@@ -20,7 +27,15 @@ def base_name(name: str, fallback: str = "file") -> str:
 
 
 def shortened(name: str, max_bytes: int) -> str:
-    """At most so many bytes of a name in UTF-8, its extension among them unless that is absurdly long."""
+    """Shorten a file name, and keep its extension.
+
+    Args:
+        name: File name.
+        max_bytes: Maximum number of bytes in UTF-8.
+
+    Returns:
+        The name; without its extension if that takes half of ``max_bytes`` or more.
+    """
     encoded = name.encode(errors="replace")
     if len(encoded) <= max_bytes:
         return encoded.decode()

@@ -1,4 +1,4 @@
-"""What has arrived of a download: a hidden neighbour of its destination, renamed when it is whole."""
+"""Partial files: a download is written to a hidden file beside its destination, and renamed when complete."""
 
 from __future__ import annotations
 
@@ -23,22 +23,42 @@ _SUFFIX: Final = ".part"
 _LONGEST_STEM: Final = 120
 _DIGEST_SIZE: Final = 8
 _OPEN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-"""A link could lead to a file that is none of ours. Windows knows only the second, which it needs."""
+"""A symbolic link could lead to another file. Windows has, and needs, only the second flag."""
 
 
 @contextlib.contextmanager
 def writing(target: Path) -> Generator[None]:
-    """Turn what the file system says into an error that names the destination."""
+    """Convert errors of the file system to errors that name the destination.
+
+    Args:
+        target: Destination of the download.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ComputeClientError: Raised in the context; it is not converted.
+        FileWriteError: The file system raised an error in the context.
+    """
     try:
         yield
     except ComputeClientError:
         raise
     except (OSError, ValueError) as exc:
-        raise FileWriteError.of(target, exc) from exc
+        error = FileWriteError.of(target, exc)
+        raise error from exc
 
 
 def file_or_folder(dest: Path | str, name: str) -> Path:
-    """Where a file of that name belongs: ``dest`` itself, or below it where that is a folder. Blocks."""
+    """Find the destination of a file. Blocks.
+
+    Args:
+        dest: A file, or a folder, which exists or ends with a slash.
+        name: Name of the file inside a folder.
+
+    Returns:
+        ``dest`` itself, or the file inside it if it is a folder.
+    """
     target = Path(dest)
     with writing(target):
         inside = str(dest).endswith(("/", os.sep)) or target.is_dir()
@@ -46,36 +66,44 @@ def file_or_folder(dest: Path | str, name: str) -> Path:
 
 
 def check_place(target: Path, *, overwrite: bool) -> None:
-    """Find out before a download whether its file could be put there. Blocks.
-
-    Raises:
-        DestinationExistsError: It is there, and must not be replaced.
-        FileWriteError: A folder is there, or the name is none that the file system takes.
-    """
-    with writing(target):
-        try:
-            mode = target.lstat().st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, "a folder is there")
-        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            raise FileExistsError(errno.EEXIST, "what is there is no plain file")
-        if not overwrite:
-            raise DestinationExistsError.at(target)
-
-
-class PartialFile:
-    """A download on its way. The methods block: call them in a thread.
+    """Check before a download whether its destination can be written. Blocks.
 
     Args:
         target: The destination.
-        identity: What is downloaded, if a partial file of it may be continued by a later download: then it
-            outlives this one, locked while it is in use. None for one that goes when it is closed.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        DestinationExistsError: A file exists there, and ``overwrite`` is False.
+        FileWriteError: A folder exists there, or the name is invalid for the file system.
+    """
+    with writing(target):
+        _check_existing(target, overwrite=overwrite)
+
+
+def _check_existing(target: Path, *, overwrite: bool) -> None:
+    try:
+        mode = target.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is an existing folder")
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise FileExistsError(errno.EEXIST, "it exists and is not a regular file")
+    if not overwrite:
+        raise DestinationExistsError.at(target)
+
+
+class PartialFile:
+    """The file of an unfinished download. The methods block: call them in a thread.
+
+    Args:
+        target: Destination of the download.
+        identity: What is downloaded, if a later download may continue it. The partial file is then kept, and
+            locked while it is in use. None to delete it when it is closed.
 
     Attributes:
-        done: Bytes that have arrived.
-        version: Which version of the server's file they are of, None where the server does not tell.
+        done: Number of bytes written.
+        version: Version of the server's file that they belong to; None if the server does not tell.
     """
 
     def __init__(self, target: Path, identity: str | None = None) -> None:
@@ -88,7 +116,7 @@ class PartialFile:
         self._file: BinaryIO | None = None
 
     def find(self) -> None:
-        """Take up what an earlier download has left."""
+        """Open the partial file of an earlier download, if there is one."""
         if self._identity is None:
             return
         prefix = f"{self._stem}{self._identity}-"
@@ -100,7 +128,11 @@ class PartialFile:
                     return
 
     def start(self, version: str | None) -> None:
-        """Begin with nothing, and with a new file unless there is one already."""
+        """Start from the beginning, with an empty file.
+
+        Args:
+            version: Version of the server's file; None if the server does not tell.
+        """
         with writing(self._target):
             before, self.version = self.version, version and _digest(version)
             self._let_go(keep=self.version == before)
@@ -114,20 +146,35 @@ class PartialFile:
             self._file, self._path = path.open("xb"), path
 
     def continues(self, version: str | None) -> bool:
-        """Whether this is the version of which there is something already."""
+        """Check whether the download can be continued.
+
+        Args:
+            version: Version of the server's file; None if the server does not tell.
+
+        Returns:
+            Whether the partial file has data of this version.
+        """
         return self.done > 0 and version is not None and self.version == _digest(version)
 
     def write(self, block: bytes) -> None:
-        """Add to the end."""
+        """Append to the file.
+
+        Args:
+            block: The bytes to append.
+        """
         with writing(self._target):
             self._opened().write(block)
         self.done += len(block)
 
     def finish(self, *, overwrite: bool) -> None:
-        """Put the file, which is whole, into its place; from then on it survives a power failure."""
+        """Move the complete file to its destination, after flushing it to the disk.
+
+        Args:
+            overwrite: Whether an existing file may be replaced.
+        """
         with writing(self._target):
             file, path = self._opened(), self._path
-            assert path is not None  # noqa: S101 - it is there as long as the file is
+            assert path is not None  # noqa: S101 - set as long as the file is open
             file.flush()
             os.fsync(file.fileno())
             file.close()
@@ -138,7 +185,7 @@ class PartialFile:
             self._path = self._file = None
 
     def close(self) -> None:
-        """Close the file, and remove it unless a later download may continue it."""
+        """Close the file, and delete it unless a later download may continue it."""
         self._let_go(keep=True)
 
     def _let_go(self, *, keep: bool) -> None:
@@ -146,7 +193,7 @@ class PartialFile:
         self._file = self._path = None
         if file is None or path is None:
             return
-        # On a full disk it cannot write what is left; whoever wants the file has been told by then.
+        # On a full disk, closing cannot write the rest; an error was raised before in that case.
         with contextlib.suppress(OSError):
             file.close()
         if not (keep and path == self._kept_path()):
@@ -154,7 +201,7 @@ class PartialFile:
                 path.unlink(missing_ok=True)
 
     def _kept_path(self) -> Path | None:
-        """Where a later download looks for it."""
+        """Get the path where a later download looks for the file; None if it is not kept."""
         if self._identity is None or self.version is None:
             return None
         return self._with_suffix(f"{self._identity}-{self.version}")
@@ -163,11 +210,11 @@ class PartialFile:
         return self._target.with_name(f"{self._stem}{middle}{_SUFFIX}")
 
     def _opened(self) -> BinaryIO:
-        assert self._file is not None  # noqa: S101 - the order of calls
+        assert self._file is not None  # noqa: S101 - `find` or `start` is called first
         return self._file
 
     def _take(self, path: Path, flags: int = 0) -> bool:
-        """Open a file that may be continued, unless it is a link or another download works on it."""
+        """Open a file to continue it, unless it is a symbolic link or locked by another download."""
         import portalocker
 
         try:
@@ -191,14 +238,26 @@ def _digest(text: str) -> str:
 
 
 def rename_if_free(path: Path, target: Path) -> None:
-    """Rename without replacing; without links in the file system, between a look and the deed."""
+    """Rename a file without replacing another one.
+
+    If the file system has no hard links, this is not atomic.
+
+    Args:
+        path: The file.
+        target: Its new path.
+
+    Raises:
+        DestinationExistsError: A file exists at the new path.
+    """
     try:
         os.link(path, target)
     except FileExistsError as exc:
-        raise DestinationExistsError.at(target) from exc
+        error = DestinationExistsError.at(target)
+        raise error from exc
     except OSError:
         if target.exists():
-            raise DestinationExistsError.at(target) from None
+            error = DestinationExistsError.at(target)
+            raise error from None
         path.rename(target)
     else:
         path.unlink()

@@ -1,4 +1,4 @@
-"""How far a transfer is, told to whoever asked."""
+"""Progress reports of transfers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 logger = get_logger("cl_client.transfers")
 
-_RAISED = "a progress callback raised and is not called again; the transfer goes on"
+_RAISED = "a progress callback raised an error and is not called again; the transfer continues"
 
 
 class Reporter:
-    """Calls back with the bytes done; a callback that raises is logged, and not called again.
+    """Calls a callback with the bytes done; if it raises an error, that is logged and ends the reports.
 
     Args:
-        callback: Whom to tell, None for nobody.
-        total: Bytes of the whole, None where that is not known.
+        callback: The callback, or None.
+        total: Total number of bytes; None if unknown.
     """
 
     def __init__(self, callback: ByteProgress | None, total: int | None) -> None:
@@ -31,7 +31,11 @@ class Reporter:
         self._total = total
 
     def __call__(self, done: int) -> None:
-        """So many bytes are done."""
+        """Report the progress.
+
+        Args:
+            done: Number of bytes done.
+        """
         if self._callback is None:
             return
         try:
@@ -42,11 +46,11 @@ class Reporter:
 
 
 class FilesReporter:
-    """Turns the progress of single files into that of all of them.
+    """Combines the progress of several files.
 
     Args:
-        callback: Whom to tell, None for nobody.
-        files: Their paths.
+        callback: Called with the combined progress, or None.
+        files: Paths of the files.
     """
 
     def __init__(self, callback: Callable[[FilesProgress], None] | None, files: Collection[str]) -> None:
@@ -56,11 +60,22 @@ class FilesReporter:
         self._complete = 0
 
     def of(self, file: str) -> ByteProgress:
-        """The callback for one of them."""
+        """Create the progress callback for a file.
+
+        Args:
+            file: Path of the file.
+
+        Returns:
+            A callback for the bytes done and the total.
+        """
         return partial(self._went_on, file)
 
     def complete(self, file: str) -> None:
-        """A file is there whole."""
+        """Report that a file is complete.
+
+        Args:
+            file: Path of the file.
+        """
         self._complete += 1
         self._totals[file] = self._done[file]
         self._tell(file)
@@ -91,16 +106,16 @@ class FilesReporter:
 
 @dataclass(frozen=True, slots=True)
 class FilesProgress:
-    """How far a download of several files is.
+    """Progress of a download of several files.
 
     Attributes:
-        file: The path, below the job, of the file that went on.
-        file_done: Its bytes so far.
-        file_total: All its bytes, None where the server does not say it.
-        files_done: How many files are complete.
-        files_total: How many there are.
+        file: Path, inside the job, of the file that made progress.
+        file_done: Bytes of this file so far.
+        file_total: Size of this file in bytes; None if unknown.
+        files_done: Number of complete files.
+        files_total: Number of all files.
         bytes_done: Bytes of all files so far.
-        bytes_total: All bytes, None until the server has said it of every file.
+        bytes_total: Size of all files in bytes; None until the size of every file is known.
     """
 
     file: str

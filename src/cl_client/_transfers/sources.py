@@ -1,4 +1,4 @@
-"""What can be uploaded, and how its bytes are had without blocking the loop."""
+"""Sources of uploads, read without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 class Source(ABC):
-    """A file to be sent, looked at already.
+    """A checked file to upload.
 
     Attributes:
-        name: Its bare name.
-        size: Bytes, None where that is not known before the end.
-        head: Its first bytes.
-        media_type: Its MIME type.
+        name: File name without folders.
+        size: Size in bytes; None if it is not known before the end.
+        head: First bytes of the content.
+        media_type: MIME type.
     """
 
     name: str = "file"
@@ -47,21 +47,31 @@ class Source(ABC):
 
     @abstractmethod
     def blocks(self) -> AsyncGenerator[bytes]:
-        """The whole content, from its beginning."""
+        """Read the whole content from its beginning.
+
+        Returns:
+            An async generator of the content, in blocks of any size.
+        """
 
     async def close(self) -> None:  # noqa: B027 - most sources hold nothing open
-        """Give up what was opened to look at it."""
+        """Close what was opened to read the source."""
 
     def find_media_type(self) -> None:
-        """Tell the MIME type by the name's extension, or else by the content. Reads files at first."""
+        """Set the MIME type by the name's extension, or else by the content. The first call reads files."""
         self.media_type = mimetypes.guess_type(self.name)[0] or _type_of_content(self.head)
 
 
 async def open_source(source: FileSource) -> Source:
-    """Look at a file, without blocking the loop: that can take long on a network drive.
+    """Open and check a file, without blocking the event loop: a network drive may be slow.
+
+    Args:
+        source: The file.
+
+    Returns:
+        The checked source.
 
     Raises:
-        InvalidParameterError: It is missing, a folder, not readable, empty, or not a binary file.
+        InvalidParameterError: The file is not found, a folder, not readable, empty, or not a binary file.
     """
     if isinstance(source, bytes):
         found: Source = _Bytes(source)
@@ -79,7 +89,7 @@ async def open_source(source: FileSource) -> Source:
 
 
 def _reads_files_no_more() -> bool:
-    """Whether what tells MIME types has been loaded; a call to a thread takes longer than the look itself."""
+    """Check whether the MIME type tables are loaded; a look-up is then faster than a call to a thread."""
     return mimetypes.inited and "puremagic" in sys.modules
 
 
@@ -92,12 +102,13 @@ async def _started(stream: UploadStream) -> Source:
 async def _opened(file: BinaryFile) -> Source:
     if iscoroutinefunction(getattr(file, "read", None)):
         raise InvalidParameterError(
-            f"{_name_of(file)}: an asynchronous file; pass its path, or an UploadStream of its chunks"
+            f"{_name_of(file)}: asynchronous files are not supported; pass its path, or an UploadStream of "
+            "its chunks"
         )
     try:
         seekable = await in_thread_unless_cancelled(file.seekable)
     except (AttributeError, ValueError) as exc:
-        raise InvalidParameterError(f"{file!r:.80} is no open binary file: {exc}") from exc
+        raise InvalidParameterError(f"{file!r:.80} is not an open binary file: {exc}") from exc
     if isinstance(file, io.TextIOBase):
         raise InvalidParameterError(f"{_name_of(file)}: opened as text; open it with mode 'rb'")
     if seekable:
@@ -119,7 +130,7 @@ class _Bytes(Source):
 
 @dataclass(frozen=True, slots=True)
 class _Fingerprint:
-    """What changes when a file does."""
+    """Properties that change when the file changes."""
 
     size: int
     modified: int
@@ -127,7 +138,7 @@ class _Fingerprint:
 
     @classmethod
     def of(cls, file: BinaryFile) -> _Fingerprint | None:
-        """None for what only behaves like a file."""
+        """Read the properties of an open file; None for an object that has no file descriptor."""
         try:
             state = os.fstat(cast("BinaryIO", file).fileno())
         except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
@@ -136,16 +147,16 @@ class _Fingerprint:
 
 
 class _SeekableFile(Source):
-    """A file of known size; reading it notices when it changes meanwhile."""
+    """A file of known size; reading it detects changes of the file."""
 
     _fingerprint: _Fingerprint | None
 
-    # Closed by `close`, and not when the blocks end: who reads them may stop anywhere.
+    # Closed by `close`, and not at the end of the blocks: the reader may stop before that.
     _held: BinaryIO | None = None
 
     @abstractmethod
     def _open(self) -> BinaryFile:
-        """The file at its beginning; one that is opened here is held."""
+        """Open the file, or rewind it; a file that is opened here is kept in ``_held``."""
 
     @override
     async def blocks(self) -> AsyncGenerator[bytes]:
@@ -165,13 +176,13 @@ class _SeekableFile(Source):
     async def close(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            # Not in the loop's pool: what a job waits for would wait for all that is before it in the queue.
+            # Not in the loop's pool, where this would wait for all earlier calls: the job waits for it.
             await in_own_thread(held.close)
 
     def _check_unchanged(self, file: BinaryFile, missing: int) -> None:
         if missing or _Fingerprint.of(file) != self._fingerprint:
             raise InvalidParameterError(
-                f"{self.name}: the file changed while it was sent; submit it again when it is complete"
+                f"{self.name}: the file changed during the upload; submit it again when it is complete"
             )
 
 
@@ -193,10 +204,10 @@ class _FileOnDisk(_SeekableFile):
 
     def _check_kind(self, mode: int) -> None:
         if stat.S_ISDIR(mode):
-            raise InvalidParameterError(f"{str(self._path)!r} is a folder; name a file in it")
+            raise InvalidParameterError(f"{str(self._path)!r} is a folder; pass a file in it")
         if not stat.S_ISREG(mode):
             raise InvalidParameterError(
-                f"{str(self._path)!r} is no regular file; open it, and pass the open file"
+                f"{str(self._path)!r} is not a regular file; open it, and pass the open file"
             )
 
     @override
@@ -205,7 +216,7 @@ class _FileOnDisk(_SeekableFile):
             file = self._held = self._path.open("rb")
         except OSError as exc:
             raise InvalidParameterError(
-                f"{str(self._path)!r} cannot be read any more: {exc.strerror or exc}"
+                f"{str(self._path)!r} can no longer be read: {exc.strerror or exc}"
             ) from exc
         self._check_unchanged(file, 0)
         return file
@@ -234,7 +245,7 @@ class _OpenFile(_SeekableFile):
 
 
 class _Stream(Source):
-    """Chunks from elsewhere, of which the first ones are taken at once, to see that there is something."""
+    """A stream of chunks; the first one is read immediately, to check that the stream is not empty."""
 
     def __init__(self, stream: UploadStream) -> None:
         self._make = stream.chunks
@@ -244,16 +255,12 @@ class _Stream(Source):
         self._begun = False
 
     async def start(self) -> None:
-        """Take the first chunk.
-
-        Raises:
-            InvalidParameterError: There is none, it is not bytes, or they do not come asynchronously.
-        """
+        """Read the first chunk; an `InvalidParameterError` is raised if there is none."""
         made = self._make() if callable(self._make) else self._make
         if not isinstance(cast("object", made), AsyncIterable):
             raise InvalidParameterError(
-                f"{self.name}: the chunks come as {type(made).__name__}, which `async for` does not take; "
-                "make them in an `async def` that yields"
+                f"{self.name}: the chunks are {type(made).__name__}, not an async iterable; yield them from "
+                "an `async def` function"
             )
         self._chunks = aiter(made)
         self.head = await self._next()
@@ -277,12 +284,12 @@ class _Stream(Source):
             chunk = await self._next()
         if self.size not in {None, sent}:
             raise InvalidParameterError(
-                f"{self.name}: announced as {self.size} bytes, but the stream has "
+                f"{self.name}: the declared size is {self.size} bytes, but the stream has "
                 f"{'more' if chunk else f'only {sent}'}"
             )
 
     async def _next(self) -> bytes:
-        """The next chunk that is not empty; an empty one at the end."""
+        """Read the next chunk that is not empty; return an empty one at the end."""
         assert self._chunks is not None  # noqa: S101 - set by `start`
         async for chunk in self._chunks:
             if not isinstance(cast("object", chunk), bytes | bytearray | memoryview):
@@ -299,7 +306,7 @@ class _Stream(Source):
 
 
 async def _read_in_blocks(file: BinaryFile) -> AsyncGenerator[bytes]:
-    """From a pipe or a socket, at which nobody knows when something comes."""
+    """Read a pipe or a socket, which may block at any time."""
     given_up = threading.Event()
     try:
         while True:
@@ -313,11 +320,9 @@ async def _read_in_blocks(file: BinaryFile) -> AsyncGenerator[bytes]:
 
 
 def _read_when_there(file: BinaryFile, given_up: threading.Event) -> bytes:
-    """Read what is there; nothing once the reader was given up.
-
-    A thread inside of `read` holds the file's lock, so that nobody else could even close it. Only what is
-    read from a descriptor is waited for, and not what another object may have kept a part of.
-    """
+    """Read the available data; return nothing after the reader was abandoned."""
+    # A thread inside `read` holds the file's lock, so that nobody else can close the file. So this waits for
+    # data first, but only on a plain descriptor: other objects may have buffered some of the data.
     raw = cast("object", file.raw) if isinstance(file, io.BufferedReader) else None
     if not (isinstance(raw, io.FileIO) and hasattr(select, "poll")):
         return file.read(CHUNK_SIZE)
@@ -331,14 +336,14 @@ def _read_when_there(file: BinaryFile, given_up: threading.Event) -> bytes:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Generator[None]:
-    """What the system says of a file that could be read at first, or Python of one that was closed since."""
+    """Convert errors of a file that was readable when it was opened."""
     try:
         yield
     except InvalidParameterError:
         raise
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
-        raise InvalidParameterError(f"{name}: the file cannot be read any more: {reason}") from exc
+        raise InvalidParameterError(f"{name}: the file can no longer be read: {reason}") from exc
 
 
 def _name_of(file: object) -> str:
