@@ -135,6 +135,6 @@ class CallbackQueue:
 
 
 def _close(unstarted: Awaitable[None] | None) -> None:
-    """End a coroutine that was perhaps never started, or Python warns that it was never awaited."""
+    """Close a coroutine that may not have started; otherwise Python warns that it was never awaited."""
     if inspect.iscoroutine(unstarted):
         unstarted.close()
