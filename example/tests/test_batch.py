@@ -54,10 +54,10 @@ def test_tasks_on_a_folder(run_cli: RunCLI, samples: Path, work_folder: Path, at
     again = run_cli(*command, *params)
     assert again.returncode == 0
     assert "0 of 17 jobs are new" in again.stderr
-    assert "17 had been done before" in again.stderr
+    assert "17 already done before" in again.stderr
     (work_folder / "out" / "drawing.exif.json").unlink()
-    assert "To go on: cl-client batch resume out" in run_cli("batch", "status", "-d", "out").stderr
-    assert "1 done, 16 had been done before" in run_cli("batch", "resume", "out").stderr
+    assert "To resume: cl-client batch resume out" in run_cli("batch", "status", "-d", "out").stderr
+    assert "1 done, 16 already done before" in run_cli("batch", "resume", "out").stderr
     assert _job_count(at_server) - before == 18
     assert "exif" in run_cli("batch", "status", "out").stdout
 
@@ -134,7 +134,7 @@ def test_a_copy_that_cannot_be_made_fails_alone(run_cli: RunCLI, work_folder: Pa
     with LocalServer(workers=1, tasks=["media_thumbnail"]) as server:
         shown = run_cli("batch", "resume", "out", "-c", "1", "-s", server.base_url, "--mqtt", "off")
     assert shown.returncode == 1
-    assert "2 done, 1 of them copied from files of the same content, 2 failed" in shown.stderr
+    assert "2 done, 1 of them copied from files with the same content, 2 failed" in shown.stderr
     assert list((work_folder / "out" / "b.thumbnail.jpg").iterdir()) == []
 
 
@@ -147,15 +147,15 @@ def test_a_file_that_has_changed_is_run_again(
     assert run_cli(*command).returncode == 0
     before, jobs = result.read_text(), _job_count(at_server)
     os.utime(file, (1, 1))
-    assert "0 done, 2 had been done before" in run_cli(*command).stderr
+    assert "0 done, 2 already done before" in run_cli(*command).stderr
     file.write_bytes(b"something else")
     again = run_cli(*command)
     assert "0 of 2 jobs are new" in again.stderr
-    assert "1 done, 1 had been done before" in again.stderr
+    assert "1 done, 1 already done before" in again.stderr
     assert result.read_text() != before
     assert _job_count(at_server) == jobs + 1
     file.unlink()
-    assert "0 done, 2 had been done before" in run_cli("batch", "resume", "-d", "out").stderr
+    assert "0 done, 2 already done before" in run_cli("batch", "resume", "-d", "out").stderr
 
 
 def test_a_file_that_was_mended_is_run_again(run_cli: RunCLI, work_folder: Path) -> None:
@@ -174,10 +174,10 @@ def test_a_batch_is_found_from_elsewhere_and_where_it_was_moved_to(
     _draw(work_folder / "in", 2)
     assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out").returncode == 0
     jobs = _job_count(at_server)
-    assert "0 done, 2 had been done before" in run_cli("batch", "resume", work_folder / "out").stderr
+    assert "0 done, 2 already done before" in run_cli("batch", "resume", work_folder / "out").stderr
     (work_folder / "out").rename(work_folder / "kept")
     (work_folder / "kept" / "001.hash.json").unlink()
-    assert "1 done, 1 had been done before" in run_cli("batch", "resume", "kept").stderr
+    assert "1 done, 1 already done before" in run_cli("batch", "resume", "kept").stderr
     assert (work_folder / "kept" / "001.hash.json").is_file()
     assert _job_count(at_server) == jobs + 1
 
@@ -224,7 +224,7 @@ def test_failures_are_grouped_and_not_repeated(
     assert shown.returncode == 1
     assert "7 failed" in shown.stderr
     assert f"({os.path.join('0', 'bad.png')}, " in shown.stderr  # noqa: PTH118 - as text
-    assert "To try again what has failed: cl-client batch resume out --retry-failed" in shown.stderr
+    assert "To retry failed jobs: cl-client batch resume out --retry-failed" in shown.stderr
     assert "0/bad.png" in (work_folder / "r.html").read_text()
     before = _job_count(at_server)
     assert run_cli("batch", "resume", "out").returncode == 1
@@ -249,10 +249,10 @@ def test_a_hint_leads_to_something(run_cli: RunCLI, work_folder: Path, unused_po
     second.unlink()
     run_cli("batch", "resume", "out", *nowhere)
     shown = run_cli("batch", "status", "out").stderr
-    assert "To try again what has failed: cl-client batch resume out --retry-failed" in shown
+    assert "To retry failed jobs: cl-client batch resume out --retry-failed" in shown
     first.rmdir()
     first.write_bytes(b"something")
-    assert "To go on: cl-client batch resume out; with" in run_cli("batch", "status", "out").stderr
+    assert "To resume: cl-client batch resume out; add" in run_cli("batch", "status", "out").stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -279,7 +279,7 @@ def test_what_was_interrupted_goes_on(
     assert 0 < left < 120
     shown = run_cli("batch", "resume", "out")
     assert shown.returncode == 0, shown.stderr
-    assert f"{left} done, {120 - left} had been done before" in shown.stderr
+    assert f"{left} done, {120 - left} already done before" in shown.stderr
     assert _job_count(at_server) - before == 120
     assert len(list((work_folder / "out").glob("*.jpg"))) == 120
 
@@ -304,7 +304,7 @@ def test_two_processes_do_not_run_the_same_batch(
     with BatchManifest.open(work_folder / "out") as manifest, manifest.running():
         shown = run_cli("batch", "resume", "out")
     assert shown.returncode == 2
-    assert "another process runs" in shown.stderr
+    assert "is already running in another process" in shown.stderr
     waits: list[str] = []
     with (
         BatchManifest.open(work_folder / "out") as manifest,
@@ -312,7 +312,7 @@ def test_two_processes_do_not_run_the_same_batch(
         start_cli("batch", "resume", "out") as later,
     ):
         assert later.stderr is not None
-        assert "is just ending" in cast("str", later.stderr.readline())
+        assert "an earlier run of this batch to end" in cast("str", later.stderr.readline())
     assert not waits
 
 
@@ -325,9 +325,9 @@ def test_a_server_that_goes_and_comes_back(
     gone = run_cli(*command, "--give-up-after", "0")
     assert gone.returncode == 3
     assert "cannot be reached" in gone.stderr
-    assert "To go on: cl-client batch resume out" in gone.stderr
+    assert "To resume: cl-client batch resume out" in gone.stderr
     with start_cli(*command) as process:
-        said_until(process, "does not answer")
+        said_until(process, "does not respond")
         with LocalServer(port=unused_port, workers=1, tasks=["hash"]):
             rest = rest_of(process)[1]
     assert process.returncode == 0, rest
@@ -371,10 +371,10 @@ def test_a_batch_stays_at_its_server_until_it_is_told_to_move(
         assert _job_count(other) == 2
         (work_folder / "out" / "000.hash.json").unlink()
         again = run_cli("batch", "resume", "out")  # the environment has still another server
-        assert "1 done, 1 had been done before" in again.stderr
+        assert "1 done, 1 already done before" in again.stderr
         assert _job_count(other) == 3
     local = run_cli("batch", "resume", "out", "--local")
-    assert "2 had been done before" in local.stderr
+    assert "2 already done before" in local.stderr
 
 
 def test_a_report_is_written_by_every_run_and_at_any_time(run_cli: RunCLI, work_folder: Path) -> None:
@@ -403,8 +403,8 @@ def test_names_that_are_no_unicode(run_cli: RunCLI, work_folder: Path) -> None:
     assert (told["status"], told["files"]) == ("completed", ["out/caf.exif.json"])
     assert str(told["input"]).endswith(r"caf\udce9.png")
     assert r"caf\udce9.png" in (work_folder / "r.html").read_text()
-    assert "1 had been done before" in run_cli("batch", "resume", "out").stderr
+    assert "1 already done before" in run_cli("batch", "resume", "out").stderr
     assert r"caf\udce9.png" in run_cli("jobs", "list").stdout
     alone = run_cli("hash", "compute", f"in/{name}", "-d", "hashes")
     assert alone.returncode == 0, alone.stderr
-    assert "1 already there" in run_cli("hash", "compute", f"in/{name}", "-d", "hashes").stderr
+    assert "1 already up to date" in run_cli("hash", "compute", f"in/{name}", "-d", "hashes").stderr

@@ -87,7 +87,7 @@ def test_a_password_of_the_environment_is_for_its_server(monkeypatch: pytest.Mon
     assert _shown(ConnectionOptions(server="http://NAS:1/"), "http_password") == ("***", variable)
     for connection in (ConnectionOptions(server="http://other"), ConnectionOptions(server="https://nas:1")):
         assert load_settings(connection).client.http_password is None
-        left_out = f"{variable}, left out: it is for another server"
+        left_out = f"{variable}, ignored: set for another server"
         assert _shown(connection, "http_password") == ("", left_out)
 
 
@@ -115,7 +115,7 @@ def test_logins_in_urls_are_masked_and_their_origin_is_told(monkeypatch: pytest.
 )
 def test_a_refused_secret_has_a_variable(text: str, variable: str) -> None:
     refusal = _refusal("a.toml", text)
-    assert "a file is no place for one" in refusal
+    assert "settings files must not contain secrets" in refusal
     assert variable in refusal
     assert "swordfish" not in refusal
 
@@ -128,17 +128,17 @@ def test_a_setting_named_like_a_secret_is_none() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.yaml", "8: x\n", "a.yaml: it must hold names and values"),
-        ("a.yaml", "timeout: 2020-01-01\n", "a.yaml: it must hold names and values"),
-        ("a.toml", "timeout = 2020-01-01\n", "a.toml: it must hold names and values"),
+        ("a.yaml", "8: x\n", "a.yaml: must contain names and values"),
+        ("a.yaml", "timeout: 2020-01-01\n", "a.yaml: must contain names and values"),
+        ("a.toml", "timeout = 2020-01-01\n", "a.toml: must contain names and values"),
         ("a.toml", "[profile.home]\ntimeout = 3\n", "sections are called [profiles.NAME]"),
-        ("a.toml", "username = 5\n", "a.toml: username must be a text"),
+        ("a.toml", "username = 5\n", "a.toml: username must be a string"),
         ("a.toml", '[profiles.a]\nprofile = "b"\n', "a.toml [profiles.a]: profile cannot be set"),
-        ("a.toml", "[profiles.a]\ntimeuot = 1\n", "a.toml [profiles.a]: there is no setting 'timeuot'"),
+        ("a.toml", "[profiles.a]\ntimeuot = 1\n", "a.toml [profiles.a]: unknown setting 'timeuot'"),
         (
             "a.toml",
             'profile = "hoem"\n[profiles.home]\n',
-            "a.toml: there is no profile 'hoem'; did you mean home?",
+            "a.toml: profile 'hoem' not found; did you mean home?",
         ),
         ("a.yaml", "password: {swordfish: [\n  b: }\n", "a.yaml: cannot be read: line 2"),
     ],
@@ -167,7 +167,7 @@ def test_a_file_with_a_byte_order_mark() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--server", "http://u:swordfish@nas"], "a file is no place for one"),
+        (["--server", "http://u:swordfish@nas"], "settings files must not contain secrets"),
         (["--server", "nas"], "the URL must start with http:// or https://"),
         (["--config", "a.yaml"], "ends in .toml"),
     ],

@@ -66,7 +66,7 @@ def test_every_help_text_has_an_example(capsys: pytest.CaptureFixture[str]) -> N
             app([*page, "--help"], result_action="return_value")
             shown = capsys.readouterr().out
             assert f"Example: cl-client {' '.join(page)}" in " ".join(shown.split()), page
-            assert "Exit codes: 0 all well" in shown
+            assert "Exit codes: 0 success" in shown
             texts += 1
     assert texts > 40
 

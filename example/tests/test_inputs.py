@@ -164,25 +164,25 @@ def test_a_list_of_names_that_are_no_unicode_from_standard_input(
         check=False,
     )
     assert ended.returncode == 2
-    assert b"there is no such file" in ended.stderr
+    assert b"no such file" in ended.stderr
 
 
 def test_a_folder_with_nothing_in_it(search: InputSearch, told: list[str]) -> None:
     make("a.jpg", "p/notes.txt")
     assert names(search, "p", "a.jpg") == ["a.jpg"]
-    assert told == ["'p': there is no file that suits in it or in its folders"]
+    assert told == ["'p': no suitable files in this folder or its subfolders"]
     assert "--recursive" not in refused(search, "p")
-    assert "--recursive looks deeper" in refused(replace(search, recursive=False), "p")
-    assert refused(search, "a.jpg", "*.nope") == "'*.nope': there is no file that this pattern fits"
+    assert "--recursive searches subfolders too" in refused(replace(search, recursive=False), "p")
+    assert refused(search, "a.jpg", "*.nope") == "'*.nope': no file matches this pattern"
 
 
 @_OBEYS_MODES
 @pytest.mark.parametrize(
     ("command", "mode", "words"),
     [
-        ("hash compute p -r", 0o000, "'p/shut': this folder cannot be searched"),
-        ("hash compute p/**/*.jpg", 0o000, "'p/shut': this folder cannot be searched"),
-        ("media-thumbnail generate ../a.jpg", 0o555, "you may not write in"),
+        ("hash compute p -r", 0o000, "'p/shut': cannot read this folder"),
+        ("hash compute p/**/*.jpg", 0o000, "'p/shut': cannot read this folder"),
+        ("media-thumbnail generate ../a.jpg", 0o555, "no permission to write in"),
     ],
 )
 def test_a_folder_that_may_not_be_used(

@@ -45,7 +45,7 @@ async def test_an_interrupt_while_the_answer_to_a_submission_is_awaited(
             assert [*temp_folder.glob("cl-client-*")]
             process.send_signal(signal.SIGINT)
             said = cast("str", await asyncio.to_thread(process.stderr.readline))
-            assert said == "Waiting for what is under way; Ctrl-C again ends at once ...\n"
+            assert said == "Finishing requests in progress; press Ctrl-C again to stop immediately ...\n"
             process.send_signal(signal.SIGINT)
             assert await asyncio.to_thread(process.wait) == 130
     assert not [*temp_folder.glob("cl-client-*")]  # where standard input would have been
@@ -71,4 +71,4 @@ def test_an_interrupt_while_a_batch_starts(
     shown = run_cli("batch", "submit", "a.txt", "-t", "hash", "-d", "out", "--server", "http://127.0.0.1:9")
     assert shown.returncode == 130, shown.stderr
     assert "Traceback" not in shown.stderr
-    assert "interrupted. To go on: cl-client batch resume out" in shown.stderr
+    assert "interrupted. To resume: cl-client batch resume out" in shown.stderr

@@ -37,7 +37,7 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     assert (work_folder / "files/output/exif_metadata.json").exists()
     again = run_cli("download", job_id, "-d", "files")
     assert again.returncode == 1
-    assert "exif_metadata.json already exists; --force replaces it" in again.stderr
+    assert "exif_metadata.json already exists; --force overwrites it" in again.stderr
     one = run_cli("download", job_id, "output/exif_metadata.json", "-d", "files", "--force", "--json")
     assert json_objects(one)[0]["path"] == "files/output/exif_metadata.json"
 
@@ -81,10 +81,10 @@ def test_jobs_are_listed_without_their_server(
         assert run_cli("admin", "storage", *at_it).stdout.startswith("1 job, ")
     shown = run_cli("jobs", "list", *at_it)
     assert (shown.returncode, job_id[:8] in shown.stdout) == (3, True)
-    assert "this is what was known" in shown.stderr
+    assert "showing the last known status" in shown.stderr
     elsewhere = ("--server", f"http://127.0.0.1:{unused_port}")
     nothing = run_cli("jobs", "list", *elsewhere)
-    assert (nothing.returncode, "1 at others: --all lists them" in nothing.stderr) == (0, True)
+    assert (nothing.returncode, "1 on others: --all lists them" in nothing.stderr) == (0, True)
     (listed,) = json_objects(run_cli("jobs", "list", "--all", "--json", *elsewhere))
     assert (listed["job_id"], listed["server"]) == (job_id, address)
     assert address in run_cli("jobs", "list", "--all", *elsewhere).stdout

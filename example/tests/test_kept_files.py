@@ -58,7 +58,7 @@ def test_a_conversion_to_its_own_format_has_a_name_of_its_own(
     command = ("image-conversion", "convert", "b.jpg", "--format", "jpg", "--quality", "10")
     assert run_cli(*command).stdout.rstrip().endswith("-> b-jpg.jpg")
     assert (work_folder / "b-jpg.jpg").read_bytes() != photos[work_folder / "b.jpg"]
-    assert "1 already there" in run_cli(*command).stderr
+    assert "1 already up to date" in run_cli(*command).stderr
 
 
 def test_the_folder_of_a_stream(run_cli: RunCLI, work_folder: Path, samples: Path) -> None:

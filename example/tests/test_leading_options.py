@@ -59,7 +59,7 @@ def test_help_lists_them_on_the_first_page_alone(run_cli: RunCLI) -> None:
     first = run_cli("--help").stdout
     for name in ("--config", "--json", "--timeout", "--server", "--profile", "--ca-file"):
         assert name in first
-    assert "before or behind the command" in " ".join(first.split())
+    assert "before or after the command" in " ".join(first.split())
     assert "--timeout" not in run_cli("health", "--help").stdout
     assert run_cli("--config", "x.yaml", "--help").stdout == first
     page = run_cli("--json", "health", "--help")

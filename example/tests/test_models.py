@@ -77,7 +77,7 @@ def test_all_models_are_listed_and_none_is_there_yet(run_cli: RunCLI) -> None:
     assert all(model.url.startswith("https://") for model in models.values())
     table = run_cli("models", "list")
     assert table.returncode == 0
-    assert table.stdout.count("not there") == len(FILES)
+    assert table.stdout.count("not installed") == len(FILES)
 
 
 def test_named_models_are_pulled_and_then_listed(run_cli: RunCLI, mirror: Path, models_folder: Path) -> None:
@@ -90,7 +90,7 @@ def test_named_models_are_pulled_and_then_listed(run_cli: RunCLI, mirror: Path, 
         assert path.read_bytes() == (mirror / path.name).read_bytes()
     assert {name: model.path for name, model in listed(run_cli).items() if model.path} == paths
     table = run_cli("models", "list").stdout
-    assert table.count("not there") == 2
+    assert table.count("not installed") == 2
     assert str(paths["dinov2"]) in table
 
 

@@ -112,7 +112,7 @@ async def test_without_a_login_the_list_is_what_was_known(notes: Notes) -> None:
         notes.at(client, "one", "two")
         shown = await notes.run("jobs", "list")
     assert ("one.jpg" in shown.stdout, shown.returncode) == (True, 4)
-    assert "this is what was known" in shown.stderr
+    assert "showing the last known status" in shown.stderr
     assert "cl-client login" in shown.stderr
 
 
@@ -165,9 +165,9 @@ async def test_prefixes_of_ids(notes: Notes) -> None:
         notes.at(client, "ab1", "ab2", "c")
         notes.note("c-elsewhere", server="http://elsewhere")
         several = await notes.run("jobs", "get", "ab")
-        assert (several.returncode, "2 jobs begin so: ab2, ab1" in several.stderr) == (2, True)
+        assert (several.returncode, "matches 2 jobs: ab2, ab1" in several.stderr) == (2, True)
         empty = await notes.run("jobs", "delete", "")
-        assert (empty.returncode, "a job's id is empty" in empty.stderr) == (2, True)
+        assert (empty.returncode, "the job ID is empty" in empty.stderr) == (2, True)
         assert not server.requests
         once = await notes.run("jobs", "get", "ab1", "c", "ab1", "--json")
         assert sorted(str(it["job_id"]) for it in json_objects(once)) == ["ab1", "c"]
@@ -202,7 +202,7 @@ async def test_jobs_that_were_never_seen_to_end_are_pruned_late(notes: Notes) ->
 def test_how_many_jobs_are_elsewhere(notes: Notes, run_cli: RunCLI) -> None:
     notes.note(*(f"job-{number}" for number in range(60)), server="http://elsewhere")
     shown = run_cli("jobs", "list", "--server", "http://here")
-    assert "60 at others" in shown.stderr
+    assert "60 on others" in shown.stderr
 
 
 def test_jobs_can_be_listed_by_every_status() -> None:

@@ -56,9 +56,12 @@ async def _waiting(
 @pytest.mark.parametrize(
     ("command", "hint"),
     [
-        (PLUGIN, "cl-client jobs list shows it. The same command does the rest."),
+        (
+            PLUGIN,
+            "cl-client jobs list shows them. To process the remaining files, run the same command again.",
+        ),
         (WAIT, ""),
-        (BATCH, "To go on: cl-client batch resume out"),
+        (BATCH, "To resume: cl-client batch resume out"),
     ],
 )
 async def test_a_server_that_stays_away(
@@ -68,8 +71,8 @@ async def test_a_server_that_stays_away(
         await asyncio.to_thread(at_process.kill)
         rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 3, rest
-    assert rest.count("The server does not answer") == 1
-    assert "waited for it for 1 s" in rest
+    assert rest.count("The server does not respond") == 1
+    assert "waited 1 s for the server" in rest
     assert hint in rest
 
 
@@ -79,7 +82,7 @@ async def test_a_server_that_comes_back_in_time(
 ) -> None:
     async with _waiting(start_cli, at_process, scripted_jobs, command, 90) as process:
         await asyncio.to_thread(at_process.kill)
-        await asyncio.to_thread(said_until, process, "The server does not answer")
+        await asyncio.to_thread(said_until, process, "The server does not respond")
         await asyncio.to_thread(at_process.start)
         await asyncio.to_thread(said_until, process, "The server is back")
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
@@ -97,7 +100,7 @@ async def test_a_server_that_is_gone_when_the_next_files_are_to_be_sent(
         assert process.stdout is not None
         await asyncio.to_thread(process.stdout.readline)  # the first result
         await asyncio.to_thread(at_process.kill)
-        await asyncio.to_thread(said_until, process, "The server does not answer")
+        await asyncio.to_thread(said_until, process, "The server does not respond")
         await asyncio.to_thread(at_process.start)
         await asyncio.to_thread(said_until, process, "The server is back")
         rest = (await asyncio.to_thread(rest_of, process))[1]

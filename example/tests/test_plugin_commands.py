@@ -108,7 +108,7 @@ def test_results_that_are_there_are_not_made_again(run_cli: RunCLI, samples: Pat
     assert "3 of 3 succeeded" in first.stderr
     again = run_cli("media-thumbnail", "generate", "photo.jpg", "photo.png", "other", "-d", "out", "--json")
     assert (again.returncode, again.stdout) == (0, "")
-    assert "3 already there" in again.stderr
+    assert "3 already up to date" in again.stderr
     other_size = run_cli("media-thumbnail", "generate", "photo.jpg", "-d", "out", "--width", "32")
     assert "photo.jpg" in other_size.stdout  # it was made with other parameters
     forced = run_cli("media-thumbnail", "generate", "photo.jpg", "-d", "out", "--force", "--quiet")
@@ -129,12 +129,12 @@ def test_a_result_that_was_not_fetched_is_not_taken_for_the_one_that_is_there(
     job_id = run_cli(*command, "--width", "32", "--no-wait").stdout.strip()
     run_cli("jobs", "wait", job_id)
     assert (run_cli("jobs", "list", "--status", "completed", "--limit", 2**70).returncode, width()) == (0, 64)
-    assert "1 already there" in run_cli(*command, "--width", "64").stderr
+    assert "1 already up to date" in run_cli(*command, "--width", "64").stderr
     made = run_cli(*command, "--width", "32", "--json")
     assert (made.returncode, made.stderr, width()) == (0, "", 32)
     # Nor does a job that was deleted at the server cease to be the maker of what it left.
     run_cli("jobs", "delete", str(json_objects(made)[0]["job_id"]))
-    assert "1 already there" in run_cli(*command, "--width", "32").stderr
+    assert "1 already up to date" in run_cli(*command, "--width", "32").stderr
     run_cli(*command, "--width", "64")
     assert width() == 64
 
@@ -168,7 +168,7 @@ def test_a_folder_that_grows_and_has_its_results_in_it(
     (second,) = json_objects(run_cli(*generate))
     assert second["files"] == ["p/2025/a.thumbnail.jpg"]
     again = run_cli("media-thumbnail", "generate", "p/2024/../2025/a.jpg", "-d", "p/2025")
-    assert (again.stdout, "1 already there" in again.stderr) == ("", True)
+    assert (again.stdout, "1 already up to date" in again.stderr) == ("", True)
     named = json_objects(run_cli("hash", "compute", "p/2024/a.webp", "--json"))
     assert [it["status"] for it in named] == ["completed"]
 
@@ -194,7 +194,7 @@ def test_inputs_from_a_list_and_from_standard_input(
     named = run_cli("hash", "compute", "@-", stdin=f"{samples / 'drawing.png'}\n")
     assert named.stdout.endswith("sha512\n")
     twice = run_cli("hash", "compute", "-", "-", stdin="some text")
-    assert (twice.returncode, "give it once" in twice.stderr) == (2, True)
+    assert (twice.returncode, "give '-' once" in twice.stderr) == (2, True)
     content = run_cli("hash", "compute", "-", "--json", stdin="some text")
     (told,) = json_objects(content)
     assert told["input"] == "-"
@@ -275,5 +275,5 @@ async def test_what_becomes_of_an_unfinished_job_after_an_interrupt(
         left = (await client.admin.storage()).job_count - before
     assert process.returncode == 130
     assert left == (0 if delete else 1)
-    words = "has been deleted at the server" if delete else "goes on at the server"
+    words = "have been deleted on the server" if delete else "continue on the server"
     assert words in errors

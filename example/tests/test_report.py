@@ -140,7 +140,7 @@ def test_similar(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
     assert '"rank":1' in again.stdout
     # Everything had been embedded before.
     assert run_cli("jobs", "list", "--task", "clip-embedding", "--json").stdout == jobs
-    assert "nothing to compare" in run_cli("similar", twin, twin).stderr
+    assert "No other photos to compare with" in run_cli("similar", twin, twin).stderr
     piped = run_cli("similar", "-", twin, stdin="not a picture either")
     assert piped.returncode == 1
     assert "cl-client: -: clip_embedding failed" in piped.stderr
@@ -158,7 +158,7 @@ def test_similar_at_local_servers(
     first, *others = [line for line in without.stderr.splitlines() if " failed: " in line]
     assert "models pull" in first
     assert len(others) > 2
-    assert {line.partition(" failed: ")[2] for line in others} == {f"as for {first.split(': ')[1]}"}
+    assert {line.partition(" failed: ")[2] for line in others} == {f"same reason as {first.split(': ')[1]}"}
     folder.mkdir()
     save_clip_model(folder / MODELS["mobileclip"].file_name)
     first = run_cli(*command)
@@ -175,6 +175,6 @@ def test_similar_at_local_servers(
         kept.execute("UPDATE embeddings SET vector = substr(vector, 1, 8) WHERE digest = ?", (rows[1][2],))
     mended = run_cli(*command)
     assert (mended.returncode, mended.stdout) == (0, first.stdout), mended.stderr
-    assert "of other models than today's: all are made anew" in mended.stderr
+    assert "come from another model: computing all of them again" in mended.stderr
     assert kept.execute("SELECT * FROM embeddings").fetchall() == rows
     kept.close()

@@ -117,8 +117,8 @@ async def test_a_busy_server_is_called_busy_and_once(
             proxy.plan(pass_on)
         assert (await run.hash()).error is None
     said = capsys.readouterr().err
-    assert said.count("The server is there, but: POST /jobs/hash: the queue is full") == 1
-    assert "does not answer" not in said
+    assert said.count("The server is reachable, but: POST /jobs/hash: the queue is full") == 1
+    assert "does not respond" not in said
     assert "is back" not in said
     assert "had no answer" not in said
 

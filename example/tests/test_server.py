@@ -52,7 +52,7 @@ async def test_server_serves_until_it_is_told_to_stop(
     assert said["workers"] == 1
     assert {"exif", "hash", "image_conversion", "media_thumbnail"} <= set(said["tasks"])
     assert process.returncode == 0
-    assert errors.splitlines() == ["Ctrl-C stops it.", "The server has stopped."]
+    assert errors.splitlines() == ["Press Ctrl-C to stop.", "The server has stopped."]
     assert not rest
     assert not _is_open(said["base_url"])
     assert not _is_open(said["mqtt_url"])
@@ -62,7 +62,7 @@ async def test_server_serves_until_it_is_told_to_stop(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
 def test_what_the_server_says_of_itself(start_cli: StartCLI) -> None:
     with start_cli("server", "--port", "0", "--mqtt-port", "0", "--workers", "1", "--auth") as process:
-        assert said_until(process, "Ctrl-C") == "Ctrl-C stops it.\n"
+        assert said_until(process, "Ctrl-C") == "Press Ctrl-C to stop.\n"
         process.send_signal(signal.SIGINT)
         said = rest_of(process)[0]
     for name in (
@@ -90,8 +90,8 @@ def test_the_server_tells_more_when_it_is_asked_to(start_cli: StartCLI) -> None:
 def test_a_server_without_a_network_is_not_announced(start_cli: StartCLI, without_network: list[str]) -> None:
     ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
     with start_cli("server", "--host", "0.0.0.0", *ports, before=without_network) as process:  # noqa: S104 - on purpose
-        said_until(process, "It is not announced on the network: this machine has no address")
-        said_until(process, "Ctrl-C stops it.")
+        said_until(process, "The server is not announced on the network: this machine has no network address")
+        said_until(process, "Press Ctrl-C to stop.")
         process.send_signal(signal.SIGINT)
         rest_of(process)
     assert process.returncode == 0
@@ -102,9 +102,9 @@ def test_an_announcement_that_is_wanted_has_to_be_possible(
 ) -> None:
     ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
     wanted = run_cli("server", "--announce", "--host", "0.0.0.0", *ports, before=without_network)  # noqa: S104 - on purpose
-    assert (wanted.returncode, "no address on a network" in wanted.stderr) == (1, True)
+    assert (wanted.returncode, "this machine has no network address" in wanted.stderr) == (1, True)
     nobody = run_cli("discover", before=without_network)
-    assert (nobody.returncode, "no network to speak of" in nobody.stderr) == (1, True)
+    assert (nobody.returncode, "no network interface found" in nobody.stderr) == (1, True)
 
 
 def test_a_taken_port_is_named(run_cli: RunCLI) -> None:

@@ -87,11 +87,11 @@ def test_the_folder_wins_over_the_user(tmp_path: Path, monkeypatch: pytest.Monke
         ("timeout = -1", "timeout: Input should be greater than 0 (from "),
         ('mqtt_password = "x"', "CL_CLIENT_MQTT_PASSWORD"),
         ('base_url = "http://me:secret@host"', "cl-client login"),
-        ('token = "x"', "a file is no place for one"),
+        ('token = "x"', "settings files must not contain secrets"),
         ('profiles = "x"', "must be sections"),
-        ('[profiles.a]\npassword = "x"', "a file is no place for one"),
+        ('[profiles.a]\npassword = "x"', "settings files must not contain secrets"),
         ("= 1", "cannot be read"),
-        ('profile = "nope"', "there is no profile 'nope'"),
+        ('profile = "nope"', "profile 'nope' not found"),
     ],
 )
 def test_what_a_file_must_not_hold(text: str, words: str) -> None:
@@ -153,7 +153,7 @@ def test_the_commands(run_cli: RunCLI, work_folder: Path, cli_environment: dict[
     assert by_name["http_password"]["value"] == "***"
     assert by_name["timeout"]["origin"] == "default"
     paths = run_cli("config", "path").stdout.splitlines()
-    assert paths[0].endswith("(not there)")
+    assert paths[0].endswith("(not found)")
     assert paths[1] == str(work_folder / FILE_NAME)
     assert run_cli("config", "init", "--global").returncode == 0
     (work_folder / FILE_NAME).write_text("nope = 1")
@@ -162,4 +162,4 @@ def test_the_commands(run_cli: RunCLI, work_folder: Path, cli_environment: dict[
 
 
 def test_nothing_is_set(run_cli: RunCLI) -> None:
-    assert "Everything is at its default" in run_cli("config", "show").stderr
+    assert "All settings have their default values" in run_cli("config", "show").stderr

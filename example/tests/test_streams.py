@@ -55,7 +55,7 @@ def test_a_pipe_with_a_name_is_refused(run_cli: RunCLI, work_folder: Path) -> No
     os.mkfifo(work_folder / "pipe")
     refused = run_cli("hash", "compute", "pipe")
     assert refused.returncode == 2
-    assert "'pipe': this is no regular file; pipe what comes out of it into '-'" in refused.stderr
+    assert "'pipe': not a regular file; pipe its content into '-'" in refused.stderr
 
 
 @pytest.mark.usefixtures("at_server")

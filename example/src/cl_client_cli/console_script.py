@@ -1,4 +1,4 @@
-"""Where the process `cl-client` begins, which Ctrl-C ends without a traceback from its first import on."""
+"""Entry point of the process `cl-client`; Ctrl-C ends it without a traceback, even while it imports."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import signal
 import sys
 
 _INTERRUPTED = 130
-"""As in `cl_client_cli.frame.exit_codes`, which may not have been imported yet."""
+"""The same as in `cl_client_cli.frame.exit_codes`, which may not have been imported yet."""
 
 
 def run() -> None:
-    """Run the command line, and end with its exit code."""
+    """Run the command line, and exit with its exit code."""
     try:
         from cl_client_cli.frame.process_start import open_closed_streams
 
@@ -22,6 +22,6 @@ def run() -> None:
         sys.stderr.write("cl-client: interrupted.\n")
         sys.exit(_INTERRUPTED)
     finally:
-        # What the interpreter still has to tidy up would be interrupted with a traceback.
+        # Ctrl-C during the interpreter's own cleanup would print a traceback.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""SQLite files of the user: private, safe with several processes, and clear about what is wrong with them."""
+"""The user's SQLite files: private, safe with several processes, and with clear errors."""
 
 from __future__ import annotations
 
@@ -21,44 +21,47 @@ _ValueT = TypeVar("_ValueT")
 _BUSY_SECONDS: Final = 30.0
 _PRIVATE: Final = 0o600
 _PRIMARY: Final = 0xFF
-"""The bits of SQLite's extended error codes that tell the kind."""
+"""Mask that leaves the primary result code of SQLite's extended result codes."""
 _FULL: Final = "the disk is full; free some space"
 _REMEDIES: Final = {
     sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_IOERR: "the disk is full, or fails; free some space, or look at the disk",
-    sqlite3.SQLITE_READONLY: "it may not be written; allow it, or copy it to where you may write",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that you may read and write in its folder",
-    sqlite3.SQLITE_PERM: "it may not be opened; check that you may read and write in its folder",
-    sqlite3.SQLITE_BUSY: "another process is writing for long; try again",
+    sqlite3.SQLITE_IOERR: "the disk is full or failing; free some space, or check the disk",
+    sqlite3.SQLITE_READONLY: "it is read-only; change its permissions, or copy it to a writable folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the permissions of its folder",
+    sqlite3.SQLITE_PERM: "permission denied; check the permissions of its folder",
+    sqlite3.SQLITE_BUSY: "it is locked by another process; try again later",
 }
-"""What helps where nothing is wrong with the file itself."""
+"""Remedies for errors where the file itself is intact."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_MOVE_DAMAGED: Final = "it is damaged; move it away, and a new one is made"
+_MOVE_DAMAGED: Final = "it is damaged; move it away, and a new one is created"
 
 
 class StorageError(sqlite3.OperationalError):
-    """A database cannot be read or written; the words say which, and what helps."""
+    """A database cannot be read or written; the message names it and the remedy."""
 
 
 class UnwritableError(ConfigurationError):
-    """A database cannot be opened, and nothing is wrong with it: it is the disk, or the rights."""
+    """An intact database cannot be opened, because of the disk or its permissions."""
 
 
 def open_database(path: Path, schema: str, version: int, upgrades: Sequence[str] = ()) -> sqlite3.Connection:
-    """Open a database, or make it.
+    """Open a database, or create it.
 
-    Every statement is a transaction of its own, unless one is begun. The connection may be used by any
-    thread, by one at a time.
+    Every statement is its own transaction, unless one was started with `transaction`. Any thread may use the
+    connection, but only one at a time.
 
     Args:
-        path: The file; its folder is made if it is missing.
-        schema: The statements that make the tables.
-        version: That of the tables, above 0.
-        upgrades: The statements of the steps from earlier versions to this one, the last step last.
+        path: The file; its folder is created if it is missing.
+        schema: The statements that create the tables.
+        version: The version of the tables, above 0.
+        upgrades: The statements that upgrade earlier versions, one text per step, the last step last.
+
+    Returns:
+        The connection.
 
     Raises:
         UnwritableError: The file cannot be written.
-        ConfigurationError: It is no database, is damaged, or of an unknown version.
+        ConfigurationError: The file is not a database, is damaged, or has an unknown version.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +71,7 @@ def open_database(path: Path, schema: str, version: int, upgrades: Sequence[str]
         )
     except (OSError, sqlite3.Error) as exc:
         is_full = isinstance(exc, OSError) and exc.errno == errno.ENOSPC
-        remedy = _FULL if is_full else "check that you may write there"
+        remedy = _FULL if is_full else "check the permissions of its folder"
         raise UnwritableError(f"{path}: cannot be opened: {exc}; {remedy}") from exc
     try:
         _prepare(connection, path, schema, version, upgrades)
@@ -85,18 +88,25 @@ def open_database(path: Path, schema: str, version: int, upgrades: Sequence[str]
 def open_to_read(
     path: Path, schema: str, version: int, upgrades: Sequence[str] = ()
 ) -> tuple[sqlite3.Connection, bool]:
-    """Open a database that is there to look at it, also where nothing may be written, or no more can be.
+    """Open an existing database for reading, also on a read-only or full disk.
+
+    Args:
+        path: The file.
+        schema: See `open_database`.
+        version: See `open_database`.
+        upgrades: See `open_database`.
 
     Returns:
-        The connection, and whether it can be written to.
+        The connection, and whether it is writable.
 
     Raises:
         ConfigurationError: See `open_database`.
+        UnwritableError: The file cannot be opened even for reading.
     """
     try:
         return open_database(path, schema, version, upgrades), True
     except UnwritableError:
-        # Beside what others write; or, where even SQLite's own files cannot be made, as nobody writes.
+        # First beside other writers; if SQLite cannot even create its own files there, as an immutable file.
         for mode in ("mode=ro", "mode=ro&immutable=1"):
             with suppress(sqlite3.Error):
                 return _opened_read_only(path, mode, version), False
@@ -105,10 +115,17 @@ def open_to_read(
 
 @contextmanager
 def explained(path: Path) -> Generator[None]:
-    """Say of what goes wrong with a database which it is, and what helps.
+    """Turn errors of a database into errors that name the file and the remedy.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Nothing.
 
     Raises:
-        StorageError: It cannot be read or written.
+        StorageError: The database cannot be read or written.
+        IntegrityError: A constraint of the tables is violated.
     """
     try:
         yield
@@ -118,12 +135,19 @@ def explained(path: Path) -> Generator[None]:
         raise StorageError(_problem(path, exc)) from exc
     except ValidationError as exc:
         found = f"{exc.title} with {exc.errors(include_url=False)[0]['msg']}"
-        raise StorageError(f"{path}: cannot be used: it holds a {found}; {_MOVE_DAMAGED}") from exc
+        raise StorageError(f"{path}: cannot be used: it contains a {found}; {_MOVE_DAMAGED}") from exc
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """Make what is written meanwhile one change, which is there as a whole or not at all."""
+    """Combine all changes in the context into one: they are saved together or not at all.
+
+    Args:
+        connection: The database.
+
+    Yields:
+        Nothing; the changes are committed afterwards, or rolled back after an exception.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -134,12 +158,26 @@ def transaction(connection: sqlite3.Connection) -> Generator[None]:
 
 
 def storable(values: Iterable[_ValueT]) -> tuple[_ValueT | bytes, ...]:
-    """Values as SQLite can keep them: texts that are no Unicode, such as old file names, as bytes."""
+    """Convert values to what SQLite can store: strings with invalid Unicode, as in some file names, to bytes.
+
+    Args:
+        values: The values.
+
+    Returns:
+        The converted values.
+    """
     return tuple(_storable(value) for value in values)
 
 
 def read_row(row: sqlite3.Row) -> dict[str, object]:
-    """A row by its columns' names, with the texts that `storable` made bytes."""
+    """Convert a row to a dict, with strings that `storable` converted to bytes restored.
+
+    Args:
+        row: The row.
+
+    Returns:
+        The values by column.
+    """
     values = cast("dict[str, object]", dict(row))
     return {name: os.fsdecode(it) if isinstance(it, bytes) else it for name, it in values.items()}
 
@@ -154,7 +192,7 @@ def _storable(value: _ValueT) -> _ValueT | bytes:
 
 
 def _code(exc: sqlite3.Error) -> int:
-    """The kind of an error; 0 where it is not of the file, but for instance of a statement."""
+    """The primary result code of an error; 0 if it has none, for instance for a wrong statement."""
     return getattr(exc, "sqlite_errorcode", 0) & _PRIMARY
 
 
@@ -185,7 +223,8 @@ def _opened_read_only(path: Path, mode: str, version: int) -> sqlite3.Connection
 def _check_current(path: Path, found: int, version: int) -> None:
     if found != version:
         raise ConfigurationError(
-            f"{path}: it is of version {found}, this program knows {version}, and it may not be written"
+            f"{path}: it has version {found}, this program needs {version}, and the file is read-only, so it "
+            "cannot be upgraded"
         )
 
 
@@ -194,15 +233,15 @@ def _prepare(
 ) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
-    # With a write-ahead log this loses nothing when a process dies, whatever kills it.
+    # With a write-ahead log this loses nothing when a process is killed.
     connection.execute("PRAGMA synchronous = NORMAL")
     with transaction(connection):
         found = _version(connection)
         missing = version - found
         if found and not 0 <= missing <= len(upgrades):
-            remedy = "update cl-client" if missing < 0 else "move it away, and a new one is made"
+            remedy = "update cl-client" if missing < 0 else "move it away, and a new one is created"
             raise ConfigurationError(
-                f"{path}: it is of version {found}, and this program knows {version}: {remedy}"
+                f"{path}: it has version {found}, and this program supports {version}: {remedy}"
             )
         scripts = upgrades[len(upgrades) - missing :] if found else (schema,)
         for statement in filter(str.strip, ";".join(scripts).split(";")):

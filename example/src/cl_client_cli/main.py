@@ -1,4 +1,4 @@
-"""The command line `cl-client`: which commands there are. Each is imported when it is used."""
+"""The command line `cl-client` and its commands. A command's module is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BASH_FILES: Final = {
     '$(compgen -f -- "${cur}")': "",
     "\ncomplete -F ": "\ncomplete -o bashdefault -o default -F ",
 }
-"""What Cyclopts writes into the script for bash, and what is better."""
+"""Parts of the bash script that Cyclopts generates, and their replacements."""
 
 _COMMANDS: Final = {
     "Tasks": (
@@ -40,35 +40,35 @@ _COMMANDS: Final = {
         (f"{_PLUGINS}:hash_", "hash", "Hash files of any kind."),
         (f"{_PLUGINS}:hls_streaming", "hls-streaming", "Turn videos into HLS streams."),
         (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert pictures to other formats."),
-        (f"{_PLUGINS}:media_thumbnail", "media-thumbnail", "Make small pictures of photos and videos."),
-        ("cl_client_cli.similar.commands:similar", "similar", "Rank photos by similarity to one."),
+        (f"{_PLUGINS}:media_thumbnail", "media-thumbnail", "Make thumbnails of photos and videos."),
+        ("cl_client_cli.similar.commands:similar", "similar", "Rank photos by similarity to a photo."),
     ),
     "Jobs": (
-        ("cl_client_cli.batch.commands:batch_app", "batch", "Many jobs at once, which can be resumed."),
-        ("cl_client_cli.jobs.commands:jobs_app", "jobs", "The jobs submitted from this machine."),
-        ("cl_client_cli.jobs.commands:download", "download", "Download the files of a job."),
+        ("cl_client_cli.batch.commands:batch_app", "batch", "Run many jobs as a batch that can be resumed."),
+        ("cl_client_cli.jobs.commands:jobs_app", "jobs", "Manage the jobs submitted from this machine."),
+        ("cl_client_cli.jobs.commands:download", "download", "Download the output files of a job."),
     ),
     "Server": (
         (f"{_SERVER}:health", "health", "Show the server's status and version."),
-        (f"{_SERVER}:workers", "workers", "Show the workers and what they are doing."),
-        (f"{_SERVER}:admin_app", "admin", "Storage, cleanup and guest mode."),
-        (f"{_SERVER}:login", "login", "Log in, for this and later commands."),
-        (f"{_SERVER}:logout", "logout", "Forget the login."),
-        (f"{_SERVER}:whoami", "whoami", "Show who is logged in."),
+        (f"{_SERVER}:workers", "workers", "Show the workers and their state."),
+        (f"{_SERVER}:admin_app", "admin", "Manage storage, cleanup and guest mode."),
+        (f"{_SERVER}:login", "login", "Log in and save the token for later commands."),
+        (f"{_SERVER}:logout", "logout", "Log out and delete the saved token."),
+        (f"{_SERVER}:whoami", "whoami", "Show the user who is logged in."),
         (f"{_SERVER}:discover", "discover", "Find servers on the local network."),
         ("cl_client_cli.local.commands:server", "server", "Run a local compute server until Ctrl-C."),
     ),
     "Help": (
         ("cl_client_cli.local.commands:demo", "demo", "Try every task on a local server."),
-        (f"{_SERVER}:doctor", "doctor", "Check everything, and say what to do."),
+        (f"{_SERVER}:doctor", "doctor", "Check the setup and suggest fixes."),
         ("cl_client_cli.settings.commands:config_app", "config", "Show and create settings."),
-        ("cl_client_cli.local.models_commands:models_app", "models", "The models of the local server."),
+        ("cl_client_cli.local.models_commands:models_app", "models", "Manage the local server's models."),
     ),
 }
 
 
 class _App(App):
-    """The commands, whose completion in bash is also that of files."""
+    """The application. Its bash completion also completes file names."""
 
     @override
     def generate_completion(
@@ -78,25 +78,29 @@ class _App(App):
         shell: Literal["zsh", "bash", "fish", "powershell"] | None = None,
     ) -> str:
         script = super().generate_completion(prog_name=prog_name, shell=shell)
-        # Where nothing is offered, bash completes files itself: folders with a slash, and blanks escaped.
+        # Without suggestions, bash completes file names itself: folders end with a slash, spaces are escaped.
         for found, instead in _BASH_FILES.items():
             script = script.replace(found, instead)
         return script
 
 
 def make_app(wanted: str | None = None, leading: Sequence[LeadingOption] = ()) -> App:
-    """The commands.
+    """Build the application with all its commands.
 
     Args:
-        wanted: The one that is about to be used. Its own help text counts; of the others, which need not be
-            imported, a line is shown.
-        leading: The options that stand before it.
+        wanted: The command that is about to run. Its full help is loaded; the others show a one-line summary
+            and are not imported.
+        leading: The options given before the command.
+
+    Returns:
+        The application.
     """
     app = _App(
         name="cl-client",
         help="Media compute jobs from the command line: hashes, metadata, faces, embeddings, thumbnails.\n\n"
         "Example: `cl-client media-thumbnail generate photos/ --output-dir thumbnails/ --local`\n\n"
-        "The options of this page may stand before or behind the command; one behind it wins.",
+        "The options on this page can be given before or after the command. If an option is given twice, the "
+        "one after the command takes precedence.",
         help_epilogue=EXIT_CODES_HELP,
         version=lambda: f"cl-client {version('cl-client-cli')}",
         version_flags=["--version"],
@@ -107,7 +111,7 @@ def make_app(wanted: str | None = None, leading: Sequence[LeadingOption] = ()) -
         section = Group(title, sort_key=position)
         for import_path, name, summary in commands:
             app.command(import_path, name=name, help=None if name == wanted else summary, group=section)
-    if wanted is None:  # a command's own page lists those that it has
+    if wanted is None:  # the help page of a command lists its own options
         list_shared_options(app)
     app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType] - its keyword arguments are untyped
         add_to_startup=True
@@ -116,18 +120,14 @@ def make_app(wanted: str | None = None, leading: Sequence[LeadingOption] = ()) -
 
 
 def main() -> None:
-    """Run the command that the process's arguments name, and end with its exit code.
-
-    Raises:
-        KeyboardInterrupt: It was interrupted where nothing had to be ended in order.
-    """
+    """Run the command that the process's arguments name, and exit with its exit code."""
     show_any_name()
     try:
         leading, words = split_leading_options(sys.argv[1:])
         app = make_app(next((word for word in words if not word.startswith("-")), None), leading)
         code = cast("object", app(words, result_action="return_value", exit_on_error=False))
     except CycloptsError:
-        sys.exit(WRONG_USE)  # it has been said why
+        sys.exit(WRONG_USE)  # Cyclopts has printed the error
     except KeyboardInterrupt:
         sys.exit(early_interruption())
     except (ValueError, OSError) as exc:

@@ -1,1 +1,1 @@
-"""Many jobs at once, which can be resumed."""
+"""Batches: many jobs that can be resumed."""

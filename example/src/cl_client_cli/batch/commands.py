@@ -21,7 +21,7 @@ from cl_client_cli.tasks.file_arguments import FileArgument  # noqa: TC001 - rea
 
 batch_app = App(
     name="batch",
-    help="Many jobs at once, which can be resumed.\n\nExample: `cl-client batch submit photos/ -t exif`",
+    help="Run many jobs as a batch that can be resumed.\n\nExample: `cl-client batch submit photos/ -t exif`",
 )
 
 _DEFAULT_FOLDER = Path("cl-client-batch")
@@ -36,7 +36,7 @@ TaskName: TypeAlias = Literal[
     "image-conversion",
     "media-thumbnail",
 ]
-"""What shells complete; other spellings are understood too."""
+"""What shells complete; names with underscores are valid too."""
 _Tasks = Annotated[
     tuple[TaskName | str, ...], Parameter(alias="-t", negative_iterable=(), show_default=False)
 ]
@@ -52,21 +52,24 @@ def submit(
     search: InputOptions = DEFAULT_INPUTS,
     options: BatchOptions = DEFAULT_BATCH,
 ) -> int:
-    """Run tasks on many files, or what a specification says; go on later with whatever is left.
+    """Run tasks on many files, or the jobs of a specification; an interrupted batch can be resumed.
 
-    A specification is a list of jobs with input, task, params and output, as .json, .yaml or .csv. What was
-    done is not repeated: files count as the same if their content and the parameters are. A file that has
-    changed since is run again.
+    A specification is a list of jobs with input, task, params and output, as a .json, .yaml or .csv file.
+    Finished jobs are not repeated: files with the same content and parameters are processed once. A file that
+    has changed since then is processed again.
 
     Example: `cl-client batch submit photos/ -r --task exif --task media-thumbnail --report report.html`
 
     Args:
         inputs: One specification; or files, patterns such as '*.jpg', folders, @list.txt.
-        task: A task to run on every file that suits it, as often as wanted.
-        param: A parameter, TASK.NAME=VALUE, as often as wanted.
-        output_dir: The folder of the results, and of the batch's own record.
+        task: Task to run on every suitable file; can be repeated.
+        param: Parameter of a task, as TASK.NAME=VALUE; can be repeated.
+        output_dir: Folder of the results and of the batch's manifest.
         search: How inputs are found.
-        options: Common to submit and resume.
+        options: The options that `submit` and `resume` share.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.batch.lifecycle import submit_batch
 
@@ -81,14 +84,17 @@ def resume(
     retry_failed: Flag = False,
     options: BatchOptions = DEFAULT_BATCH,
 ) -> int:
-    """Go on with a batch that was interrupted, killed, or left without its server.
+    """Continue a batch that was interrupted or killed, or that lost its server.
 
     Example: `cl-client batch resume cl-client-batch`
 
     Args:
-        output_dir: The folder of the results.
-        retry_failed: Retry jobs that failed for good, too.
-        options: Common to submit and resume.
+        output_dir: Folder of the results.
+        retry_failed: Retry failed jobs too, also those with a permanent error.
+        options: The options that `submit` and `resume` share.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.batch.lifecycle import resume_batch
 
@@ -97,13 +103,16 @@ def resume(
 
 @batch_app.command
 def status(output_dir: OutputDir = _DEFAULT_FOLDER, *, output: OutputOptions = DEFAULT_OUTPUT) -> int:
-    """Show how far a batch is, what has failed, and why; also while it runs.
+    """Show the progress of a batch and its failures, also while it runs.
 
     Example: `cl-client batch status cl-client-batch --json`
 
     Args:
-        output_dir: The folder of the results.
-        output: How results are told.
+        output_dir: Folder of the results.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.batch.status import show_status
 
@@ -117,14 +126,17 @@ def report(
     *,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Write a page with all that a batch has done so far, to be opened in a browser; no server is needed.
+    """Write an HTML report of everything that a batch has done so far; it needs no server.
 
     Example: `cl-client batch report cl-client-batch report.html`
 
     Args:
-        output_dir: The folder of the results.
-        page: The page's file; by default report.html in that folder.
-        output: How results are told.
+        output_dir: Folder of the results.
+        page: File to write the report to; by default report.html in the folder of the results.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.batch.report import report_batch
 

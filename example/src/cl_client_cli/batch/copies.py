@@ -1,4 +1,4 @@
-"""Copies of results, for items whose content, task and parameters are those of another one."""
+"""Copies results for items with the same content, task and parameters as another item."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ if TYPE_CHECKING:
 
 
 def copy_result(twin: Item, item: Item) -> TaskResult | None:
-    """Copy the result of an item with the same content; None where it is no longer there as a whole.
+    """Copy the result of an item with the same content.
 
-    Only what the twin's job left is copied: other items' results may be beside it.
+    Only the files of that item's job are copied; results of other items may be beside them.
+
+    Args:
+        twin: The item with the result.
+        item: The item that needs it.
+
+    Returns:
+        The copied result; None if the files no longer exist.
 
     Raises:
-        OSError: It cannot be copied.
+        OSError: A file cannot be copied.
     """
     if twin.data is None:
         return None
@@ -39,7 +46,7 @@ def copy_result(twin: Item, item: Item) -> TaskResult | None:
 
 
 def _place_of(file: Path, twin: Item, item: Item) -> Path:
-    """Where a file of the twin's result is in the item's."""
+    """The path in the item's result for a file of the twin's result."""
     beside = TASKS[item.task].beside
     if file == twin.target or beside is None:
         return item.target
@@ -55,7 +62,7 @@ def _replace_file(source: Path, target: Path) -> None:
 
 def _replace_folder(source: Path, target: Path) -> None:
     def copy(part: Path) -> None:
-        shutil.rmtree(part, ignore_errors=True)  # that of a copy which was killed
+        shutil.rmtree(part, ignore_errors=True)  # left over from a copy that was killed
         shutil.copytree(source, part)
         if target.exists():
             shutil.rmtree(target)
@@ -64,7 +71,7 @@ def _replace_folder(source: Path, target: Path) -> None:
 
 
 def _replace(target: Path, copy: Callable[[Path], None]) -> None:
-    """Make a copy under another name first, so that it is at its place as a whole or not at all."""
+    """Copy to a temporary name first, so that the target is complete or missing."""
     part = target.with_name(f".{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,7 +1,7 @@
-"""Runs work in a process that outlives the command by as long as it needs to end in order.
+"""Runs work in a process that outlives the command as long as it needs to end properly.
 
-Whatever kills the command, `kill -9`, a closed terminal, an impatient second Ctrl-C, the work is asked to
-end and comes to a state from which it can go on: a job that the server has just taken is written down.
+Whatever ends the command, such as `kill -9`, a closed terminal or a second Ctrl-C, the work is asked to end,
+and stops in a state from which it can continue: a job that the server has just accepted is recorded.
 """
 
 from __future__ import annotations
@@ -26,18 +26,21 @@ if TYPE_CHECKING:
 
 _LOOK_INTERVAL: Final = 0.5
 _KEPT_OFF: Final = tuple(number for number in ENDING_SIGNALS if number != signal.SIGTERM)
-"""The signals that a terminal sends to all of its processes."""
+"""The signals that a terminal sends to all its processes."""
 
 
 def run_detached(work: Callable[[], int], *, resume_hint: str = "") -> int:
-    """Run work in a process of its own, to its end; the exit code.
+    """Run work in a separate process, to its end.
 
-    The first signal that would end the command asks the work to end, the second ends the command and leaves
-    the work to itself.
+    The first signal that would end the command asks the work to end; the second one ends the command, and the
+    work ends on its own.
 
     Args:
-        work: Returns the exit code; can be pickled, and ends in order at `signal.SIGTERM`.
-        resume_hint: What to say if somebody kills that process, beside that it was.
+        work: Returns the exit code. It must be picklable, and end properly on `signal.SIGTERM`.
+        resume_hint: What to print after the message if somebody kills that process.
+
+    Returns:
+        The exit code.
     """
     context = multiprocessing.get_context("spawn")
     orders, to_work = context.Pipe(duplex=False)
@@ -47,7 +50,7 @@ def run_detached(work: Callable[[], int], *, resume_hint: str = "") -> int:
     def ask_to_end() -> None:
         nonlocal asked
         asked = True
-        with suppress(BrokenPipeError):  # the work has just ended by itself
+        with suppress(BrokenPipeError):  # the work has just ended
             to_work.send("end")
 
     with to_work, ending_signals(ask_to_end):
@@ -55,24 +58,24 @@ def run_detached(work: Callable[[], int], *, resume_hint: str = "") -> int:
             process.start()
         orders.close()
         while process.is_alive():
-            process.join(_LOOK_INTERVAL)  # in turns, since on Windows no signal interrupts it
+            process.join(_LOOK_INTERVAL)  # repeatedly, because on Windows no signal interrupts it
     code = process.exitcode
     if code is not None and code >= 0:
         return code
-    if asked:  # it had not even begun
+    if asked:  # the work had not started
         Terminal.make().error(f"interrupted. {resume_hint}".rstrip())
         return INTERRUPTED
-    Terminal.make().error(f"the process at work was ended by signal {-(code or 0)}. {resume_hint}".rstrip())
+    Terminal.make().error(f"the worker process was killed by signal {-(code or 0)}. {resume_hint}".rstrip())
     return SOME_FAILED
 
 
 @contextmanager
 def _signals_blocked() -> Generator[None]:
-    """Block a terminal's signals in a process that is started meanwhile; it lets them in when it is ready."""
+    """Start processes in this context with a terminal's signals blocked; they unblock them when ready."""
     if sys.platform == "win32":
         yield
         return
-    resource_tracker.ensure_running()  # its start, which would come with the process's, lets all signals in
+    resource_tracker.ensure_running()  # otherwise it starts with the process, and unblocks all signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _KEPT_OFF)
     try:
         yield
@@ -81,9 +84,9 @@ def _signals_blocked() -> Generator[None]:
 
 
 def _run(work: Callable[[], int], orders: Connection) -> None:
-    """The process's whole life."""
+    """The main function of the process."""
     if sys.platform != "win32":
-        os.setsid()  # so that neither the terminal nor a signal to the command's group reaches it
+        os.setsid()  # so that no signal of the terminal or to the command's process group reaches it
     for number in _KEPT_OFF:
         signal.signal(number, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -98,14 +101,14 @@ def _run(work: Callable[[], int], orders: Connection) -> None:
 
 
 def _follow_orders(orders: Connection) -> None:
-    """End the work when the command says so, or is gone."""
+    """End the work when the command asks for it, or has died."""
     _await_word(orders)
     _end_work()
     _await_word(orders)  # the command may be killed while the work is ending
 
 
 def _await_word(orders: Connection) -> None:
-    """Wait until the command says something, or is gone."""
+    """Wait until the command sends something, or has died."""
     try:
         orders.recv()
     except EOFError:
@@ -116,12 +119,12 @@ def _end_work() -> None:
     if sys.platform == "win32":
         signal.raise_signal(signal.SIGTERM)
     else:
-        # Only in its own thread does a signal wake the loop.
+        # Only a signal to the main thread wakes the loop.
         signal.pthread_kill(main_thread().ident or 0, signal.SIGTERM)
 
 
 def _silence_output() -> None:
-    """The terminal belongs to others now."""
+    """Print nothing more: the terminal is used by others now."""
     show_cursor()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):

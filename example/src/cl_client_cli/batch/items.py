@@ -1,4 +1,4 @@
-"""The items of a batch: what makes one, and when there is something left to do for it."""
+"""The items of a batch: their identity, and whether there is work left for them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ State: TypeAlias = Literal["waiting", "submitting", "submitted", "done", "failed
 
 
 class ItemKey(NamedTuple):
-    """What makes an item: the same is never there twice.
+    """The identity of an item, unique in a batch.
 
     Attributes:
-        source: The file.
-        task: The task.
-        params: Its parameters, as JSON text.
+        source: The input file.
+        task: The name of the task.
+        params: The parameters of the task, as JSON text.
     """
 
     source: Path
@@ -29,12 +29,12 @@ class ItemKey(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A file's content, and how to see that it may have changed.
+    """A file's content, and the values that show whether it may have changed.
 
     Attributes:
-        digest: Its SHA-256.
-        size: Its size in bytes before it was read.
-        mtime_ns: When it had last been written, alike.
+        digest: The SHA-256 digest in hexadecimal.
+        size: The size in bytes before the file was read.
+        mtime_ns: The modification time in nanoseconds before the file was read.
     """
 
     digest: str
@@ -43,10 +43,16 @@ class Content(NamedTuple):
 
 
 def content_of(source: Path) -> Content:
-    """Read a file's content.
+    """Read a file, to identify its content.
+
+    Args:
+        source: The input file.
+
+    Returns:
+        The content's digest, size and time.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     before = source.stat()
     return Content(content_digest(source), before.st_size, before.st_mtime_ns)
@@ -60,21 +66,21 @@ class Item(BaseModel):
     """One task on one file.
 
     Attributes:
-        id: Its number.
-        source: The file.
-        task: The task.
-        params: Its parameters, as JSON text.
-        target: Where the result goes.
-        digest: SHA-256 of the file's content, once it was read.
+        id: The number of the item.
+        source: The input file.
+        task: The name of the task.
+        params: The parameters of the task, as JSON text.
+        target: The path of the result.
+        digest: The SHA-256 digest of the file's content; None before it was read.
         size: The file's size in bytes at that time.
-        mtime_ns: When it had last been written, alike.
-        state: How far it is. ``submitting`` from when its file was sent until the server has answered.
-        job_id: The job, once it was submitted.
-        error: Why it failed.
-        transient: Whether it may well succeed at another time.
+        mtime_ns: The file's modification time in nanoseconds at that time.
+        state: The state; ``submitting`` from when the file was sent until the server has answered.
+        job_id: The ID of the job; None before it was submitted.
+        error: Why it failed; None if it did not.
+        transient: Whether it may succeed later.
         summary: The result in a few words.
         data: The result for programs.
-        files: Where what was kept is, the result itself first.
+        files: The files that were saved, the result itself first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -96,7 +102,14 @@ class Item(BaseModel):
     files: tuple[Path, ...]
 
     def is_pending(self, *, retry_failed: bool) -> bool:
-        """Whether there may be something left to do; a look at the file's content says more."""
+        """Check whether there may be work left; the file's content decides finally, see `is_settled`.
+
+        Args:
+            retry_failed: Whether permanent failures are retried.
+
+        Returns:
+            Whether there may be.
+        """
         if self.state == "done":
             return not self.target.exists() or self._was_written
         if self.state == "failed":
@@ -104,7 +117,15 @@ class Item(BaseModel):
         return True
 
     def is_settled(self, content: Content, *, retry_failed: bool) -> bool:
-        """Whether nothing is left to do for a file with such content."""
+        """Check whether no work is left for a file with this content.
+
+        Args:
+            content: The current content of the file.
+            retry_failed: Whether permanent failures are retried.
+
+        Returns:
+            Whether nothing is left to do.
+        """
         if content.digest != self.digest:
             return False
         if self.state == "done":
@@ -112,11 +133,22 @@ class Item(BaseModel):
         return self.state == "failed" and not self.transient and not retry_failed
 
     def known_job(self, content: Content) -> str | None:
-        """The job of such content that may still be there, running or done; None for none."""
+        """Find the job for this content that may still exist, running or finished.
+
+        Args:
+            content: The current content of the file.
+
+        Returns:
+            The job ID; None if there is no such job.
+        """
         return self.job_id if self._job_may_be_there and self.digest == content.digest else None
 
     def known_content(self) -> Content | None:
-        """The content that the known job has, for when the file is gone; None where there is no such job."""
+        """The content of the known job, for when the file no longer exists.
+
+        Returns:
+            The content; None if there is no such job.
+        """
         parts = (self.digest, self.size, self.mtime_ns)
         if self.job_id is None or not self._job_may_be_there or None in parts:
             return None
@@ -128,7 +160,7 @@ class Item(BaseModel):
 
     @property
     def _was_written(self) -> bool:
-        """Whether the file has been written since it was read, or can be read only now."""
+        """Whether the file was modified since it was read, or is readable only now."""
         if self.size is None:
             return self.source.is_file() and os.access(self.source, os.R_OK)
         try:

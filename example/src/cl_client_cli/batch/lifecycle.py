@@ -1,4 +1,4 @@
-"""The work of `cl-client batch submit` and `batch resume`: a batch from its making to its end."""
+"""The work of `cl-client batch submit` and `batch resume`: a batch from its creation to its end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,19 @@ def submit_batch(
     *,
     recursive: bool,
 ) -> int:
-    """Add items to the batch in a folder, and run it; the process's exit code."""
+    """Add items to the batch in a folder, and run it.
+
+    Args:
+        arguments: One specification, or files, patterns and folders.
+        tasks: The tasks to run on each suitable file.
+        params: Parameters, each as TASK.NAME=VALUE.
+        folder: The folder of the batch.
+        options: The options of the command.
+        recursive: Search subfolders too.
+
+    Returns:
+        The exit code.
+    """
     _check(options)
     check_folder("--output-dir", folder)
     known: Mapping[ItemKey, Path] = {}
@@ -63,7 +75,16 @@ def submit_batch(
 
 
 def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
-    """Run what is left of the batch in a folder; the process's exit code."""
+    """Run the remaining items of the batch in a folder.
+
+    Args:
+        folder: The folder of the batch.
+        options: The options of the command.
+        retry_failed: Retry permanent failures too.
+
+    Returns:
+        The exit code.
+    """
     _check(options)
     with BatchManifest.open(folder) as manifest, manifest.running():
         work = partial(_run_batch, folder, options, retry_failed=retry_failed)
@@ -82,7 +103,7 @@ def _check(options: BatchOptions) -> None:
 
 def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
     terminal = Terminal.make(options.output)
-    on_wait = partial(terminal.say, "An earlier run of this batch is just ending ...")
+    on_wait = partial(terminal.say, "Waiting for an earlier run of this batch to end ...")
     with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
         connection = batch_connection(manifest, options.connection)
         settled, hint = replace(options, connection=connection), resume_hint(folder)
@@ -93,7 +114,7 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
                     context, manifest=manifest, ledger=ledger, options=settled, retry_failed=retry_failed
                 )
             except sqlite3.Error:
-                context.terminal.say(f"What was done is no longer noted. {hint}")
+                context.terminal.say(f"The progress can no longer be saved. {hint}")
                 raise
 
         return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
@@ -129,7 +150,7 @@ async def _run(
         with progress:
             await outages.watch(run.run(concurrency=options.jobs.concurrency))
     except (asyncio.CancelledError, sqlite3.Error):
-        hint = False  # whoever is told of that is told how to go on, too
+        hint = False  # the message of this error contains the hint already
         raise
     finally:
         say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])
@@ -144,7 +165,7 @@ async def _run(
 
 
 def _planned_page(manifest: BatchManifest, given: Path | None) -> Path | None:
-    """Where the batch's report goes, as this run or an earlier one was told; None for nowhere."""
+    """The path of the report, from this run's options or an earlier run's; None for no report."""
     if given is None:
         kept = manifest.facts().get(_PAGE)
         return None if kept is None else Path(kept)

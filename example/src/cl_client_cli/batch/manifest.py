@@ -1,4 +1,4 @@
-"""The manifest of a batch: every item and how far it is, in SQLite, so that nothing is done twice."""
+"""The manifest of a batch: all items and their states, in SQLite, so that nothing is done twice."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ CREATE INDEX items_by_source ON items (source, id)
 _FILES: Final = TypeAdapter(list[str])
 _PAGE: Final = 200
 _ENDING_SECONDS: Final = 60.0
-"""How long an earlier run may take to end."""
+"""How many seconds to wait for an earlier run to end."""
 
 
 class BatchManifest:
-    """The manifest of the batch in a folder, open. Places are kept relative to the folder, which may move.
+    """The open manifest of the batch in a folder. Paths are relative to the folder, which may be moved.
 
-    Its methods take a fraction of a millisecond. A process that dies at any point leaves it usable.
+    Its methods take less than a millisecond. It stays usable if a process is killed at any point.
     """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
@@ -72,8 +72,15 @@ class BatchManifest:
     def open(cls, folder: Path, *, create: bool = False) -> Self:
         """Open the manifest of a folder.
 
+        Args:
+            folder: The folder of the batch.
+            create: Create the manifest if it does not exist.
+
+        Returns:
+            The manifest.
+
         Raises:
-            UsageError: There is none, and none is to be made.
+            UsageError: The manifest does not exist, and `create` is not set.
             ConfigurationError: The file cannot be used.
         """
         path = folder / FILE_NAME
@@ -83,10 +90,16 @@ class BatchManifest:
 
     @classmethod
     def open_to_read(cls, folder: Path) -> Self:
-        """Open the manifest of a folder to look at it, also where nothing may be written.
+        """Open the manifest of a folder for reading, also in a read-only folder.
+
+        Args:
+            folder: The folder of the batch.
+
+        Returns:
+            The manifest.
 
         Raises:
-            UsageError: There is none.
+            UsageError: The manifest does not exist.
             ConfigurationError: The file cannot be used.
         """
         path = folder / FILE_NAME
@@ -103,32 +116,42 @@ class BatchManifest:
     def running(self) -> Generator[None]:
         """Be the only command that runs this batch.
 
+        Yields:
+            Nothing; the lock is released afterwards.
+
         Raises:
-            UsageError: Another one does.
+            UsageError: Another command runs it.
         """
         lock = self._lock(".lock")
         if not self._acquire(lock, seconds=0):
             raise UsageError(
-                f"another process runs the batch in {str(self.folder)!r}; cl-client batch status shows it"
+                f"the batch in {str(self.folder)!r} is already running in another process; "
+                "cl-client batch status shows its progress"
             )
         with lock:
             yield
 
     @contextmanager
     def working(self, on_wait: Callable[[], None]) -> Generator[None]:
-        """Be the only process that works on this batch: one whose command was killed may still be ending.
+        """Be the only process that works on this batch; one whose command was killed may still be ending.
 
         Args:
-            on_wait: Is called before its end is waited for.
+            on_wait: Called before waiting for its end.
+
+        Yields:
+            Nothing; the lock is released afterwards.
 
         Raises:
-            UsageError: It does not end.
+            UsageError: It does not end within a minute.
         """
         lock = self._lock(".working.lock")
         if not self._acquire(lock, seconds=0):
             on_wait()
             if not self._acquire(lock, seconds=_ENDING_SECONDS):
-                raise UsageError(f"an earlier run of the batch in {str(self.folder)!r} does not end")
+                raise UsageError(
+                    f"an earlier run of the batch in {str(self.folder)!r} has not ended within "
+                    f"{_ENDING_SECONDS:g} s; try again later"
+                )
         with lock:
             yield
 
@@ -141,20 +164,33 @@ class BatchManifest:
         except portalocker.AlreadyLocked:
             return False
         except portalocker.LockException as exc:
-            raise UsageError(f"{str(self.folder)!r} cannot be locked, use a local disk: {exc}") from exc
+            raise UsageError(f"{str(self.folder)!r} cannot be locked: {exc}; use a local disk") from exc
         return True
 
     def facts(self) -> dict[str, str]:
-        """What is known of the batch as a whole."""
+        """Read the facts about the batch as a whole.
+
+        Returns:
+            The values by name.
+        """
         rows = cast("list[sqlite3.Row]", self._execute("SELECT name, value FROM facts").fetchall())
         return {str(row["name"]): str(row["value"]) for row in map(read_row, rows)}
 
     def set_fact(self, name: str, value: str) -> None:
-        """Note something of the batch as a whole."""
+        """Store a fact about the batch as a whole.
+
+        Args:
+            name: Its name.
+            value: Its value.
+        """
         self._execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", storable((name, value)))
 
     def known_items(self) -> dict[ItemKey, Path]:
-        """Where the result of each item goes."""
+        """Read the items and the paths of their results.
+
+        Returns:
+            The paths by item.
+        """
         rows = self._execute("SELECT source, task, params, target FROM items")
         return {
             ItemKey(Path(str(row["source"])), str(row["task"]), str(row["params"])): self._placed(
@@ -164,13 +200,16 @@ class BatchManifest:
         }
 
     def add(self, items: Mapping[ItemKey, Path]) -> int:
-        """Add items that are not there yet; how many were.
+        """Add items that do not exist yet.
 
         Args:
-            items: Where the result of each goes.
+            items: The path of the result for each item.
+
+        Returns:
+            How many items were added.
 
         Raises:
-            UsageError: Another command has just given one of these places away; nothing was added.
+            UsageError: Another command has just taken one of these paths; nothing was added.
         """
         before = self._connection.total_changes
         try:
@@ -185,38 +224,71 @@ class BatchManifest:
                 )
         except sqlite3.IntegrityError:
             raise UsageError(
-                f"another command adds to the batch in {str(self.folder)!r} at the same time: submit again"
+                f"another command is adding to the batch in {str(self.folder)!r} right now: submit again"
             ) from None
         return self._connection.total_changes - before
 
     def submitting(self, item: Item, content: Content) -> None:
-        """The server has an item's whole file: from now on it may have a job of it."""
+        """Record that an item's whole file was sent: from now on the server may have a job for it.
+
+        Args:
+            item: The item.
+            content: The content of its file.
+        """
         self._set(item, state="submitting", job_id=None, **_read(content))
 
     def submitted(self, item: Item, job_id: str) -> None:
-        """The server has taken an item."""
+        """Record that the server has accepted an item.
+
+        Args:
+            item: The item.
+            job_id: The ID of the job.
+        """
         self._set(item, state="submitted", job_id=job_id)
 
     def refused(self, item: Item) -> None:
-        """The server has answered that it makes no job of an item."""
+        """Record that the server has rejected an item and created no job.
+
+        Args:
+            item: The item.
+        """
         self._set(item, state="waiting")
 
     def reopened(self, item: Item) -> None:
-        """An item that was done has to be done again."""
+        """Record that a finished item has to be processed again.
+
+        Args:
+            item: The item.
+        """
         self._set(item, state="waiting", digest=None)
 
     def touched(self, item: Item, content: Content) -> None:
-        """An item's file was written, and its content is what it was."""
+        """Record that an item's file was modified, with the same content as before.
+
+        Args:
+            item: The item.
+            content: The content of its file.
+        """
         self._set(item, **_read(content))
 
     def take_back_submitted(self) -> int:
-        """Let what was submitted, and has not ended, be submitted again; how many items that were."""
+        """Reset items that were submitted and have not ended, so that they are submitted again.
+
+        Returns:
+            How many items were reset.
+        """
         return self._execute(
             "UPDATE items SET state = 'waiting', job_id = NULL WHERE state IN ('submitting', 'submitted')"
         ).rowcount
 
     def ended(self, item: Item, outcome: Outcome, content: Content | None) -> None:
-        """An item has come to its end; a job that goes on without it stays noted."""
+        """Record the end of an item; a job that is still running stays recorded.
+
+        Args:
+            item: The item.
+            outcome: Its outcome.
+            content: The content of its file; None if it could not be read.
+        """
         result = outcome.result
         self._set(
             item,
@@ -231,38 +303,76 @@ class BatchManifest:
         )
 
     def twin(self, item: Item, digest: str) -> Item | None:
-        """Another item of the same content, task and parameters that is done."""
+        """Find another finished item with the same content, task and parameters.
+
+        Args:
+            item: The item.
+            digest: The digest of its content.
+
+        Returns:
+            The other item; None if there is none.
+        """
         where = "digest = ? AND task = ? AND params = ? AND state = 'done' AND id != ?"
         return next(iter(self._select(where, (digest, item.task, item.params, item.id), "id")), None)
 
     def pending(self, *, retry_failed: bool) -> Iterator[Item]:
-        """The items that may be left to do, page by page: also those whose files or results have changed."""
+        """The items that may have work left, page by page, including those with changed files or results.
+
+        Args:
+            retry_failed: Include permanent failures.
+
+        Returns:
+            The items, in order.
+        """
         return (item for item in self.items() if item.is_pending(retry_failed=retry_failed))
 
     def items(self) -> Iterator[Item]:
-        """All items in order, page by page."""
+        """All items in order, read page by page.
+
+        Yields:
+            Each item.
+        """
         last = 0
         while page := self._select("id > ?", (last,), f"id LIMIT {_PAGE}"):
             yield from page
             last = page[-1].id
 
     def sources(self) -> list[Path]:
-        """All files, in order."""
+        """The input files of all items.
+
+        Returns:
+            The files, in order.
+        """
         rows = self._execute("SELECT source FROM items GROUP BY source ORDER BY min(id)")
         return [Path(str(row["source"])) for row in map(read_row, cast("Iterator[sqlite3.Row]", rows))]
 
     def items_of(self, source: Path) -> list[Item]:
-        """The items of a file."""
+        """The items of a file.
+
+        Args:
+            source: The input file.
+
+        Returns:
+            The items, in order.
+        """
         return self._select("source = ?", (str(source),), "id")
 
     def counts(self) -> Counter[tuple[str, State]]:
-        """How many items there are of each task in each state."""
+        """Count the items by task and state.
+
+        Returns:
+            The counts.
+        """
         rows = self._execute("SELECT task, state, count(*) AS n FROM items GROUP BY task, state")
         counted = cast("Iterator[Mapping[str, str]]", rows)
         return Counter({(row["task"], cast("State", row["state"])): int(row["n"]) for row in counted})
 
     def failures(self) -> Iterator[Item]:
-        """The items that failed."""
+        """The items that failed.
+
+        Returns:
+            The items, in order.
+        """
         return iter(self._select("state = 'failed'", (), "id"))
 
     def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
@@ -276,7 +386,7 @@ class BatchManifest:
         self._execute(statement, storable((*values.values(), item.id)))
 
     def _select(self, where: str, values: Sequence[str | float], order: str) -> list[Item]:
-        # The conditions are those above; what comes from outside is bound to their question marks.
+        # The conditions are constants; values are bound to their placeholders.
         statement = f"SELECT * FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - see above
         rows = cast("list[sqlite3.Row]", self._execute(statement, storable(values)).fetchall())
         with explained(self._path):
@@ -297,11 +407,11 @@ class BatchManifest:
 
 def _check_there(path: Path) -> None:
     if not path.is_file():
-        raise UsageError(f"{str(path.parent)!r}: there is no batch in this folder ({path.name} is missing)")
+        raise UsageError(f"{str(path.parent)!r}: no batch in this folder ({path.name} not found)")
 
 
 def _read(content: Content | None) -> dict[str, str | int | None]:
-    """The columns that tell what was read of a file."""
+    """The columns for a file's content."""
     if content is None:
         return {"digest": None, "size": None, "mtime_ns": None}
     return {"digest": content.digest, "size": content.size, "mtime_ns": content.mtime_ns}

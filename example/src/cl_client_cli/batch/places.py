@@ -1,4 +1,4 @@
-"""The places of a batch's results: each its own, below the batch's folder, and never over what is there."""
+"""Paths of a batch's results: unique, inside the batch's folder, and never over existing files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class ResultPlaces:
-    """Gives results their places.
+    """Gives results their paths.
 
     Args:
         folder: The batch's folder.
-        sources: All inputs, absolute.
-        folders: Where they were looked for.
-        known: The places of the results that are in the batch already.
+        sources: The absolute paths of all inputs.
+        folders: The folders of the inputs.
+        known: The paths of the results that the batch already has.
     """
 
     def __init__(
@@ -44,7 +44,15 @@ class ResultPlaces:
             self._take(place, key.task)
 
     def made_from(self, source: Path, suffix: str) -> Path:
-        """A place named like an input; nothing is there yet."""
+        """Choose an unused path, named after an input.
+
+        Args:
+            source: The input file.
+            suffix: The suffix of the result.
+
+        Returns:
+            The path.
+        """
         if suffix not in self._names:
             self._names[suffix] = ResultNames(
                 self._folder, self._sources, self._searched, suffix, self._taken
@@ -54,35 +62,48 @@ class ResultPlaces:
         return place
 
     def named(self, output: str, task: str) -> Path:
-        """The place that a specification names.
+        """Take the path that a specification names.
+
+        Args:
+            output: The path, relative to the batch's folder.
+            task: The name of the task.
+
+        Returns:
+            The path.
 
         Raises:
-            UsageError: It is outside of the batch's folder, or that of something else.
+            UsageError: The path is outside of the batch's folder, or belongs to something else.
         """
         place = self.wanted(output)
         above = {place_key(parent) for parent in place.parents}
         if above & self._taken or {place_key(place), place_key(_beside(place, task))} & (
             self._taken | self._folders
         ):
-            raise UsageError(f"output {str(place)!r} is the place of another job's result: name another one")
+            raise UsageError(f"output {str(place)!r} is already used by another job: name another path")
         if place_key(place) in self._inputs:
-            raise UsageError(f"output {str(place)!r} is one of the inputs: name another place")
+            raise UsageError(f"output {str(place)!r} is one of the inputs: name another path")
         if TASKS[task].is_folder and place.exists():
             raise UsageError(f"output {str(place)!r} already exists: name a new folder")
         self._take(place, task)
         return place
 
     def wanted(self, output: str) -> Path:
-        """Where something is that a specification names relative to the batch's folder.
+        """Resolve a path that a specification names, relative to the batch's folder.
+
+        Args:
+            output: The path.
+
+        Returns:
+            The resolved path.
 
         Raises:
-            UsageError: Outside of the folder, or where the batch keeps its record.
+            UsageError: The path is outside of the folder, or belongs to the batch's manifest.
         """
         inner = Path(os.path.normpath(output))
         if inner.is_absolute() or inner.drive or ".." in inner.parts or not inner.name:
-            raise UsageError(f"output {output!r} must be a name below {str(self._folder)!r}")
+            raise UsageError(f"output {output!r} must be a relative path inside {str(self._folder)!r}")
         if inner.parts[0].removeprefix(".").startswith(FILE_NAME):
-            raise UsageError(f"output {output!r} is where the batch keeps its record: name another place")
+            raise UsageError(f"output {output!r} is reserved for the batch's manifest: name another path")
         return self._folder / inner
 
     def _take(self, place: Path, task: str) -> None:
@@ -101,13 +122,16 @@ class ResultPlaces:
 def without_own_results(
     inputs: Sequence[Path], arguments: Sequence[str], known: Mapping[ItemKey, Path], folder: Path
 ) -> list[Path]:
-    """The inputs without what the batch itself has made, unless it was named: else a folder would never end.
+    """Leave out the batch's own results, unless they were named; otherwise the batch would grow forever.
 
     Args:
-        inputs: What was found.
-        arguments: Where it was looked for.
-        known: The places of the results that are in the batch already.
+        inputs: The input files that were found.
+        arguments: The arguments that they were found by.
+        known: The paths of the results that the batch already has.
         folder: The batch's folder.
+
+    Returns:
+        The remaining inputs.
     """
     named = {real_place(Path(argument)) for argument in arguments}
     made = {real_place(it) for key, place in known.items() for it in (place, _beside(place, key.task))}
@@ -121,6 +145,6 @@ def without_own_results(
 
 
 def _beside(place: Path, task: str) -> Path:
-    """The folder of a result's further files, or the result's own place where it has none."""
+    """The folder of a result's additional files; the result's own path if it has none."""
     beside = TASKS[task].beside
     return place if beside is None else beside(place)

@@ -34,35 +34,41 @@ def plan_items(
     recursive: bool,
     say: Callable[[str], None],
 ) -> dict[ItemKey, Path]:
-    """Find out what a batch consists of, and where each result goes.
+    """Find the items of a batch, and choose the paths of their results.
 
     Args:
         arguments: One specification, or files, patterns and folders.
-        tasks: The tasks to run on each of the files that suit it.
+        tasks: The tasks to run on each suitable file.
         params: Parameters, each as TASK.NAME=VALUE.
-        folder: Where results go.
-        known: The items that are in the batch already; their places are theirs.
+        folder: The folder for the results.
+        known: The items that the batch already has, with the paths of their results.
         recursive: Search subfolders too.
-        say: Is told of folders with nothing in them.
+        say: Called with a message for each folder without suitable files.
+
+    Returns:
+        The path of the result for each item.
 
     Raises:
-        UsageError: Something cannot be; nothing has been changed.
+        UsageError: An argument is invalid; nothing has been changed.
     """
     if len(arguments) == 1 and Path(arguments[0]).suffix.lower() in SPEC_SUFFIXES:
         if tasks or params:
-            raise UsageError("a specification names its tasks itself: leave out --task and --param")
+            raise UsageError(
+                "--task and --param cannot be combined with a specification, which names its own tasks: "
+                "remove them"
+            )
         rows = read_spec(Path(arguments[0]))
         folders = [Path(row.input).parent for row in rows]
         return _placed(rows, folder, folders, known, f"{arguments[0]}, job ")
     chosen = [_known_task(name) for name in tasks]
     if not chosen:
-        raise UsageError("name at least one task, for instance --task exif --task media-thumbnail")
+        raise UsageError("no task given: name at least one, for instance --task exif --task media-thumbnail")
     values = _parse_params(params, chosen)
     with Ledger.open() as ledger:
         search = InputSearch(recursive=recursive, suffixes=suffixes_for(chosen), ledger=ledger, say=say)
         found = find_inputs(arguments, search)
     inputs = without_own_results(found.files, arguments, known, folder)
-    # Not validated, which has no use for names that are no Unicode.
+    # Not validated, because validation rejects names with invalid Unicode.
     jobs = [
         JobSpec.model_construct(input=str(path), task=task, params=values.get(task, {}), output=None)
         for path in inputs
@@ -70,19 +76,19 @@ def plan_items(
         if _suits(path, task)
     ]
     if not jobs:
-        raise UsageError(f"none of the files suits {', '.join(chosen)}")
+        raise UsageError(f"no suitable files for {', '.join(chosen)}")
     return _placed(jobs, folder, found.folders, known)
 
 
 def _known_task(name: str) -> str:
     task = name.replace("-", "_")
     if task not in TASKS:
-        raise UsageError(f"--task {name}: there is no such task; there are {', '.join(TASKS)}")
+        raise UsageError(f"--task {name}: unknown task; the tasks are {', '.join(TASKS)}")
     return task
 
 
 def _suits(path: Path, task: str) -> bool:
-    """Whether a task is for such files; a file of an unknown kind is left to the server's judgement."""
+    """Whether a task can process a file; for an unknown suffix the server decides."""
     suits = TASKS[task].suits
     known = any(path.suffix.lower() in suffixes for suffixes in SUFFIXES.values())
     return suits is None or not known or media_of(path) in suits
@@ -95,7 +101,10 @@ def _parse_params(params: Sequence[str], tasks: Sequence[str]) -> Mapping[str, d
         task, dot, name = path.partition(".")
         task = task.replace("-", "_")
         if not mark or not dot or task not in tasks:
-            raise UsageError(f"--param {text}: write TASK.NAME=VALUE, such as media_thumbnail.width=320")
+            raise UsageError(
+                f"--param {text}: must be TASK.NAME=VALUE with a task of --task, such as "
+                "media_thumbnail.width=320"
+            )
         parsed.setdefault(task, {})[name.replace("-", "_")] = value
     return parsed
 
@@ -107,17 +116,23 @@ def _placed(
     known: Mapping[ItemKey, Path],
     row: str | None = None,
 ) -> dict[ItemKey, Path]:
-    """Give each job's result a place of its own.
+    """Give the result of each job a unique path.
 
     Args:
         jobs: The jobs.
-        folder: Where results go.
-        searched: Where the inputs were looked for.
-        known: The items that are in the batch already.
-        row: What to call a specification's rows, before their number; None where there is none.
+        folder: The folder for the results.
+        searched: The folders of the inputs.
+        known: The items that the batch already has.
+        row: The prefix of a specification's row numbers in messages; None without a specification.
+
+    Returns:
+        The path of the result for each item.
+
+    Raises:
+        UsageError: A job is invalid; the message names its row.
     """
     sources = list(dict.fromkeys(settled(Path(job.input)) for job in jobs))
-    # An earlier version noted some files by other names.
+    # An earlier version recorded some files by other paths.
     noted = {key._replace(source=settled(key.source)): key for key in known}
     placement = _Placement(ResultPlaces(folder, sources, searched, known), known, noted)
     for number, job in enumerate(jobs, start=1):
@@ -136,7 +151,7 @@ class _Placement:
     placed: dict[ItemKey, Path] = field(default_factory=dict[ItemKey, Path])
 
     def place(self, job: JobSpec) -> None:
-        """Validate a job's parameters, and find the place of its result."""
+        """Validate a job's parameters, and choose the path of its result."""
         params = task_params(job.task, cast("Mapping[str, object]", job.params))
         source = settled(Path(job.input))
         key = ItemKey(source, job.task, json.dumps(params.form_fields(), sort_keys=True))
@@ -144,7 +159,7 @@ class _Placement:
         if (there := self.placed.get(key) or self.known.get(key)) is not None:
             if job.output is not None and self.places.wanted(job.output) != there:
                 raise UsageError(
-                    f"{source}: the result of {job.task} is at {str(there)!r}: name no other output"
+                    f"{source}: the result of {job.task} is already at {str(there)!r}: remove the output"
                 )
             self.placed[key] = there
         elif job.output is not None:

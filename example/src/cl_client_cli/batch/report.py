@@ -30,7 +30,16 @@ _PARAMS: Final = TypeAdapter(dict[str, str])
 
 
 def report_batch(folder: Path, page: Path | None, output: OutputOptions) -> int:
-    """Write the report of the batch in a folder; the process's exit code."""
+    """Write the report of the batch in a folder.
+
+    Args:
+        folder: The folder of the batch.
+        page: The file for the report; None for ``report.html`` in the folder.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         path = page or folder / _DEFAULT_PAGE
@@ -44,10 +53,16 @@ def report_batch(folder: Path, page: Path | None, output: OutputOptions) -> int:
 
 
 async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: Path) -> None:
-    """Write the page with everything that a batch has done; a cancellation ends the writing.
+    """Write a report of everything that a batch has done; a cancellation stops it.
+
+    Args:
+        terminal: Where messages are printed.
+        manifest: The manifest of the batch.
+        page: The file for the report.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
+        CancelledError: The writing was cancelled.
     """
     sources = manifest.sources()
     folder = common_folder([source.parent for source in sources]) if sources else Path()
@@ -66,7 +81,7 @@ async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: 
 
         def on_card() -> None:
             if unwanted.is_set():
-                raise InterruptedError("nobody waits for the report any more")
+                raise InterruptedError("the report was cancelled")
             progress.advance(bar)
 
         try:
@@ -74,11 +89,11 @@ async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: 
         except asyncio.CancelledError:
             unwanted.set()
             raise
-    terminal.say(f"The report is {page}")
+    terminal.say(f"The report was written to {page}")
 
 
 def _results(items: Sequence[Item]) -> dict[str, ReportResult]:
-    """The results by their tasks; a task's second one is known by its parameters."""
+    """The results by task; a second result of a task has its parameters in the name."""
     results: dict[str, ReportResult] = {}
     for item in items:
         name = item.task

@@ -1,4 +1,4 @@
-"""Runs a batch: a few items at a time, each once, through outages and interruptions."""
+"""Runs a batch: a few items at a time, each only once, despite outages and interruptions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class _NotedAttempt(Attempt):
-    """An item under way, each step of which is written down in its batch."""
+    """An item in progress; each step is recorded in the manifest."""
 
     manifest: BatchManifest
     item: Item
@@ -50,7 +50,7 @@ class _NotedAttempt(Attempt):
 
     @override
     def accepted(self, job: JobResponse) -> None:
-        # At once, and not in a thread: what dies before this line is submitted a second time.
+        # Immediately, not in a thread: if the process dies before this line, the item is submitted again.
         self.manifest.submitted(self.item, job.job_id)
         super().accepted(job)
 
@@ -60,13 +60,13 @@ class BatchRun:
     """One run of a batch.
 
     Attributes:
-        engine: Runs the jobs, through outages.
-        manifest: The batch.
-        progress: Is shown what happens.
-        terminal: Where outcomes are told.
-        retries: How often a transient failure is tried again.
-        retry_failed: Whether to try again, too, what has failed for good.
-        ended: How many succeeded, failed, were copied, and were found unchanged, so far.
+        engine: Runs the jobs, despite outages.
+        manifest: The manifest of the batch.
+        progress: Shows the progress.
+        terminal: Where outcomes are printed.
+        retries: How often a transient failure is retried.
+        retry_failed: Whether permanent failures are retried too.
+        ended: How many items were done, failed, copied, submitted or unchanged so far.
     """
 
     engine: ResilientEngine
@@ -81,12 +81,15 @@ class BatchRun:
     )
 
     async def run(self, *, concurrency: int) -> None:
-        """Run what is left of the batch.
+        """Run the remaining items of the batch.
+
+        Args:
+            concurrency: How many items run at the same time.
 
         Raises:
-            ServerUnavailableError: The server was gone for too long.
-            AuthenticationError: A login is needed.
-            PermissionDeniedError: The user may not do this.
+            ServerUnavailableError: The server was unreachable for too long.
+            AuthenticationError: A login is required.
+            PermissionDeniedError: The user lacks the permission.
         """
         pending = self.manifest.pending(retry_failed=self.retry_failed)
         async with aclosing(map_concurrently(self._run_item, pending, concurrency=concurrency)) as outcomes:
@@ -97,7 +100,7 @@ class BatchRun:
                     self.terminal.record(outcome.as_json())
 
     async def _run_item(self, item: Item) -> Outcome | None:
-        """Run an item; None where there was nothing to do."""
+        """Run an item; None if there was nothing to do."""
         request = _request(item)
         row = self.progress.start(request.name, request.task)
         outcome = await self._outcome(item, request, row)
@@ -110,14 +113,14 @@ class BatchRun:
         except OSError as exc:
             if (known := item.known_content()) is None:
                 return self._end(item, failed(request, exc), None)
-            content = known  # its job has the file, and perhaps its result by now
+            content = known  # the job has the file, and may have finished
         if item.is_settled(content, retry_failed=self.retry_failed):
             self.manifest.touched(item, content)
             self.ended["unchanged"] += 1
             return None
         if item.state == "done":
-            self.manifest.reopened(item)  # nobody may copy what is about to be replaced
-        # Of items with the same content, task and parameters one is run, and the others are copied from it.
+            self.manifest.reopened(item)  # its result is about to be replaced, so it must not be copied
+        # Of items with the same content, task and parameters, one is run, and the others copy its result.
         same = self._under_way.setdefault((content.digest, item.task, item.params), asyncio.Lock())
         async with same:
             if (copied := await self._copy(item, request, content)) is not None:
@@ -128,7 +131,7 @@ class BatchRun:
             return self._end(item, await self._to_the_end(attempt), content)
 
     async def _copy(self, item: Item, request: JobRequest, content: Content) -> Outcome | None:
-        """Copy the result of another item of the same content; None where there is none."""
+        """Copy the result of another item with the same content; None if there is none."""
         twin = self.manifest.twin(item, content.digest)
         if twin is None:
             return None
@@ -143,14 +146,14 @@ class BatchRun:
 
     def _end(self, item: Item, outcome: Outcome, content: Content | None) -> Outcome:
         if outcome.result is None and outcome.error is None:
-            self.ended["submitted"] += 1  # nobody waits for it; the next run takes it up
+            self.ended["submitted"] += 1  # with --no-wait; the next run downloads the result
         else:
             self.manifest.ended(item, outcome, content)
             self.ended["done" if outcome.error is None else "failed"] += 1
         return outcome
 
     async def _to_the_end(self, attempt: Attempt) -> Outcome:
-        """Run an item until it has succeeded, failed for good, or failed too often."""
+        """Run an item until it has succeeded, failed permanently, or failed too often."""
         retrying = AsyncRetrying(
             retry=retry_if_result(partial(_is_worth_a_retry, attempt)),
             wait=PAUSES,
@@ -161,7 +164,7 @@ class BatchRun:
 
 
 def _is_worth_a_retry(attempt: Attempt, outcome: Outcome) -> bool:
-    """Whether to try again now; a job whose time is up has had its time."""
+    """Whether to retry now; a job that timed out is not retried."""
     out_of_time = isinstance(outcome.cause, TimeoutError) and not is_outage(outcome.cause)
     return outcome.transient and not out_of_time and may_be_sent(attempt)
 

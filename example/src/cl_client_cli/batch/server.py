@@ -1,4 +1,4 @@
-"""The server that a batch belongs to: a batch goes on where it was begun, unless it is told to move."""
+"""The server of a batch: a batch continues on the server where it started, unless ``--server`` moves it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,16 @@ _OPTIONS: Final = TypeAdapter(ConnectionOptions)
 
 
 def batch_connection(manifest: BatchManifest, given: ConnectionOptions) -> ConnectionOptions:
-    """The connection of a batch's run: the flags given, and for the rest that of the last run.
+    """The connection for a batch's run: the flags given, completed by those of the last run.
 
     A flag that names a server moves the batch there; the environment and settings files do not.
+
+    Args:
+        manifest: The manifest of the batch.
+        given: The flags of this run.
+
+    Returns:
+        The connection.
     """
     kept = manifest.facts().get(_CONNECTION)
     if kept is None or given.server is not None or given.local:
@@ -42,7 +49,13 @@ def batch_connection(manifest: BatchManifest, given: ConnectionOptions) -> Conne
 
 
 def settle_at_server(manifest: BatchManifest, used: ConnectionOptions, context: CommandContext) -> None:
-    """Note where a batch runs from now on, and take back what another server was to do."""
+    """Record the server of a batch; after a move, reset the items that the old server has not finished.
+
+    Args:
+        manifest: The manifest of the batch.
+        used: The connection of this run.
+        context: The client, settings and terminal of the command.
+    """
     before = batch_server(manifest)
     if before not in {None, context.server} and (moved := manifest.take_back_submitted()):
         context.terminal.say(
@@ -55,12 +68,19 @@ def settle_at_server(manifest: BatchManifest, used: ConnectionOptions, context: 
 
 
 def batch_server(manifest: BatchManifest) -> str | None:
-    """The address of the server that a batch runs at; None before its first run."""
+    """The URL of the server that a batch runs on.
+
+    Args:
+        manifest: The manifest of the batch.
+
+    Returns:
+        The URL; None before the first run.
+    """
     return manifest.facts().get(_SERVER)
 
 
 def _without_secrets(used: ConnectionOptions, context: CommandContext) -> ConnectionOptions:
-    """The connection with what the environment and settings files had to say in it, but for secrets."""
+    """The connection, completed by the environment and settings files, without secrets."""
     if used.local:
         return ConnectionOptions(local=True)
     config, auth_url = context.client.config, context.settings.auth_url
@@ -72,7 +92,7 @@ def _without_secrets(used: ConnectionOptions, context: CommandContext) -> Connec
         auth_url=None if auth_url is None or "@" in auth_url else auth_url,
         user=context.settings.username,
         config=None if used.config is None else used.config.absolute(),
-        # In the next run's folder there may be other settings files, without that profile.
+        # The next run may start in a folder with other settings files, without that profile.
         profile=None if used.config is None else used.profile,
         ca_file=config.ca_file and config.ca_file.absolute(),
     )

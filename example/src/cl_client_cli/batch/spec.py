@@ -1,4 +1,4 @@
-"""What a batch is to do, read from a file: JSON, YAML or CSV."""
+"""Batch specifications: jobs read from a JSON, YAML or CSV file."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _NEEDED: Final = frozenset({"input", "task"})
 
 
 def _none_if_empty(value: object) -> object:
-    return None if value == "" else value  # a cell of a table that was left empty
+    return None if value == "" else value  # an empty cell of a table
 
 
 class JobSpec(BaseModel):
-    """One row of a specification.
+    """One job of a specification.
 
     Attributes:
-        input: The file; relative to the folder of the specification.
-        task: The task, ``media_thumbnail`` or ``media-thumbnail``.
-        params: Its parameters, by the names of its form fields.
-        output: Where the result goes, relative to the folder of the results; None or empty for a name made
-            of the input's.
+        input: The input file, relative to the folder of the specification.
+        task: The name of the task, for instance ``media_thumbnail`` or ``media-thumbnail``.
+        params: The parameters of the task, by form field.
+        output: The path of the result, relative to the folder of the results; None or empty for a name made
+            from the input's name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,10 +48,16 @@ class JobSpec(BaseModel):
 
 
 def read_spec(path: Path) -> list[JobSpec]:
-    """Read a specification: a list of jobs, or ``jobs`` with such a list in it; or a table with a heading.
+    """Read a specification: a list of jobs, an object with the list as ``jobs``, or a table with a heading.
+
+    Args:
+        path: The file; its suffix names the format.
+
+    Returns:
+        The jobs.
 
     Raises:
-        UsageError: It cannot be read, or a row of it cannot be; the message names the row.
+        UsageError: The file cannot be read, or a job is invalid; the message names the job's number.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -61,7 +67,7 @@ def read_spec(path: Path) -> list[JobSpec]:
     except (OSError, ValueError, RecursionError, csv.Error, yaml.YAMLError) as exc:
         raise UsageError(f"{path}: cannot be read: {exc}") from exc
     if not rows:
-        raise UsageError(f"{path}: there is no job in it")
+        raise UsageError(f"{path}: the specification contains no jobs")
     return [_checked(path, number, row) for number, row in enumerate(rows, start=1)]
 
 
@@ -72,7 +78,7 @@ def _rows(path: Path, text: str) -> Sequence[object]:
     if isinstance(content, dict):
         content = cast("dict[str, object]", content).get("jobs")
     if not isinstance(content, list):
-        raise UsageError(f'{path}: it must be a list of jobs, or {{"jobs": [...]}}')
+        raise UsageError(f'{path}: must be a list of jobs, or {{"jobs": [...]}}')
     return cast("list[object]", content)
 
 
@@ -81,20 +87,21 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, object]]:
     names = [name.strip() for name in heading]
     if not _NEEDED.issubset(names) or len(set(names)) < len(names):
         raise UsageError(
-            f"{path}: its first line must name the columns input, task and others, each once, "
-            f"with commas between them; it is {','.join(heading)!r}"
+            f"{path}: the first line must name the columns input, task and others, each once, "
+            f"separated by commas; it is {','.join(heading)!r}"
         )
     filled = [row for row in rows if row]
     for number, row in enumerate(filled, start=1):
         if len(row) > len(names):
             raise UsageError(
-                f"{path}, job {number}: it has {counted(len(row), 'column')}, the heading {len(names)}"
+                f"{path}, job {number}: the row has {counted(len(row), 'column')}, but the heading has "
+                f"{len(names)}"
             )
     return [_from_csv(dict(zip(names, row, strict=False))) for row in filled]
 
 
 def _from_csv(row: Mapping[str, str]) -> dict[str, object]:
-    """A row whose further columns are parameters, those without a value left out."""
+    """A row; columns with other names are parameters, and empty ones are ignored."""
     known = {name: row[name] for name in _COLUMNS if row.get(name)}
     return {**known, "params": {name: value for name, value in row.items() if name not in _COLUMNS and value}}
 
@@ -110,11 +117,11 @@ def _checked(path: Path, number: int, row: object) -> JobSpec:
     task = spec.task.replace("-", "_")
     if task not in TASKS:
         raise UsageError(
-            f"{path}, job {number}: there is no task {spec.task!r}; there are {', '.join(TASKS)}"
+            f"{path}, job {number}: unknown task {spec.task!r}; the tasks are {', '.join(TASKS)}"
         )
     source = path.parent / spec.input
     if not source.is_file():
-        raise UsageError(f"{path}, job {number}: there is no file {str(source)!r}")
+        raise UsageError(f"{path}, job {number}: file {str(source)!r} not found")
     try:
         task_params(task, cast("Mapping[str, object]", spec.params))
     except UsageError as exc:

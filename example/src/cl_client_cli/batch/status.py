@@ -21,7 +21,15 @@ _STATES: Final = ("waiting", "submitting", "submitted", "done", "failed")
 
 
 def show_status(folder: Path, output: OutputOptions) -> int:
-    """Show how far the batch in a folder is; the process's exit code."""
+    """Show the progress of the batch in a folder.
+
+    Args:
+        folder: The folder of the batch.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
     with BatchManifest.open_to_read(folder) as manifest:
         _show_status(Terminal.make(output), manifest)
     return 0
@@ -30,7 +38,7 @@ def show_status(folder: Path, output: OutputOptions) -> int:
 def _show_status(terminal: Terminal, manifest: BatchManifest) -> None:
     counts = manifest.counts()
     if server := batch_server(manifest):
-        terminal.say(f"This batch runs at {server}")
+        terminal.say(f"Server of this batch: {server}")
     table = Table("Task", *_STATES, "all")
     for column in table.columns[1:]:
         column.justify = "right"

@@ -1,4 +1,4 @@
-"""What a run of a batch says at its end: what was done, what failed and why, and how to go on."""
+"""The summary at the end of a batch run: what was done, what failed and why, and how to continue."""
 
 from __future__ import annotations
 
@@ -18,62 +18,88 @@ _NAMES_PER_REASON: Final = 5
 
 
 def resume_command(folder: Path) -> str:
-    """The command that goes on with the batch in a folder."""
+    """The command that resumes the batch in a folder.
+
+    Args:
+        folder: The folder of the batch.
+
+    Returns:
+        The command line.
+    """
     return f"cl-client batch resume {shlex.quote(str(folder))}"
 
 
 def resume_hint(folder: Path) -> str:
-    """How to go on with the batch in a folder, as a sentence."""
-    return f"To go on: {resume_command(folder)}"
+    """How to resume the batch in a folder.
+
+    Args:
+        folder: The folder of the batch.
+
+    Returns:
+        A sentence.
+    """
+    return f"To resume: {resume_command(folder)}"
 
 
 def next_step(manifest: BatchManifest) -> str | None:
-    """What is left to be done with a batch, as a sentence; None for nothing."""
+    """How to continue with a batch.
+
+    Args:
+        manifest: The manifest of the batch.
+
+    Returns:
+        A sentence; None if nothing is left to do.
+    """
     failed_for_good = any(not item.is_pending(retry_failed=False) for item in manifest.failures())
     if any(manifest.pending(retry_failed=False)):
-        more = (
-            "; with --retry-failed, what has failed for good is tried again, too" if failed_for_good else ""
-        )
+        more = "; add --retry-failed to retry permanent failures too" if failed_for_good else ""
         return f"{resume_hint(manifest.folder)}{more}"
     if failed_for_good:
-        return f"To try again what has failed: {resume_command(manifest.folder)} --retry-failed"
+        return f"To retry failed jobs: {resume_command(manifest.folder)} --retry-failed"
     return None
 
 
 def say_summary(
     terminal: Terminal, manifest: BatchManifest, run: BatchRun, already_done: int, *, unsure: int
 ) -> None:
-    """Say what a run has done.
+    """Print what a run has done.
 
     Args:
-        terminal: Where to say it.
-        manifest: The batch.
+        terminal: Where messages are printed.
+        manifest: The manifest of the batch.
         run: The run.
-        already_done: How many items earlier runs had done.
-        unsure: How many had been on their way when the run before was ended.
+        already_done: How many items earlier runs had finished.
+        unsure: How many items were being submitted when the last run was ended.
     """
     words = [f"{run.ended['done']} done"]
     if copied := run.ended["copied"]:
-        words.append(f"{copied} of them copied from files of the same content")
+        words.append(f"{copied} of them copied from files with the same content")
     if submitted := run.ended["submitted"]:
-        words.append(f"{submitted} submitted ({resume_command(manifest.folder)} fetches the results)")
+        words.append(f"{submitted} submitted ({resume_command(manifest.folder)} downloads the results)")
     if failures := run.ended["failed"]:
         words.append(f"{failures} failed")
     if before := already_done + run.ended["unchanged"]:
-        words.append(f"{before} had been done before")
+        words.append(f"{before} already done before")
     terminal.say(f"{', '.join(words)}. The results are in {manifest.folder}")
     if unsure:
-        were = "was on its way" if unsure == 1 else "were on their way"
+        were = "job was" if unsure == 1 else "jobs were"
         terminal.say(
-            f"{unsure} {were} when the last run was ended: where the server had taken one, "
-            "it has run it twice."
+            f"{unsure} {were} being submitted when the last run ended: a job that the server had already "
+            "accepted has run twice."
         )
     for line in failure_lines(manifest):
         terminal.error(line)
 
 
 def failure_lines(manifest: BatchManifest) -> list[str]:
-    """The failures by their reasons, each with the first few files, by what is below their common folder."""
+    """List the failures by reason, each with the first few files, relative to their common folder.
+
+    Args:
+        manifest: The manifest of the batch.
+
+    Returns:
+        One line for each reason, the most frequent first.
+    """
     failures = list(manifest.failures())
     folder = common_folder(manifest.sources()) if failures else Path()
     names: dict[str, list[str]] = {}
@@ -88,6 +114,13 @@ def failure_lines(manifest: BatchManifest) -> list[str]:
 
 
 def say_added(terminal: Terminal, added: int, count: int, folder: Path) -> None:
-    """Say how many jobs a submission has added to the batch in a folder."""
+    """Print how many jobs a submission has added to the batch in a folder.
+
+    Args:
+        terminal: Where messages are printed.
+        added: How many jobs are new.
+        count: How many jobs were submitted.
+        folder: The folder of the batch.
+    """
     are = "is" if 1 in {added, count} else "are"
     terminal.say(f"{added} of {counted(count, 'job')} {are} new in {folder}")

@@ -1,1 +1,1 @@
-"""Every task on a local server, to look at."""
+"""A demo of every task on a local server."""

@@ -1,4 +1,4 @@
-"""What the demo runs: which tasks suit which file, with what parameters, and where their results go."""
+"""Plans the demo: the tasks for each file, their parameters, and the paths of their results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLES_FOLDER: Final = "samples"
 
 _VARIANTS: Final = (HlsVariant(resolution=360, bitrate=800), HlsVariant(resolution=180, bitrate=300))
-"""Small ones, so that a demo stays short."""
+"""Low resolutions, to keep the demo short."""
 _ANNOTATED: Final = "faces.jpg"
 
 
@@ -31,9 +31,9 @@ class _DemoTask:
     """How the demo uses a task.
 
     Attributes:
-        result: What the result is called in the photo's folder.
-        params: The parameters where they are not the defaults.
-        suits: The kinds of files it is run on.
+        result: The name of the result in the photo's folder.
+        params: The parameters; None for the defaults.
+        suits: The kinds of files to run it on.
     """
 
     result: str
@@ -52,16 +52,16 @@ _TASKS: Final[Mapping[str, _DemoTask]] = {
     "face_embedding": _DemoTask("face_embedding.npy"),
     "hls_streaming": _DemoTask("hls", HlsStreamingParams(variants=_VARIANTS), suits=("video",)),
 }
-"""Every task of a server, in the order in which a file's are shown."""
+"""All tasks, in the order in which they are shown for a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What is run, and what is not.
+    """The jobs to run, and the tasks that are skipped.
 
     Attributes:
-        requests: Every task that the server offers and that suits the file, for each of the files.
-        left_out: The tasks that would suit some of the files, if the server offered them.
+        requests: For each file, all suitable tasks that the server offers.
+        left_out: Suitable tasks that the server does not offer.
     """
 
     requests: tuple[JobRequest, ...]
@@ -69,7 +69,16 @@ class DemoPlan:
 
 
 def plan_demo(photos: Sequence[Path], offered: Collection[str], output_dir: Path) -> DemoPlan:
-    """Find out what suits the files and can be run."""
+    """Plan the jobs for some files.
+
+    Args:
+        photos: The files.
+        offered: The tasks that the server offers.
+        output_dir: The folder for the results.
+
+    Returns:
+        The plan.
+    """
     folders = _result_folders(photos, output_dir)
     suitable = [
         _request(photo, task, folders[photo])
@@ -89,12 +98,12 @@ def _request(photo: Path, task: str, folder: Path) -> JobRequest:
 
 
 def _result_folders(photos: Sequence[Path], output_dir: Path) -> dict[Path, Path]:
-    """A folder for each file, named like it."""
+    """A folder for each file, named after it."""
     folders: dict[Path, Path] = {}
     taken = {SAMPLES_FOLDER}
     for photo in photos:
         names = candidate_names(photo, "photo")
-        # Many file systems take upper and lower case for the same.
+        # Many file systems ignore case.
         name = next(name for name in names if name.casefold() not in taken)
         taken.add(name.casefold())
         folders[photo] = output_dir / name

@@ -1,4 +1,4 @@
-"""The work of `cl-client demo`: a local server, some photos, every task that suits them."""
+"""The work of `cl-client demo`: runs every suitable task for some photos on a local server."""
 
 from __future__ import annotations
 
@@ -40,13 +40,16 @@ _DEFAULT_OUTPUT_DIR: Final = "cl-client-demo"
 
 
 def run_demo(photos: Sequence[Path], output_dir: Path | None, output: OutputOptions, *, keep: bool) -> int:
-    """Run the demo; the process's exit code.
+    """Run the demo.
 
     Args:
-        photos: The files; none for samples.
-        output_dir: Where the results go; None for a new folder in the current one.
-        output: How results are told.
-        keep: Whether the results are kept at all.
+        photos: The files; empty for samples.
+        output_dir: The folder for the results; None for a new folder in the current one.
+        output: How results are printed.
+        keep: Whether to keep the results.
+
+    Returns:
+        The exit code.
     """
 
     async def work(terminal: Terminal) -> int:
@@ -64,16 +67,16 @@ def _check(photos: Sequence[Path], output_dir: Path | None, *, keep: bool) -> No
         if photo.is_dir():
             raise UsageError(f"{photo}: this is a folder; name the photos in it")
         if not photo.exists():
-            raise UsageError(f"{photo}: there is no such file")
+            raise UsageError(f"{photo}: no such file")
     if output_dir is not None:
         check_folder("--output-dir", output_dir)
     if output_dir is not None and not keep:
-        raise UsageError("--output-dir and --no-keep contradict each other: give one of them")
+        raise UsageError("--output-dir and --no-keep cannot be combined: give only one of them")
 
 
 @contextmanager
 def _output_folder(output_dir: Path | None, *, keep: bool) -> Generator[Path]:
-    """The folder of the results, there while the context is open; afterwards too if it is to be kept."""
+    """The folder of the results; it is removed afterwards unless `keep` is set."""
     if not keep:
         with temporary_folder() as temporary:
             yield temporary
@@ -85,7 +88,7 @@ def _output_folder(output_dir: Path | None, *, keep: bool) -> Generator[Path]:
 
 
 def _new_folder() -> Path:
-    """Make the default folder, numbered where it already exists; two demos at once get two folders."""
+    """Create the default folder, with a number if it exists; parallel demos get different folders."""
     names = itertools.chain([_DEFAULT_OUTPUT_DIR], (f"{_DEFAULT_OUTPUT_DIR}-{n}" for n in itertools.count(2)))
     return next(folder for folder in map(Path, names) if _was_made(folder))
 
@@ -101,12 +104,12 @@ def _was_made(folder: Path) -> bool:
 async def _run(
     terminal: Terminal, photos: Sequence[Path], folder: Path
 ) -> tuple[DemoPlan, Mapping[JobRequest, Outcome]]:
-    """Run everything that suits the photos, or the samples, on a server of its own."""
+    """Run all suitable tasks for the photos, or for samples, on a temporary local server."""
     if not photos:
         with terminal.announced("Drawing samples ..."):
             photos = await asyncio.to_thread(draw_samples, folder / SAMPLES_FOLDER)
     async with own_server(terminal) as (server, client):
-        # The same photo named twice is one photo.
+        # A photo that is named twice is processed once.
         plan = plan_demo(tuple(dict.fromkeys(photos)), server.task_types, folder)
         terminal.say(f"Local server at {server.base_url}, events from {server.mqtt_url}")
         return plan, await _run_requests(terminal, client, plan.requests)
@@ -117,7 +120,7 @@ async def _run_requests(
 ) -> dict[JobRequest, Outcome]:
     outcomes: dict[JobRequest, Outcome] = {}
     options = JobOptions()
-    # The server ends with the demo, so its jobs are nothing for the user's own ledger.
+    # The server ends with the demo, so its jobs do not belong in the user's ledger.
     with (
         temporary_folder() as temporary,
         Ledger.open(temporary / "l") as ledger,
@@ -153,19 +156,21 @@ def _tell(terminal: Terminal, outcome: Outcome, count: str) -> None:
 def _report(
     terminal: Terminal, plan: DemoPlan, outcomes: Mapping[JobRequest, Outcome], folder: Path | None
 ) -> None:
-    """The table, one line that sums it up, and one that says what could have been run as well."""
+    """Print the table of results, a summary, and the tasks that were skipped."""
     terminal.result(_table([outcomes[request] for request in plan.requests]))
     succeeded = sum(outcome.error is None for outcome in outcomes.values())
     where = f" The results are in {folder}" if folder is not None else ""
     terminal.say(f"{succeeded} of {counted(len(outcomes), 'job')} succeeded.{where}")
     if plan.left_out:
         tasks = ", ".join(plan.left_out)
-        whose = "its model is" if len(plan.left_out) == 1 else "their models are"
-        terminal.say(f"Skipped, as {whose} not installed: {tasks}. To fetch them: cl-client models pull")
+        models = "model is" if len(plan.left_out) == 1 else "models are"
+        terminal.say(
+            f"Skipped, because the {models} not installed: {tasks}. To install: cl-client models pull"
+        )
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    """All outcomes, one section for each file."""
+    """A table of all outcomes, with one section per file."""
     table = Table("File", "Task", "Result")
     table.columns[0].overflow = "fold"
     table.columns[1].no_wrap = True

@@ -1,1 +1,1 @@
-"""What every command is run in."""
+"""The frame that every command runs in."""

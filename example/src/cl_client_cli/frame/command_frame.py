@@ -1,4 +1,4 @@
-"""What every command is run in: settings, a client, and one place where errors become exit codes."""
+"""The frame that every command runs in: settings, a client, and one place that maps errors to exit codes."""
 
 from __future__ import annotations
 
@@ -38,21 +38,23 @@ if TYPE_CHECKING:
     from cl_client_cli.settings.resolved import Settings
 
 _LOCAL_HELPS: Final = (
-    "Add --local to run this on a server of its own, or name yours with --server http://HOST:8002"
+    "Add --local to run this on a temporary local server, or name your server with --server http://HOST:8002"
 )
-_NAME_YOURS: Final = "Name yours with --server http://HOST:8002; cl-client discover looks for some near by"
+_NAME_YOURS: Final = (
+    "Name your server with --server http://HOST:8002; cl-client discover finds servers on the local network"
+)
 _LOG_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 class NoServerError(ComputeClientError):
-    """No server is configured, and none answers where one would be by default."""
+    """No server is configured, and no server responds at the default address."""
 
     def __init__(self, address: str, remedy: str) -> None:
-        super().__init__(f"no server answers at {address}, and none is configured.\n{remedy}")
+        super().__init__(f"no server is configured, and none responds at {address}.\n{remedy}")
 
 
 class _TerminalHandler(logging.Handler):
-    """Shows log records above the bars."""
+    """Prints log records above the progress bars."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__()
@@ -81,7 +83,7 @@ _ENDS: Final = (
     _End(UnknownTaskError, exit_codes.WRONG_USE),
     _End(Exception, exit_codes.SOME_FAILED),
 )
-"""What each error that ends a command means, the most specific first."""
+"""The exit code and message for each error that ends a command, the most specific first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ class CommandContext:
     """What a command works with.
 
     Attributes:
-        client: The client, open.
-        settings: Where everything is.
-        terminal: Where the command's words go.
-        server: The compute service's address.
+        client: The open client.
+        settings: The settings of the command.
+        terminal: Where the command prints.
+        server: The URL of the compute service.
     """
 
     client: ComputeClient
@@ -109,14 +111,17 @@ def run_with_client(
     resume_hint: str = "",
     brings_work: bool = False,
 ) -> int:
-    """Run a command that talks to a server; the process's exit code.
+    """Run a command that talks to a server.
 
     Args:
-        connection: Where the server is.
-        output: How results are told.
-        work: The command.
-        resume_hint: What to say when it was interrupted, beside that it was.
-        brings_work: Whether a server of its own, with nothing on it, would do for the command.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        work: The command itself. It returns the exit code.
+        resume_hint: What to print after "interrupted."; empty for nothing.
+        brings_work: Whether the command also works on a new, empty local server (``--local``).
+
+    Returns:
+        The exit code.
     """
 
     async def with_client(terminal: Terminal) -> int:
@@ -133,13 +138,17 @@ def run_guarded(
     resume_hint: str = "",
     stopped_words: str | None = None,
 ) -> int:
-    """Run a command, and turn whatever ends it into words and an exit code.
+    """Run a command, and turn any error that ends it into a message and an exit code.
 
     Args:
-        output: How results are told.
-        work: The command.
-        resume_hint: What to say when it was interrupted, beside that it was.
-        stopped_words: What to say instead, where Ctrl-C is how it is meant to end.
+        output: How results are printed.
+        work: The command itself. It returns the exit code.
+        resume_hint: What to print after "interrupted."; empty for nothing.
+        stopped_words: For a command that normally ends with Ctrl-C: the message to print then, with exit code
+            0.
+
+    Returns:
+        The exit code.
     """
     terminal = Terminal.make(output)
     _log_to(terminal, output.verbose)
@@ -158,19 +167,26 @@ def run_guarded(
 
 
 def _say_slow_end(terminal: Terminal, stopped_words: str | None) -> None:
-    if stopped_words is None:  # else it was meant to end, and there is nothing to be lost
-        terminal.say("Waiting for what is under way; Ctrl-C again ends at once ...")
+    if stopped_words is None:  # otherwise Ctrl-C is the normal end, and no work is lost
+        terminal.say("Finishing requests in progress; press Ctrl-C again to stop immediately ...")
 
 
 def how_it_ends(error: Exception) -> tuple[int, str]:
-    """What an error means for a command: the exit code, and what to say, with what to do about it."""
+    """Map an error that ends a command to an exit code and a message.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The exit code, and the message with the remedies.
+    """
     kind = ServerUnavailableError if is_away(error) else type(error)
     end = next(end for end in _ENDS if issubclass(kind, end.error))
     return end.code, "\n".join((end.words.format(error), *remedies_of(error)))
 
 
 def _log_to(terminal: Terminal, verbosity: int) -> None:
-    """Show what the library logs, through the console that also draws the progress."""
+    """Print the library's log through the console that also draws the progress bars."""
     level = logging.ERROR if terminal.quiet else _LOG_LEVELS[min(verbosity, len(_LOG_LEVELS) - 1)]
     logging.basicConfig(level=logging.WARNING, handlers=[_TerminalHandler(terminal)], force=True)
     logging.getLogger("cl_client").setLevel(level)
@@ -180,16 +196,24 @@ def _log_to(terminal: Terminal, verbosity: int) -> None:
 async def open_context(
     connection: ConnectionOptions, terminal: Terminal, *, brings_work: bool = False
 ) -> AsyncGenerator[CommandContext]:
-    """Put together what a command works with; see `run_with_client`.
+    """Open what a command works with; see `run_with_client`.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        terminal: Where messages are printed.
+        brings_work: Whether the command also works on a new local server (``--local``).
+
+    Yields:
+        The context; its client is closed afterwards.
 
     Raises:
-        NoServerError: There is no server.
-        ConfigurationError: The settings cannot be.
-        UsageError: The flags cannot be.
+        NoServerError: No server is configured, and none responds at the default address.
+        ConfigurationError: A setting is invalid.
+        UsageError: A flag is invalid.
     """
     settings = load_settings(connection, takes_local=brings_work)
     if connection.local and connection.server is not None:
-        raise UsageError("--local and --server contradict each other: give one of them")
+        raise UsageError("--local and --server cannot be combined: give only one of them")
     async with AsyncExitStack() as stack:
         if connection.local:
             from cl_client_cli.frame.own_server import own_server
@@ -206,14 +230,14 @@ async def _remote_client(stack: AsyncExitStack, settings: Settings, remedy: str)
     if settings.is_default("base_url"):
         await _look_for_server(settings, remedy)
     provider, remedy = await _auth_provider(settings)
-    # To somebody who is logged in, "forbidden" says all there is to say.
+    # A user who is logged in needs no hint to log in after "forbidden".
     refusals = (AuthenticationError,) if provider else (AuthenticationError, PermissionDeniedError)
     stack.enter_context(remedy_for(refusals, remedy))
     return await stack.enter_async_context(ComputeClient(config=settings.client, auth_provider=provider))
 
 
 async def _auth_provider(settings: Settings) -> tuple[AuthProvider | None, str]:
-    """The login that was kept for the server, and what to do if the server asks for another one."""
+    """The saved login for the server, and the remedy to show if the server requires another one."""
     from cl_client_cli.frame.logins import load_login, login_remedy
 
     remedy = login_remedy(settings)
@@ -222,12 +246,12 @@ async def _auth_provider(settings: Settings) -> tuple[AuthProvider | None, str]:
     try:
         login = await load_login(settings, settings.auth_url)
     except AuthenticationError:
-        return None, remedy  # a server in guest mode takes everybody; any other says that a login is needed
+        return None, remedy  # a server in guest mode needs no login; any other server answers 401
     return (login.session.auth_provider, remedy) if login.is_for_server else (None, login.doubts)
 
 
 async def _look_for_server(settings: Settings, remedy: str) -> None:
-    """See whether anybody is there at all where a server would be by default."""
+    """Check whether any server responds at the default address."""
     from cl_client import ComputeClient
 
     config = settings.client.replace(max_retries=0, mqtt_broker=MQTT_OFF)
@@ -237,4 +261,4 @@ async def _look_for_server(settings: Settings, remedy: str) -> None:
         except ServerUnavailableError:
             raise NoServerError(config.base_url, remedy) from None
         except HTTPError:
-            return  # it is there; what it has against this question, the command itself will hear
+            return  # a server responds; the command itself will meet the same error

@@ -1,4 +1,4 @@
-"""What the exit codes of `cl-client` mean."""
+"""The exit codes of `cl-client`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ WRONG_USE: Final = 2
 SERVER_UNREACHABLE: Final = 3
 NOT_ALLOWED: Final = 4
 INTERRUPTED: Final = 130
-"""128 and the number of SIGINT, as shells have it."""
+"""128 plus the number of SIGINT, as in shells."""
 
 EXIT_CODES_HELP: Final = (
-    "Exit codes: 0 all well, 1 some jobs failed, 2 wrong use, 3 server unreachable, 4 not allowed, "
+    "Exit codes: 0 success, 1 failed jobs, 2 usage error, 3 server unreachable, 4 permission denied, "
     "130 interrupted."
 )

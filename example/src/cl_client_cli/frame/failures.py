@@ -1,4 +1,4 @@
-"""Failures of many files, which often have one reason."""
+"""Failures of many files, which often have the same reason."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.terminal import Terminal
 
 _SHORT: Final = 40
-"""Characters of a reason that may be read again and again."""
+"""A reason of at most so many characters is printed in full each time."""
 
 
 class Failures:
-    """Tells failures as they come, and a long reason only once.
+    """Prints failures as they happen, and a long reason only once.
 
     Args:
-        terminal: Where they are told.
+        terminal: Where to print them.
     """
 
     def __init__(self, terminal: Terminal) -> None:
@@ -23,15 +23,15 @@ class Failures:
         self._first = dict[str, str]()
 
     def tell(self, name: str, what: str, reason: str, note: str = "") -> None:
-        """Tell one.
+        """Print a failure.
 
         Args:
-            name: What failed to be processed, a file's name.
+            name: The name of the file that failed.
             what: What was tried, as the beginning of a sentence.
             reason: Why it failed.
-            note: What is said behind the reason.
+            note: What to print after the reason.
         """
         first = self._first.setdefault(reason, name)
         if first != name and len(reason) > _SHORT:
-            reason = f"as for {first}"
+            reason = f"same reason as {first}"
         self._terminal.error(f"{name}: {what} failed: {reason}{note}")

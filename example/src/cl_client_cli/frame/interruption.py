@@ -1,4 +1,4 @@
-"""How a command ends when it is asked to: cleanly at the first signal, on the spot at the second."""
+"""How signals end a command: the first one lets it clean up, the second one ends it immediately."""
 
 from __future__ import annotations
 
@@ -23,24 +23,27 @@ ENDING_SIGNALS: Final = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     if name in signal.Signals.__members__
 )
-"""The signals by which a process is asked to end, as far as the platform has them."""
+"""The signals that ask a process to end, as far as the platform has them."""
 _SLOW_SECONDS: Final = 1.0
 _SHOW_CURSOR: Final = "\x1b[?25h"
 _TERMINAL: Final = 0
-"""Standard input, by its number: a process may have none."""
+"""The file descriptor of standard input; a process may have none."""
 
 
 def run_interruptible(main: Coroutine[object, object, ResultT], on_slow_end: Callable[[], object]) -> ResultT:
-    """Run a coroutine so that Ctrl-C and every polite request to end cancel it and let it clean up.
+    """Run a coroutine; Ctrl-C or another ending signal cancels it and lets it clean up.
 
-    A second request ends the process at once, whatever it is at.
+    A second signal ends the process immediately.
 
     Args:
         main: The coroutine.
-        on_slow_end: Called where it takes a while to clean up.
+        on_slow_end: Called if the cleanup takes longer than a second.
+
+    Returns:
+        The result of the coroutine.
 
     Raises:
-        KeyboardInterrupt: It was interrupted, and has cleaned up.
+        KeyboardInterrupt: The coroutine was interrupted, and has cleaned up.
     """
     try:
         return asyncio.run(_cancelled_by_signals(main, on_slow_end))
@@ -64,11 +67,11 @@ async def _cancelled_by_signals(
 
 @contextmanager
 def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Generator[None]:
-    """Wake the loop at each signal: Python runs no handler while the loop waits for something else.
+    """Wake the loop at each signal: Python runs no signal handler while the loop waits.
 
-    A signal interrupts that wait, unless it comes just before it, or another thread takes it.
+    A signal interrupts that wait, unless it arrives just before it, or in another thread.
     """
-    if sys.platform == "win32":  # asyncio does it there
+    if sys.platform == "win32":  # asyncio does this itself there
         yield
         return
     reader, writer = socket.socketpair()
@@ -86,7 +89,14 @@ def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Generator[None]:
 
 @contextmanager
 def ending_signals(cancel: Callable[[], object]) -> Generator[None]:
-    """Call back at the first of the signals that would end the process; the second ends it at once."""
+    """Call back at the first signal that would end the process; the second one ends it immediately.
+
+    Args:
+        cancel: Called in the signal handler.
+
+    Yields:
+        Nothing; afterwards the previous handlers are restored.
+    """
     asked = False
     restore_terminal = _terminal_restorer()
 
@@ -98,7 +108,7 @@ def ending_signals(cancel: Callable[[], object]) -> Generator[None]:
         asked = True
         cancel()
 
-    # What the parent process chose to ignore, for instance with nohup, stays ignored.
+    # Signals that the parent process ignores, for instance nohup, stay ignored.
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     changed = {number: was for number, was in before.items() if was not in {signal.SIG_IGN, None}}
     for number in changed:
@@ -111,7 +121,7 @@ def ending_signals(cancel: Callable[[], object]) -> Generator[None]:
 
 
 def _terminal_restorer() -> Callable[[], None]:
-    """What gives the terminal its present attributes back, such as an echo."""
+    """A function that restores the terminal's current attributes, such as echo."""
     if sys.platform == "win32" or not os.isatty(_TERMINAL):
         return _nothing
     import termios
@@ -119,7 +129,7 @@ def _terminal_restorer() -> Callable[[], None]:
     attributes = termios.tcgetattr(_TERMINAL)
 
     def restore() -> None:
-        # Another process's terminal is left alone: to change it would stop this one.
+        # In the background, changing the terminal would stop this process (SIGTTOU).
         if os.tcgetpgrp(_TERMINAL) == os.getpgrp() and termios.tcgetattr(_TERMINAL) != attributes:
             termios.tcsetattr(_TERMINAL, termios.TCSANOW, attributes)
 
@@ -127,18 +137,18 @@ def _terminal_restorer() -> Callable[[], None]:
 
 
 def _nothing() -> None:
-    """There is no terminal."""
+    """Do nothing: there is no terminal."""
 
 
 def _end_at_once() -> None:
-    """Leave without more cleaning up than what costs no time."""
+    """End the process, with only the cleanup that takes no time."""
     show_cursor()
     remove_temporary_folders()
     os._exit(INTERRUPTED)
 
 
 def show_cursor() -> None:
-    """Show the cursor again that a live display had hidden."""
+    """Show the cursor again after a live display has hidden it."""
     if sys.stderr.isatty():
         sys.stderr.write(_SHOW_CURSOR)
         sys.stderr.flush()

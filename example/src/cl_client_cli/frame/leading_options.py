@@ -1,6 +1,7 @@
-"""The options of `SharedOptions` where they stand before the command.
+"""The options of `SharedOptions` given before the command.
 
-The command gets them as it would from a settings file of Cyclopts: one that stands behind it as well wins.
+The command receives them like defaults from a Cyclopts settings file: the same option after the command
+takes precedence.
 """
 
 from __future__ import annotations
@@ -19,26 +20,36 @@ if TYPE_CHECKING:
     from cyclopts import Argument, ArgumentCollection
 
 ENDING_OPTIONS: Final = ("--help", "-h", "--version", "--install-completion")
-"""What is told or done instead of a command."""
+"""Options that run instead of a command."""
 
 
 class LeadingOption(NamedTuple):
-    """An option before the command: its name as it was written, and its value; None for a flag."""
+    """An option before the command: its name as given, and its value; None for a flag."""
 
     name: str
     value: str | None
 
 
 def list_shared_options(app: App) -> None:
-    """Have the shared options in an application's help and completion."""
+    """List the shared options in an application's help and completion.
+
+    Args:
+        app: The application.
+    """
     app.meta.default(_shared)
 
 
 def split_leading_options(words: Sequence[str]) -> tuple[list[LeadingOption], list[str]]:
-    """The options before the command, and the words from the command on.
+    """Split the arguments of the process into the options before the command and the rest.
+
+    Args:
+        words: The arguments, without the program's name.
+
+    Returns:
+        The options before the command, and the words from the command on.
 
     Raises:
-        UsageError: One of them is unknown or has no value, or there is no command.
+        UsageError: An option is unknown or has no value, or there is no command.
     """
     options: list[LeadingOption] = []
     rest = [*words]
@@ -57,12 +68,12 @@ def split_leading_options(words: Sequence[str]) -> tuple[list[LeadingOption], li
             letters = letters if value is None else ""
             options.append(_option(name, value, rest, takes_value))
     if options and not rest:
-        raise UsageError(f"{options[0].name}: name a command behind it; see cl-client --help")
+        raise UsageError(f"{options[0].name}: no command given after it; see cl-client --help")
     return options, rest
 
 
 class LeadingOptions:
-    """Gives the command what stood before it.
+    """Passes the options before the command to the command.
 
     Args:
         options: The options.
@@ -72,7 +83,7 @@ class LeadingOptions:
         self._options = options
 
     def __call__(self, _app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-        """Add them to a command's arguments, as the last one of its sources.
+        """Add them to a command's arguments; options after the command take precedence.
 
         Raises:
             CycloptsError: The command does not have such an option.
@@ -81,9 +92,7 @@ class LeadingOptions:
         unknown = [option.name for option in self._options if option.name not in named]
         if unknown:
             command = " ".join(("cl-client", *commands))
-            raise CycloptsError(
-                msg=f"{unknown[0]}: {command} does not have this option; see {command} --help"
-            )
+            raise CycloptsError(msg=f"{unknown[0]}: {command} has no such option; see {command} --help")
         behind = {name for name, argument in named.items() if argument.has_tokens}
         for option in self._options:
             if option.name not in behind:
@@ -91,10 +100,10 @@ class LeadingOptions:
 
 
 def _shared(*, options: SharedOptions = DEFAULT_SHARED) -> None:
-    """What the first page of the help lists.
+    """Options that the first help page lists.
 
     Args:
-        options: They may stand before the command.
+        options: The options that can be given before the command.
     """
 
 
@@ -111,20 +120,22 @@ def _takes_value(argument: Argument) -> bool:
 
 
 def _option(name: str, value: str | None, rest: list[str], takes_value: dict[str, bool]) -> LeadingOption:
-    """An option with its value, which is taken from the rest where the option's own word has none."""
+    """An option with its value, which is the next word unless the option's own word contains it."""
     if name not in takes_value:
         similar = difflib.get_close_matches(name, takes_value, 1) if name.startswith("--") else []
         hint = (
-            f"did you mean {similar[0]}?" if similar else "if the command has it, write it behind the command"
+            f"did you mean {similar[0]}?"
+            if similar
+            else "if it is an option of the command, give it after the command"
         )
-        raise UsageError(f"{name}: there is no such option before a command; {hint}")
+        raise UsageError(f"{name}: unknown option before the command; {hint}")
     if not takes_value[name]:
         if value is not None:
-            raise UsageError(f"{name}={value}: {name} takes no value; leave out ={value}")
+            raise UsageError(f"{name}={value}: {name} takes no value; remove ={value}")
         return LeadingOption(name, None)
     if value is None:
         if not rest or rest[0].startswith("--"):
-            raise UsageError(f"{name}: it needs a value")
+            raise UsageError(f"{name}: a value is required after it")
         value = rest.pop(0)
     return LeadingOption(name, value)
 

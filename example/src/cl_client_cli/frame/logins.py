@@ -1,6 +1,7 @@
-"""The login that was kept, and what it is shown to: the servers that it was made for, and no other.
+"""The saved login, and the servers it may be sent to: only those that it was made for.
 
-A settings file that merely lies in the current folder may name any server, so that alone must not be enough.
+A settings file in the current folder may come from anybody and name any server, so naming a server there is
+not enough.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ _BROKER: Final = ("mqtt_use_token", "mqtt_broker", "mqtt_port")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A login that was kept.
+    """A saved login.
 
     Attributes:
-        session: The login.
-        is_for_server: Whether it was made for the server of the settings.
-        doubts: Why it is kept back where it was not, and what to do.
+        session: The session with its tokens.
+        is_for_server: Whether the login was made for the server of the settings.
+        doubts: Why the login is not sent to another server, and what to do.
     """
 
     session: Session
@@ -54,28 +55,49 @@ class Login:
 
 
 async def load_login(settings: Settings, auth_url: str) -> Login:
-    """The login that was kept for an auth service.
+    """Load the saved login for an auth service.
+
+    Args:
+        settings: The settings of the command.
+        auth_url: The URL of the auth service.
+
+    Returns:
+        The login.
 
     Raises:
-        AuthenticationError: Nobody is logged in there.
+        AuthenticationError: No login is saved for this auth service.
     """
     session = await Session.load(auth_url, settings.username, config=settings.client)
     doubts = (
-        f"The login of {session.username} at {session.auth_url} is not shown to {_described(settings)}, "
-        f"as it was not made for that. If you trust it: {login_command(settings)}"
+        f"The login of {session.username} at {session.auth_url} is not sent to {_described(settings)}, "
+        f"because it was made for another server. If you trust this one: {login_command(settings)}"
     )
     return Login(session, _is_entrusted(session, settings), doubts)
 
 
 def login_command(settings: Settings) -> str:
-    """How to log in for the server of the settings."""
+    """The command that logs in for the server of the settings.
+
+    Args:
+        settings: The settings of the command.
+
+    Returns:
+        The command line.
+    """
     auth_url = settings.auth_url or "URL"
     shown = "URL" if "@" in auth_url else auth_url
     return f"cl-client login --auth-url {shown} --server {settings.client.base_url}"
 
 
 def login_remedy(settings: Settings) -> str:
-    """What to do where the server of the settings asks for a login, and none is shown to it."""
+    """What to do when the server requires a login and none is sent to it.
+
+    Args:
+        settings: The settings of the command.
+
+    Returns:
+        One sentence with a command or an option.
+    """
     if settings.auth_url is None and (kept := _kept_for(settings)) is not None:
         auth_url, username = kept
         return f"{username} is logged in for this server at {auth_url}: add --auth-url {auth_url}"
@@ -83,7 +105,12 @@ def login_remedy(settings: Settings) -> str:
 
 
 def entrust(session: Session, settings: Settings) -> None:
-    """Let a login be shown to the server of the settings from now on."""
+    """Allow a login to be sent to the server of the settings from now on.
+
+    Args:
+        session: The login.
+        settings: The settings of the command.
+    """
     with closing(_open()) as database:
         database.execute(
             "INSERT OR IGNORE INTO logins VALUES (?, ?, ?)", (*_key(session), _destination(settings))
@@ -91,14 +118,25 @@ def entrust(session: Session, settings: Settings) -> None:
 
 
 def forget_servers(session: Session) -> None:
-    """Let a login be shown to no server any more."""
+    """Do not send a login to any server any more.
+
+    Args:
+        session: The login.
+    """
     if _path().is_file():
         with closing(_open()) as database:
             database.execute("DELETE FROM logins WHERE auth_url = ? AND username = ?", _key(session))
 
 
 def way_by_folder(settings: Settings) -> Sequence[str]:
-    """The settings by which the current folder's file decides over the way to servers."""
+    """Find the settings in the current folder's file that change how servers are reached.
+
+    Args:
+        settings: The settings of the command.
+
+    Returns:
+        Their names, for instance ``proxy``.
+    """
     names = (*_WAY, *_BROKER) if settings.client.mqtt_use_token else _WAY
     return [name for name in names if name in settings.from_folder]
 
@@ -113,7 +151,7 @@ def _is_entrusted(session: Session, settings: Settings) -> bool:
 
 
 def _kept_for(settings: Settings) -> tuple[str, str] | None:
-    """The auth service and the user of the last login that was made for the server of the settings."""
+    """The auth service and the user of the most recent login for the server of the settings."""
     if not _path().is_file():
         return None
     query = "SELECT auth_url, username FROM logins WHERE destination = ? ORDER BY rowid DESC LIMIT 1"
@@ -135,7 +173,7 @@ def _key(session: Session) -> tuple[str, str]:
 
 
 def _destination(settings: Settings) -> str:
-    """The server, with what the current folder's file says of the way there."""
+    """The server, with the settings of the current folder's file that change how it is reached."""
     way = (f" {name}={_plain(settings, name)}" for name in way_by_folder(settings))
     return _origin(settings.client.base_url) + "".join(way)
 
@@ -147,12 +185,12 @@ def _plain(settings: Settings, name: str) -> str:
 
 def _described(settings: Settings) -> str:
     way = way_by_folder(settings)
-    by = f" by the {', '.join(way)} of this folder's {FILE_NAME}" if way else ""
+    by = f" with {', '.join(way)} from this folder's {FILE_NAME}" if way else ""
     return f"{settings.client.base_url}{by}"
 
 
 def _origin(url: str) -> str:
-    """A URL's scheme, host and port, in one spelling."""
+    """A URL's scheme, host and port in normalised form."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or _PORTS.get(parts.scheme)

@@ -1,4 +1,4 @@
-"""Names of files as a screen shows them, which may have any character in them and be of any length."""
+"""File names as a screen shows them: they may contain any character and be of any length."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ _CONTROLS: Final = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
 
 
 def screen_name(name: str) -> str:
-    """A name as it will be seen, so that its width can be told: no controls, escapes for what is no text."""
+    """Make a name safe to print and to measure.
+
+    Args:
+        name: A file name, possibly with control characters or invalid Unicode.
+
+    Returns:
+        The name without control characters, with escapes for what is invalid Unicode.
+    """
     return name.encode("utf-8", "backslashreplace").decode().translate(_CONTROLS)
 
 
 class ShortenedName:
-    """A name on one line, which loses some of its middle where there is no room for it."""
+    """A name on one line, shortened in the middle if there is too little room."""
 
     def __init__(self, name: str) -> None:
         self._name = screen_name(name)

@@ -1,4 +1,4 @@
-"""A look at the arguments, before they are used."""
+"""Checks of the arguments before a command uses them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ _END_OF_OPTIONS = "--"
 
 
 def refuse_unknown_options(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Refuse what looks like an option among the inputs.
+    """Reject inputs that look like an option.
 
-    A lone ``-`` is an input, so Cyclopts lets whatever begins with one pass. After ``--`` all are inputs.
+    Cyclopts accepts any input that begins with ``-``, because a lone ``-`` is a valid input. After ``--``
+    every word is an input.
+
+    Args:
+        _app: Unused.
+        _commands: Unused.
+        arguments: The arguments of the command.
 
     Raises:
-        UnknownOptionError: There is such a word.
+        UnknownOptionError: An input begins with ``-``.
     """
     words = sys.argv[1:]
     literal = len(words) - words.index(_END_OF_OPTIONS) - 1 if _END_OF_OPTIONS in words else 0

@@ -1,4 +1,4 @@
-"""The options that commands share, each group of them once."""
+"""The options that commands share, in groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 from cyclopts.types import ExistingFile  # noqa: TC002 - read at run time, to parse arguments
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
-"""An option that is there or not, without a ``--no-`` of its own."""
+"""An option without a value and without a ``--no-`` form."""
 
 _CONNECTION = Group("Connection", sort_key=90)
 _OUTPUT = Group("Output", sort_key=80)
@@ -18,23 +18,23 @@ _JOBS = Group("Jobs", sort_key=70)
 
 
 OutputDir = Annotated[Path, Parameter(alias="-d")]
-"""Where results go, or where those of a batch are."""
+"""The folder of the results."""
 
 
 @Parameter(name="*", group=_CONNECTION)
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """Where the server is, and as whom to talk to it.
+    """Where the server is, and which login to use.
 
     Attributes:
-        server: The compute service.
-        mqtt: The broker, ``off`` for none. By default on the server's host.
-        local: Run the command, one that submits jobs, on a local server of its own.
-        config: A settings file, .toml or .yaml, in place of cl-client.toml.
-        profile: The section [profiles.NAME] of the settings file.
-        auth_url: The auth service.
-        user: Whose login is used; by default that of the last one.
-        ca_file: PEM file of the authorities to trust, in place of the system's.
+        server: URL of the compute service.
+        mqtt: URL of the MQTT broker, or ``off`` to use none. By default the broker on the server's host.
+        local: Run the command on a temporary local server; for commands that submit jobs.
+        config: Settings file to use instead of cl-client.toml, in TOML or YAML format.
+        profile: Profile to use: the section [profiles.NAME] of the settings file.
+        auth_url: URL of the auth service.
+        user: User whose login is used; by default the user who logged in last.
+        ca_file: PEM file of the certificate authorities to trust instead of the system's.
     """
 
     server: Annotated[str | None, Parameter(alias="-s", show_default=False)] = None
@@ -50,12 +50,12 @@ class ConnectionOptions:
 @Parameter(name="*", group=_OUTPUT)
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How results are told.
+    """How results are printed.
 
     Attributes:
-        json: One JSON object per line on standard output; everything else goes to standard error.
-        quiet: No progress and no summary; errors and results only.
-        verbose: Say more on standard error; twice, everything.
+        json: Print results as JSON, one object per line; messages go to standard error.
+        quiet: Print only results and errors, no progress and no summary.
+        verbose: Print more log messages on standard error; give it twice for debug messages.
     """
 
     json: Flag = False
@@ -81,15 +81,16 @@ class JobOptions:
     """How jobs are submitted and followed.
 
     Attributes:
-        concurrency: Jobs at the same time.
-        timeout: Seconds for each job, its upload included; by default no limit. A batch takes a job up again
-            when it is resumed.
-        priority: 0-10.
-        require_worker: Fail at once if no worker serves the task.
-        wait: Wait for the results, or print the jobs' ids and leave; jobs wait takes them up again.
-        give_up_after: Seconds for which jobs wait for a server that is gone or busy; 0 to end at once.
-        watch: Print each change of a job as it happens; a terminal shows bars anyway.
-        delete_on_cancel: Delete what still runs at the server when it is interrupted or its time is up.
+        concurrency: How many jobs run at the same time, 1 to 64.
+        timeout: Timeout of each job in seconds, including its upload; by default no limit. A batch continues
+            with a job that timed out when it is resumed.
+        priority: Priority of the jobs, 0 to 10; higher is more urgent.
+        require_worker: Fail immediately if no worker serves the task.
+        wait: Wait for the results. With --no-wait, print the job IDs and exit; cl-client jobs wait waits for
+            them later.
+        give_up_after: Seconds to wait for a server that is unreachable or busy; 0 to fail immediately.
+        watch: Print each change of a job; a terminal shows progress bars without it.
+        delete_on_cancel: Delete unfinished jobs on the server when they are interrupted or time out.
     """
 
     concurrency: Annotated[int, Parameter(alias="-c")] = 8
@@ -108,10 +109,10 @@ class ResultOptions:
     """Where results go.
 
     Attributes:
-        output: The result's file, ``-`` for standard output; for one input.
-        output_dir: The folder of the results, named like their inputs. Results that exist already are
-            not made again.
-        force: Make results again that exist already.
+        output: File to write the result to, ``-`` for standard output; for a single input.
+        output_dir: Folder to write the results to, named after their inputs. Results that already exist are
+            skipped.
+        force: Overwrite results that already exist.
     """
 
     output: Annotated[Path | None, Parameter(alias="-o", allow_leading_hyphen=True)] = None
@@ -122,13 +123,13 @@ class ResultOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """All that the plugin commands have in common.
+    """The options that all task commands share.
 
     Attributes:
         inputs: How inputs are found.
         jobs: How jobs are submitted.
         results: Where results go.
-        output: How results are told.
+        output: How results are printed.
         connection: Where the server is.
     """
 
@@ -142,14 +143,14 @@ class RunOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """What running a batch can be told.
+    """The options of a batch run.
 
     Attributes:
-        report: Write a page with all results, to be opened in a browser.
-        retries: How often what fails for want of a worker, or by a fault of the server, is tried again. A job
-            whose time is up is not.
+        report: Write an HTML report with all results to this file.
+        retries: How often to retry a job that fails because of a server error or a missing worker. A job that
+            timed out is not retried.
         jobs: How jobs are submitted.
-        output: How results are told.
+        output: How results are printed.
         connection: Where the server is.
     """
 
@@ -163,11 +164,11 @@ class BatchOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class SharedOptions:
-    """What may stand before the command as well as behind it.
+    """The options that can be given before or after the command.
 
     Attributes:
-        timeout: Seconds for each job, for commands that wait for jobs.
-        output: How results are told.
+        timeout: Timeout of each job in seconds, for commands that wait for jobs.
+        output: How results are printed.
         connection: Where the server is.
     """
 

@@ -1,4 +1,4 @@
-"""Outages of the server: what counts as one, how it is noticed, and how its end is waited for."""
+"""Server outages: how to detect one, and how to wait until it is over."""
 
 from __future__ import annotations
 
@@ -38,39 +38,56 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 
 PAUSES: Final = wait_random_exponential(0.5, max=30.0)
-"""Before something is tried again."""
+"""Pauses between retries, in seconds."""
 _QUESTION_PAUSES: Final = wait_random_exponential(0.5, max=5.0)
 _QUIET_SECONDS: Final = 3.0
-"""Without news for so long, the server is asked whether it is there."""
+"""After so long without any response, the server's health is checked."""
 _ANSWER_SECONDS: Final = 5.0
 _TROUBLE_SECONDS: Final = 60.0
-"""What is wrong with a server that is there is said again after so long."""
+"""A problem of a reachable server is reported again after so long."""
 _SILENT: Final = (ServerUnavailableError, ServerBusyError, ServerError, InvalidResponseError)
-"""The last one is what a page of a gateway's looks like."""
+"""Errors without a usable answer; the last one is what a gateway's error page looks like."""
 _FROM_GATEWAYS: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 
 
 class ServerStaysAwayError(ServerUnavailableError):
-    """The server was gone for longer than it may be."""
+    """The server was unreachable for longer than the limit."""
 
 
 def is_away(error: BaseException | None) -> bool:
-    """Whether an error is that of a server that is gone, or is not there behind its gateway."""
+    """Check whether an error means that the server is unreachable, also behind a gateway.
+
+    Args:
+        error: The error; None for no error.
+
+    Returns:
+        Whether it is.
+    """
     if isinstance(error, ServerError):
         return error.status_code in _FROM_GATEWAYS
     return isinstance(error, ServerUnavailableError)
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Whether an error is that of a server that is gone or busy, rather than of what was asked of it."""
+    """Check whether an error means that the server is unreachable or busy, not that the request is invalid.
+
+    Args:
+        error: The error; None for no error.
+
+    Returns:
+        Whether it is.
+    """
     return is_away(error) or isinstance(error, ServerBusyError)
 
 
 def check_give_up_after(seconds: float) -> None:
-    """Check what Cyclopts takes for any number.
+    """Check the option ``--give-up-after``; Cyclopts accepts any number.
+
+    Args:
+        seconds: Its value.
 
     Raises:
-        UsageError: It is below zero, or none.
+        UsageError: It is negative, or not a number.
     """
     if not seconds >= 0:
         raise UsageError(f"--give-up-after {seconds:g}: must be at least 0 seconds")
@@ -78,13 +95,13 @@ def check_give_up_after(seconds: float) -> None:
 
 @dataclass(slots=True)
 class Outages:
-    """Notices that a server is gone, and waits for it to be there again; one asks, all wait.
+    """Detects that a server is unreachable, and waits until it is back: one task checks, the others wait.
 
     Attributes:
         client: The client.
-        terminal: Where it is told.
-        give_up_after: Seconds for which the server may be gone.
-        waits_at_first: Whether to wait for one, too, of which nothing has been heard yet.
+        terminal: Where outages are reported.
+        give_up_after: How many seconds the server may be unreachable.
+        waits_at_first: Whether to wait also for a server that has never responded.
     """
 
     client: ComputeClient
@@ -97,21 +114,28 @@ class Outages:
     _trouble_told_at: float = -math.inf
 
     def moved(self) -> None:
-        """Something has been sent, be it to a gateway alone, or has come: nobody need ask now."""
+        """Note that bytes were sent, perhaps only to a gateway, or received: no check is needed now."""
         self._moved_at = asyncio.get_running_loop().time()
 
     def heard(self) -> None:
-        """The server itself has said something: it is there."""
+        """Note that the server itself has responded."""
         self._was_there = True
         self.moved()
 
     async def watch(self, work: Coroutine[object, object, ResultT]) -> ResultT:
-        """Do work to its end, and ask the server now and then whether it is there.
+        """Run work to its end, and check now and then whether the server is reachable.
 
-        Jobs outlive restarts of their server, so whoever waits for one is not told that the server is gone.
+        Jobs survive restarts of their server, so waiting for a job raises no error when the server goes away.
+
+        Args:
+            work: The work.
+
+        Returns:
+            The result of the work.
 
         Raises:
-            ServerStaysAwayError: It was gone for too long; the work was cancelled, and has ended.
+            ServerStaysAwayError: The server was unreachable for too long. The work was cancelled, and has
+                ended.
         """
         working, looking = asyncio.create_task(work), asyncio.create_task(self._look())
         try:
@@ -123,11 +147,17 @@ class Outages:
             await asyncio.gather(working, looking, return_exceptions=True)
 
     async def through(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Call something that may be repeated until it meets no outage.
+        """Call something that can be repeated, until it meets no outage.
+
+        Args:
+            call: Makes one call.
+
+        Returns:
+            The result of the call.
 
         Raises:
-            ServerStaysAwayError: The server was gone for too long.
-            HTTPError: It was busy for too long, or has something against the call.
+            ServerStaysAwayError: The server was unreachable for too long.
+            HTTPError: The server was busy for too long, or rejects the call.
         """
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_outage),
@@ -139,31 +169,38 @@ class Outages:
         return await retrying(call)
 
     def has_waited_enough(self, state: RetryCallState) -> bool:
-        """Whether a call has met outages for as long as it may."""
+        """Check whether a call has met outages for too long.
+
+        Args:
+            state: The state of its retries.
+
+        Returns:
+            Whether it has.
+        """
         return state.idle_for >= self.give_up_after
 
     async def wait(self, error: BaseException, *, was_asked: bool = False) -> None:
-        """Wait until the server says that it is well.
+        """Wait until the server's health check succeeds.
 
         Args:
-            error: What was met.
-            was_asked: Whether it is the server's very answer to that question, or that there was none.
+            error: The error that was met.
+            was_asked: Whether that error is the result of a health check.
 
         Raises:
-            ServerStaysAwayError: It does not say so in time.
-            ServerUnavailableError: It never was there, and is not waited for.
-            ServerError: The same, by its gateway's word.
+            ServerStaysAwayError: The server stays unreachable for too long.
+            ServerUnavailableError: The server has never responded, and `waits_at_first` is not set.
+            ServerError: The same, as reported by a gateway.
         """
         if is_away(error) and not self._is_expected:
             raise error
         if self.give_up_after <= 0:
             if is_away(error):
                 raise ServerStaysAwayError(str(error)) from error
-            return  # it is there, however busy
+            return  # it is reachable, if busy
         waited_for = self._asking.locked()
         async with self._asking:
             if waited_for:
-                return  # whoever asked has got an answer
+                return  # another task has waited, and the server is back
             if not was_asked and await self._is_there():
                 self._tell_trouble(error)
             else:
@@ -176,11 +213,11 @@ class Outages:
         except _SILENT:
             return False
         except HTTPError:
-            pass  # it answers; what it has against this question, the jobs will hear
+            pass  # it responds; the jobs will meet the same error
         return True
 
     async def _wait_for_answer(self, error: BaseException) -> None:
-        self.terminal.say(f"The server does not answer ({error}); waiting for it ...")
+        self.terminal.say(f"The server does not respond ({error}); waiting until it is back ...")
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_SILENT),
             wait=self._pause,
@@ -189,18 +226,18 @@ class Outages:
         try:
             await retrying(self._ask)
         except RetryError:
-            words = f"{error} (waited for it for {self.give_up_after:g} s)"
+            words = f"{error} (waited {self.give_up_after:g} s for the server)"
             raise ServerStaysAwayError(words) from error
         except HTTPError:
-            pass  # it answers
+            pass  # it responds
         self.terminal.say("The server is back.")
 
     def _tell_trouble(self, error: BaseException) -> None:
-        """Tell what is wrong with a server that is there: now and then, as it may take long."""
+        """Report a problem of a reachable server, but not too often, as it may last long."""
         now = asyncio.get_running_loop().time()
         if now - self._trouble_told_at >= _TROUBLE_SECONDS:
             self._trouble_told_at = now
-            self.terminal.say(f"The server is there, but: {error}. Trying again ...")
+            self.terminal.say(f"The server is reachable, but: {error}. Retrying ...")
 
     async def _wait_after(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -208,7 +245,7 @@ class Outages:
             await self.wait(error)
 
     def _pause(self, state: RetryCallState) -> float:
-        """The pause before the next question, which is the last one when the time is up."""
+        """The pause before the next check; the last check is made when the time is up."""
         left = self.give_up_after - (state.seconds_since_start or 0.0)
         return max(0.0, min(_QUESTION_PAUSES(state), left))
 
@@ -227,20 +264,14 @@ class Outages:
             try:
                 await self._ask()
             except (HTTPError, ServerUnavailableError, InvalidResponseError) as exc:
-                if is_away(exc) and self._is_expected:  # else the work itself will meet it
+                if is_away(exc) and self._is_expected:  # otherwise the work itself will meet it
                     await self.wait(exc, was_asked=True)
                 self._moved_at = loop.time()
             else:
                 self.heard()
 
     async def _ask(self) -> None:
-        """Ask the server how it is: once, anew, and whatever else is under way.
-
-        Raises:
-            ServerUnavailableError: It does not answer.
-            HTTPError: It has something against it.
-            InvalidResponseError: Something else answers.
-        """
+        """Check the server's health once, over a new connection; raise what is wrong with the answer."""
         from cl_client import ComputeClient
 
         config = self.client.config.replace(max_retries=0, mqtt_broker=MQTT_OFF)
@@ -250,5 +281,5 @@ class Outages:
         except TimeoutError as exc:
             if isinstance(exc, ServerUnavailableError):
                 raise
-            words = f"{config.base_url} does not say within {_ANSWER_SECONDS:g} s how it is."
+            words = f"{config.base_url} did not answer the health check within {_ANSWER_SECONDS:g} s."
             raise RequestTimeoutError(words) from exc

@@ -1,4 +1,4 @@
-"""A server that lives as long as a command, and its client."""
+"""A temporary local server that runs as long as a command, and its client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORKERS_SECONDS: Final = 60.0
 
 
 class OwnServer(NamedTuple):
-    """The server, and a client of it that is open."""
+    """The server, and an open client of it."""
 
     server: LocalServer
     client: ComputeClient
@@ -25,15 +25,18 @@ class OwnServer(NamedTuple):
 
 @asynccontextmanager
 async def own_server(terminal: Terminal, *, patience: float = _WORKERS_SECONDS) -> AsyncGenerator[OwnServer]:
-    """Start a server, and have it while the context is open.
+    """Start a local server, and stop it when the context ends.
 
     Args:
-        terminal: Where it is told that this takes a moment.
-        patience: Seconds for its workers to come.
+        terminal: Where to show that the start takes a moment.
+        patience: Seconds to wait for its workers.
+
+    Yields:
+        The server and an open client.
 
     Raises:
-        OSError: It cannot be started.
-        WorkerUnavailableError: They did not come.
+        OSError: The server cannot be started.
+        WorkerUnavailableError: Its workers did not start in time.
     """
     async with AsyncExitStack() as stack:
         with terminal.announced("Starting a local server ..."):

@@ -1,4 +1,4 @@
-"""Whether something can be written where an option says, found out before the work that makes it."""
+"""Checks whether the place named by an option is writable, before any work is done."""
 
 from __future__ import annotations
 
@@ -12,24 +12,32 @@ if TYPE_CHECKING:
 
 
 def check_folder(option: str, folder: Path) -> None:
-    """See that files can be written into a folder, which is made when it is needed.
+    """Check that files can be written into a folder; it need not exist yet.
+
+    Args:
+        option: The option that names the folder, for messages.
+        folder: The folder.
 
     Raises:
-        UsageError: It is a file, is below one, or may not be written.
+        UsageError: The path is a file, is below a file, or is not writable.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise UsageError(f"{option} {folder}: {there} is a file; name a folder")
+        raise UsageError(f"{option} {folder}: {there} is a file, not a folder; name a folder")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"{option} {folder}: you may not write in {there}; name another folder")
+        raise UsageError(f"{option} {folder}: no permission to write in {there}; name another folder")
 
 
 def check_file(option: str, file: Path) -> None:
-    """See that a file can be written.
+    """Check that a file can be written.
+
+    Args:
+        option: The option that names the file, for messages.
+        file: The file.
 
     Raises:
-        UsageError: It is a folder, or its folder cannot be written.
+        UsageError: The path is a folder, or its folder is not writable.
     """
     if file.is_dir():
-        raise UsageError(f"{option} {file}: this is a folder; name a file in it")
+        raise UsageError(f"{option} {file}: this is a folder, not a file; name a file in it")
     check_folder(option, file.parent)

@@ -1,4 +1,4 @@
-"""What every process of the command line begins with, and how it ends if its work cannot even begin."""
+"""How every process of the command line starts, and how it ends if its work cannot start."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def open_closed_streams() -> None:
-    """Let what is written to an output that the shell has closed go nowhere, and no file take its number."""
+    """Open standard streams that the shell has closed on the null device, so no file takes their numbers."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free is taken, which is this one.
+            # The system assigns the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - it takes no keyword
     if cast("TextIO | None", sys.stdout) is None:
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
@@ -29,26 +29,39 @@ def open_closed_streams() -> None:
 
 
 def standard_input() -> TextIO:
-    """Standard input, to be read from.
+    """Get standard input for reading.
+
+    Returns:
+        The stream.
 
     Raises:
-        UsageError: It is closed.
+        UsageError: Standard input is closed.
     """
     stream = cast("TextIO | None", sys.stdin)
     if stream is None:
-        raise UsageError("standard input is closed, and there is nothing to read from it: pipe something in")
+        raise UsageError("standard input is closed: pipe the input into the command")
     return stream
 
 
 def show_any_name() -> None:
-    """Let standard output and error show a file's name also where their encoding has no letters for it."""
+    """Let standard output and error print any file name, with escapes for what their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def early_exit_code(error: Exception) -> int:
-    """Say what was wrong before a command's real work began; an error of the program itself is raised."""
+    """Print an error that ended a command before its actual work.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Exception: The error itself, if it is a bug rather than a wrong argument, setting or file.
+    """
     from cl_client.exceptions import ConfigurationError
     from cl_client_cli.frame.terminal import Terminal
 
@@ -59,7 +72,11 @@ def early_exit_code(error: Exception) -> int:
 
 
 def early_interruption() -> int:
-    """Say that a command was interrupted before its real work began."""
+    """Print that a command was interrupted before its actual work.
+
+    Returns:
+        The exit code.
+    """
     from cl_client_cli.frame.terminal import Terminal
 
     Terminal.make().error("interrupted.")

@@ -1,4 +1,4 @@
-"""What is shown while something takes its time: bars for jobs, and for bytes."""
+"""Progress bars for jobs, bytes and steps."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.terminal import Terminal
 
 _LINES_BESIDE_ROWS = 3
-"""The row of the total, one for what had no room, and one below for the cursor."""
+"""The row of the total, one spare row, and one for the cursor."""
 _SLOW = 1.0
 
 
 class _RateColumn(ProgressColumn):
-    """Jobs per second, or per minute where that reads better."""
+    """Jobs per second, or per minute for slow ones."""
 
     @override
     def render(self, task: Task) -> Text:
@@ -51,7 +51,7 @@ class _RateColumn(ProgressColumn):
 
 
 class _NameColumn(ProgressColumn):
-    """The file's name, which is shortened where there is no room for all."""
+    """The file's name, shortened if there is too little room."""
 
     @override
     def render(self, task: Task) -> ShortenedName:
@@ -61,7 +61,7 @@ class _NameColumn(ProgressColumn):
 class WithMargin:
     """Leaves a margin on the right for the ``^C`` that a terminal echoes.
 
-    Where that is wrapped into the next line, what is drawn is no longer taken back as a whole.
+    If that is wrapped into the next line, Rich can no longer erase everything it has drawn.
     """
 
     def __init__(self, renderable: RenderableType) -> None:
@@ -73,16 +73,16 @@ class WithMargin:
 
 
 class JobRow:
-    """A job while it runs, to be told what happens to it.
+    """The progress bar of a running job.
 
     Args:
-        bars: Where its bar is.
-        name: What is worked on.
-        task: What is done.
-        state: How far it is.
-        is_shown: Whether there is room for it.
-        tell: Is told of each change in words.
-        on_news: Is called at each change.
+        bars: The display that contains the bar.
+        name: The name of the input file.
+        task: The task.
+        state: The first state to show.
+        is_shown: Whether there is room for the bar.
+        tell: Called with a line of text for each change; None for no text.
+        on_news: Called at each change; None for nothing.
     """
 
     def __init__(
@@ -101,14 +101,23 @@ class JobRow:
         self._bar = bars.add_task(task, total=100, file=label, state=state, visible=is_shown)
 
     def upload(self, done: int, total: int | None) -> None:
-        """More of its file has been sent."""
+        """Show that more of the file was uploaded.
+
+        Args:
+            done: Bytes sent so far.
+            total: Size of the file in bytes; None if it is unknown.
+        """
         if self._on_news is not None:
             self._on_news()
         if total:
             self._bars.update(self._bar, completed=done * 100 / total)
 
     def update(self, job: JobResponse) -> None:
-        """News of it have come."""
+        """Show the new state of the job.
+
+        Args:
+            job: The job as last read.
+        """
         if self._on_news is not None:
             self._on_news()
         self._bars.update(self._bar, completed=job.progress, state=str(job.status))
@@ -116,19 +125,19 @@ class JobRow:
             self._tell(f"{self._name}: {self._task} {job.status} {job.progress} %")
 
     def remove(self) -> None:
-        """It has come to its end."""
+        """Remove the bar when the job has ended."""
         self._bars.remove_task(self._bar)
 
 
 class JobProgress:
-    """Is told what happens to jobs and shows it, if the terminal is one that can.
+    """Shows the progress of jobs, if the terminal is interactive.
 
     Args:
         terminal: Where to draw.
-        total: How many jobs there are.
-        already_done: How many of them an earlier run has done.
-        watch: Tell each change in words, where no bars can be drawn.
-        on_news: Is called whenever something has come or gone.
+        total: The number of jobs.
+        already_done: How many of them an earlier run has finished.
+        watch: Print each change as text if no bars can be drawn.
+        on_news: Called whenever bytes were sent or news of a job arrived.
     """
 
     def __init__(
@@ -151,7 +160,7 @@ class JobProgress:
             console=self._console,
             expand=True,
         )
-        # Where a row is too long for the screen, only a column that may wrap gets narrower: the name's.
+        # If a row is too long for the screen, only a column that may wrap gets narrower: the name's.
         self._running = Progress(
             SpinnerColumn(table_column=Column(no_wrap=True)),
             _NameColumn(),
@@ -165,9 +174,9 @@ class JobProgress:
         self._tell = terminal.say if watch and not terminal.is_live else None
         self._on_news = on_news
         self._running_count = self._failures = 0
-        # A single job has its own row, and that says it all.
+        # The row of a single job shows all there is.
         shown = WithMargin(Group(self._running, self._overall) if total > 1 else self._running)
-        # Results that are piped elsewhere must not be taken for words that belong above the bars.
+        # Results that are piped elsewhere must not be printed above the bars.
         live = Live(
             shown, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -183,12 +192,15 @@ class JobProgress:
             self._live.stop()
 
     def start(self, name: str, task: str, state: str = "uploading") -> JobRow:
-        """A job is begun.
+        """Add a bar for a job that starts.
 
         Args:
-            name: What is worked on.
-            task: What is done.
-            state: How far it is.
+            name: The name of the input file.
+            task: The task.
+            state: The first state to show.
+
+        Returns:
+            The bar.
         """
         room = max(1, self._console.height - _LINES_BESIDE_ROWS)
         self._running_count += 1
@@ -197,13 +209,22 @@ class JobProgress:
         return JobRow(self._running, name, task, state, is_shown=is_shown, tell=tell, on_news=on_news)
 
     def end(self, row: JobRow, *, failed: bool) -> None:
-        """A job has come to its end; its row goes."""
+        """Count a job that has ended, and remove its bar.
+
+        Args:
+            row: The bar of the job.
+            failed: Whether the job failed.
+        """
         self._running_count -= 1
         row.remove()
         self.skip(failed=failed)
 
     def skip(self, *, failed: bool = False) -> None:
-        """Count a job that did not have to run."""
+        """Count a job that did not have to run.
+
+        Args:
+            failed: Whether it counts as failed.
+        """
         self._failures += failed
         self._overall.update(
             self._total, advance=1, failed=f"{self._failures} failed" if self._failures else ""
@@ -211,7 +232,14 @@ class JobProgress:
 
 
 def byte_progress(terminal: Terminal) -> Progress:
-    """Bars that count bytes, if the terminal is one that can show them."""
+    """Progress bars that count bytes, if the terminal is interactive.
+
+    Args:
+        terminal: Where to draw.
+
+    Returns:
+        The bars.
+    """
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -225,7 +253,14 @@ def byte_progress(terminal: Terminal) -> Progress:
 
 
 def count_progress(terminal: Terminal) -> Progress:
-    """Bars that count steps, if the terminal is one that can show them."""
+    """Progress bars that count steps, if the terminal is interactive.
+
+    Args:
+        terminal: Where to draw.
+
+    Returns:
+        The bars.
+    """
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""Questions to the user, asked before a command's loop runs: there they could not be interrupted."""
+"""Questions to the user, asked before the event loop runs: inside it they could not be interrupted."""
 
 from __future__ import annotations
 
@@ -19,28 +19,44 @@ _AnswerT = TypeVar("_AnswerT")
 
 
 def ask(terminal: Terminal, question: str, *, is_secret: bool = False) -> str:
-    """Ask for a text; one that is secret is not shown while it is typed.
+    """Ask for a text.
+
+    Args:
+        terminal: Where to ask.
+        question: The question.
+        is_secret: Whether to hide what is typed.
+
+    Returns:
+        The answer.
 
     Raises:
-        KeyboardInterrupt: The command is to end.
-        UsageError: The input has ended.
+        KeyboardInterrupt: The user ended the command.
+        UsageError: Standard input ended without an answer.
     """
     return _answer(terminal, lambda: Prompt.ask(Text(question), console=terminal.err, password=is_secret))
 
 
 def confirm(terminal: Terminal, question: str) -> bool:
-    """Ask whether something is wanted; see `ask`."""
+    """Ask a yes/no question; the default is no. See `ask`.
+
+    Args:
+        terminal: Where to ask.
+        question: The question.
+
+    Returns:
+        Whether the answer is yes.
+    """
     return _answer(terminal, lambda: Confirm.ask(Text(question), console=terminal.err, default=False))
 
 
 def _answer(terminal: Terminal, question: Callable[[], _AnswerT]) -> _AnswerT:
     try:
-        # By any such signal, since a terminal that was left at its default would stay without its echo.
+        # Handle every ending signal: a process that just dies here leaves the terminal without echo.
         with ending_signals(_interrupt):
             return question()
     except EOFError:
         terminal.err.print()
-        raise UsageError("there was no answer") from None
+        raise UsageError("no answer: standard input has ended") from None
     except KeyboardInterrupt:
         terminal.err.print()
         raise

@@ -1,4 +1,4 @@
-"""What to do about an error, said where it is known, and shown with the error."""
+"""Remedies: hints attached to an error where they are known, and printed with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def remedy_for(errors: type[Exception] | tuple[type[Exception], ...], remedy: str) -> Generator[None]:
-    """Let such errors carry what to do about them."""
+    """Attach a remedy to errors that are raised in the context.
+
+    Args:
+        errors: The classes of errors.
+        remedy: What to do, as a sentence.
+
+    Yields:
+        Nothing.
+    """
     try:
         yield
     except errors as exc:
@@ -20,5 +28,12 @@ def remedy_for(errors: type[Exception] | tuple[type[Exception], ...], remedy: st
 
 
 def remedies_of(error: BaseException) -> Sequence[str]:
-    """What to do about an error, as far as it is known."""
+    """The remedies attached to an error.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The sentences, empty if there are none.
+    """
     return cast("Sequence[str]", getattr(error, "__notes__", ()))

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 def facts_table(facts: Mapping[str, str]) -> Table:
-    """Names and values, one pair on each line."""
+    """Names and values, one pair on each line.
+
+    Args:
+        facts: Values by name.
+
+    Returns:
+        The table.
+    """
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))

@@ -1,4 +1,4 @@
-"""Temporary folders, which also a process that ends at once takes along."""
+"""Temporary folders that are removed even if the process ends immediately."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _there: Final = set[Path]()
 
 @contextmanager
 def temporary_folder() -> Generator[Path]:
-    """A folder that is there meanwhile."""
+    """Create a temporary folder, and remove it when the context ends.
+
+    Yields:
+        The folder.
+    """
     with TemporaryDirectory(prefix="cl-client-") as name:
         folder = Path(name)
         _there.add(folder)
@@ -27,6 +31,6 @@ def temporary_folder() -> Generator[Path]:
 
 
 def remove_temporary_folders() -> None:
-    """Remove the folders that are there: nobody will leave their blocks any more."""
+    """Remove all temporary folders now, because the process ends without leaving their contexts."""
     for folder in tuple(_there):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The terminal that the commands talk to: results on standard output, all else on standard error."""
+"""The terminal that commands print to: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.options import OutputOptions
 
 _PIPED_WIDTH = 100_000
-"""Programs read lines of any length, and nothing is to be cut or folded for them."""
+"""The width for pipes: programs read lines of any length, so nothing is cut or wrapped."""
 _WITHOUT_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
-"""Names, metadata and a server's words may hold any control character, and a terminal would obey them."""
+"""File names, metadata and server messages may contain control characters that a terminal would execute."""
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)} | {
     code: f"\\\\u{code:04x}" for code in range(0xD800, 0xE000)
 }
-"""JSON escapes other control characters itself. What is no Unicode in a file's name is shown as a terminal
-shows it, since readers of JSON refuse it as an escape."""
+"""JSON escapes other control characters itself. Invalid Unicode in a file name is printed as a terminal shows
+it, because JSON parsers reject the escape of a lone surrogate."""
 
 
 class _SafeConsole(Console):
-    """A console that no text can take control of.
+    """A console that removes control characters from all text.
 
-    Its reader may leave: the work goes on to its end, without output.
+    If the reader of a pipe exits, the work continues without output.
     """
 
     @override
@@ -60,13 +60,13 @@ class _SafeConsole(Console):
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where a command's words go.
+    """Where a command prints.
 
     Attributes:
         out: Standard output, for results.
         err: Standard error, for progress, hints and errors.
-        as_json: Results are JSON, one object per line.
-        quiet: Only results and errors are told.
+        as_json: Print results as JSON, one object per line.
+        quiet: Print only results and errors.
     """
 
     out: Console
@@ -76,28 +76,43 @@ class Terminal:
 
     @classmethod
     def make(cls, output: OutputOptions | None = None) -> Self:
-        """The process's terminal, told of things as the options say."""
+        """The terminal of the process.
+
+        Args:
+            output: How results are printed; None for the defaults.
+
+        Returns:
+            The terminal.
+        """
         as_json, quiet = (output.json, output.quiet) if output is not None else (False, False)
         return cls(_console(sys.stdout), _console(sys.stderr), as_json, quiet)
 
     @property
     def is_live(self) -> bool:
-        """Whether progress can be drawn, and is wanted."""
+        """Whether progress bars can be drawn, and are wanted."""
         return self.err.is_interactive and not self.quiet
 
     def result(self, *parts: RenderableType) -> None:
-        """Tell people a result."""
+        """Print a result for people; with ``--json`` nothing.
+
+        Args:
+            parts: Texts or tables.
+        """
         if not self.as_json:
             for part in parts:
                 self._screen.print(part, soft_wrap=isinstance(part, str | Text))
 
     def record(self, value: BaseModel | JSONObject) -> None:
-        """Tell programs a result: one JSON object on a line of its own."""
+        """Print a result for programs as one line of JSON; without ``--json`` nothing.
+
+        Args:
+            value: The result.
+        """
         if self.as_json:
             content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             line = json.dumps(content, ensure_ascii=False, separators=(",", ":")).translate(_JSON_ESCAPES)
             if self._screen is self.out:
-                # Straight to the file: a console would wrap, and colour.
+                # Written directly: a console would wrap and colour it.
                 try:
                     self.out.file.write(line + "\n")
                     self.out.file.flush()
@@ -107,7 +122,11 @@ class Terminal:
                 self._screen.print(Text(line), soft_wrap=True)
 
     def content(self, file: Path) -> None:
-        """Give programs a file's content; where they leave before its end, that is their choice."""
+        """Write a file's content to standard output; a reader that exits early is no error.
+
+        Args:
+            file: The file.
+        """
         try:
             with file.open("rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
@@ -117,29 +136,49 @@ class Terminal:
 
     @property
     def _screen(self) -> Console:
-        """Where results go: if they share a screen with the progress, through the console that draws it."""
+        """Where results go: the console that draws the progress if both share a screen."""
         return self.err if self.is_live and self.out.is_terminal else self.out
 
     def say(self, text: str) -> None:
-        """Tell people something beside the results: a summary, a hint."""
+        """Print a message beside the results, such as a summary or a hint; with ``--quiet`` nothing.
+
+        Args:
+            text: The message.
+        """
         if not self.quiet:
             _print_words(self.err, Text(text))
 
     def log(self, text: str, *, is_bad: bool) -> None:
-        """Show what was logged; which of it is shown, the log's level says."""
+        """Print a log record, whatever ``--quiet`` says; the log level decides which ones get here.
+
+        Args:
+            text: The formatted record.
+            is_bad: Whether it is a warning or an error.
+        """
         _print_words(self.err, Text(text, style="yellow" if is_bad else "dim"))
 
     def announced(self, text: str) -> AbstractContextManager[object]:
-        """Show a text for as long as something takes; a pipe gets none of it."""
+        """Show a text while the context is open; nothing is printed to a pipe.
+
+        Args:
+            text: What takes a moment.
+
+        Returns:
+            The context.
+        """
         return self.err.status(Text(text)) if self.is_live else nullcontext()
 
     def error(self, text: str) -> None:
-        """Tell people what went wrong."""
+        """Print an error message.
+
+        Args:
+            text: The message.
+        """
         _print_words(self.err, Text(f"cl-client: {text}", style="red"))
 
 
 def _print_words(console: Console, text: Text) -> None:
-    """Print words so that a terminal breaks its lines between them, and a pipe none at all."""
+    """Print text: a terminal wraps lines between words, a pipe gets them whole."""
     console.print(text, overflow="fold" if console.is_terminal else None, soft_wrap=not console.is_terminal)
 
 

@@ -1,7 +1,7 @@
-"""The error of a command that was called with something that cannot be."""
+"""The error of a command that was called with an invalid argument."""
 
 from __future__ import annotations
 
 
 class UsageError(ValueError):
-    """An argument is wrong; the message names it, the rule, and the remedy. The exit code is 2."""
+    """An argument is invalid; the message names it, the rule and the remedy. The exit code is 2."""

@@ -1,4 +1,4 @@
-"""The folders in which the command line keeps things for the user."""
+"""The folders in which the command line stores its data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,20 @@ CACHE_DIR_VARIABLE: Final = "CL_CLIENT_CACHE_DIR"
 
 
 def data_folder() -> Path:
-    """Where the command line keeps what it knows: the user's data folder, or CL_CLIENT_DATA_DIR."""
+    """The folder for data: the user's data folder, or CL_CLIENT_DATA_DIR.
+
+    Returns:
+        The folder, which may not exist yet.
+    """
     return _folder(DATA_DIR_VARIABLE, user_data_path)
 
 
 def cache_folder() -> Path:
-    """Where the command line keeps what can be had again: the user's cache, or CL_CLIENT_CACHE_DIR."""
+    """The folder for what can be computed again: the user's cache folder, or CL_CLIENT_CACHE_DIR.
+
+    Returns:
+        The folder, which may not exist yet.
+    """
     return _folder(CACHE_DIR_VARIABLE, user_cache_path)
 
 

@@ -16,15 +16,16 @@ from cl_client_cli.frame.options import (
 )
 
 jobs_app = App(
-    name="jobs", help="The jobs submitted from this machine.\n\nExample: `cl-client jobs list --since 2d`"
+    name="jobs",
+    help="Manage the jobs submitted from this machine.\n\nExample: `cl-client jobs list --since 2d`",
 )
 
 ListedStatus: TypeAlias = Literal[
     "queued", "processing", "completed", "failed", "deleted", "unknown", "forgotten"
 ]
-"""Those of `JobStatus`, and what the ledger knows and the server does not."""
+"""The values of `JobStatus`, and ``forgotten`` for jobs that only the ledger knows."""
 
-_JOB_IDS_HELP = "Jobs by their ids; the first letters suffice where they are unique."
+_JOB_IDS_HELP = "Job IDs; the first letters are enough if they are unique."
 _JobIds = Annotated[str, Parameter(help=_JOB_IDS_HELP)]
 
 
@@ -40,21 +41,25 @@ def list_(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """List the jobs that were submitted from this machine to the server, the latest first.
+    """List the jobs submitted from this machine to the server, the latest first.
 
-    The server is asked about what had not ended; "forgotten" is what it no longer knows.
+    The status of unfinished jobs is read from the server; "forgotten" means that the server no longer has the
+    job.
 
     Example: `cl-client jobs list --status failed --since 2d`
 
     Args:
-        status: Only those of this status.
-        task: Only those of this task.
-        since: Only those after this: 30m, 2h, 3d, 1w ago, or a date.
-        limit: How many at most.
-        all: Those at other servers too, as they were last seen.
-        refresh: Ask the server; without it none is needed.
+        status: Show only jobs with this status.
+        task: Show only jobs of this task.
+        since: Show only jobs submitted after this time: 30m, 2h, 3d or 1w ago, or a date.
+        limit: Maximum number of jobs to show.
+        all: Show jobs on other servers too, with their last known status.
+        refresh: Read the current status from the server; --no-refresh needs no server.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.jobs.listing import JobFilter, list_jobs
 
@@ -74,14 +79,17 @@ def get(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Show jobs as the server has them now.
+    """Show jobs and their results, as read from the server.
 
     Example: `cl-client jobs get 3f2a --json`
 
     Args:
         job_ids: The jobs.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.jobs.showing import show_jobs
 
@@ -97,17 +105,20 @@ def wait(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Wait until jobs have ended. Exits with 1 if one of them failed.
+    """Wait until jobs have ended. The exit code is 1 if a job failed.
 
     Example: `cl-client jobs wait 3f2a --watch`
 
     Args:
         job_ids: The jobs.
-        timeout: Seconds; by default no limit.
-        give_up_after: Seconds for which the server may be gone meanwhile; 0 to end at once.
-        watch: Show each change as it comes.
+        timeout: Timeout in seconds; by default no limit.
+        give_up_after: Seconds to wait for a server that is unreachable; 0 to fail immediately.
+        watch: Print each change.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.jobs.following import wait_for_jobs
 
@@ -127,14 +138,17 @@ def cancel(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Cancel jobs that have not ended. Servers cannot stop a job, so it is deleted.
+    """Cancel unfinished jobs. Servers cannot stop a running job, so the job is deleted.
 
     Example: `cl-client jobs cancel 3f2a`
 
     Args:
         job_ids: The jobs.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.jobs.removing import delete_jobs
 
@@ -147,14 +161,17 @@ def delete(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Delete jobs and their files at the server, whether they have ended or not.
+    """Delete jobs and their files on the server, finished or not.
 
     Example: `cl-client jobs delete 3f2a 77c1`
 
     Args:
         job_ids: The jobs.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.jobs.removing import delete_jobs
 
@@ -163,17 +180,20 @@ def delete(
 
 @jobs_app.command
 def prune(*, older_than: str = "30d", output: OutputOptions = DEFAULT_OUTPUT) -> int:
-    """Remove jobs that ended long ago from the list on this machine; the server is not asked.
+    """Remove old jobs from the list on this machine; nothing is deleted on the server.
 
-    Jobs that were not seen to end, for instance after an interruption, may still run: they go when nothing
-    was heard of them for 30 days, or for longer where --older-than says so. Results stay where they are, but
-    what they were made of is no longer known, so that only --force makes them again.
+    Finished jobs are removed if they ended before --older-than. Jobs without a known end may still be
+    running: they are removed after 30 days without news, or after --older-than if that is longer. Results
+    stay where they are, but it is no longer known what they were made from, so only --force makes them again.
 
     Example: `cl-client jobs prune --older-than 1w`
 
     Args:
-        older_than: 12h, 30d, 8w, or a date.
-        output: How results are told.
+        older_than: Age such as 12h, 30d or 8w, or a date.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.jobs.removing import prune_jobs
 
@@ -188,17 +208,20 @@ def download(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Download the files of a job that has completed.
+    """Download the output files of a completed job.
 
     Example: `cl-client download 3f2a --output-dir results/`
 
     Args:
-        job_id: The job; the first letters of its id suffice where they are unique.
-        files: Paths below the job, for instance output/result.json; by default all that it is known to leave.
-        output_dir: Where the files go; they keep their folders.
-        force: Replace files that are there.
+        job_id: Job ID; the first letters are enough if they are unique.
+        files: Paths inside the job, for instance output/result.json; by default all known output files.
+        output_dir: Folder to write the files to, with their subfolders.
+        force: Overwrite existing files.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.jobs.download import download_files
 

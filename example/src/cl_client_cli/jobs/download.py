@@ -1,4 +1,4 @@
-"""The work of `cl-client download`: a job's files, with a bar that counts their bytes."""
+"""The work of `cl-client download`: downloads a job's files, with a progress bar for their bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,19 @@ def download_files(
     *,
     force: bool,
 ) -> int:
-    """Download files of a job; the process's exit code."""
+    """Download files of a job.
+
+    Args:
+        prefix: The job ID or its first letters.
+        files: Paths inside the job; empty for all known output files.
+        folder: Where the files go.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        force: Overwrite existing files.
+
+    Returns:
+        The exit code.
+    """
     check_folder("--output-dir", folder)
 
     async def download(jobs: NotedJobs, job_ids: Sequence[str]) -> int:
@@ -40,9 +52,9 @@ def download_files(
             try:
                 paths = await _fetch(jobs, job_id, files, folder, show, overwrite=force)
             except DestinationExistsError as exc:
-                raise ComputeClientError(f"{exc.path} already exists; --force replaces it") from exc
+                raise ComputeClientError(f"{exc.path} already exists; --force overwrites it") from exc
             except JobFilesError as exc:
-                # One file's reason says enough, and decides how the command ends.
+                # The reason of the first file is enough, and decides the exit code.
                 raise next(iter(exc.failures.values())) from exc
         for path in paths:
             jobs.terminal.record({"job_id": job_id, "path": str(path), "bytes": path.stat().st_size})
@@ -61,7 +73,7 @@ async def _fetch(
     *,
     overwrite: bool,
 ) -> Sequence[Path]:
-    """Download some files of a job or, where none is named, all that it is known to leave."""
+    """Download the named files of a job or, if none is named, all known output files."""
     if files:
         return await jobs.client.download_job_files(
             job_id, files, folder, on_progress=on_progress, overwrite=overwrite

@@ -1,4 +1,4 @@
-"""The work of `cl-client jobs wait`: follow jobs to their ends."""
+"""The work of `cl-client jobs wait`: follows jobs until they have ended."""
 
 from __future__ import annotations
 
@@ -28,10 +28,21 @@ def wait_for_jobs(
     give_up_after: float,
     watch: bool,
 ) -> int:
-    """Wait for jobs; the process's exit code.
+    """Wait for jobs.
+
+    Args:
+        prefixes: Job IDs or their first letters.
+        timeout: Timeout in seconds, above 0; None for no limit.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        give_up_after: Seconds to wait for a server that is unreachable; 0 to fail immediately.
+        watch: Print each change.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UsageError: The timeout, or the time without a server, cannot be.
+        UsageError: The timeout or ``give_up_after`` is out of range.
     """
     check_give_up_after(give_up_after)
     if timeout is not None and not timeout > 0:
@@ -41,7 +52,7 @@ def wait_for_jobs(
         outages = Outages(jobs.client, jobs.terminal, give_up_after)
         with JobProgress(jobs.terminal, len(job_ids), watch=watch, on_news=outages.moved) as progress:
             wait = partial(_wait, jobs, progress, outages, timeout)
-            # All at once: it costs little, and the time of each begins with the command.
+            # All at the same time: it costs little, and the timeout of each starts with the command.
             return await outages.watch(jobs.each(job_ids, wait, at_a_time=len(job_ids)))
 
     return run_on_jobs(prefixes, connection, output, wait_for_all)

@@ -1,4 +1,4 @@
-"""Jobs by the first letters of their ids."""
+"""Job IDs from their first letters."""
 
 from __future__ import annotations
 
@@ -12,27 +12,44 @@ if TYPE_CHECKING:
     from cl_client_cli.jobs.ledger import Ledger
 
 SHORT_ID: Final = 8
-"""So many letters of an id are shown; they tell it from the others."""
+"""How many letters of an ID are shown; these are practically unique."""
 _IDS_NAMED: Final = 5
 
 
 def full_job_ids(prefixes: Sequence[str], ledger: Ledger, server: str) -> list[str]:
-    """The ids that prefixes stand for, each once; see `full_job_id`."""
+    """Expand prefixes to full job IDs, without duplicates; see `full_job_id`.
+
+    Args:
+        prefixes: Job IDs or their first letters.
+        ledger: The ledger of jobs.
+        server: The URL of the server.
+
+    Returns:
+        The job IDs, in order.
+    """
     return list(dict.fromkeys(full_job_id(prefix, ledger, server) for prefix in prefixes))
 
 
 def full_job_id(prefix: str, ledger: Ledger, server: str) -> str:
-    """The id that a prefix stands for, as far as the ledger knows it; else the prefix itself.
+    """Expand a prefix to the full job ID.
+
+    Args:
+        prefix: A job ID or its first letters.
+        ledger: The ledger of jobs.
+        server: The URL of the server.
+
+    Returns:
+        The job ID; the prefix itself if the ledger has no such job.
 
     Raises:
-        UsageError: It stands for several, or is empty.
+        UsageError: The prefix is empty, or matches several jobs.
     """
     if not prefix.strip():
-        raise UsageError("a job's id is empty: write its first letters; cl-client jobs list shows them")
+        raise UsageError("the job ID is empty; cl-client jobs list shows the IDs")
     found = ledger.find(prefix, server=server)
     if prefix in found or not found:
         return prefix
     if len(found) > 1:
         named = ", ".join(found[:_IDS_NAMED])
-        raise UsageError(f"{prefix}: {len(found)} jobs begin so: {named}; write more of it")
+        raise UsageError(f"{prefix}: matches {len(found)} jobs: {named}; give more letters of the ID")
     return found[0]

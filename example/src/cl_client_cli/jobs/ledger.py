@@ -1,4 +1,4 @@
-"""The ledger: every job that was submitted from this machine, and what became of it."""
+"""The ledger: all jobs that were submitted from this machine, and their last known status."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from cl_client import JobResponse, JSONObject
 
 FORGOTTEN: Final = "forgotten"
-"""The status of a job that the server no longer knows."""
+"""The status of a job that the server no longer has."""
 
 _DELETED: Final = str(JobStatus.DELETED)
 _MOST_ROWS: Final = 2**63 - 1
-"""SQLite's integers go no further."""
+"""The largest integer of SQLite."""
 _VERSION: Final = 2
 _INDEXES: Final = """
 CREATE INDEX jobs_by_target ON jobs (target, kept_at) WHERE kept_at IS NOT NULL;
@@ -55,7 +55,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_time ON jobs (submitted_at);
 """
 _UPGRADES: Final = (
-    # Version 1 did not tell whether a result was ever fetched, and took it for granted.
+    # Version 1 did not record whether a result was downloaded, and assumed it.
     """
 ALTER TABLE jobs ADD COLUMN kept_at REAL;
 UPDATE jobs SET kept_at = ended_at WHERE status = 'completed' AND target IS NOT NULL;
@@ -69,21 +69,21 @@ class LedgerEntry(BaseModel):
     """One job.
 
     Attributes:
-        server: The compute service's address.
-        job_id: The job.
-        task: The task.
-        source: The file that was submitted.
-        source_size: Its size in bytes at that time; None where it was no file any more.
-        source_mtime_ns: When it had last been written, alike.
-        params: The task's parameters.
-        target: Where the result goes; None for nowhere.
-        status: As last seen; ``forgotten`` where the server no longer knows the job.
-        progress: 0-100 percent.
-        error: Why the job failed.
-        submitted_at: Seconds since the epoch; the other times alike.
+        server: The URL of the compute service.
+        job_id: The ID of the job.
+        task: The name of the task.
+        source: The path of the file that was submitted.
+        source_size: The file's size in bytes when it was submitted; None if it no longer existed.
+        source_mtime_ns: The file's modification time in nanoseconds, likewise.
+        params: The parameters of the task.
+        target: The path of the result; None if it is not saved.
+        status: The last known status; ``forgotten`` if the server no longer has the job.
+        progress: 0 to 100 percent.
+        error: Why the job failed; None if it did not.
+        submitted_at: When it was submitted, in seconds since the epoch, like the other times.
         updated_at: When the job was last read.
         ended_at: When it was first seen to have ended; None while it runs.
-        kept_at: When its result was written to the target; None where it was not fetched.
+        kept_at: When its result was written to the target; None if it was not downloaded.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -111,9 +111,9 @@ class LedgerEntry(BaseModel):
 
 
 class Ledger:
-    """The ledger, open; several processes may have it open at once.
+    """The open ledger; several processes may open it at the same time.
 
-    Its methods take a fraction of a millisecond, unless another process is writing.
+    Its methods take less than a millisecond, unless another process is writing.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, can_write: bool = True) -> None:
@@ -124,7 +124,13 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path | None = None) -> Self:
-        """Open the user's ledger, or the one at a path.
+        """Open a ledger, and create it if it does not exist.
+
+        Args:
+            path: The file; None for the user's ledger.
+
+        Returns:
+            The ledger.
 
         Raises:
             ConfigurationError: The file cannot be used.
@@ -134,7 +140,10 @@ class Ledger:
 
     @classmethod
     def open_to_read(cls) -> Self:
-        """Open the user's ledger to look at it; ``can_write`` says whether more is possible.
+        """Open the user's ledger for reading; ``can_write`` says whether it is also writable.
+
+        Returns:
+            The ledger.
 
         Raises:
             ConfigurationError: The file cannot be used.
@@ -153,7 +162,15 @@ class Ledger:
     def submitted(
         self, job: JobResponse, *, server: str, source: str, params: JSONObject, target: Path | None
     ) -> None:
-        """Write down a job that the server has taken."""
+        """Record a job that the server has accepted.
+
+        Args:
+            job: The job.
+            server: The URL of the server.
+            source: The path of the file that was submitted.
+            params: The parameters of the task.
+            target: Where the result will be saved; None for nowhere.
+        """
         now = time.time()
         try:
             stat = Path(source).stat()
@@ -181,9 +198,13 @@ class Ledger:
         )
 
     def updated(self, job: JobResponse, *, server: str) -> None:
-        """Write down what was read of a job; one that was submitted elsewhere is left out.
+        """Record the current state of a job; jobs submitted from other machines are ignored.
 
-        A job that has ended can only be deleted: what an earlier read says of it comes too late.
+        For a job that has ended, only a deletion is recorded: any other state is older.
+
+        Args:
+            job: The job as last read.
+            server: The URL of the server.
         """
         now = time.time()
         ended_at = now if job.status.is_terminal else None
@@ -200,13 +221,23 @@ class Ledger:
         )
 
     def kept(self, job_id: str, *, server: str) -> None:
-        """Write down that a job's result is at its target."""
+        """Record that the result of a job was saved at its target.
+
+        Args:
+            job_id: The ID of the job.
+            server: The URL of the server.
+        """
         self._write(
             "UPDATE jobs SET kept_at = ? WHERE server = ? AND job_id = ?", (time.time(), server, job_id)
         )
 
     def forgotten(self, job_id: str, *, server: str) -> None:
-        """Write down that the server no longer knows a job, unless it was deleted from here."""
+        """Record that the server no longer has a job, unless it was deleted from here.
+
+        Args:
+            job_id: The ID of the job.
+            server: The URL of the server.
+        """
         now = time.time()
         self._write(
             "UPDATE jobs SET status = ?, updated_at = ?, ended_at = coalesce(ended_at, ?)"
@@ -215,14 +246,29 @@ class Ledger:
         )
 
     def result_of(self, target: Path) -> LedgerEntry | None:
-        """The job whose result was the last that was written to a file."""
+        """Find the job whose result was last written to a file.
+
+        Args:
+            target: The file.
+
+        Returns:
+            The job; None if no job wrote it.
+        """
         found = self._select(
             "target = ? AND kept_at IS NOT NULL", [str(target.absolute())], order="kept_at", limit=1
         )
         return found[0] if found else None
 
     def find(self, prefix: str, *, server: str) -> list[str]:
-        """The ids of a server's jobs that begin so, the latest first."""
+        """Find the jobs of a server by the first letters of their IDs.
+
+        Args:
+            prefix: The first letters.
+            server: The URL of the server.
+
+        Returns:
+            The job IDs, the latest first.
+        """
         with self._lock, explained(self._path):
             rows = cast(
                 "list[tuple[str]]",
@@ -243,7 +289,18 @@ class Ledger:
         since: datetime | None = None,
         limit: int | None = None,
     ) -> list[LedgerEntry]:
-        """The jobs, the latest first; None stands for all."""
+        """List jobs, the latest first.
+
+        Args:
+            server: The URL of the server; None for all servers.
+            status: Only jobs with this status; None for all.
+            task: Only jobs of this task; None for all.
+            since: Only jobs submitted after this time; None for all.
+            limit: The maximum number of jobs; None for no limit.
+
+        Returns:
+            The jobs.
+        """
         return self._select(*_conditions(server, status, task, since), limit=limit)
 
     def running(
@@ -254,14 +311,33 @@ class Ledger:
         since: datetime | None = None,
         limit: int | None = None,
     ) -> list[LedgerEntry]:
-        """The jobs at a server that were not seen to end, the latest first; None stands for all."""
+        """List the jobs of a server that are not known to have ended, the latest first.
+
+        Args:
+            server: The URL of the server.
+            task: Only jobs of this task; None for all.
+            since: Only jobs submitted after this time; None for all.
+            limit: The maximum number of jobs; None for no limit.
+
+        Returns:
+            The jobs.
+        """
         where, values = _conditions(server, None, task, since)
         return self._select(f"ended_at IS NULL AND {where}", values, limit=limit)
 
     def count(
         self, *, status: str | None = None, task: str | None = None, since: datetime | None = None
     ) -> int:
-        """How many jobs there are at all servers; None stands for all."""
+        """Count the jobs on all servers.
+
+        Args:
+            status: Only jobs with this status; None for all.
+            task: Only jobs of this task; None for all.
+            since: Only jobs submitted after this time; None for all.
+
+        Returns:
+            The number of jobs.
+        """
         where, values = _conditions(None, status, task, since)
         with self._lock, explained(self._path):
             row = cast(
@@ -274,11 +350,14 @@ class Ledger:
         return row[0]
 
     def prune(self, *, ended_before: datetime, unheard_of_since: datetime) -> int:
-        """Remove old jobs; how many there were.
+        """Remove old jobs.
 
         Args:
-            ended_before: Those that had ended by then go.
-            unheard_of_since: Those that were not seen to end go if their last news are older.
+            ended_before: Remove jobs that ended before this time.
+            unheard_of_since: Remove jobs without a known end if their last update is older than this.
+
+        Returns:
+            The number of jobs removed.
         """
         return self._write(
             "DELETE FROM jobs WHERE ended_at < ? OR (ended_at IS NULL AND updated_at < ?)",
@@ -286,7 +365,7 @@ class Ledger:
         )
 
     def _write(self, statement: str, values: Sequence[str | float | None]) -> int:
-        # Jobs that end at the same time are written down by several threads, and a connection is for one.
+        # Several threads record jobs that end at the same time, and a connection serves one at a time.
         with self._lock, explained(self._path):
             return self._connection.execute(statement, storable(values)).rowcount
 
@@ -298,7 +377,7 @@ class Ledger:
         order: str = "submitted_at",
         limit: int | None = None,
     ) -> list[LedgerEntry]:
-        # The conditions are those above; what comes from outside is bound to their question marks.
+        # The conditions are constants; values are bound to their placeholders.
         statement = f"SELECT * FROM jobs WHERE {where} ORDER BY {order} DESC, rowid DESC LIMIT ?"  # noqa: S608 - see above
         most = -1 if limit is None else min(limit, _MOST_ROWS)
         with self._lock, explained(self._path):
@@ -311,7 +390,7 @@ class Ledger:
 def _conditions(
     server: str | None, status: str | None, task: str | None, since: datetime | None
 ) -> tuple[str, list[str | float]]:
-    """An SQL condition, with the values for its question marks; None stands for all."""
+    """An SQL condition, with the values for its placeholders; None means all."""
     wanted: dict[str, str | float | None] = {
         "server = ?": server,
         "status = ?": status,

@@ -1,4 +1,4 @@
-"""The work of `cl-client jobs list`: the ledger, after the server was asked about what had not ended."""
+"""The work of `cl-client jobs list`: shows the ledger, after updating unfinished jobs from the server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STYLES: Final = {"completed": "green", "failed": "red", "deleted": "dim", FORGO
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs are wanted; None stands for all."""
+    """Which jobs to list; None means all."""
 
     status: str | None
     task: str | None
@@ -44,31 +44,63 @@ class JobFilter:
 
     @classmethod
     def of(cls, *, status: str | None, task: str | None, since: str | None, limit: int) -> Self:
-        """The filter that options describe.
+        """Create a filter from options.
+
+        Args:
+            status: Only jobs with this status; None for all.
+            task: Only jobs of this task, with ``-`` or ``_``; None for all.
+            since: Only jobs submitted after this time, see `parse_time`; None for all.
+            limit: The maximum number of jobs, at least 1.
+
+        Returns:
+            The filter.
 
         Raises:
-            UsageError: One cannot be.
+            UsageError: An option is invalid.
         """
         known_task = None if task is None else task.replace("-", "_")
         if known_task is not None and known_task not in TASKS:
-            raise UsageError(f"--task {task}: there is no such task; there are {', '.join(TASKS)}")
+            raise UsageError(f"--task {task}: unknown task; the tasks are {', '.join(TASKS)}")
         if limit < 1:
             raise UsageError(f"--limit {limit}: must be at least 1")
         return cls(status, known_task, None if since is None else parse_time(since, "--since"), limit)
 
     def entries(self, ledger: Ledger, server: str | None) -> list[LedgerEntry]:
-        """The jobs of the ledger that are wanted, of one server or, with None, of all."""
+        """List the matching jobs.
+
+        Args:
+            ledger: The ledger of jobs.
+            server: The URL of the server; None for all servers.
+
+        Returns:
+            The jobs, the latest first.
+        """
         return ledger.entries(
             server=server, status=self.status, task=self.task, since=self.since, limit=self.limit
         )
 
     def running(self, ledger: Ledger, server: str) -> list[LedgerEntry]:
-        """The jobs that may be wanted, depending on what the server says of them."""
+        """List the unfinished jobs that match, or may match after an update from the server.
+
+        Args:
+            ledger: The ledger of jobs.
+            server: The URL of the server.
+
+        Returns:
+            The jobs, the latest first.
+        """
         limit = self.limit if self.status is None else None
         return ledger.running(server, task=self.task, since=self.since, limit=limit)
 
     def count(self, ledger: Ledger) -> int:
-        """How many jobs there are of this kind, at all servers."""
+        """Count the matching jobs on all servers.
+
+        Args:
+            ledger: The ledger of jobs.
+
+        Returns:
+            The number of jobs.
+        """
         return ledger.count(status=self.status, task=self.task, since=self.since)
 
 
@@ -80,13 +112,24 @@ def list_jobs(
     refresh: bool,
     everywhere: bool,
 ) -> int:
-    """List jobs; the process's exit code."""
+    """List jobs.
+
+    Args:
+        wanted: Which jobs to list.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        refresh: Update unfinished jobs from the server first.
+        everywhere: List the jobs of all servers.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         server = load_settings(connection).client.base_url
         with Ledger.open_to_read() as ledger:
             if refresh and not ledger.can_write:
-                terminal.say("This is what was known: the list may not be written, so nobody is asked.")
+                terminal.say("Showing the last known status: the list is read-only and cannot be updated.")
             running = wanted.running(ledger, server) if refresh and ledger.can_write else []
             code = await _refresh(terminal, ledger, connection, running) if running else 0
             entries = wanted.entries(ledger, None if everywhere else server)
@@ -100,15 +143,15 @@ def list_jobs(
 
 def _say_where_they_are(terminal: Terminal, elsewhere: int) -> None:
     if elsewhere:
-        terminal.say(f"There is no such job at this server, but {elsewhere} at others: --all lists them.")
+        terminal.say(f"No such jobs on this server, but {elsewhere} on others: --all lists them.")
     else:
-        terminal.say("There is no such job. The list has what was submitted from this machine.")
+        terminal.say("No jobs found. The list contains only jobs submitted from this machine.")
 
 
 async def _refresh(
     terminal: Terminal, ledger: Ledger, connection: ConnectionOptions, running: Sequence[LedgerEntry]
 ) -> int:
-    """Ask the server about jobs; the exit code, as the list is shown whatever it says."""
+    """Update jobs from the server; the list is shown even if that fails. Returns the exit code."""
     try:
         async with open_context(connection, terminal) as context:
             jobs = NotedJobs(context, ledger)
@@ -123,7 +166,7 @@ async def _refresh(
             return await jobs.each([it.job_id for it in running], ask)
     except (NoServerError, ServerUnavailableError, AuthenticationError) as exc:
         code, words = how_it_ends(exc)
-        terminal.error(f"this is what was known; {words}")
+        terminal.error(f"showing the last known status: {words}")
         return code
 
 

@@ -1,4 +1,4 @@
-"""The jobs at a server; whatever a command learns of them is written into the ledger."""
+"""The jobs on a server; every state that a command reads is recorded in the ledger."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 _AT_A_TIME: Final = 8
 _CONCERNS_ALL_JOBS: Final = (ServerUnavailableError, AuthenticationError)
-"""The server is gone, or a login is needed. That a job is another user's concerns that job alone."""
+"""Errors that affect all jobs; that a job belongs to another user affects only that job."""
 
 
 class NotedJobs:
-    """The jobs at a server.
+    """The jobs on a server.
 
     Args:
-        context: The server.
-        ledger: What is learned goes there.
+        context: The client for the server.
+        ledger: Where the states of jobs are recorded.
     """
 
     def __init__(self, context: CommandContext, ledger: Ledger) -> None:
@@ -46,35 +46,45 @@ class NotedJobs:
         self._ledger = ledger
 
     async def read(self, job_id: str) -> JobResponse:
-        """The job as the server has it now.
+        """Read a job from the server, and record its state.
+
+        Args:
+            job_id: The ID of the job.
+
+        Returns:
+            The job.
 
         Raises:
-            JobNotFoundError: It has none.
+            JobNotFoundError: The server does not have the job.
         """
         job = await self.client.get_job(job_id)
         await self.note(job)
         return job
 
     async def note(self, job: JobResponse) -> None:
-        """Write down what was learned of a job."""
+        """Record the state of a job.
+
+        Args:
+            job: The job as last read.
+        """
         await asyncio.to_thread(self._ledger.updated, job, server=self._server)
 
     async def each(
         self, job_ids: Sequence[str], act: Callable[[str], Awaitable[bool]], *, at_a_time: int = _AT_A_TIME
     ) -> int:
-        """Do something with several jobs at once, and let one's trouble not be the others'.
+        """Do something with several jobs at the same time; an error of one job does not affect the others.
 
         Args:
-            job_ids: The jobs.
-            act: Does it with one of them; whether all was well.
-            at_a_time: With how many at once.
+            job_ids: The IDs of the jobs.
+            act: Called with each job ID; it returns whether it succeeded.
+            at_a_time: For how many jobs at the same time.
 
         Returns:
-            The command's exit code.
+            The exit code.
 
         Raises:
-            ServerUnavailableError: The server is gone.
-            AuthenticationError: A login is needed.
+            ServerUnavailableError: The server is unreachable.
+            AuthenticationError: A login is required.
         """
         codes: set[int] = set()
         async with aclosing(map_concurrently(act, job_ids, concurrency=at_a_time)) as outcomes:
@@ -88,7 +98,11 @@ class NotedJobs:
         return codes.pop() if len(codes) == 1 else SOME_FAILED if codes else 0
 
     async def forget(self, job_id: str) -> None:
-        """Write down that the server does not know a job."""
+        """Record that the server does not have a job.
+
+        Args:
+            job_id: The ID of the job.
+        """
         await asyncio.to_thread(self._ledger.forgotten, job_id, server=self._server)
 
     async def _told(self, job_id: str, error: ComputeClientError) -> int:
@@ -105,13 +119,22 @@ def run_on_jobs(
     output: OutputOptions,
     work: Callable[[NotedJobs, Sequence[str]], Awaitable[int]],
 ) -> int:
-    """Run a command on the jobs that prefixes of their ids stand for; the process's exit code.
+    """Run a command on jobs.
+
+    Args:
+        prefixes: Job IDs or their first letters.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        work: The command; called with the jobs of the server and the full job IDs, it returns the exit code.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UsageError: There is none.
+        UsageError: No job is given.
     """
     if not prefixes:
-        raise UsageError("name at least one job; cl-client jobs list shows them")
+        raise UsageError("no job ID given: name at least one job; cl-client jobs list shows the IDs")
 
     async def with_jobs(context: CommandContext) -> int:
         with Ledger.open() as ledger:

@@ -1,4 +1,4 @@
-"""The work of `cl-client jobs cancel`, `delete` and `prune`: jobs go from the server, or from the ledger."""
+"""The work of `cl-client jobs cancel`, `delete` and `prune`: removes jobs from the server or the ledger."""
 
 from __future__ import annotations
 
@@ -19,19 +19,31 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.terminal import Terminal
 
 _MAY_STILL_RUN: Final = timedelta(days=30)
-"""For so long after the last news of it: servers list no jobs, so what is removed cannot be found again."""
+"""For so long after its last update. Servers do not list jobs, so a job removed too early is lost."""
 
 
 def delete_jobs(
     prefixes: Sequence[str], connection: ConnectionOptions, output: OutputOptions, *, only_running: bool
 ) -> int:
-    """Delete jobs at the server; the process's exit code."""
+    """Delete jobs on the server.
+
+    Args:
+        prefixes: Job IDs or their first letters.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        only_running: Reject jobs that have ended.
+
+    Returns:
+        The exit code.
+    """
 
     async def delete_all(jobs: NotedJobs, job_ids: Sequence[str]) -> int:
         async def delete(job_id: str) -> bool:
             job = await jobs.read(job_id)
             if only_running and job.status.is_terminal:
-                jobs.terminal.error(f"{job_id}: it has ended ({job.status}); jobs delete removes it")
+                jobs.terminal.error(
+                    f"{job_id}: the job has already ended ({job.status}); to delete it: cl-client jobs delete"
+                )
                 return False
             await jobs.client.delete_job(job_id)
             gone = job.model_copy(update={"status": JobStatus.DELETED})
@@ -46,10 +58,17 @@ def delete_jobs(
 
 
 def prune_jobs(older_than: str, output: OutputOptions) -> int:
-    """Remove old jobs from the ledger; the process's exit code.
+    """Remove old jobs from the ledger.
+
+    Args:
+        older_than: See `parse_time`.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UsageError: The time cannot be.
+        UsageError: The time is invalid.
     """
     before = parse_time(older_than, "--older-than")
 

@@ -1,4 +1,4 @@
-"""The work of `cl-client jobs get`: jobs as the server has them now."""
+"""The work of `cl-client jobs get`: shows jobs as read from the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
 
 def show_jobs(prefixes: Sequence[str], connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Show jobs; the process's exit code."""
+    """Show jobs.
+
+    Args:
+        prefixes: Job IDs or their first letters.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def show_all(jobs: NotedJobs, job_ids: Sequence[str]) -> int:
         async def show(job_id: str) -> bool:
@@ -54,7 +63,7 @@ def _moment(milliseconds: int | None) -> str:
         return ""
     try:
         moment = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone()
-    except (OverflowError, ValueError, OSError):  # before 1970, where the system has no such times
+    except (OverflowError, ValueError, OSError):  # before 1970 on some systems
         return str(milliseconds)
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 

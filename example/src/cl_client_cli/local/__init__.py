@@ -1,1 +1,1 @@
-"""A server of one's own, and its models."""
+"""The local server and its models."""

@@ -1,4 +1,4 @@
-"""The commands that bring their own server: `cl-client demo` and `cl-client server`."""
+"""The commands that start a local server: `cl-client demo` and `cl-client server`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ def demo(
     keep: bool = True,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Run every suitable task on photos, on a temporary local server.
+    """Run every suitable task for some photos on a temporary local server.
 
-    Exits with 1 if some of the jobs failed.
+    The exit code is 1 if a job failed.
 
     Example: `cl-client demo photo.jpg`
 
     Args:
-        photos: Photos or videos; by default samples.
-        output_dir: Where the results go; by default a new ./cl-client-demo, -2, -3 ...
-        keep: Keep the result files, or only show what they are.
-        output: How results are told.
+        photos: Photos or videos; by default generated samples.
+        output_dir: Folder for the results; by default a new folder ./cl-client-demo, -2, -3 ...
+        keep: Keep the result files; with --no-keep, only show the results.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.demo.work import run_demo
 
@@ -56,22 +59,26 @@ def server(
     Example: `cl-client server --data-dir ~/cl-server`
 
     Args:
-        host: The address to listen on.
-        port: The HTTP port; 0 for a free one.
-        mqtt_port: The port of the server's own broker; 0 for a free one.
-        mqtt_url: A running broker to use instead of an own one, as mqtt://HOST:PORT.
-        data_dir: Where jobs are kept; by default a temporary folder.
-        workers: How many jobs run at once; by default one per core.
-        generation: Which CL Server to behave like; C is the newest.
-        auth: Run an auth service, and demand tokens. Its first user is admin, with the password of the
-            variable CL_CLIENT_ADMIN_PASSWORD, or else admin.
-        auth_port: The auth service's port; 0 for a free one.
-        mqtt_auth: Let the server's own broker demand a user name and a token.
-        tls_cert: The server's certificate, in PEM format.
-        tls_key: The certificate's private key, in PEM format.
-        tls_client_ca: Authorities whose certificates clients must show.
-        announce: Let cl-client discover find it, by mDNS; by default where other machines can reach it.
-        output: How the addresses are told.
+        host: Address to listen on.
+        port: HTTP port; 0 for any free port.
+        mqtt_port: Port of the built-in MQTT broker; 0 for any free port.
+        mqtt_url: Existing broker to use instead of the built-in one, as mqtt://HOST:PORT.
+        data_dir: Folder for jobs; by default a temporary folder.
+        workers: Number of jobs that run at the same time; by default one per core.
+        generation: CL Server generation to emulate; C is the newest.
+        auth: Run an auth service, and require tokens. The first user is admin; the password is the value of
+            CL_CLIENT_ADMIN_PASSWORD, or admin if that is not set.
+        auth_port: Port of the auth service; 0 for any free port.
+        mqtt_auth: Require a user name and a token as the password for the built-in broker.
+        tls_cert: TLS certificate of the server, in PEM format.
+        tls_key: Private key of the certificate, in PEM format.
+        tls_client_ca: Certificate authorities that client certificates must be signed by, in PEM format.
+        announce: Announce the server by mDNS, so that cl-client discover finds it; by default if other
+            machines can reach it.
+        output: How the addresses are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.local.serving import run_server
 

@@ -1,4 +1,4 @@
-"""The work of `cl-client models`: shows which models are there, and fetches the others."""
+"""The work of `cl-client models`: lists the models, and downloads missing ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _ListedModel(BaseModel):
-    """A model as ``--json`` shows it; ``path`` is None where it is not there."""
+    """A model as ``--json`` prints it; ``path`` is None if it is not installed."""
 
     name: str
     summary: str
@@ -39,7 +39,15 @@ class _ListedModel(BaseModel):
 
 
 def list_models(folder: Path | None, output: OutputOptions) -> int:
-    """Show the models; the process's exit code."""
+    """List the models.
+
+    Args:
+        folder: The folder of the models; None for the default.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         store = users_models(folder)
@@ -64,11 +72,11 @@ def list_models(folder: Path | None, output: OutputOptions) -> int:
 
 
 def _table(listed: Sequence[_ListedModel]) -> Table:
-    table = Table("Model", "What it is", "Where it is")
+    table = Table("Model", "Description", "Path")
     table.columns[2].overflow = "fold"
     for model in listed:
         if model.path is None:
-            where = Text("not there", style="red")
+            where = Text("not installed", style="red")
         else:
             where = Text(f"{model.path}, {decimal(model.path.stat().st_size)}", style="green")
         table.add_row(model.name, model.summary, where)
@@ -76,19 +84,28 @@ def _table(listed: Sequence[_ListedModel]) -> Table:
 
 
 def pull_models(names: Sequence[str], folder: Path | None, output: OutputOptions) -> int:
-    """Fetch models, all of them if none is named; the process's exit code."""
+    """Download models.
+
+    Args:
+        names: The names of the models; empty for all.
+        folder: The folder of the models; None for the default.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         unknown = [name for name in names if name not in MODELS]
         if unknown:
-            raise UsageError(f"no such model: {', '.join(unknown)}; there are {', '.join(MODELS)}")
+            raise UsageError(f"unknown model: {', '.join(unknown)}; the models are {', '.join(MODELS)}")
         return await _pull(terminal, tuple(dict.fromkeys(names or MODELS)), folder)
 
-    return run_guarded(output, work, resume_hint="Models that were not whole have been removed.")
+    return run_guarded(output, work, resume_hint="Incomplete downloads have been removed.")
 
 
 async def _pull(terminal: Terminal, names: Sequence[str], folder: Path | None) -> int:
-    """Fetch one model after the other; a failure does not stop the others."""
+    """Download one model after the other; a failure does not stop the others."""
     store = users_models(folder)
     failures = 0
     with byte_progress(terminal) as progress:

@@ -11,7 +11,8 @@ from cl_client_cli.frame.options import DEFAULT_OUTPUT, OutputOptions
 
 models_app = App(
     name="models",
-    help="The models of the local server's embedding and face tasks.\n\nExample: `cl-client models list`",
+    help="Manage the models of the local server's embedding and face tasks.\n\n"
+    "Example: `cl-client models list`",
 )
 
 _ModelsDir = Annotated[Path | None, Parameter(show_default=False)]
@@ -23,13 +24,16 @@ def list_(
     models_dir: _ModelsDir = None,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Show the models and which of them are there.
+    """List the models, and where they are installed.
 
     Example: `cl-client models list --json`
 
     Args:
-        models_dir: Where models are kept; by default CL_CLIENT_MODELS, or else the user's cache folder.
-        output: How results are told.
+        models_dir: Folder of the models; by default CL_CLIENT_MODELS, or a folder in the user's cache.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.local.models import list_models
 
@@ -38,17 +42,20 @@ def list_(
 
 @models_app.command
 def pull(*names: str, models_dir: _ModelsDir = None, output: OutputOptions = DEFAULT_OUTPUT) -> int:
-    """Fetch models that are not there yet.
+    """Download models that are not installed yet.
 
-    They come from their public addresses, or from below the URL in CL_CLIENT_MODELS_MIRROR, by file name.
-    A server that runs announces their tasks within seconds. Exits with 1 if a model could not be fetched.
+    They are downloaded from their public URLs or, by file name, from the URL in CL_CLIENT_MODELS_MIRROR. A
+    running server offers their tasks within seconds. The exit code is 1 if a model could not be downloaded.
 
     Example: `cl-client models pull yunet`
 
     Args:
-        names: Models; by default all.
-        models_dir: Where models are kept; by default CL_CLIENT_MODELS, or else the user's cache folder.
-        output: How results are told.
+        names: Names of the models; by default all.
+        models_dir: Folder of the models; by default CL_CLIENT_MODELS, or a folder in the user's cache.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.local.models import pull_models
 

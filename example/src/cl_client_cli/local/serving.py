@@ -34,7 +34,7 @@ _LONGEST_NAME: Final = 40
 
 
 class ServerOptions(TypedDict):
-    """The command's options; `cl_client.local.LocalServer` explains each."""
+    """The command's options; see `cl_client.local.LocalServer`."""
 
     host: str
     port: int
@@ -57,15 +57,22 @@ def run_server(
     tls_client_ca: Path | None = None,
     **options: Unpack[ServerOptions],
 ) -> int:
-    """Run a server until it is asked to end; the process's exit code.
+    """Run a server until it is asked to end.
 
     Args:
-        output: How the addresses are told.
-        announce: Whether to announce it by mDNS; None for where others can reach it, if that can be done.
-        tls_cert: See `cl_client.local.ServerTLS`; the other two alike.
-        tls_key: See there.
-        tls_client_ca: See there.
-        options: Those of `cl_client.local.LocalServer`.
+        output: How the addresses are printed.
+        announce: Whether to announce it by mDNS; None to do so if other machines can reach it and the network
+            allows it.
+        tls_cert: See `cl_client.local.ServerTLS`.
+        tls_key: See `cl_client.local.ServerTLS`.
+        tls_client_ca: See `cl_client.local.ServerTLS`.
+        options: See `cl_client.local.LocalServer`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: Options contradict each other.
     """
     server = _server(_server_tls(tls_cert, tls_key, tls_client_ca), options)
 
@@ -77,7 +84,7 @@ def run_server(
             terminal.result(_description(server))
             if announcement is not None:
                 terminal.say(announcement)
-            terminal.say("Ctrl-C stops it.")
+            terminal.say("Press Ctrl-C to stop.")
             await asyncio.Event().wait()
         return 0
 
@@ -86,7 +93,7 @@ def run_server(
 
 def _server(tls: ServerTLS | None, options: ServerOptions) -> LocalServer:
     if options["mqtt_auth"] and (not options["auth"] or options["mqtt_url"] is not None):
-        raise UsageError("--mqtt-auth needs --auth and the built-in broker; leave out --mqtt-url")
+        raise UsageError("--mqtt-auth requires --auth and the built-in broker: add --auth, remove --mqtt-url")
     password = os.environ.get(ADMIN_PASSWORD_VARIABLE) or None
     try:
         return LocalServer(**options, tls=tls, admin_password=password)
@@ -100,18 +107,23 @@ def _server_tls(
     if cert_file is not None and key_file is not None:
         return ServerTLS(cert_file, key_file, client_ca_file)
     if (cert_file, key_file, client_ca_file) != (None, None, None):
-        raise UsageError("TLS needs the server's certificate and its key: give --tls-cert and --tls-key")
+        raise UsageError("TLS requires a certificate and its key: give both --tls-cert and --tls-key")
     return None
 
 
 async def _announce(stack: AsyncExitStack, server: LocalServer, *, wanted: bool | None) -> str | None:
-    """Announce the server; where nothing was said about that, only if others can reach it.
+    """Announce the server; by default only if other machines can reach it.
+
+    Args:
+        stack: Keeps the announcement open.
+        server: The server.
+        wanted: Whether it is requested; None for the default.
 
     Returns:
-        What became of it; None where it was not tried.
+        A message about the result; None if it was not tried.
 
     Raises:
-        OSError: It is wanted, and cannot be.
+        OSError: It was requested, and failed.
     """
     by_default = wanted is None and is_reachable_by_others(server.settings.host)
     if not wanted and not by_default:
@@ -121,15 +133,15 @@ async def _announce(stack: AsyncExitStack, server: LocalServer, *, wanted: bool 
     except OSError as exc:
         if wanted:
             raise
-        return f"It is not announced on the network: {exc}."
-    return "It is announced on the network, where cl-client discover finds it."
+        return f"The server is not announced on the network: {exc}."
+    return "The server is announced on the network; cl-client discover finds it."
 
 
 def _announced(server: LocalServer) -> AbstractAsyncContextManager[None]:
     properties = {"compute_url": server.base_url, "mqtt_url": server.mqtt_url, "desc": "cl-client server"}
     if server.settings.auth is not None:
         properties["auth_url"] = server.auth_url
-    # A dot in a name would part it, and DNS takes 63 bytes.
+    # A dot would split the name, and DNS allows 63 bytes.
     machine = socket.gethostname().partition(".")[0][:_LONGEST_NAME]
     return announced(f"CL Server on {machine}", server.settings.host, properties)
 

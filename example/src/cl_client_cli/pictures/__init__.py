@@ -1,1 +1,1 @@
-"""Pictures as people see them, and what is drawn on them."""
+"""Reads pictures upright, and draws on them."""

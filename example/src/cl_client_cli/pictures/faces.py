@@ -1,4 +1,4 @@
-"""Copies of pictures on which the faces are marked."""
+"""Copies of pictures with the faces marked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _COLOUR: Final = (0, 230, 118)
 _STROKE: Final = 1 / 200
-"""The width of a line, in parts of the picture's longer side."""
+"""The width of a line, as a fraction of the picture's longer side."""
 _QUALITY: Final = 90
 _TEXT_COLOUR: Final = (0, 40, 20)
 _SMALLEST_TEXT: Final = 10
@@ -24,16 +24,16 @@ _SMALLEST_TEXT: Final = 10
 
 
 def mark_faces(source: Path, faces: Sequence[Face], target: Path) -> None:
-    """Write an upright copy of a picture with each face in a box, with its landmarks and the confidence.
+    """Write an upright copy of a picture with a box, the landmarks and the confidence of each face.
 
     Args:
         source: The picture.
-        faces: What was found on it.
-        target: The copy; its suffix says the format. It is there as a whole, or not at all.
+        faces: The faces found in it.
+        target: The copy; its suffix names the format. It is complete or missing, never partial.
 
     Raises:
-        OSError: It is not a picture that can be read here, or the copy cannot be written.
-        UsageError: No picture can be written with the copy's suffix.
+        OSError: The picture cannot be read here, or the copy cannot be written.
+        UsageError: The suffix of the copy is not a writable picture format.
     """
     with open_picture(source) as original:
         marked = upright_picture(original)
@@ -50,7 +50,7 @@ def mark_faces(source: Path, faces: Sequence[Face], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
     try:
-        # Colour at half the resolution, JPEG's default, would smear lines as thin as these.
+        # JPEG's default, colour at half the resolution, would blur thin lines.
         marked.save(partial, writable_format(target), quality=_QUALITY, subsampling="4:4:4")
         partial.replace(target)
     finally:
@@ -58,7 +58,7 @@ def mark_faces(source: Path, faces: Sequence[Face], target: Path) -> None:
 
 
 def _write_beside(draw: ImageDraw.ImageDraw, box: PixelBox, text: str, stroke: int) -> None:
-    """Write on a ground of the box's colour, above the box, or inside it where there is no room above."""
+    """Write on a background of the box's colour, above the box, or inside it if there is no room above."""
     size = max(_SMALLEST_TEXT, stroke * 5)
     height = round(size * 1.3)
     top = box.top - height if box.top >= height else box.top

@@ -1,4 +1,4 @@
-"""Pictures as people see them, from any file that can be read here, and the formats to write them in."""
+"""Opens pictures, turns them upright, and finds the format to write them in."""
 
 from __future__ import annotations
 
@@ -14,43 +14,61 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MANY_PIXELS: Final = 250_000_000
-"""Pillow refuses twice as many. The largest sensors of phones have 200 million; 3 bytes each in memory."""
+"""Pillow rejects twice as many. The largest phone sensors have 200 million, at 3 bytes each in memory."""
 _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def open_picture(source: Path) -> Image.Image:
-    """Open a picture, HEIC too; its content is read when it is needed.
+    """Open a picture, also HEIC; its content is read when it is needed.
+
+    Args:
+        source: The picture.
+
+    Returns:
+        The picture.
 
     Raises:
-        OSError: It is not a picture that can be read here.
+        OSError: The file is not a picture that can be read here.
     """
     _prepare_pillow()
     try:
         return Image.open(source)
     except Image.DecompressionBombError:
         limit = f"{2 * _MANY_PIXELS // 10**6} million pixels"
-        raise OSError(f"{source} has more than {limit}, which are not read here") from None
+        raise OSError(f"{source}: too large: it has more than {limit}") from None
 
 
 def picture_size(file: Path) -> tuple[int, int]:
-    """Width and height in pixels.
+    """Read the size of a picture.
+
+    Args:
+        file: The picture.
+
+    Returns:
+        Width and height in pixels.
 
     Raises:
-        OSError: It is not a picture that can be read here.
+        OSError: The file is not a picture that can be read here.
     """
     with open_picture(file) as picture:
         return picture.size
 
 
 def upright_picture(picture: Image.Image) -> Image.Image:
-    """A copy as people see it: turned as its EXIF says, on white where it is transparent, 8 bits a colour.
+    """Copy a picture as people see it: rotated by its EXIF data, on white if transparent, 8 bits per colour.
+
+    Args:
+        picture: The picture.
+
+    Returns:
+        The copy, in mode RGB.
 
     Raises:
-        OSError: Its content cannot be read.
+        OSError: The content cannot be read.
     """
     upright = ImageOps.exif_transpose(picture)
     if upright.mode in _DEEP_MODES:
-        # Pillow's own conversion cuts 16 bits off at 255: nearly everything would be white.
+        # Pillow's own conversion clips 16-bit values at 255: nearly everything would be white.
         return upright.point(lambda level: level * (1 / 256)).convert("L").convert("RGB")
     if not upright.has_transparency_data:
         return upright.convert("RGB")
@@ -67,13 +85,19 @@ def _prepare_pillow() -> None:
 
 
 def writable_format(target: Path) -> str:
-    """The format that the suffix of a picture to be written stands for.
+    """Find the picture format for a file's suffix.
+
+    Args:
+        target: The file to write.
+
+    Returns:
+        Pillow's name of the format.
 
     Raises:
-        UsageError: It stands for none that can be written.
+        UsageError: The suffix is not that of a writable format.
     """
     known = Image.registered_extensions()
     name = known.get(target.suffix.lower())
     if name is None or name not in Image.SAVE:
-        raise UsageError(f"{str(target)!r}: no picture can be written with that ending; take .jpg or .png")
+        raise UsageError(f"{str(target)!r}: unsupported picture format; use for instance .jpg or .png")
     return name

@@ -1,1 +1,1 @@
-"""A batch's results as one page."""
+"""The HTML report of a batch."""

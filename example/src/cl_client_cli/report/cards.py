@@ -1,4 +1,4 @@
-"""A file on the page: its picture, and its facts."""
+"""The card of a file on the page: its picture and its facts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 _LONG_EXPOSURE: Final = 0.4
 _UNTOLD: Final = frozenset({*EMBEDDINGS, "media_thumbnail"})
-"""Tasks whose results are seen in other ways than by words."""
+"""Tasks whose results are shown in other ways than as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A line of a card."""
+    """One line of a card."""
 
     name: str
     value: str
@@ -37,7 +37,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A file on the page."""
+    """The card of a file on the page."""
 
     name: str
     picture: Thumbnail | None
@@ -46,7 +46,7 @@ class Card:
 
     @property
     def search(self) -> str:
-        """What a search looks at."""
+        """The text that the page's search field looks at."""
         return " ".join((self.name, *(fact.value for fact in self.facts))).lower()
 
 
@@ -55,11 +55,14 @@ _Facts: TypeAlias = Callable[["ReportResult"], Iterator[Fact]]
 
 
 def card_of(entry: ReportEntry, side: int) -> Card:
-    """What the page shows of a file.
+    """Make the card of a file.
 
     Args:
         entry: The file.
-        side: Pixels of its picture's longer side.
+        side: The longer side of its picture in pixels.
+
+    Returns:
+        The card.
     """
     facts = [*_file_facts(entry.source)]
     for task, result in entry.results.items():
@@ -77,7 +80,7 @@ def _file_facts(source: Path) -> Iterator[Fact]:
     try:
         yield Fact("size", decimal(source.stat().st_size))
     except OSError:
-        yield Fact("size", "the file is no longer there")
+        yield Fact("size", "the file no longer exists")
 
 
 def _named(task: str, result: ReportResult) -> Iterator[Fact]:

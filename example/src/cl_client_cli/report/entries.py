@@ -1,4 +1,4 @@
-"""What a report is made of: files, and what came of each task on them."""
+"""The content of a report: files, and the results of their tasks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from cl_client import JSONObject
 
 EMBEDDINGS: Final = {"clip_embedding": "CLIP", "dino_embedding": "DINO"}
-"""The tasks by whose results pictures are compared, and what people call them."""
+"""The tasks whose results show similarity, and their names for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """What came of a task.
+    """The result of a task.
 
     Attributes:
-        summary: In a few words; None for a failure.
-        data: For programs.
-        file: Where the result is; None where it was not kept.
-        error: Why there is none.
+        summary: The result in a few words; None for a failure.
+        data: The result for programs.
+        file: The file of the result; None if it was not saved.
+        error: Why there is no result; None if it did not fail.
     """
 
     summary: str | None = None
@@ -32,12 +32,12 @@ class ReportResult:
 
 
 class PictureFiles(NamedTuple):
-    """Where a picture of a file can be had from.
+    """The files from which a picture of a file can be made.
 
     Attributes:
-        name: What the file is called on the page.
+        name: The name of the file on the page.
         source: The file itself.
-        thumbnail: What a task made of it; None where that was not kept.
+        thumbnail: Its thumbnail made by a task; None if that was not saved.
     """
 
     name: str
@@ -47,12 +47,12 @@ class PictureFiles(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """A file with all that is known of it.
+    """A file with the results of its tasks.
 
     Attributes:
-        name: What it is called on the page.
+        name: The name of the file on the page.
         source: The file.
-        results: What came of each task.
+        results: The results by task.
     """
 
     name: str
@@ -61,6 +61,6 @@ class ReportEntry:
 
     @property
     def picture(self) -> PictureFiles:
-        """Where a picture of it can be had from."""
+        """The files from which its picture can be made."""
         result = self.results.get("media_thumbnail")
         return PictureFiles(self.name, self.source, None if result is None else result.file)

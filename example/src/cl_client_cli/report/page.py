@@ -1,4 +1,4 @@
-"""A batch's results as one page: it needs no network, no server, and no file beside it."""
+"""Writes the report as one HTML page, which needs no network, no server and no other file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cl_client_cli.report.entries import ReportEntry
 
 _AHEAD: Final = 32
-"""Cards that are made while an earlier one is written."""
+"""How many cards are made while an earlier one is written."""
 
 _T = TypeVar("_T")
 _ResultT = TypeVar("_ResultT")
@@ -42,19 +42,19 @@ class Failure:
 
     @property
     def search(self) -> str:
-        """What a search looks at."""
+        """The text that the page's search field looks at."""
         return f"{self.name} {self.task} {self.reason}".lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a page is made of.
+    """The content of a page.
 
     Attributes:
         title: The page's title.
-        made_at: When it was made.
-        count: How many files there are.
-        entries: The files, each time from the first one: memory holds a few of them at a time.
+        made_at: The time of the report.
+        count: The number of files.
+        entries: Returns an iterator over all files; each call starts again, so that few are in memory.
     """
 
     title: str
@@ -64,15 +64,15 @@ class Report:
 
 
 def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> None:
-    """Write the page; it is there as a whole, or not at all.
+    """Write the page; it is complete or missing, never partial.
 
     Args:
-        path: The page.
-        report: What it is made of.
-        on_card: Is called for each file that is on the page; what it raises ends the writing.
+        path: The file for the page.
+        report: The content.
+        on_card: Called for each file on the page; an exception from it stops the writing.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     environment = Environment(
         loader=PackageLoader("cl_client_cli.report", "."),
@@ -100,7 +100,7 @@ def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> Non
 
 
 def _cards(report: Report, side: int, on_card: Callable[[], None]) -> Iterator[Card]:
-    """The cards in order; pictures are made small on all cores, outside of Python's lock."""
+    """The cards in order; thumbnails are made on all cores, as Pillow releases Python's lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for card in _mapped_ahead(pool, partial(card_of, side=side), report.entries()):
             on_card()
@@ -110,7 +110,7 @@ def _cards(report: Report, side: int, on_card: Callable[[], None]) -> Iterator[C
 def _mapped_ahead(
     pool: ThreadPoolExecutor, function: Callable[[_T], _ResultT], values: Iterable[_T]
 ) -> Iterator[_ResultT]:
-    """What `ThreadPoolExecutor.map` gives, which would take all values before it gives the first result."""
+    """Like `ThreadPoolExecutor.map`, which would read all values before it yields the first result."""
     rest = iter(values)
     running = deque(pool.submit(function, value) for value in islice(rest, _AHEAD))
     try:

@@ -1,4 +1,4 @@
-"""The files that look most alike."""
+"""The most similar files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAIRS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class SimilarPair:
-    """Two files that look alike."""
+    """Two similar files."""
 
     similarity: float
     by: str
@@ -37,29 +37,32 @@ class SimilarPair:
 
     @property
     def search(self) -> str:
-        """What a search looks at."""
+        """The text that the page's search field looks at."""
         return f"{self.first} {self.second}".lower()
 
 
 class _Embedded(NamedTuple):
-    """As little of an entry as the pairs need: there may be very many."""
+    """The parts of an entry that pairs need: there may be very many entries."""
 
     picture: PictureFiles
     vector: NDArray[np.float32]
 
 
 def similar_pairs(entries: Callable[[], Iterable[ReportEntry]], side: int) -> list[SimilarPair]:
-    """The most similar pairs by each kind of embedding.
+    """Find the most similar pairs for each kind of embedding.
 
     Args:
-        entries: The files, each time from the first one.
-        side: Pixels of their pictures' longer side.
+        entries: Returns an iterator over all files; each call starts again.
+        side: The longer side of their pictures in pixels.
+
+    Returns:
+        The pairs.
     """
     return [pair for task in EMBEDDINGS for pair in _best_pairs(entries(), task, side)]
 
 
 def _best_pairs(entries: Iterable[ReportEntry], task: str, side: int) -> Iterator[SimilarPair]:
-    """Embeddings of another size are of another model: they are compared with their like."""
+    """Embeddings of different sizes come from different models, and are compared separately."""
     by_size: defaultdict[int, list[_Embedded]] = defaultdict(list)
     for entry in entries:
         result = entry.results.get(task)
@@ -84,7 +87,7 @@ def _best_pairs(entries: Iterable[ReportEntry], task: str, side: int) -> Iterato
 
 
 def _vector(result: ReportResult) -> NDArray[np.float32] | None:
-    """The embedding in a result's file; None for a file that has gone, or has something else in it."""
+    """The embedding in a result's file; None if the file does not exist or contains something else."""
     try:
         content = None if result.file is None else cast("object", np.load(result.file))
     except (OSError, ValueError, EOFError, BadZipFile):

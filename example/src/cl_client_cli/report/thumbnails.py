@@ -1,4 +1,4 @@
-"""Small pictures that a page carries in itself."""
+"""Thumbnails that are embedded in the page."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 _QUALITY: Final = 60
 _SIDES: Final = ((500, 320), (2_000, 240))
-"""Up to so many pictures may have so many pixels each."""
+"""Up to so many pictures, each may have so many pixels."""
 _SMALLEST_SIDE: Final = 160
-"""10,000 of these are about 40 MB, which a browser still opens in seconds."""
+"""10,000 of these take about 40 MB, which a browser still opens in seconds."""
 
 
 def thumbnail_side(count: int) -> int:
-    """How many pixels the longer side of each picture may have on a page with so many of them."""
+    """Choose the size of the pictures on a page.
+
+    Args:
+        count: The number of pictures.
+
+    Returns:
+        The longer side in pixels.
+    """
     return next((side for most, side in _SIDES if count <= most), _SMALLEST_SIDE)
 
 
@@ -42,17 +49,28 @@ class Thumbnail:
 
 
 def thumbnail_of(files: PictureFiles, side: int) -> Thumbnail | None:
-    """A small picture of a file, else of its thumbnail: that of a video, or of what cannot be read here.
+    """Make a thumbnail of a file, or of its saved thumbnail for videos and formats that cannot be read here.
 
     Args:
-        files: Where the picture can be had from.
-        side: Pixels of its longer side.
+        files: The files to make it from.
+        side: The longer side in pixels.
+
+    Returns:
+        The thumbnail; None if neither can be read.
     """
     return make_thumbnail(files.source, side) or (files.thumbnail and make_thumbnail(files.thumbnail, side))
 
 
 def make_thumbnail(file: Path, side: int) -> Thumbnail | None:
-    """A small copy of a picture; None for what cannot be read here."""
+    """Make a thumbnail of a picture.
+
+    Args:
+        file: The picture.
+        side: The longer side in pixels.
+
+    Returns:
+        The thumbnail; None if the picture cannot be read here.
+    """
     try:
         with open_picture(file) as picture:
             picture.draft("RGB", (side, side))
@@ -60,7 +78,7 @@ def make_thumbnail(file: Path, side: int) -> Thumbnail | None:
             small.thumbnail((side, side))
             content = BytesIO()
             small.save(content, "WEBP", quality=_QUALITY)
-    except Exception:  # noqa: BLE001 - Pillow's decoders raise nearly everything at a file that is damaged
+    except Exception:  # noqa: BLE001 - Pillow's decoders raise nearly anything for a damaged file
         return None
     uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
     return Thumbnail(uri, *small.size)

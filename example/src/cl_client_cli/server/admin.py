@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 
 def show_storage(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Show what the server keeps; the process's exit code."""
+    """Show how many jobs the server stores, and their size.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def show(context: CommandContext) -> int:
         usage = await context.client.admin.storage()
@@ -36,7 +44,20 @@ def show_storage(connection: ConnectionOptions, output: OutputOptions) -> int:
 
 
 def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *, confirmed: bool) -> int:
-    """Delete old jobs at the server; the process's exit code."""
+    """Delete old jobs of all users on the server.
+
+    Args:
+        days: Delete the jobs older than this; 0 for all.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        confirmed: Delete without asking.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: A confirmation is needed, and there is no terminal to ask.
+    """
     if not confirmed and not _is_wanted(days, connection, output):
         Terminal.make(output).say("Nothing was deleted.")
         return SOME_FAILED
@@ -54,15 +75,24 @@ def clean_up(days: int, connection: ConnectionOptions, output: OutputOptions, *,
 def _is_wanted(days: int, connection: ConnectionOptions, output: OutputOptions) -> bool:
     server = load_settings(connection).client.base_url
     if not standard_input().isatty():
-        raise UsageError("this deletes jobs of all users, and there is no terminal to ask: add --yes")
+        raise UsageError("this deletes jobs of all users, and there is no terminal to confirm it: add --yes")
     which = f"the jobs older than {counted(days, 'day')}" if days else "ALL jobs"
-    return confirm(Terminal.make(output), f"Delete {which} at {server}?")
+    return confirm(Terminal.make(output), f"Delete {which} on {server}?")
 
 
 def guest_mode(
     switch: Literal["on", "off"] | None, connection: ConnectionOptions, output: OutputOptions
 ) -> int:
-    """Show or switch the guest mode; the process's exit code."""
+    """Show or set guest mode.
+
+    Args:
+        switch: The new state; None to show the current one.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def show(context: CommandContext) -> int:
         admin = context.client.admin

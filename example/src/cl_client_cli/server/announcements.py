@@ -1,8 +1,8 @@
-"""Servers on the local network, as they announce themselves by mDNS.
+"""Servers on the local network that announce themselves by mDNS.
 
-CL Server's launcher announces itself as ``_http._tcp`` with its URLs in TXT records. Those say ``localhost``:
-their ports count, and the host is that of the service. Nothing of it is to be trusted: anybody on the network
-may announce anything.
+CL Server's launcher announces itself as ``_http._tcp`` with its URLs in TXT records. Those URLs say
+``localhost``: only their ports are used, with the host of the announcement. Do not trust an announcement:
+anybody on the network can announce anything.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _RESOLVED_AT_A_TIME: Final = 16
 
 
 class DiscoveredServer(BaseModel):
-    """A server as it announces itself; an address that it does not have is None.
+    """A server found on the network; a URL that it does not announce is None.
 
     Attributes:
         name: Its name on the network.
-        compute_url: The compute service.
-        mqtt_url: The broker.
-        auth_url: The auth service.
-        description: Its own words.
-        error: What is down, where the server says so.
+        compute_url: The URL of the compute service.
+        mqtt_url: The URL of the broker.
+        auth_url: The URL of the auth service.
+        description: Its description of itself.
+        error: What is down, if the server announces a problem.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,12 +58,15 @@ class DiscoveredServer(BaseModel):
 
 
 def read_announcement(name: str, host: str, properties: Mapping[str, str | None]) -> DiscoveredServer | None:
-    """A server from its TXT records; None for any other HTTP service, and where its URL is none.
+    """Read a server from its TXT records.
 
     Args:
-        name: The service's name.
+        name: The name of the service.
         host: Its address on the network.
         properties: The TXT records.
+
+    Returns:
+        The server; None for any other HTTP service, or if the URL is invalid.
     """
     compute_url = _at_host(properties.get("compute_url"), host, _HTTP_SCHEMES)
     if compute_url is None:
@@ -80,13 +83,13 @@ def read_announcement(name: str, host: str, properties: Mapping[str, str | None]
 
 
 def _at_host(url: str | None, host: str, schemes: frozenset[str]) -> str | None:
-    """A URL, its host replaced if that is the machine's own name for itself; None for what is none."""
+    """A URL with ``localhost`` replaced by the host; None if the URL is invalid."""
     if not url or not url.isprintable() or " " in url:
         return None
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # brackets that do not match, or a port that is no number
+    except ValueError:  # unbalanced brackets, or an invalid port
         return None
     if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc:
         return None
@@ -100,11 +103,14 @@ async def find_servers(seconds: float, interface: str | None) -> list[Discovered
     """Listen for announcements.
 
     Args:
-        seconds: How long.
+        seconds: How long to listen.
         interface: The IP address of the network interface; None for all.
 
+    Returns:
+        The servers, sorted by name.
+
     Raises:
-        OSError: The network does not let itself be listened to.
+        OSError: The network does not allow listening.
     """
     names: set[str] = set()
 
@@ -147,16 +153,19 @@ async def _resolve(network: AsyncZeroconf, name: str) -> DiscoveredServer | None
 async def announced(
     name: str, host: str, properties: Mapping[str, str], *, interface: str | None = None
 ) -> AsyncGenerator[None]:
-    """Announce a server for as long as the context is open.
+    """Announce a server while the context is open.
 
     Args:
-        name: What it is called on the network; numbered where another one is called so.
+        name: Its name on the network; a number is appended if the name is taken.
         host: The address it listens on.
-        properties: Its URLs, as the launcher has them.
+        properties: Its URLs as TXT records, as the launcher announces them.
         interface: The IP address of the network interface; None for all.
 
+    Yields:
+        Nothing; the announcement is withdrawn afterwards.
+
     Raises:
-        OSError: The network does not let anything be announced.
+        OSError: The network does not allow announcements.
     """
     port = urlsplit(properties["compute_url"]).port
     info = AsyncServiceInfo(
@@ -178,7 +187,14 @@ async def announced(
 
 
 def is_reachable_by_others(host: str) -> bool:
-    """Whether a server that listens there can be reached from other machines."""
+    """Check whether a server can be reached from other machines.
+
+    Args:
+        host: The address it listens on.
+
+    Returns:
+        Whether it can.
+    """
     try:
         return not ip_address(host).is_loopback
     except ValueError:
@@ -186,7 +202,7 @@ def is_reachable_by_others(host: str) -> bool:
 
 
 async def _addresses(host: str) -> list[str]:
-    """The IP addresses that a server has that listens there."""
+    """The IP addresses of a server that listens on a host."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -197,7 +213,7 @@ async def _addresses(host: str) -> list[str]:
     own = (ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips)
     addresses = [ip for ip in own if isinstance(ip, str) and not ip_address(ip).is_loopback]
     if not addresses:
-        raise OSError("this machine has no address on a network")
+        raise OSError("this machine has no network address")
     return addresses
 
 
@@ -205,7 +221,7 @@ async def _addresses(host: str) -> list[str]:
 async def _network(interface: str | None) -> AsyncGenerator[AsyncZeroconf]:
     try:
         network = AsyncZeroconf(interfaces=InterfaceChoice.All if interface is None else [interface])
-    except RuntimeError as exc:  # as zeroconf says that there is no network interface
-        raise OSError(f"there is no network to speak of: {exc}") from exc
+    except RuntimeError as exc:  # what zeroconf raises if there is no network interface
+        raise OSError(f"no network interface found: {exc}") from exc
     async with network:
         yield network

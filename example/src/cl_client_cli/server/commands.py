@@ -1,4 +1,4 @@
-"""The commands about a server and its users: health, workers, admin, login, doctor, discover."""
+"""The commands for a server and its users: health, workers, admin, login, doctor, discover."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cl_client_cli.frame.options import (
 
 admin_app = App(
     name="admin",
-    help="Storage, cleanup and guest mode, for administrators.\n\nExample: `cl-client admin storage`",
+    help="Manage storage, cleanup and guest mode; for administrators.\n\nExample: `cl-client admin storage`",
 )
 
 
@@ -29,7 +29,10 @@ def health(
 
     Args:
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.health import show_health
 
@@ -42,14 +45,17 @@ def workers(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Show the workers, the tasks that each serves, and whether it is busy.
+    """Show the workers, the tasks that each of them serves, and whether they are busy.
 
     Example: `cl-client workers --watch`
 
     Args:
-        watch: Keep the table up to date until Ctrl-C; with --json, an object for each change.
+        watch: Update the table until Ctrl-C; with --json, print an object for each change.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.workers import show_workers, watch_workers
 
@@ -61,13 +67,16 @@ def workers(
 def storage(
     *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
 ) -> int:
-    """Show how many jobs the server keeps, and how large their files are.
+    """Show how many jobs the server stores, and the size of their files.
 
     Example: `cl-client admin storage --json`
 
     Args:
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.admin import show_storage
 
@@ -82,15 +91,18 @@ def cleanup(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Delete the server's old jobs, of all its users, with their files.
+    """Delete old jobs of all users on the server, with their files.
 
     Example: `cl-client admin cleanup --days 30`
 
     Args:
-        days: Those older than this; 0 for all.
-        yes: Do not ask.
+        days: Delete jobs older than so many days; 0 for all jobs.
+        yes: Delete without asking for confirmation.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.admin import clean_up
 
@@ -109,9 +121,12 @@ def guest_mode(
     Example: `cl-client admin guest-mode off`
 
     Args:
-        switch: The new state; leave it out to see the present one.
+        switch: The new state; by default the current state is shown.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.admin import guest_mode as show_or_switch
 
@@ -124,18 +139,22 @@ def login(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Log in at the auth service; later commands with the same --auth-url are logged in at the server then.
+    """Log in at the auth service, and save the token for later commands with the same --auth-url.
 
-    The login is shown to that server and no other; a second login, for another server, adds that one. The
-    password is asked for, or read from standard input, or taken from CL_CLIENT_PASSWORD. The token is kept in
-    the system's keyring, or in a file that only you can read; the password is not kept.
+    The token is sent only to the server that you log in for. To use it for another server as well, log in
+    again with that --server. The password is asked for, read from standard input, or taken from
+    CL_CLIENT_PASSWORD. The token is saved in the system's keyring, or in a file that only you can read; the
+    password is not saved.
 
     Example: `cl-client login admin --auth-url http://nas:8000 --server http://nas:8002`
 
     Args:
-        username: Who you are; by default --user, or you are asked.
+        username: User name; by default the one of --user, or you are asked.
         connection: Where the auth service and the server are.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.login import log_in
 
@@ -145,13 +164,16 @@ def login(
 def logout(
     *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
 ) -> int:
-    """Forget the login on this machine.
+    """Log out: delete the saved token from this machine.
 
     Example: `cl-client logout --auth-url http://nas:8000`
 
     Args:
         connection: Where the auth service is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.login import log_out
 
@@ -161,13 +183,16 @@ def logout(
 def whoami(
     *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
 ) -> int:
-    """Show who is logged in, and what that user may do.
+    """Show the user who is logged in, and the permissions.
 
     Example: `cl-client whoami --auth-url http://nas:8000`
 
     Args:
         connection: Where the auth service is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.login import show_user
 
@@ -177,13 +202,16 @@ def whoami(
 def doctor(
     *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
 ) -> int:
-    """Check settings, server, broker, workers and login, and say what to do about what is wrong.
+    """Check settings, server, broker, workers and login, and suggest a fix for each problem.
 
     Example: `cl-client doctor`
 
     Args:
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.doctor import run_doctor
 
@@ -196,14 +224,17 @@ def discover(
     interface: Annotated[str | None, Parameter(show_default=False)] = None,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Find the servers that announce themselves on the local network, by mDNS.
+    """Find servers on the local network that announce themselves by mDNS.
 
     Example: `cl-client discover --timeout 5`
 
     Args:
-        timeout: Seconds to listen.
-        interface: The IP address of the network interface to listen at; by default all.
-        output: How results are told.
+        timeout: How many seconds to listen.
+        interface: IP address of the network interface to listen on; by default all interfaces.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.server.discover import run_discover
 

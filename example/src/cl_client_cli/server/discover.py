@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
 
 def run_discover(seconds: float, interface: str | None, output: OutputOptions) -> int:
-    """Show the servers that announce themselves; the process's exit code."""
+    """Show the servers that announce themselves.
+
+    Args:
+        seconds: How long to listen.
+        interface: The IP address of the network interface; None for all.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         _check(seconds, interface)
@@ -33,8 +42,8 @@ def run_discover(seconds: float, interface: str | None, output: OutputOptions) -
             terminal.record(server)
         if not servers:
             terminal.say(
-                f"No server announced itself within {seconds:g} s. Older servers do not, and some networks "
-                "block it: name yours with --server http://HOST:8002"
+                f"No server found within {seconds:g} s. Older servers do not announce themselves, and some "
+                "networks block mDNS: name your server with --server http://HOST:8002"
             )
             return SOME_FAILED
         terminal.result(servers_table(servers))
@@ -51,17 +60,24 @@ def _check(seconds: float, interface: str | None) -> None:
         try:
             ip_address(interface)
         except ValueError:
-            raise UsageError(f"--interface {interface}: name it by its IP address") from None
+            raise UsageError(f"--interface {interface}: must be an IP address of this machine") from None
 
 
 def servers_table(servers: Sequence[DiscoveredServer]) -> Table:
-    """One address on each line, whole: side by side they would be too long for most screens."""
+    """A table of servers, with one URL on each line: side by side they would be too long for most screens.
+
+    Args:
+        servers: The servers.
+
+    Returns:
+        The table.
+    """
     table = Table("Name", "Compute, broker, auth", "State")
     for column in table.columns:
         column.overflow = "fold"
     table.columns[1].no_wrap = True
     for it in servers:
         addresses = "\n".join(filter(None, (it.compute_url, it.mqtt_url, it.auth_url)))
-        state = Text("well", style="green") if it.error is None else Text(it.error, style="red")
+        state = Text("healthy", style="green") if it.error is None else Text(it.error, style="red")
         table.add_row(Text(it.name), Text(addresses), state)
     return table

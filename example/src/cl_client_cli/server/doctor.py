@@ -1,4 +1,4 @@
-"""`cl-client doctor`: checks what can be wrong, and says what to do. It works when nothing else does."""
+"""`cl-client doctor`: checks what can be wrong, and suggests fixes. It works even if nothing else does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,15 @@ _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 def run_doctor(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Check everything; the process's exit code."""
+    """Check settings, server, broker, workers and login.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         problems: set[str] = set()
@@ -57,7 +65,7 @@ def run_doctor(connection: ConnectionOptions, output: OutputOptions) -> int:
 
 
 def _row(finding: Finding) -> Table:
-    """A line that is shown as soon as it is known, in columns with those before it."""
+    """One line, aligned with the lines before it; it is printed as soon as it is known."""
     table = Table.grid(padding=(0, 2))
     for width in _WIDTHS:
         table.add_column(width=width)
@@ -101,8 +109,8 @@ def _settings_finding(connection: ConnectionOptions, settings: Settings) -> Find
         return Finding(
             check="settings",
             state="warning",
-            message=f"{message}; no server is configured, so {settings.client.base_url} counts",
-            remedy="cl-client discover finds servers; cl-client config init --server URL keeps one",
+            message=f"{message}; no server is configured, using the default {settings.client.base_url}",
+            remedy="to find servers: cl-client discover; to save one: cl-client config init --server URL",
         )
     return Finding(
         check="settings", state="ok", message=f"{message}; the server is {settings.client.base_url}"
@@ -123,7 +131,7 @@ def _disk_finding() -> Finding:
 
 
 async def _login_finding(settings: Settings, auth_url: str) -> tuple[AuthProvider | None, Finding]:
-    """What is known of the login, and what shows it to the server if that may see it."""
+    """The result for the login, and the auth provider if the login may be sent to the server."""
     try:
         login = await load_login(settings, auth_url)
         if not login.is_for_server:
@@ -143,7 +151,7 @@ async def _server_finding(context: CommandContext) -> Finding:
     try:
         health = await context.client.health()
     except ServerUnavailableError as exc:
-        remedy = "start it, or name it: --server http://HOST:8002; or run commands with --local"
+        remedy = "start it, or name yours with --server http://HOST:8002, or run commands with --local"
         return Finding(check="server", state="problem", message=str(exc), remedy=remedy)
     except ComputeClientError as exc:
         return Finding(check="server", state="problem", message=str(exc), remedy="is this a compute service?")
@@ -158,16 +166,16 @@ async def _broker_finding(context: CommandContext) -> Finding:
     config = context.client.config
     broker = config.mqtt_address
     if broker is None:
-        return Finding(check="broker", state="warning", message="switched off: jobs are followed by asking")
+        return Finding(check="broker", state="warning", message="switched off: jobs are followed by polling")
     if not await context.client.mqtt_monitor.wait_connected(config.mqtt_connect_timeout):
         return Finding(
             check="broker",
             state="warning",
-            message=f"{broker} cannot be reached: jobs are followed by asking, which is slower",
-            remedy="name it with --mqtt mqtt://HOST:1883, or switch it off with --mqtt off",
+            message=f"{broker} cannot be reached: jobs are followed by polling, which is slower",
+            remedy="name the broker with --mqtt mqtt://HOST:1883, or switch it off with --mqtt off",
         )
     workers = await announced_workers(context)
-    message = f"{broker} is connected, and tells of {counted(len(workers), 'worker')}"
+    message = f"connected to {broker}, which announces {counted(len(workers), 'worker')}"
     if workers:
         return Finding(check="broker", state="ok", message=message)
     return Finding(
@@ -176,22 +184,22 @@ async def _broker_finding(context: CommandContext) -> Finding:
 
 
 async def _workers_finding(context: CommandContext) -> tuple[Finding, Collection[str]]:
-    """What is known of the workers, and the tasks that they serve."""
+    """The result for the workers, and the tasks that they serve."""
     try:
         found = (await context.client.get_capabilities()).capabilities
     except ComputeClientError as exc:
-        remedy = "cl-client login, perhaps"
+        remedy = "if a login is required: cl-client login"
         return Finding(check="workers", state="problem", message=str(exc), remedy=remedy), ()
     served = found or context.client.mqtt_monitor.served()
     missing = sorted(TASKS.keys() - served.keys())
     if not served:
-        message, remedy = "no worker is there", "start one at the server"
+        message, remedy = "no workers are running", "start a worker on the server"
         return Finding(check="workers", state="problem", message=message, remedy=remedy), ()
     if missing:
-        message = f"nobody serves {', '.join(missing)}"
-        remedy = "their models may be missing there; a local server has cl-client models pull"
+        message = f"no worker serves {', '.join(missing)}"
+        remedy = "their models may be missing on the server; for a local server: cl-client models pull"
         return Finding(check="workers", state="warning", message=message, remedy=remedy), served
-    return Finding(check="workers", state="ok", message="every task is served"), served
+    return Finding(check="workers", state="ok", message="all tasks are served"), served
 
 
 def _local_finding() -> Finding:
@@ -204,6 +212,6 @@ def _local_finding() -> Finding:
             check="--local",
             state="warning",
             message=f"works, without the model{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-            remedy=f"cl-client models pull fetches {'them' if len(missing) > 1 else 'it'}",
+            remedy=f"to download {'them' if len(missing) > 1 else 'it'}: cl-client models pull",
         )
     return Finding(check="--local", state="ok", message="works, with all models")

@@ -1,4 +1,4 @@
-"""What a check of the doctor has found."""
+"""The result of one check of `cl-client doctor`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ State: TypeAlias = Literal["ok", "warning", "problem"]
 
 
 class Finding(BaseModel):
-    """What one check has found.
+    """The result of one check.
 
     Attributes:
-        check: What was looked at.
-        state: How it is.
+        check: What was checked.
+        state: The result.
         message: What was found.
-        remedy: What to do; None where there is nothing to be done.
+        remedy: What to do; None if nothing.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -12,14 +12,22 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
 GUEST_MODE_WORDS = {
-    True: "on: everybody may do everything",
-    False: "off: a login is needed",
-    None: "not said",
+    True: "on: no login is required",
+    False: "off: a login is required",
+    None: "unknown",
 }
 
 
 def show_health(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Show the server's health; the process's exit code."""
+    """Show the server's status and version.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def show(context: CommandContext) -> int:
         health = await context.client.health()

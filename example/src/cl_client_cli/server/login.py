@@ -29,11 +29,23 @@ PASSWORD_VARIABLE: Final = "CL_CLIENT_PASSWORD"  # noqa: S105 - a name
 
 
 def log_in(username: str | None, connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Log in; the process's exit code."""
+    """Log in, and save the token.
+
+    Args:
+        username: The user name; None for the one of the settings, or to ask.
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: There is no auth service, user name or password.
+    """
     asked_at = Terminal.make(output)
     settings = load_settings(connection)
     auth_url = _auth_url(settings)
-    _tell_of_the_folder(asked_at, settings)
+    _warn_of_folder_file(asked_at, settings)
     name = username or settings.username or _name(asked_at)
     password = _password(asked_at, f"{name} at {_without_login(auth_url)}")
 
@@ -44,14 +56,24 @@ def log_in(username: str | None, connection: ConnectionOptions, output: OutputOp
         terminal.record({"username": session.username, "auth_url": session.auth_url, "server": server})
         terminal.result(f"{session.username} is logged in at {session.auth_url}, for the server {server}")
         if settings.is_default("base_url"):
-            terminal.say("No server was named, so it counts for the default one; --server names another.")
+            terminal.say(
+                "The login is valid for the default server only. For another server, add --server URL."
+            )
         return 0
 
     return run_guarded(output, work)
 
 
 def log_out(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Log out; the process's exit code."""
+    """Log out, and delete the saved token.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         settings = load_settings(connection)
@@ -66,19 +88,28 @@ def log_out(connection: ConnectionOptions, output: OutputOptions) -> int:
 
 
 def show_user(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Show who is logged in; the process's exit code."""
+    """Show the user who is logged in.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def work(terminal: Terminal) -> int:
         settings = load_settings(connection)
         with remedy_for(AuthenticationError, f"To log in: {login_command(settings)}"):
             login = await load_login(settings, _auth_url(settings))
             if not login.is_for_server and way_by_folder(settings):
-                terminal.error(login.doubts)  # not even the auth service, which may be another one then
+                terminal.error(login.doubts)  # the folder's file may redirect the auth service as well
                 return NOT_ALLOWED
             user = await login.session.whoami()
         terminal.record({**user.model_dump(mode="json"), "is_for_server": login.is_for_server})
-        rights = "everything" if user.is_admin else ", ".join(user.permissions) or "nothing"
-        terminal.result(facts_table({"user": user.username, "may do": rights, "at": login.session.auth_url}))
+        rights = "all" if user.is_admin else ", ".join(user.permissions) or "none"
+        facts = {"user": user.username, "permissions": rights, "auth service": login.session.auth_url}
+        terminal.result(facts_table(facts))
         if not login.is_for_server:
             terminal.say(login.doubts)
         return 0
@@ -89,7 +120,8 @@ def show_user(connection: ConnectionOptions, output: OutputOptions) -> int:
 def _auth_url(settings: Settings) -> str:
     if settings.auth_url is None:
         raise UsageError(
-            "which auth service? Name it with --auth-url http://HOST:8000, or as auth_url in the settings"
+            "no auth service is configured: name it with --auth-url http://HOST:8000, or as auth_url in a "
+            "settings file"
         )
     return settings.auth_url
 
@@ -98,11 +130,11 @@ def _without_login(url: str) -> str:
     return url.rpartition("@")[2]
 
 
-def _tell_of_the_folder(terminal: Terminal, settings: Settings) -> None:
-    """A file that came with a folder must not decide unseen where a password goes."""
+def _warn_of_folder_file(terminal: Terminal, settings: Settings) -> None:
+    """Name the settings of the current folder's file that decide where the password is sent."""
     decides = [name for name in ("auth_url", "base_url") if name in settings.from_folder]
     if names := [*decides, *way_by_folder(settings)]:
-        terminal.say(f"This folder's {FILE_NAME} says what counts as {', '.join(names)}.")
+        terminal.say(f"Using {', '.join(names)} from the {FILE_NAME} in this folder.")
 
 
 def _password(terminal: Terminal, whose: str) -> SecretStr:
@@ -112,11 +144,11 @@ def _password(terminal: Terminal, whose: str) -> SecretStr:
         return SecretStr(ask(terminal, f"Password of {whose}", is_secret=True))
     line = standard_input().readline().rstrip("\r\n")
     if not line:
-        raise UsageError(f"there is no password: pipe it into standard input, or set {PASSWORD_VARIABLE}")
+        raise UsageError(f"no password given: pipe it into standard input, or set {PASSWORD_VARIABLE}")
     return SecretStr(line)
 
 
 def _name(terminal: Terminal) -> str:
     if standard_input().isatty() and (name := ask(terminal, "User name")):
         return name
-    raise UsageError("who? Name the user: cl-client login NAME")
+    raise UsageError("no user name given: cl-client login NAME")

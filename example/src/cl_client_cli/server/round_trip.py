@@ -1,4 +1,4 @@
-"""The doctor's last check: a small job, from its upload to the announcement of its end."""
+"""The last check of `cl-client doctor`: a small job, from its upload to the event of its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 15.0
 _CHECK: Final = "round trip"
 _CONTENT: Final = b"cl-client doctor"
-_LOOK_AT_THE_LOG: Final = "look into the server's log"
+_LOOK_AT_THE_LOG: Final = "check the server's log"
 
 
 async def round_trip_finding(
@@ -29,18 +29,21 @@ async def round_trip_finding(
     pushed: bool,
     patience: float = _PATIENCE,
 ) -> Finding:
-    """Run a job that costs next to nothing, and remove it again.
+    """Run a hash job of a few bytes, and delete it again.
 
     Args:
         config: The client's settings.
-        provider: Who the client is.
-        served: The tasks that are served.
-        pushed: Whether the broker is there, and so has to tell of the job's end.
-        patience: Seconds for that.
+        provider: The login; None for none.
+        served: The tasks that workers serve.
+        pushed: Whether the broker is connected, so that it has to report the job's end.
+        patience: How many seconds to wait for that.
+
+    Returns:
+        The result of the check.
     """
     if "hash" not in served:
-        return Finding(check=_CHECK, state="warning", message="not tried, as nobody serves hash")
-    # Where the broker has to tell, nobody asks before the patience is over.
+        return Finding(check=_CHECK, state="warning", message="skipped: no worker serves hash")
+    # If the broker has to report the end, no poll may come before the timeout.
     seconds = dict.fromkeys(("poll_min", "poll_interval_push"), 2 * patience) if pushed else {}
     async with ComputeClient(config=config.replace(**seconds), auth_provider=provider) as client:
         if pushed:
@@ -55,7 +58,7 @@ async def round_trip_finding(
 
 async def _round_trip(client: ComputeClient, patience: float, *, pushed: bool) -> Finding:
     begun = time.perf_counter()
-    # Followed from its submit on, so that nobody asks for a first state: that could be its end already.
+    # Subscribed with the submit, so that no first state is read: that could be the end already.
     ended: asyncio.Future[JobResponse] = asyncio.get_running_loop().create_future()
     job_id = (await client.hash.compute(_CONTENT, on_complete=ended.set_result)).job_id
     try:
@@ -72,15 +75,15 @@ async def _remove(client: ComputeClient, job_id: str) -> None:
     try:
         await client.delete_job(job_id)
     except JobNotFoundError:
-        return  # gone already, which is what was wanted
+        return  # already deleted
 
 
 def _ended(job: JobResponse, seconds: float, *, pushed: bool) -> Finding:
     if job.status != JobStatus.COMPLETED:
         message = f"a hash job ended as {job.status}: {job.error_message}"
         return Finding(check=_CHECK, state="problem", message=message, remedy=_LOOK_AT_THE_LOG)
-    heard = "the broker told of its end" if pushed else "its end was asked for"
-    return Finding(check=_CHECK, state="ok", message=f"a hash job took {seconds * 1000:.0f} ms, and {heard}")
+    heard = "the broker reported its end" if pushed else "polling found its end"
+    return Finding(check=_CHECK, state="ok", message=f"a hash job took {seconds * 1000:.0f} ms; {heard}")
 
 
 def _late(job: JobResponse, patience: float) -> Finding:
@@ -88,8 +91,9 @@ def _late(job: JobResponse, patience: float) -> Finding:
         return Finding(
             check=_CHECK,
             state="warning",
-            message=f"a hash job has ended ({job.status}), but the broker did not tell within {patience:g} s",
-            remedy="is it the broker of this server? Name that with --mqtt, or --mqtt off",
+            message=f"a hash job has ended ({job.status}), but the broker did not report it within "
+            f"{patience:g} s",
+            remedy="is it the broker of this server? Name the right one with --mqtt, or use --mqtt off",
         )
     message = f"a hash job is {job.status} after {patience:g} s"
     return Finding(check=_CHECK, state="warning", message=message, remedy="are the workers busy, or stuck?")

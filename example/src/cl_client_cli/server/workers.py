@@ -1,4 +1,4 @@
-"""The work of `cl-client workers`: a table of what is there, once or kept up to date."""
+"""The work of `cl-client workers`: a table of the workers, once or with live updates."""
 
 from __future__ import annotations
 
@@ -23,13 +23,21 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.terminal import Terminal
 
 _ANNOUNCEMENT_SECONDS: Final = 2.0
-"""A broker sends what it retains right after the subscription."""
+"""A broker sends retained messages right after the subscription."""
 _LAST_ANNOUNCEMENT_SECONDS: Final = 0.2
 _ALL_ANNOUNCEMENTS_SECONDS: Final = 10.0
 
 
 def show_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Show the workers; the process's exit code."""
+    """Show the workers.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def show(context: CommandContext) -> int:
         workers = await announced_workers(context)
@@ -44,7 +52,15 @@ def show_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
 
 
 def watch_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Show the workers until Ctrl-C; the process's exit code."""
+    """Show the workers until Ctrl-C.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
 
     async def watch(context: CommandContext) -> int:
         terminal = context.terminal
@@ -76,7 +92,14 @@ def watch_workers(connection: ConnectionOptions, output: OutputOptions) -> int:
 
 
 async def announced_workers(context: CommandContext) -> dict[str, WorkerCapability]:
-    """The workers that the broker tells of; none where there is no broker."""
+    """Wait for the workers that the broker announces.
+
+    Args:
+        context: The client, settings and terminal of the command.
+
+    Returns:
+        The workers by ID; empty if no broker is connected.
+    """
     if not await _is_connected(context):
         return {}
     monitor = context.client.mqtt_monitor
@@ -89,7 +112,7 @@ async def announced_workers(context: CommandContext) -> dict[str, WorkerCapabili
 
     subscription = context.client.subscribe_worker_updates(note)
     pause = _LAST_ANNOUNCEMENT_SECONDS if known else _ANNOUNCEMENT_SECONDS
-    # Each worker has a message of its own, and goes on announcing itself: the end is where no new one comes.
+    # Each worker has a message of its own, and repeats it: stop when no new worker arrives for a while.
     try:
         async with asyncio.timeout(_ALL_ANNOUNCEMENTS_SECONDS):
             while True:
@@ -111,14 +134,14 @@ async def _is_connected(context: CommandContext) -> bool:
 
 
 async def _show_capabilities(context: CommandContext) -> None:
-    """Without a broker the server tells only how many idle workers each task has."""
+    """Without a broker, only the number of idle workers per task is known, from the server."""
     found = await context.client.get_capabilities()
     context.terminal.record(found)
     table = Table("Task", "Idle workers")
     for task, idle in sorted(found.capabilities.items()):
         table.add_row(task, str(idle))
     context.terminal.result(table if found.capabilities else "no workers")
-    context.terminal.say("The workers themselves are announced by the broker, which tells of none.")
+    context.terminal.say("No workers are announced: that needs an MQTT broker; see cl-client doctor.")
 
 
 def _record(terminal: Terminal, workers: Mapping[str, WorkerCapability]) -> None:

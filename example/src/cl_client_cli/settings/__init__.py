@@ -1,1 +1,1 @@
-"""The settings of a command, and the commands that show and make them."""
+"""The settings of a command, and the commands that show and create them."""

@@ -24,16 +24,19 @@ def show(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Show the settings in effect, and where each came from.
+    """Show the current settings, and where each of them was set.
 
-    Flags win over the environment, and the environment over files.
+    Flags override environment variables, and these override settings files.
 
     Example: `cl-client config show --profile home`
 
     Args:
         all: Show the defaults too.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.settings.work import show_settings
 
@@ -44,13 +47,16 @@ def show(
 def path(
     *, connection: ConnectionOptions = DEFAULT_CONNECTION, output: OutputOptions = DEFAULT_OUTPUT
 ) -> int:
-    """Show the settings files that are looked for, the strongest last, and which of them are there.
+    """Show the paths of the settings files, and which of them exist; the last one takes precedence.
 
     Example: `cl-client config path`
 
     Args:
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.settings.work import show_paths
 
@@ -65,15 +71,18 @@ def init(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Write a settings file with comments that say what can be in it.
+    """Write a settings file, with comments that explain the settings.
 
     Example: `cl-client config init --server http://nas:8002`
 
     Args:
-        user_wide: Write it for the user, rather than into the current folder.
-        force: Replace one that is there.
-        connection: What is given of these goes into the file, with --profile into that section of it.
-        output: How results are told.
+        user_wide: Write the user's settings file instead of one in the current folder.
+        force: Overwrite an existing file.
+        connection: These options are written to the file; with --profile, into the section of that profile.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.settings.work import write_settings
 

@@ -1,4 +1,4 @@
-"""The settings of a command: from files, the environment and flags, each with where it came from."""
+"""The settings of a command: from files, the environment and flags, each with its origin."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _URL_OF_LOGIN: Final = {
     "mqtt_username": "mqtt_broker",
     "mqtt_password": "mqtt_broker",
 }
-"""What the client takes out of a URL, and the setting whose URL that is."""
+"""The settings that the client takes from the user part of a URL, and the setting with that URL."""
 
 
 _SECRETS: Final = (*_URL_OF_LOGIN, "extra_headers")
-"""What the client leaves out where it was set for another server."""
+"""The settings that the client ignores if they were set for another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class SettingValue:
 
     Attributes:
         name: Its name.
-        value: Its value as it may be shown: secrets are masked.
-        origin: Where the value came from.
+        value: Its value for display: secrets are masked.
+        origin: Where the value was set.
     """
 
     name: str
@@ -74,12 +74,12 @@ class Settings:
     """All settings of a command.
 
     Attributes:
-        client: Those of the client.
-        auth_url: The auth service; None for none.
-        username: Whose login is used; None for that of the last one.
-        profile: The profile that was taken; None for none.
-        values: Every setting, to be shown.
-        from_folder: What was set by the file that merely lies in the current folder, whoever put it there.
+        client: The settings of the client.
+        auth_url: The URL of the auth service; None for none.
+        username: The user whose login is used; None for the user who logged in last.
+        profile: The profile in use; None for none.
+        values: All settings, for display.
+        from_folder: The settings from the file in the current folder, which anybody may have put there.
     """
 
     client: ComputeClientConfig
@@ -90,7 +90,14 @@ class Settings:
     from_folder: frozenset[str]
 
     def is_default(self, name: str) -> bool:
-        """Whether nobody has configured a setting."""
+        """Check whether a setting has its default value because nobody has set it.
+
+        Args:
+            name: The name of the setting.
+
+        Returns:
+            Whether it has.
+        """
         return all(it.origin == DEFAULT for it in self.values if it.name == name)
 
 
@@ -102,30 +109,36 @@ class _Given:
 
 
 def refuse_local(connection: ConnectionOptions) -> None:
-    """See that a command to which a server of its own is no help was not told to have one.
+    """Reject ``--local`` for a command that does not submit jobs.
+
+    Args:
+        connection: Where the server is, and which login to use.
 
     Raises:
-        UsageError: It was.
+        UsageError: ``--local`` was given.
     """
     if connection.local:
-        raise UsageError("--local: this command has no use for a new server of its own; leave it out")
+        raise UsageError("--local: not supported by this command, as it submits no jobs; remove it")
 
 
 def load_settings(connection: ConnectionOptions, *, takes_local: bool = False) -> Settings:
-    """Put the settings together.
+    """Combine the settings of files, the environment and flags.
 
     Args:
         connection: The flags.
-        takes_local: Whether the command may run on a server of its own.
+        takes_local: Whether the command can run on a temporary local server.
+
+    Returns:
+        The settings.
 
     Raises:
-        ConfigurationError: Something is unknown or unusable; the message says where it came from.
-        UsageError: A server of its own is no help to the command.
+        ConfigurationError: A setting is unknown or invalid; the message names its origin.
+        UsageError: ``--local`` was given, and the command does not support it.
     """
     if not takes_local:
         refuse_local(connection)
     paths = searched_files(connection.config)
-    # A file that was named has to be there; those that are looked for need not.
+    # A file that was named has to exist; the default files need not.
     files = [SettingsFile(path) for path in paths if len(paths) == 1 or path.is_file()]
     nearby = folder_file() if len(paths) > 1 else None
     top = _collected((file.path == nearby, file.top_values()) for file in files)
@@ -134,7 +147,7 @@ def load_settings(connection: ConnectionOptions, *, takes_local: bool = False) -
     if profile is not None:
         known = tuple(dict.fromkeys(name for file in files for name in file.profiles))
         _check_profile(profile, known, ", ".join(map(str, paths)))
-        # A profile that was chosen wins over the top of every file, whichever file it stands in.
+        # The chosen profile overrides the top level of every file, whichever file it is in.
         top |= _collected((file.path == nearby, file.profile_values(profile)) for file in files)
     given = {name: it for name, it in {**top, **strong}.items() if it.value is not None}
     client = _client_config(given)
@@ -163,13 +176,13 @@ def _text(given: Mapping[str, _Given], name: str) -> str | None:
 
 def _check_profile(profile: str, known: tuple[str, ...], where: str) -> None:
     if profile not in known:
-        there_is = f"there is {', '.join(known)}" if known else "there are no profiles at all"
-        hint = near_matches(profile, known) or there_is
-        raise ConfigurationError(f"{where}: there is no profile {profile!r}; {hint}")
+        existing = f"existing profiles: {', '.join(known)}" if known else "no profiles are defined"
+        hint = near_matches(profile, known) or existing
+        raise ConfigurationError(f"{where}: profile {profile!r} not found; {hint}")
 
 
 def _from_environment() -> dict[str, _Given]:
-    # The client does not care about the case of a variable's name, and takes an empty one for none.
+    # The client ignores the case of a variable's name, and treats an empty value as not set.
     present = {variable.upper(): value for variable, value in os.environ.items() if value}
     return {
         name: _Given(present[variable], f"environment {variable}")
@@ -189,7 +202,7 @@ def _from_flags(connection: ConnectionOptions) -> dict[str, _Given]:
 
 
 def _client_config(given: Mapping[str, _Given]) -> ComputeClientConfig:
-    """The client's own settings; it reads the environment itself, which may hold JSON."""
+    """The client's settings; it reads the environment itself, as variables may contain JSON."""
     values = {
         name: it.value
         for name, it in given.items()
@@ -223,11 +236,11 @@ def _shown(client: ComputeClientConfig, given: Mapping[str, _Given]) -> Iterator
 def _origin(name: str, value: object, given: Mapping[str, _Given]) -> str:
     url = _URL_OF_LOGIN.get(name, "")
     if url in given and value is not None and "@" in str(given[url].value):
-        return given[url].origin  # a login in a URL is stronger than one beside it
+        return given[url].origin  # a login in a URL overrides a separate one
     if name not in given:
         return DEFAULT
     origin = given[name].origin
-    return origin if value or name not in _SECRETS else f"{origin}, left out: it is for another server"
+    return origin if value or name not in _SECRETS else f"{origin}, ignored: set for another server"
 
 
 def _masked(value: object) -> str:

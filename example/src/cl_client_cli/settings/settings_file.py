@@ -1,4 +1,4 @@
-"""The settings file `cl-client.toml`: where it is, what may be in it, and its profiles."""
+"""The settings file `cl-client.toml`: its location, its allowed content, and its profiles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE_NAME: Final = "cl-client.toml"
 CONFIG_VARIABLE: Final = "CL_CLIENT_CONFIG"
 CLIENT_SETTINGS: Final = tuple(ComputeClientConfig.model_fields)
 OWN_SETTINGS: Final = ("auth_url", "username", "profile")
-"""What the command line has beside the settings of the client."""
+"""The settings of the command line, in addition to those of the client."""
 
 _T = TypeVar("_T")
 
@@ -29,33 +29,55 @@ _KNOWN: Final = (*CLIENT_SETTINGS, *OWN_SETTINGS)
 _PROFILES: Final = "profiles"
 _SECRETS: Final = frozenset({"http_password", "mqtt_password", "extra_headers"})
 _SECRET_WORDS: Final = ("password", "passwd", "passphrase", "token", "secret", "credential", "api_key")
-"""A name that is no setting and has one of these in it stands for a secret all the same."""
+"""An unknown name that contains one of these words is treated as a secret."""
 _URLS: Final = frozenset({"base_url", "mqtt_broker", "auth_url", "proxy"})
 _CONTENT: Final = TypeAdapter(dict[str, JsonValue])
 _SECTIONS: Final = TypeAdapter(dict[str, dict[str, JsonValue]])
 
 
 def searched_files(given: Path | None) -> list[Path]:
-    """The settings files, those that win last; not all of them need to exist."""
+    """The paths of the settings files; later ones take precedence.
+
+    Args:
+        given: The file of ``--config``; None for the one of CL_CLIENT_CONFIG or the default files.
+
+    Returns:
+        The paths; the files need not exist.
+    """
     if given is None and (named := os.environ.get(CONFIG_VARIABLE)):
         given = Path(named)
     if given is not None:
-        return [given.expanduser()]  # no shell does it for a variable that is set elsewhere
+        return [given.expanduser()]  # a variable that no shell has set may contain "~"
     return [user_file(), folder_file()]
 
 
 def user_file() -> Path:
-    """The settings file in the user's config folder."""
+    """The path of the settings file in the user's config folder.
+
+    Returns:
+        The path; the file may not exist.
+    """
     return user_config_path("cl-client", appauthor=False) / FILE_NAME
 
 
 def folder_file() -> Path:
-    """The settings file in the current folder."""
+    """The path of the settings file in the current folder.
+
+    Returns:
+        The absolute path; the file may not exist.
+    """
     return Path(FILE_NAME).absolute()
 
 
 def environment_variables(name: str) -> tuple[str, ...]:
-    """The variables that a setting is taken from, the strongest first."""
+    """The environment variables for a setting.
+
+    Args:
+        name: The name of the setting.
+
+    Returns:
+        The names of the variables; the first one takes precedence.
+    """
     field = ComputeClientConfig.model_fields.get(name)
     alias = None if field is None else field.validation_alias
     own = f"CL_CLIENT_{name.upper()}"
@@ -63,24 +85,32 @@ def environment_variables(name: str) -> tuple[str, ...]:
 
 
 def near_matches(name: str, known: tuple[str, ...]) -> str:
-    """A question whether one of the similar names was meant; empty if there is none."""
+    """Suggest similar names for a misspelt one.
+
+    Args:
+        name: The name that was given.
+        known: The valid names.
+
+    Returns:
+        ``did you mean ...?``; empty if no name is similar.
+    """
     near = difflib.get_close_matches(name, known)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 class SettingsFile:
-    """A settings file that was read and checked.
+    """A settings file; it is read and checked at once.
 
     Args:
         path: The file.
 
     Raises:
-        ConfigurationError: It cannot be read, or something in it is unknown or a secret.
+        ConfigurationError: The file cannot be read, or contains an unknown setting or a secret.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        content = _validated(_CONTENT, _read(path), f"{path}: it must hold names and values")
+        content = _validated(_CONTENT, _read(path), f"{path}: must contain names and values")
         sections = content.pop(_PROFILES, None) or {}
         rule = f"{path}: {_PROFILES} must be sections, [{_PROFILES}.NAME]"
         self._profiles = _validated(_SECTIONS, sections, rule)
@@ -90,7 +120,9 @@ class SettingsFile:
             where = self._section(name)
             check_settings(where, section)
             if "profile" in section:
-                raise ConfigurationError(f"{where}: profile cannot be set in a profile; set it at the top")
+                raise ConfigurationError(
+                    f"{where}: profile cannot be set inside a profile; set it at the top of the file"
+                )
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -98,12 +130,23 @@ class SettingsFile:
         return tuple(self._profiles)
 
     def top_values(self) -> Iterator[tuple[str, JsonValue, str]]:
-        """The settings outside of profiles: name, value, and where that stands."""
+        """The settings outside of profiles.
+
+        Yields:
+            The name, the value and the origin of each setting.
+        """
         for name, value in self._anchored(self._top).items():
             yield name, value, str(self.path)
 
     def profile_values(self, profile: str) -> Iterator[tuple[str, JsonValue, str]]:
-        """The settings of a profile, none if the file does not have it: name, value, where that stands."""
+        """The settings of a profile; none if the file does not have it.
+
+        Args:
+            profile: The name of the profile.
+
+        Yields:
+            The name, the value and the origin of each setting.
+        """
         for name, value in self._anchored(self._profiles.get(profile, {})).items():
             yield name, value, self._section(profile)
 
@@ -115,20 +158,26 @@ class SettingsFile:
 
 
 def check_settings(where: str, values: Mapping[str, JsonValue]) -> None:
-    """See that settings may stand in a file.
+    """Check that settings are allowed in a file.
+
+    Args:
+        where: The file, and the section if any, for messages.
+        values: The settings by name.
 
     Raises:
-        ConfigurationError: One of them is unknown, a secret, or no text where it has to be one.
+        ConfigurationError: A setting is unknown, is a secret, or is not a string where it has to be one.
     """
     for name, value in values.items():
         _refuse_secret(where, name, value)
         if name not in _KNOWN:
             hint = near_matches(name, _KNOWN) or "cl-client config show --all lists them"
-            raise ConfigurationError(f"{where}: there is no setting {name!r}; {hint}")
+            raise ConfigurationError(f"{where}: unknown setting {name!r}; {hint}")
         if name == "profile" and isinstance(value, dict):
-            raise ConfigurationError(f"{where}: profile is a name; sections are called [{_PROFILES}.NAME]")
+            raise ConfigurationError(
+                f"{where}: profile must be a name; the sections of profiles are [{_PROFILES}.NAME]"
+            )
         if name in OWN_SETTINGS and not isinstance(value, str | None):
-            raise ConfigurationError(f"{where}: {name} must be a text, in quotation marks")
+            raise ConfigurationError(f"{where}: {name} must be a string, in quotation marks")
 
 
 def _refuse_secret(where: str, name: str, value: JsonValue) -> None:
@@ -138,13 +187,13 @@ def _refuse_secret(where: str, name: str, value: JsonValue) -> None:
     if by_name or (spelled in _URLS and isinstance(value, str) and _has_login(value)):
         variable = environment_variables(spelled)[0] if is_known else "CL_CLIENT_PASSWORD"
         raise ConfigurationError(
-            f"{where}: {name} holds a secret, and a file is no place for one. Users log in with "
-            f"cl-client login; anything else goes into the environment, here {variable}"
+            f"{where}: {name} contains a secret, and settings files must not contain secrets. Log in with "
+            f"cl-client login, or set the environment variable {variable}"
         )
 
 
 def _has_login(url: str) -> bool:
-    """Whether there is an ``@`` before the path. Cut by hand: what is no URL may hold a secret too."""
+    """Whether there is an ``@`` before the path. Split by hand: an invalid URL may contain a secret too."""
     return "@" in url.partition("://")[2 if "://" in url else 0].partition("/")[0]
 
 
@@ -154,17 +203,17 @@ def _validated(adapter: TypeAdapter[_T], value: object, rule: str) -> _T:
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"{rule} ({place or 'all of it'}: {first['msg']})") from None
+        raise ConfigurationError(f"{rule} ({place or 'the whole file'}: {first['msg']})") from None
 
 
 def _read(path: Path) -> object:
     if path.suffix not in {".toml", ".yaml", ".yml"}:
-        raise ConfigurationError(f"{path}: a settings file ends in .toml, .yaml or .yml")
+        raise ConfigurationError(f"{path}: the name of a settings file must end in .toml, .yaml or .yml")
     try:
         text = path.read_text(encoding="utf-8-sig")
         loaded = cast("object", tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text))
     except yaml.MarkedYAMLError as exc:
-        # Its own words quote the line, which may hold a secret.
+        # The parser's own message quotes the line, which may contain a secret.
         line = "" if exc.problem_mark is None else f"line {exc.problem_mark.line + 1}: "
         raise ConfigurationError(f"{path}: cannot be read: {line}{exc.problem}") from None
     except (OSError, ValueError, yaml.YAMLError) as exc:

@@ -1,4 +1,4 @@
-"""The work of `cl-client config`: shows settings and where they come from, and makes a settings file."""
+"""The work of `cl-client config`: shows settings and their origins, and writes a settings file."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
 
 _HEAD: Final = """\
-# Settings of cl-client. Flags win over the environment, and the environment over this file.
-# "cl-client config show --all" lists all settings. No secrets here: "cl-client login" keeps them.
+# Settings of cl-client. Flags override environment variables, and these override this file.
+# "cl-client config show --all" lists all settings. Do not put secrets here: use "cl-client login".
 """
 _EXAMPLES: Final = {
-    "base_url": ("The compute service.", "http://nas.local:8002"),
-    "mqtt_broker": ("The broker, by default on the same host.", "mqtt://nas.local:1883"),
-    "auth_url": ("The auth service.", "http://nas.local:8000"),
-    "username": ("Whose login is used, by default that of the last one.", "me"),
-    "ca_file": ("PEM file of the authorities to trust, in place of the system's.", "authority.pem"),
+    "base_url": ("URL of the compute service.", "http://nas.local:8002"),
+    "mqtt_broker": ("URL of the MQTT broker; by default on the same host.", "mqtt://nas.local:1883"),
+    "auth_url": ("URL of the auth service.", "http://nas.local:8000"),
+    "username": ("User whose login is used; by default the user who logged in last.", "me"),
+    "ca_file": ("PEM file of the certificate authorities to trust instead of the system's.", "authority.pem"),
 }
 _PROFILES_EXAMPLE: Final = """\
-# The profile that counts where no --profile is given.
+# The profile to use if no --profile is given.
 # profile = "home"
 
 # [profiles.home]
@@ -40,7 +40,16 @@ _PROFILES_EXAMPLE: Final = """\
 
 
 def show_settings(connection: ConnectionOptions, output: OutputOptions, *, with_defaults: bool) -> int:
-    """Show the settings; the process's exit code."""
+    """Show the settings and their origins.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+        with_defaults: Show the defaults too.
+
+    Returns:
+        The exit code.
+    """
     terminal = Terminal.make(output)
     settings = load_settings(connection)
     shown = [it for it in settings.values if with_defaults or it.origin != DEFAULT]
@@ -53,45 +62,69 @@ def show_settings(connection: ConnectionOptions, output: OutputOptions, *, with_
     if shown:
         terminal.result(table)
     else:
-        terminal.say("Everything is at its default; --all shows it. cl-client config init makes a file.")
+        terminal.say(
+            "All settings have their default values; --all shows them. "
+            "To create a settings file: cl-client config init"
+        )
     return 0
 
 
 def show_paths(connection: ConnectionOptions, output: OutputOptions) -> int:
-    """Show where settings files are looked for; the process's exit code."""
+    """Show the paths of the settings files.
+
+    Args:
+        connection: Where the server is, and which login to use.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
+    """
     refuse_local(connection)
     terminal = Terminal.make(output)
     for path in searched_files(connection.config):
         found = path.is_file()
         terminal.record({"path": str(path), "exists": found})
-        terminal.result(f"{path}{'' if found else '  (not there)'}")
+        terminal.result(f"{path}{'' if found else '  (not found)'}")
     return 0
 
 
 def write_settings(
     connection: ConnectionOptions, output: OutputOptions, *, user_wide: bool, force: bool
 ) -> int:
-    """Write a settings file; the process's exit code."""
+    """Write a settings file.
+
+    Args:
+        connection: What to write into it.
+        output: How results are printed.
+        user_wide: Write the user's file instead of the one in the current folder.
+        force: Overwrite an existing file.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: The file exists, or its name does not end in ``.toml``.
+    """
     refuse_local(connection)
     terminal = Terminal.make(output)
-    # Of the files that are looked for, that in the current folder is the last.
+    # The last of the default files is the one in the current folder.
     path = user_file() if user_wide else searched_files(connection.config)[-1]
     if path.suffix != ".toml":
-        raise UsageError(f"{path}: what is written is TOML, so name a file that ends in .toml")
+        raise UsageError(f"{path}: the settings are written as TOML: name a file that ends in .toml")
     text = _content(connection, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} already exists; --force replaces it") from None
+        raise UsageError(f"{path} already exists; --force overwrites it") from None
     terminal.record({"path": str(path)})
     terminal.result(str(path))
     return 0
 
 
 def _content(connection: ConnectionOptions, path: Path) -> str:
-    """The file's text; a secret, or what the client could not use, is refused."""
+    """The file's text; secrets and invalid values are rejected."""
     ca_file = None if connection.ca_file is None else str(connection.ca_file.absolute())
     given = {
         "base_url": connection.server,
@@ -114,5 +147,5 @@ def _line(name: str, value: str | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    # What JSON writes for a text, TOML reads as the same text; but not JSON's escapes of emoji.
+    # TOML reads JSON strings as the same text, except for JSON's escapes of emoji.
     return json.dumps(text, ensure_ascii=False)

@@ -1,1 +1,1 @@
-"""Photos ranked by how much they look like one."""
+"""Ranks photos by similarity to a photo."""

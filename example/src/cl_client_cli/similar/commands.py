@@ -30,19 +30,22 @@ def similar(
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
-    """Rank photos by similarity to one. Embeddings are kept, so a photo is embedded only once.
+    """Rank photos by similarity to a photo. Embeddings are cached, so each photo is embedded only once.
 
     Example: `cl-client similar beach.jpg photos/ --recursive --by dino`
 
     Args:
         query: The photo to compare with, or - for standard input.
         files: Files, patterns, folders, @list.txt, or - for standard input.
-        by: clip finds similar things, dino what looks alike.
-        limit: How many to show.
+        by: Embedding to compare: clip finds photos of similar things, dino photos that look alike.
+        limit: How many photos to show.
         inputs: How the files are found.
         jobs: How jobs are submitted.
         connection: Where the server is.
-        output: How results are told.
+        output: How results are printed.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.similar.work import rank_similar
 

@@ -1,4 +1,4 @@
-"""Embeddings that were computed once, by the content of their files."""
+"""A cache of embeddings, by the content of their files."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CREATE TABLE embeddings (
 
 
 class EmbeddingCache:
-    """The user's cache, open; several processes may have it open at once.
+    """The user's open cache; several processes may open it at the same time.
 
-    Embeddings of different models are not compared with each other, and servers may run different ones: they
-    are kept by the address of the server or, for local servers, by the folder of their models.
+    Embeddings of different models cannot be compared, and servers may run different models. So embeddings are
+    stored by the URL of the server or, for local servers, by the folder of their models.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,10 @@ class EmbeddingCache:
 
     @classmethod
     def open(cls) -> Self:
-        """Open the user's cache, in the folder of CL_CLIENT_CACHE_DIR where that is set.
+        """Open the user's cache, in the folder of `cache_folder`.
+
+        Returns:
+            The cache.
 
         Raises:
             ConfigurationError: The file cannot be used.
@@ -55,7 +58,16 @@ class EmbeddingCache:
         self._connection.close()
 
     def get(self, models: str, task: str, digest: str) -> NDArray[np.float32] | None:
-        """The embedding of a file's content, if it is there."""
+        """Read the embedding of a file's content.
+
+        Args:
+            models: The URL of the server, or the folder of its models.
+            task: The name of the task.
+            digest: The digest of the content.
+
+        Returns:
+            The embedding, of shape (n,); None if it is not cached.
+        """
         query = "SELECT vector FROM embeddings WHERE server = ? AND task = ? AND digest = ?"
         with explained(self._path):
             row = cast(
@@ -66,7 +78,14 @@ class EmbeddingCache:
         return np.frombuffer(row[0], dtype=_NUMBER)
 
     def put(self, models: str, task: str, digest: str, vector: NDArray[np.float32]) -> None:
-        """Keep the embedding of a file's content."""
+        """Store the embedding of a file's content.
+
+        Args:
+            models: The URL of the server, or the folder of its models.
+            task: The name of the task.
+            digest: The digest of the content.
+            vector: The embedding, of shape (n,).
+        """
         with explained(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""How much pictures look alike: the cosine of their embeddings."""
+"""Similarity of pictures: the cosine of their embeddings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK: Final = 512
-"""Rows compared at a time: with 10,000 pictures a block of results has 20 MB."""
+"""Rows to compare at a time: for 10,000 pictures, a block of results takes 20 MB."""
 _NO_PAIR: Final = -2.0
 """Less than any cosine."""
 
 
 class Pair(NamedTuple):
-    """Two pictures by their numbers, and how similar they are, at most 1."""
+    """Two pictures by their row numbers, and their cosine similarity, -1 to 1."""
 
     similarity: float
     first: int
@@ -27,7 +27,14 @@ class Pair(NamedTuple):
 
 
 def unit_rows(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Vectors of the same size as the rows of a matrix, each scaled to unit length."""
+    """Stack vectors into a matrix, and scale each row to unit length.
+
+    Args:
+        vectors: At least one vector, all of shape (n,).
+
+    Returns:
+        The matrix, of shape (number of vectors, n).
+    """
     rows = np.stack(vectors).astype(np.float32)
     squares = cast("NDArray[np.float32]", np.einsum("ij,ij->i", rows, rows))
     lengths = np.maximum(np.sqrt(squares), np.finfo(np.float32).tiny)
@@ -35,11 +42,14 @@ def unit_rows(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def most_similar_pairs(rows: NDArray[np.float32], limit: int) -> list[Pair]:
-    """The pairs that are most alike, the best first; memory does not grow with the square of their number.
+    """Find the most similar pairs; memory does not grow with the square of the number of rows.
 
     Args:
-        rows: The embeddings, of unit length.
-        limit: How many pairs are wanted.
+        rows: The embeddings, of shape (m, n) and unit length.
+        limit: The maximum number of pairs.
+
+    Returns:
+        The pairs, the most similar first.
     """
     best: list[Pair] = []
     for start in range(0, len(rows), _BLOCK):
@@ -60,6 +70,14 @@ def most_similar_pairs(rows: NDArray[np.float32], limit: int) -> list[Pair]:
 
 
 def ranked(query: NDArray[np.float32], rows: NDArray[np.float32]) -> list[tuple[int, float]]:
-    """All rows by how similar they are to a query of unit length, the best first."""
+    """Rank rows by similarity to a vector.
+
+    Args:
+        query: The vector, of shape (n,) and unit length.
+        rows: The embeddings, of shape (m, n) and unit length.
+
+    Returns:
+        The row numbers and their similarities, the most similar first.
+    """
     values = cast("list[float]", (rows @ query).tolist())
     return sorted(enumerate(values), key=lambda pair: -pair[1])

@@ -1,4 +1,4 @@
-"""The work of `cl-client similar`: embeds what is not embedded yet, and ranks."""
+"""The work of `cl-client similar`: embeds photos that are not cached, and ranks them."""
 
 from __future__ import annotations
 
@@ -43,19 +43,29 @@ if TYPE_CHECKING:
 
 
 def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, options: RunOptions) -> int:
-    """Rank files by how much they look like one; the process's exit code.
+    """Rank files by similarity to a file.
+
+    Args:
+        query: The photo to compare with, or ``-``.
+        arguments: The files to rank; see `find_inputs`.
+        task: The embedding task.
+        limit: How many files to show, at least 1.
+        options: The options of the command.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UsageError: An argument or an option cannot be.
+        UsageError: An argument or an option is invalid.
         ConfigurationError: The ledger or the cache cannot be used.
     """
     check_job_options(options.jobs)
     if not options.jobs.wait:
-        raise UsageError("--no-wait: there is nothing to rank before the jobs have ended; leave it out")
+        raise UsageError("--no-wait: not supported by this command, which needs the results; remove it")
     if limit < 1:
         raise UsageError(f"--limit {limit}: must be at least 1")
     if STANDARD_INPUT in arguments and query == STANDARD_INPUT:
-        raise UsageError("'-': standard input is one photo: give it once")
+        raise UsageError("'-': standard input can be read only once: give '-' once")
     with (
         temporary_folder() as temp,
         EmbeddingCache.open() as cache,
@@ -71,8 +81,8 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
         name_of = partial(display_name, temp_dir=temp)
         wanted, *more = find_inputs([query], replace(search, recursive=False)).files
         if more:
-            raise UsageError(f"{query!r}: photos are compared with one, and these are {len(more) + 1}")
-        # One file by two names is no other file.
+            raise UsageError(f"{query!r}: name a single photo to compare with; this matches {len(more) + 1}")
+        # The photo itself, also by another name, is not ranked.
         files = [it for it in find_inputs(arguments, search).files if it.resolve() != wanted.resolve()]
 
         async def work(context: CommandContext) -> int:
@@ -87,16 +97,16 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             finally:
                 engine.say_unanswered()
 
-        hint = "What was embedded is kept."
+        hint = "The embeddings computed so far are cached."
         return run_with_client(options.connection, options.output, work, resume_hint=hint, brings_work=True)
 
 
 async def _rank(embedder: _Embedder, wanted: Path, files: Sequence[Path], limit: int) -> int:
-    """Embed what is not embedded yet, and tell which files are most like one; the process's exit code."""
+    """Embed files that are not cached, and print the most similar ones. Returns the exit code."""
     terminal, paths = embedder.context.terminal, [wanted, *files]
     vectors = await embedder.embed_all(paths)
     if len({vector.size for vector in vectors.values()}) > 1:
-        terminal.say("Some of the kept embeddings are of other models than today's: all are made anew.")
+        terminal.say("Some cached embeddings come from another model: computing all of them again.")
         vectors = await embedder.embed_all(paths, anew=True)
     if wanted not in vectors:
         return SOME_FAILED
@@ -119,7 +129,7 @@ class _Embedder:
     async def embed_all(
         self, paths: Sequence[Path], *, anew: bool = False
     ) -> dict[Path, NDArray[np.float32]]:
-        """The embeddings of files, those that are kept unless anew; what has none is said to have failed."""
+        """The embeddings of files, from the cache unless `anew`; failures are printed."""
         terminal, outages = self.context.terminal, self.engine.outages
         with JobProgress(terminal, len(paths), watch=self.jobs.watch, on_news=outages.moved) as progress:
             return await outages.watch(self._embed_all(paths, progress, anew=anew))
@@ -141,7 +151,7 @@ class _Embedder:
         return vectors
 
     async def _embed(self, path: Path, *, progress: JobProgress, anew: bool) -> NDArray[np.float32] | str:
-        """The embedding of a file, or why it has none."""
+        """The embedding of a file, or the reason of its failure."""
         digest = await asyncio.to_thread(content_digest, path)
         known = None if anew else self.cache.get(self.models, self.task, digest)
         if known is not None:
@@ -158,7 +168,7 @@ class _Embedder:
 
 
 def _models_of(context: CommandContext, connection: ConnectionOptions) -> str:
-    """Whose models make the embeddings: local servers, each at another address, have the same."""
+    """The key of the models: the server or, for local servers, which share models, the models' folder."""
     if not connection.local:
         return context.server
     from cl_client.local import users_models
@@ -168,7 +178,7 @@ def _models_of(context: CommandContext, connection: ConnectionOptions) -> str:
 
 def _vector(outcome: Outcome) -> NDArray[np.float32] | str:
     if outcome.result is None:
-        return outcome.error or "there is no result"
+        return outcome.error or "no result"
     numbers = cast("list[float]", outcome.result.data["embedding"])
     return np.array(numbers, dtype=np.float32)
 
@@ -176,9 +186,9 @@ def _vector(outcome: Outcome) -> NDArray[np.float32] | str:
 def _show(
     terminal: Terminal, vectors: Sequence[NDArray[np.float32]], names: Sequence[str], limit: int
 ) -> None:
-    """Tell which of the named vectors, all but the first, are most like the first."""
+    """Print which vectors, each with a name, are most similar to the first one."""
     if not names:
-        terminal.say("There is nothing to compare with.")
+        terminal.say("No other photos to compare with.")
         return
     rows = unit_rows(vectors)
     ranking = ranked(cast("NDArray[np.float32]", rows[0]), rows[1:])

@@ -1,4 +1,4 @@
-"""The nine plugin groups: each has the parameters of its plugin, and all have the options of `RunOptions`."""
+"""The commands of the nine tasks: each has its own parameters, and all share those of `RunOptions`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cl_client_cli.tasks.file_arguments import FileArgument
 
 _TASK = Group("Task", sort_key=10)
 _FILES_HELP = (
-    "Files, patterns such as '*.jpg', folders, @list.txt with a name on each line, or - for standard input. "
-    "Links to folders are followed, and each file is taken once; results are left out where what they were "
-    "made of is in the same folder."
+    "Files, patterns such as '*.jpg', folders, @list.txt with one name per line, or - for standard input. "
+    "Links to folders are followed, and each file is processed once. Results of earlier commands are skipped "
+    "if their source is in the same folder."
 )
 
 
@@ -42,47 +42,56 @@ hls_streaming = _group("hls-streaming", "Turn videos into HLS streams.", "genera
 image_conversion = _group(
     "image-conversion", "Convert pictures to other formats.", "convert a.heic --format jpg"
 )
-media_thumbnail = _group("media-thumbnail", "Make small pictures of photos and videos.", "generate photos/")
+media_thumbnail = _group("media-thumbnail", "Make thumbnails of photos and videos.", "generate photos/")
 
 
 @clip_embedding.command(name="embed")
 def embed_clip(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
-    """Turn pictures into vectors of 512 numbers that are close for pictures of similar things.
+    """Compute CLIP embeddings of pictures: vectors of 512 numbers, close for similar content.
 
     Example: `cl-client clip-embedding embed *.jpg --output-dir embeddings/`
 
     Args:
         files: The pictures.
         normalize: Scale the vectors to unit length.
-        options: Common to all plugins.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     return _run("clip_embedding", files, {"normalize": normalize}, options)
 
 
 @dino_embedding.command(name="embed")
 def embed_dino(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
-    """Turn pictures into vectors of 384 numbers that are close for pictures that look alike.
+    """Compute DINOv2 embeddings of pictures: vectors of 384 numbers, close for pictures that look alike.
 
     Example: `cl-client dino-embedding embed photos/ --recursive --output-dir embeddings/`
 
     Args:
         files: The pictures.
         normalize: Scale the vectors to unit length.
-        options: Common to all plugins.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     return _run("dino_embedding", files, {"normalize": normalize}, options)
 
 
 @face_embedding.command(name="embed")
 def embed_faces(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
-    """Turn pictures of one face each into vectors of 512 numbers that are close for the same person.
+    """Compute embeddings of faces: vectors of 512 numbers, close for the same person.
 
     Example: `cl-client face-embedding embed faces/*.png --output-dir embeddings/`
 
     Args:
-        files: The pictures, each of one face, as face-detection cuts them out.
+        files: The pictures, each of one face, as face-detection crops them.
         normalize: Scale the vectors to unit length.
-        options: Common to all plugins.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     return _run("face_embedding", files, {"normalize": normalize}, options)
 
@@ -93,14 +102,17 @@ def extract(
     tag: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Read the camera, the date, the place and all other metadata of pictures.
+    """Read all metadata of pictures and videos, such as camera, date and place.
 
     Example: `cl-client exif extract photo.jpg --tag Make --tag Model --json`
 
     Args:
         files: The pictures.
-        tag: A tag to read, as often as wanted; by default all.
-        options: Common to all plugins.
+        tag: Tag to read; can be repeated. By default all tags.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     return _run("exif", files, {"tags": tag}, options)
 
@@ -119,10 +131,15 @@ def detect(
 
     Args:
         files: The pictures.
-        confidence_threshold: 0 to 1, how sure the detector must be.
-        nms_threshold: 0 to 1, how much two boxes may overlap before the weaker one is dropped.
-        annotate: Write a copy of the picture with the faces marked; for many pictures, the folder of them.
-        options: Common to all plugins.
+        confidence_threshold: Minimum confidence of a face, 0 to 1.
+        nms_threshold: How much two boxes may overlap, 0 to 1; above that, the one with less confidence is
+            dropped.
+        annotate: Write a copy of the picture with the faces marked to this file; for several pictures, to
+            this folder.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.tasks.face_detection import run_face_detection
 
@@ -138,8 +155,11 @@ def compute(*files: _Files, algorithm: HashAlgorithm = "sha512", options: RunOpt
 
     Args:
         files: The files.
-        algorithm: Which hash.
-        options: Common to all plugins.
+        algorithm: Hash algorithm.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     return _run("hash", files, {"algorithm": algorithm}, options)
 
@@ -151,15 +171,18 @@ def generate_manifest(
     include_original: Flag = False,
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Turn videos into streams for the browser: playlists and segments in a folder each.
+    """Turn videos into HLS streams for browsers: one folder per video, with playlists and segments.
 
     Example: `cl-client hls-streaming generate-manifest film.mp4 --variant 720:3500 --variant 480:1500`
 
     Args:
         files: The videos.
-        variant: HEIGHT:KBITS of a quality, as often as wanted; by default 720:3500 and 480:1500.
-        include_original: Add the video in its own quality.
-        options: Common to all plugins.
+        variant: Quality of the stream as HEIGHT:KBITS; can be repeated. By default 720:3500 and 480:1500.
+        include_original: Add a variant in the video's original quality.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     from cl_client_cli.tasks.hls_variants import parse_variants
 
@@ -174,15 +197,18 @@ def convert(
     quality: int | None = None,
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Convert pictures to another format; they go into the current folder, or where --output-dir says.
+    """Convert pictures to another format; by default the results go into the current folder.
 
     Example: `cl-client image-conversion convert photo.heic --format jpg --quality 90`
 
     Args:
         files: The pictures.
-        format: The format.
-        quality: 1 to 100 for formats that have one; by default the server's, 85.
-        options: Common to all plugins.
+        format: Format of the results.
+        quality: Quality, 1 to 100, for formats that have one; by default the server's default, 85.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     return _run("image_conversion", files, {"format": format, "quality": quality}, options)
 
@@ -195,16 +221,19 @@ def generate(
     maintain_aspect_ratio: bool = True,
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Make small JPEGs of pictures and videos; they go into the current folder, or where --output-dir says.
+    """Make JPEG thumbnails of pictures and videos; by default they go into the current folder.
 
     Example: `cl-client media-thumbnail generate photos/ --width 320 --output-dir thumbnails/`
 
     Args:
         files: The pictures and videos.
-        width: Pixels; by default it follows from the height, or is the server's.
-        height: Pixels; by default it follows from the width, or is the server's.
-        maintain_aspect_ratio: Fit into width and height, rather than fill them exactly.
-        options: Common to all plugins.
+        width: Width in pixels; by default it follows from the height, or is the server's default.
+        height: Height in pixels; by default it follows from the width, or is the server's default.
+        maintain_aspect_ratio: Fit into width and height; otherwise stretch to exactly that size.
+        options: The options that all task commands share.
+
+    Returns:
+        The exit code.
     """
     values = {"width": width, "height": height, "maintain_aspect_ratio": maintain_aspect_ratio}
     return _run("media_thumbnail", files, values, options)

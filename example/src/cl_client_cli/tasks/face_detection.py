@@ -1,4 +1,4 @@
-"""`cl-client face-detection detect`: the faces, and copies of the pictures on which they are marked."""
+"""The work of `cl-client face-detection detect`: finds faces, and writes copies with the faces marked."""
 
 from __future__ import annotations
 
@@ -21,22 +21,31 @@ if TYPE_CHECKING:
 def run_face_detection(
     files: Sequence[str], values: Mapping[str, object], options: RunOptions, annotate: Path | None
 ) -> int:
-    """Run face detection on files; the process's exit code.
+    """Run face detection on files.
 
     Args:
         files: The command's arguments.
         values: The task's parameters.
-        options: The options that the commands share.
-        annotate: Where the marked picture goes, or the folder of them; None for none.
+        options: The options of the command.
+        annotate: The file for the marked picture, or the folder for several; None for none.
+
+    Returns:
+        The exit code.
     """
     return run_plugin("face_detection", files, values, options, annotate=annotate, after=mark_found_faces)
 
 
 async def mark_found_faces(outcome: Outcome) -> Outcome:
-    """Write the copy with the faces marked that was asked for with a picture; the outcome with it.
+    """Write the copy with the faces marked, if the request asks for one.
+
+    Args:
+        outcome: The outcome of a face detection.
+
+    Returns:
+        The outcome, with the copy added to its files.
 
     Raises:
-        OSError: The picture cannot be read here, or the copy not be written.
+        OSError: The picture cannot be read here, or the copy cannot be written.
     """
     request, result = outcome.request, outcome.result
     if request.annotated is None or result is None:

@@ -1,4 +1,4 @@
-"""The files on a command line, as Cyclopts takes them."""
+"""The type of file arguments for Cyclopts."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 FileArgument: TypeAlias = Annotated[str | Path, Parameter(allow_leading_hyphen=True)]
-"""Always a text, which says more than a path does; as a path it is completed by shells."""
+"""Always a string at run time; it is declared as a path too, so that shells complete file names."""

@@ -1,4 +1,4 @@
-"""The files below folders, and those that patterns fit: each once, whatever links lead to it."""
+"""Finds files in folders and by patterns; each file only once, however many links lead to it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ _DEEP: Final = "**"
 def files_below(
     folder: Path, *, recursive: bool, wanted: Callable[[Path], bool], hidden: bool = False
 ) -> list[Path]:
-    """The wanted files of a folder in order, each once by its real path.
+    """Find the wanted files of a folder, in order, each only once by its real path.
 
-    Links are followed after all else, so that a file keeps its name when a link to it is made.
+    Links are followed last, so that adding a link does not change the path of a file.
 
     Args:
         folder: The folder.
-        recursive: Look into its folders too, and those that links lead to.
-        wanted: Whether a file is.
-        hidden: Take also what has a name that begins with a dot.
+        recursive: Search subfolders too, and folders that links lead to.
+        wanted: Returns whether a file is wanted.
+        hidden: Include files and folders whose names start with a dot.
+
+    Returns:
+        The files.
 
     Raises:
-        UsageError: One of the folders cannot be searched.
+        UsageError: A folder cannot be read.
     """
     found: list[Path] = []
     seen: set[str] = set()
@@ -56,11 +59,11 @@ def _entries(folder: Path, *, hidden: bool) -> list[tuple[Path, bool]]:
         kinds = [(path, path.is_dir()) for path in paths]
         return [(path, is_folder) for path, is_folder in kinds if is_folder or path.is_file()]
     except OSError as exc:
-        raise UsageError(f"{str(folder)!r}: this folder cannot be searched: {exc.strerror}") from exc
+        raise UsageError(f"{str(folder)!r}: cannot read this folder: {exc.strerror}") from exc
 
 
 def _each_once(paths: Iterable[Path]) -> list[Path]:
-    """Paths in order, one for each file; links only to what has no other path here."""
+    """Paths in order, one for each file; a link only if its target has no other path here."""
     found: dict[str, Path] = {}
     for path in sorted(paths, key=os.path.islink):
         found.setdefault(os.path.realpath(path), path)
@@ -68,20 +71,33 @@ def _each_once(paths: Iterable[Path]) -> list[Path]:
 
 
 def fixed_folder(pattern: str) -> Path:
-    """The folder that a pattern begins with, before its first wildcard."""
+    """The folder that a pattern starts with, before its first wildcard.
+
+    Args:
+        pattern: The pattern.
+
+    Returns:
+        The folder.
+    """
     parts = Path(pattern).parts
     return Path(*parts[: next(at for at, part in enumerate(parts) if has_magic(part))])
 
 
 def files_matching(pattern: str) -> list[Path]:
-    """The files that a pattern fits, in order, each once by its real path.
+    """Find the files that match a pattern, in order, each only once by its real path.
+
+    Args:
+        pattern: The pattern, which may contain ``**``.
+
+    Returns:
+        The files.
 
     Raises:
-        UsageError: One of the folders that ``**`` leads to cannot be searched.
+        UsageError: A folder below ``**`` cannot be read.
     """
     parts = Path(pattern).parts
     if _DEEP not in parts:
-        # Not Path.glob: a pattern may be absolute, or begin with "..".
+        # Not Path.glob: a pattern may be absolute, or start with "..".
         return _each_once(path for path in map(Path, glob(pattern)) if path.is_file())  # noqa: PTH207 - see above
     at = parts.index(_DEEP)
     above, below = Path(*parts[:at]), parts[at:]
@@ -99,7 +115,7 @@ def files_matching(pattern: str) -> list[Path]:
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether a path is one that a pattern means, by their parts; ``**`` is any number of folders."""
+    """Whether the parts of a path match those of a pattern; ``**`` matches any number of folders."""
     if not pattern:
         return not parts
     first, *rest = pattern

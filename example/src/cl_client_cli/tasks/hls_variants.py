@@ -1,4 +1,4 @@
-"""The qualities of a stream, as they are written on the command line and in specifications."""
+"""The variants of a stream, as given on the command line and in specifications."""
 
 from __future__ import annotations
 
@@ -13,27 +13,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _RULE: Final = (
-    "write HEIGHT:KBITS, the height above 0 and at least 100 kbit/s, for instance 720:3500; "
-    "or, in a specification, {height: 720, bitrate: 3500}"
+    "must be HEIGHT:KBITS with a height above 0 and at least 100 kbit/s, for instance 720:3500; "
+    "in a specification also {height: 720, bitrate: 3500}"
 )
 
 
 def parse_variants(texts: Sequence[str]) -> tuple[HlsVariant, ...]:
-    """Read ``HEIGHT:KBITS``, for instance ``720:3500``.
+    """Parse variants of the form ``HEIGHT:KBITS``, for instance ``720:3500``.
+
+    Args:
+        texts: The variants.
+
+    Returns:
+        The parsed variants.
 
     Raises:
-        UsageError: One is something else.
+        UsageError: A variant is invalid.
     """
     return tuple(map(_parse, texts))
 
 
 def read_variants(value: object) -> object:
-    """Read one or many qualities: texts, with commas or blanks between them, or the fields of `HlsVariant`.
+    """Parse one or many variants of a specification; JSON text is returned as it is.
 
-    JSON text is left as it is.
+    Args:
+        value: Texts separated by commas or spaces, or a list of texts or of mappings with the fields of
+            `HlsVariant`.
+
+    Returns:
+        The parsed variants, or the value itself if it is something else.
 
     Raises:
-        UsageError: One is something else.
+        UsageError: A variant is invalid.
     """
     if isinstance(value, str):
         return value if value.lstrip().startswith("[") else parse_variants(value.replace(",", " ").split())

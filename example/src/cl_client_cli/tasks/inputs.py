@@ -1,4 +1,4 @@
-"""Which files a command's arguments mean: files, patterns, folders, lists, and standard input."""
+"""Finds the input files that a command's arguments name: files, patterns, folders, lists, standard input."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT: Final = "-"
 STANDARD_INPUTS_NAME: Final = "stdin"
-"""What its results are called by."""
+"""The file name for standard input, from which the names of its results are made."""
 _LIST_MARK: Final = "@"
 
 
 @dataclass(frozen=True, slots=True)
 class InputSearch:
-    """How files are looked for.
+    """How to find files.
 
     Attributes:
         recursive: Search subfolders too.
-        suffixes: What is taken from folders, in lower case; None for every file. Named files and patterns
-            are always taken.
-        ledger: Knows which files in a folder were made of others there; these are left out.
-        say: Is told of folders with nothing in them.
-        temp_dir: Where what comes from standard input is kept; None where it is not taken.
+        suffixes: The suffixes of files to take from folders, in lower case; None for all files. Files that
+            are named, also by patterns, are always taken.
+        ledger: The ledger of jobs. Files in a folder that are results of others there are skipped.
+        say: Called with a message for each folder without suitable files.
+        temp_dir: Where standard input is saved; None if it is not supported.
     """
 
     recursive: bool
@@ -50,12 +50,12 @@ class InputSearch:
 
 @dataclass(frozen=True, slots=True)
 class FoundInputs:
-    """What was found.
+    """The files that were found.
 
     Attributes:
-        files: The files, each once, in the order of the arguments.
-        folders: For each argument the folder that it names, begins with, or has its file in. The places of
-            results are counted from these, so that they stay the same while a folder grows.
+        files: The files, each only once, in the order of the arguments.
+        folders: For each argument the folder that it names, starts with, or has its file in. The paths of
+            results are relative to these, so that they stay the same when files are added to a folder.
     """
 
     files: list[Path]
@@ -63,19 +63,26 @@ class FoundInputs:
 
 
 def find_inputs(arguments: Sequence[str], search: InputSearch) -> FoundInputs:
-    """Find all files before anything is done with the first.
+    """Find all input files.
 
     Args:
-        arguments: A file; a pattern such as ``*.jpg``; a folder; ``@list.txt`` for a file with one of these
-            on each line, ``@-`` for such lines from standard input; ``-`` for the file's content itself.
-        search: How.
+        arguments: Each one is a file; a pattern such as ``*.jpg``; a folder; ``@list.txt`` for a file with
+            one of these per line; ``@-`` for such lines from standard input; or ``-`` for a file's content
+            from standard input.
+        search: How to find files.
+
+    Returns:
+        The files and their folders.
 
     Raises:
-        UsageError: One of them cannot be, or leads to nothing; a folder may if others lead to something.
+        UsageError: An argument is invalid, or no file is found. A folder may be empty if other arguments find
+            files.
     """
     if not arguments:
         more = "" if search.temp_dir is None else ", or - for standard input"
-        raise UsageError(f"name at least one file, folder, pattern{',' if more else ' or'} @list.txt{more}")
+        raise UsageError(
+            f"no input given: name at least one file, folder, pattern{',' if more else ' or'} @list.txt{more}"
+        )
     found: dict[Path, Path] = {}
     folders: list[Path] = []
     empty: list[str] = []
@@ -88,7 +95,7 @@ def find_inputs(arguments: Sequence[str], search: InputSearch) -> FoundInputs:
         for file in files:
             found.setdefault(real_place(file), file)
     if not found:
-        raise UsageError("; ".join(empty) or "the list names no file")
+        raise UsageError("; ".join(empty) or "the list is empty: it names no file")
     for words in empty:
         search.say(words)
     files = list(found.values())
@@ -97,14 +104,16 @@ def find_inputs(arguments: Sequence[str], search: InputSearch) -> FoundInputs:
 
 def _nothing_in(folder: str, search: InputSearch) -> str:
     if search.recursive:
-        return f"{folder!r}: there is no file that suits in it or in its folders"
-    return f"{folder!r}: there is no file that suits in it; --recursive looks deeper"
+        return f"{folder!r}: no suitable files in this folder or its subfolders"
+    return f"{folder!r}: no suitable files in this folder; --recursive searches subfolders too"
 
 
 def _with_lists(arguments: Sequence[str]) -> Iterator[str]:
     for argument in arguments:
         if not argument:
-            raise UsageError("an argument is empty, maybe a variable is not set; . is the current folder")
+            raise UsageError(
+                "an argument is empty, maybe a variable is not set; use . for the current folder"
+            )
         if argument.startswith(_LIST_MARK) and not Path(argument).exists():
             yield from _listed(argument.removeprefix(_LIST_MARK))
         else:
@@ -112,7 +121,7 @@ def _with_lists(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _listed(name: str) -> Iterator[str]:
-    """The lines of a list, as the system writes names; blank ones and those that begin with # are none."""
+    """The lines of a list, decoded like file names, without blank lines and those that start with #."""
     try:
         content = standard_input().buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
         lines = [os.fsdecode(line.strip()) for line in content.removeprefix(codecs.BOM_UTF8).splitlines()]
@@ -120,7 +129,7 @@ def _listed(name: str) -> Iterator[str]:
         raise UsageError(f"{_LIST_MARK}{name}: the list cannot be read: {exc}") from exc
     if any("\0" in line for line in lines):
         raise UsageError(
-            f"{_LIST_MARK}{name}: a list has a name on each line, and this one has NULs (-print0?)"
+            f"{_LIST_MARK}{name}: the list contains NUL characters (find -print0?); use one name per line"
         )
     yield from (line for line in lines if line and not line.startswith("#"))
 
@@ -135,12 +144,12 @@ def _files_of(argument: str, search: InputSearch) -> tuple[Path | None, list[Pat
     if path.is_file():
         return path.parent, [path]
     if path.exists():
-        raise UsageError(f"{argument!r}: this is no regular file; pipe what comes out of it into '-'")
+        raise UsageError(f"{argument!r}: not a regular file; pipe its content into '-'")
     if not has_magic(argument):
-        raise UsageError(f"{argument!r}: there is no such file or folder")
+        raise UsageError(f"{argument!r}: no such file or folder")
     files = files_matching(argument)
     if not files:
-        raise UsageError(f"{argument!r}: there is no file that this pattern fits")
+        raise UsageError(f"{argument!r}: no file matches this pattern")
     return fixed_folder(argument), files
 
 
@@ -156,27 +165,43 @@ def _files_in(folder: Path, search: InputSearch) -> list[Path]:
 
 
 def _kept_standard_input(temp_dir: Path | None) -> Path:
-    """Keep standard input as a file: it can be sent again then, and its kind be told by its content."""
+    """Save standard input as a file, so that it can be sent again, and its type be detected."""
     if temp_dir is None:
-        raise UsageError("'-': standard input cannot be read again later; keep it as a file, and name that")
+        raise UsageError(
+            "'-': standard input cannot be read again on resume; save it as a file, and name that"
+        )
     if standard_input().isatty():
-        raise UsageError("'-' reads a file from standard input, which is a terminal: pipe the file in")
+        raise UsageError("'-': standard input is a terminal: pipe a file into the command")
     temp_dir.mkdir(parents=True, exist_ok=True)
     kept = temp_dir / STANDARD_INPUTS_NAME
     if kept.exists():
-        raise UsageError("'-': standard input is one file: give it once")
+        raise UsageError("'-': standard input can be read only once: give '-' once")
     with kept.open("xb") as file:
         shutil.copyfileobj(standard_input().buffer, file)
     return kept
 
 
 def display_name(path: Path, temp_dir: Path) -> str:
-    """What an input is called for people: what came from standard input has no name of its own."""
+    """The name of an input for people.
+
+    Args:
+        path: The input file.
+        temp_dir: Where standard input is saved.
+
+    Returns:
+        The path, or ``-`` for standard input.
+    """
     return STANDARD_INPUT if path.parent == temp_dir else str(path)
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file's content, by which the same picture is known under another name.
+    """Compute the SHA-256 digest of a file's content.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The digest in hexadecimal.
 
     Raises:
         OSError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Runs one job from its file to its kept result; plugin commands and batches are made of this."""
+"""Runs one job, from its file to its saved result; used by task commands and batches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cl_client_cli.tasks.table import TaskResult
 
 CONCERNS_ALL_JOBS = (ServerUnavailableError, AuthenticationError, PermissionDeniedError)
-"""The server is gone, or takes nothing from this user: not the matter of one job."""
+"""The server is unreachable, or rejects this user: errors that affect all jobs."""
 _TRANSIENT = (
     ServerUnavailableError,
     ServerBusyError,
@@ -44,20 +44,20 @@ _TRANSIENT = (
 )
 _ANSWER_SECONDS: Final = 10.0
 _LAST_LOOK: Final = 0.001
-"""Seconds for which a job is waited for whose upload took all of its time."""
+"""How many seconds to wait for a job whose upload used up its timeout."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JobRequest:
-    """A task to be run on a file.
+    """A task to run on a file.
 
     Attributes:
         path: The file.
-        task: The task.
-        params: Its parameters.
-        target: Where the result is kept; None for nowhere.
-        name: What the file is called for people.
-        annotated: Where a copy of the picture goes on which the faces are marked; None for nowhere.
+        task: The name of the task.
+        params: The parameters of the task.
+        target: Where the result is saved; None for nowhere.
+        name: The name of the file for people.
+        annotated: Where to write a copy of the picture with the faces marked; None for nowhere.
     """
 
     path: Path
@@ -74,11 +74,11 @@ class Outcome:
 
     Attributes:
         request: The request.
-        job: The job; None where it did not come to one.
-        result: What came out; None for a failure, or where nobody waited.
-        error: Why there is no result.
-        transient: Whether the same request may well succeed at another time.
-        cause: What it met; None where the job itself failed.
+        job: The job; None if none was created.
+        result: The result; None after a failure, or if the command does not wait for it.
+        error: Why there is no result; None if it did not fail.
+        transient: Whether the same request may succeed later.
+        cause: The error that was raised; None if the job itself failed.
     """
 
     request: JobRequest
@@ -89,12 +89,16 @@ class Outcome:
     cause: Exception | None = None
 
     def as_json(self) -> JSONObject:
-        """The outcome for programs, on one line."""
+        """Convert the outcome to JSON, for programs.
+
+        Returns:
+            A JSON object.
+        """
         request, job, result = self.request, self.job, self.result
         if self.error is not None:
             status = "failed"
         else:
-            # A result that was copied has no job.
+            # A copied result has no job.
             status = "completed" if result else str(job.status) if job else None
         return {
             "input": request.name,
@@ -108,37 +112,50 @@ class Outcome:
 
 
 class SubmissionWatcher(Protocol):
-    """Is told, at once and in the loop, how far a submission is."""
+    """Receives the steps of a submission, immediately and in the event loop."""
 
     def sent(self) -> None:
-        """The server is about to have the whole file, and may make a job of it from now on.
+        """Handle that the whole file is about to be sent: from now on the server may create a job.
 
-        Where this raises, the upload is cut, so that the server makes none.
+        If this raises, the upload is aborted, so that the server creates no job.
         """
 
     def refused(self) -> None:
-        """The server has said that it makes no job of it."""
+        """Handle that the server has rejected the request and creates no job."""
 
     def accepted(self, job: JobResponse) -> None:
-        """The server has made a job of it."""
+        """Handle that the server has created a job.
+
+        Args:
+            job: The job.
+        """
 
 
 class JobObserver(Protocol):
-    """Is shown how a job comes along."""
+    """Receives the progress of a job."""
 
     def upload(self, done: int, total: int | None) -> None:
-        """So many bytes of its file have been sent."""
+        """Handle that more of the file was uploaded.
+
+        Args:
+            done: Bytes sent so far.
+            total: Size of the file in bytes; None if it is unknown.
+        """
 
     def update(self, job: JobResponse) -> None:
-        """News of it have come."""
+        """Handle a new state of the job.
+
+        Args:
+            job: The job as last read.
+        """
 
 
 class JobEngine:
-    """Submits, follows, fetches, and has each step written down in the ledger.
+    """Submits jobs, follows them, downloads results, and records each step in the ledger.
 
     Args:
         client: The client.
-        ledger: Where jobs are written down.
+        ledger: Where jobs are recorded.
         options: How they are submitted.
     """
 
@@ -151,15 +168,24 @@ class JobEngine:
     async def submit(
         self, request: JobRequest, observer: JobObserver, watcher: SubmissionWatcher | None = None
     ) -> JobResponse:
-        """Submit a request, and write its job down.
+        """Submit a request, and record its job.
 
-        When it is cancelled while the server has the whole file and has not answered yet, the answer is
-        waited for, a few seconds at most: a job that nobody has noted can never be found again.
+        If it is cancelled after the whole file was sent and before the server has answered, it waits a few
+        seconds for the answer: a job with an unknown ID can never be found again.
+
+        Args:
+            request: The request.
+            observer: Receives the progress of the upload.
+            watcher: Receives the steps of the submission; None for nobody.
+
+        Returns:
+            The job.
 
         Raises:
-            ComputeClientError: It could not be submitted.
+            ComputeClientError: The request could not be submitted.
             OSError: The file cannot be read.
-            Exception: The watcher's own, when it was told that the file is sent.
+            Exception: An error that the watcher raised in ``sent``.
+            CancelledError: It was cancelled.
         """
         upload = _Upload(observer, watcher)
         submission = asyncio.create_task(self._submit(request, watcher, upload))
@@ -186,7 +212,7 @@ class JobEngine:
                 on_upload=on_upload,
             )
         except HTTPError as exc:
-            # Above that it may be a gateway's word, or one said after the job was made.
+            # A 5xx may come from a gateway, or after the job was created.
             if watcher is not None and exc.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
                 watcher.refused()
             raise
@@ -205,12 +231,20 @@ class JobEngine:
     async def run(
         self, request: JobRequest, observer: JobObserver, watcher: SubmissionWatcher | None = None
     ) -> Outcome:
-        """Run a request to its end; what its upload has taken is no longer there for the wait.
+        """Run a request to its end; its timeout covers upload and wait together.
+
+        Args:
+            request: The request.
+            observer: Receives the progress of the job.
+            watcher: Receives the steps of the submission; None for nobody.
+
+        Returns:
+            The outcome.
 
         Raises:
-            ServerUnavailableError: The server is gone.
-            AuthenticationError: A login is needed.
-            PermissionDeniedError: The user may not do this.
+            ServerUnavailableError: The server is unreachable.
+            AuthenticationError: A login is required.
+            PermissionDeniedError: The user lacks the permission.
         """
         loop, seconds = asyncio.get_running_loop(), self._options.timeout
         end = None if seconds is None else loop.time() + seconds
@@ -221,27 +255,30 @@ class JobEngine:
             return await self.take_up(request, job.job_id, observer, end=end)
         except CONCERNS_ALL_JOBS as exc:
             if isinstance(exc, RequestTimeoutError) and end is not None and loop.time() >= end:
-                return failed(request, TimeoutError(str(exc)))  # its own time is up, the server may be well
+                return failed(request, TimeoutError(str(exc)))  # the request's own timeout, not an outage
             raise
-        except (ComputeClientError, OSError) as exc:  # also a job that somebody has deleted
+        except (ComputeClientError, OSError) as exc:  # also if somebody has deleted the job
             return failed(request, exc)
 
     async def take_up(
         self, request: JobRequest, job_id: str, observer: JobObserver, *, end: float | None = None
     ) -> Outcome:
-        """Follow a job that was submitted, also by another process, and fetch its result.
+        """Follow a submitted job, also one of another process, and download its result.
 
         Args:
-            request: What the job was submitted for.
-            job_id: The job.
-            observer: Is shown how it comes along.
-            end: When its time is up, by the loop's clock; None for all of its time from now on.
+            request: The request of the job.
+            job_id: The ID of the job.
+            observer: Receives the progress of the job.
+            end: When the timeout ends, by the loop's clock; None to start the whole timeout now.
+
+        Returns:
+            The outcome.
 
         Raises:
-            JobNotFoundError: The server has forgotten the job.
-            ServerUnavailableError: The server is gone.
-            AuthenticationError: A login is needed.
-            PermissionDeniedError: The user may not do this.
+            JobNotFoundError: The server no longer has the job.
+            ServerUnavailableError: The server is unreachable.
+            AuthenticationError: A login is required.
+            PermissionDeniedError: The user lacks the permission.
         """
         job: JobResponse | None = None
         try:
@@ -272,17 +309,17 @@ class JobEngine:
         except JobTimeoutError as exc:
             if seconds is None:
                 raise
-            raise JobTimeoutError(job_id, seconds, exc.job) from exc  # told by the time that was given
+            raise JobTimeoutError(job_id, seconds, exc.job) from exc  # names the timeout that was set
         finally:
             self._client.unsubscribe(subscription)
 
 
 class _Upload:
-    """Follows the upload of a file, and cuts it where nobody could know afterwards that it was sent.
+    """Follows the upload of a file, and aborts it if it cannot be recorded that the file was sent.
 
     Args:
-        observer: Is shown how it comes along.
-        watcher: Is told when all is sent but for the end of the request.
+        observer: Receives the progress of the upload.
+        watcher: Its ``sent`` is called before the end of the request is sent.
     """
 
     def __init__(self, observer: JobObserver, watcher: SubmissionWatcher | None) -> None:
@@ -292,7 +329,7 @@ class _Upload:
         self.cut_by: Exception | None = None
 
     def __call__(self, done: int, total: int | None) -> None:
-        """So many bytes of it have been sent."""
+        """Handle that more of the file was uploaded."""
         self._observer.upload(done, total)
         if done != total or self.is_sent:
             return
@@ -301,26 +338,35 @@ class _Upload:
                 self._watcher.sent()
             except Exception as exc:
                 self.cut_by = exc
-                raise asyncio.CancelledError from exc  # any other error of a callback stops no upload
+                raise asyncio.CancelledError from exc  # other errors of a callback do not stop an upload
         self.is_sent = True
 
 
 async def _end_within(seconds: float, task: asyncio.Task[JobResponse]) -> None:
-    """Wait for the end of a task, through any number of cancellations; when its time is over, cancel it."""
+    """Wait for a task despite any number of cancellations; cancel it when the time is up."""
     cut = asyncio.get_running_loop().call_later(seconds, task.cancel)
     while not task.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait([task])
     cut.cancel()
     if not task.cancelled():
-        task.exception()  # taken note of: the cancellation goes before
+        task.exception()  # marked as retrieved: the cancellation takes precedence
 
 
 def failed(request: JobRequest, exc: Exception, job: JobResponse | None = None) -> Outcome:
-    """The outcome of a request that met an error."""
+    """Make the outcome of a request that met an error.
+
+    Args:
+        request: The request.
+        exc: The error.
+        job: The job; None if there is none.
+
+    Returns:
+        The outcome.
+    """
     if isinstance(exc, JobFailedError):
         reason = exc.job.error_message or "the server gave no reason"
-        # Whoever tells it names the file, and the same reason of many files is one.
+        # The message names the file already, and equal reasons of many files are grouped.
         return Outcome(request, exc.job, error=reason.removeprefix(f"{request.path.name}: "))
     words = str(exc) or type(exc).__name__
     if isinstance(exc, OSError) and exc.strerror and cast("object", exc.filename) == str(request.path):

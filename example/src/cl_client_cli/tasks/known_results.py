@@ -1,4 +1,4 @@
-"""Which of the files in a folder are results that were made of others there."""
+"""Finds the files in a folder that are results of other files there."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from cl_client_cli.jobs.ledger import Ledger
 
 ANNOTATED_SUFFIX: Final = ".faces.jpg"
-"""That of a picture's copy with its faces marked."""
+"""The suffix of a picture's copy with its faces marked."""
 _SUFFIXES: Final = (*(kind.suffix for kind in TASKS.values() if kind.suffix), ANNOTATED_SUFFIX)
 _NUMBER: Final = re.compile(r"-\d+$")
 
 
 def without_results(files: Iterable[Path], there: Iterable[Path], ledger: Ledger) -> list[Path]:
-    """Files without those that were made of others in the same search.
+    """Leave out files that are results of others in the same search.
 
     A result whose source is somewhere else is an input like any other.
 
     Args:
         files: The files.
         there: All files of the search.
-        ledger: Knows what was made of what.
+        ledger: Records which result was made from which file.
+
+    Returns:
+        The files that are not results.
     """
     made_of = {real_place(path): _source(path, ledger) for path in there}
     names = {name for path in made_of for name in islice(candidate_names(path, "result"), 2)}
@@ -46,7 +49,7 @@ def _source(path: Path, ledger: Ledger) -> Path | None:
 
 
 def _is_made_of_another(path: Path, made_of: Mapping[Path, Path | None]) -> bool:
-    """Whether a file's source is there; two that were once made of each other both stay."""
+    """Whether a file's source was found; two files that were once made from each other both stay."""
     source = made_of[path]
     if source is None or source not in made_of:
         return False

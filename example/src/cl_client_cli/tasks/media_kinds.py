@@ -1,4 +1,4 @@
-"""What kind of file something is, by its name: what folders are searched for."""
+"""Kinds of files by their suffixes, to select files in folders."""
 
 from __future__ import annotations
 
@@ -23,12 +23,26 @@ SUFFIXES: Final[Mapping[Media, frozenset[str]]] = {
 
 
 def media_of(file: Path) -> Media:
-    """A video if its name says so, else a picture."""
+    """The kind of a file by its suffix.
+
+    Args:
+        file: The file.
+
+    Returns:
+        ``video`` for a video's suffix, otherwise ``picture``.
+    """
     return "video" if file.suffix.lower() in SUFFIXES["video"] else "picture"
 
 
 def suffixes_for(tasks: Collection[str]) -> frozenset[str] | None:
-    """The suffixes of the files in a folder that suit one of these tasks; None for all files."""
+    """The suffixes of the files that suit at least one of several tasks.
+
+    Args:
+        tasks: The names of the tasks.
+
+    Returns:
+        The suffixes in lower case; None for all files.
+    """
     found: set[str] = set()
     for task in tasks:
         suits = TASKS[task].suits

@@ -1,4 +1,4 @@
-"""What a plugin command is to run: found out, and checked, before anything is sent."""
+"""Plans the jobs of a task command: finds and checks everything before anything is sent."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _SAME_FORMAT: Final = {".jpeg": ".jpg", ".tif": ".tiff", ".heif": ".heic"}
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """What is to be run.
+    """The jobs to run.
 
     Attributes:
         requests: The requests.
-        skipped: How many results are there already.
-        to_stdout: Whether the one result's file is to be written to standard output.
+        skipped: How many results already exist.
+        to_stdout: Whether to write the single result to standard output.
     """
 
     requests: tuple[JobRequest, ...]
@@ -52,11 +52,11 @@ class Planner:
     """Makes the plan of a command.
 
     Attributes:
-        task: The task.
-        options: The options that the plugin commands share.
-        temp_dir: For what comes from standard input, or goes to standard output.
-        ledger: Knows what the results that are there were made of.
-        annotate: Where a picture with its faces marked goes, or the folder of these; None for none.
+        task: The name of the task.
+        options: The options that all task commands share.
+        temp_dir: The folder for files from standard input and for standard output.
+        ledger: Records what existing results were made from.
+        annotate: The file for a copy with the faces marked, or the folder for several; None for none.
     """
 
     task: str
@@ -66,10 +66,17 @@ class Planner:
     annotate: Path | None = None
 
     def plan(self, files: Sequence[str], values: Mapping[str, object]) -> JobPlan:
-        """Find the inputs, and a place for the result of each that has none yet.
+        """Find the inputs, and choose a path for each result that does not exist yet.
+
+        Args:
+            files: The command's arguments; see `find_inputs`.
+            values: The task's parameters by name.
+
+        Returns:
+            The plan.
 
         Raises:
-            UsageError: An argument or an option cannot be.
+            UsageError: An argument or an option is invalid.
         """
         check_job_options(self.options.jobs)
         params = task_params(self.task, values)
@@ -97,7 +104,7 @@ class Planner:
 
     def _is_there(self, request: JobRequest) -> bool:
         results, target, annotated = self.options.results, request.target, request.annotated
-        # A file that was named with --output is meant to be written.
+        # A file named with --output is always written.
         if target is None or results.force or results.output is not None or not self.options.jobs.wait:
             return False
         if annotated is not None and not annotated.exists():
@@ -105,10 +112,10 @@ class Planner:
         return is_up_to_date(target, request.path, request.params.form_fields(), self.ledger)
 
     def _targets(self, inputs: FoundInputs, suffix: str) -> Callable[[Path], Path | None]:
-        """What gives each input its result's place."""
+        """A function from an input to the path of its result."""
         output, output_dir = self.options.results.output, self.options.results.output_dir
         if output is not None and output_dir is not None:
-            raise UsageError("--output and --output-dir contradict each other: give one of them")
+            raise UsageError("--output and --output-dir cannot be combined: give only one of them")
         if output is not None:
             return self._one_target(output, inputs.files, suffix)
         if output_dir is None and not TASKS[self.task].is_file:
@@ -118,9 +125,9 @@ class Planner:
         return lambda path: names.target(path, partial(is_result_of_other, source=path, ledger=self.ledger))
 
     def _one_target(self, output: Path, inputs: Sequence[Path], suffix: str) -> Callable[[Path], Path]:
-        """What gives the one input the place that was named."""
+        """A function from the single input to the path that was named."""
         if len(inputs) > 1:
-            raise UsageError(f"--output is for one input, and here are {len(inputs)}: use --output-dir")
+            raise UsageError(f"--output is for a single input, but there are {len(inputs)}: use --output-dir")
         if self._to_stdout:
             self._check_standard_output()
             return lambda _: self.temp_dir / f"result{suffix}"
@@ -134,12 +141,12 @@ class Planner:
 
     def _check_standard_output(self) -> None:
         if TASKS[self.task].is_folder:
-            raise UsageError("--output -: the result is many files; name a folder")
+            raise UsageError("--output -: the result consists of many files; name a folder")
         if self.options.output.json:
-            raise UsageError("--output - and --json both write to standard output: give one of them")
+            raise UsageError("--output - and --json both write to standard output: give only one of them")
 
     def _annotated(self, inputs: FoundInputs) -> Callable[[Path], Path | None]:
-        """What gives each input the place of its copy with the faces marked."""
+        """A function from an input to the path of its copy with the faces marked."""
         annotate = self.annotate
         if annotate is None:
             return lambda _: None
@@ -149,7 +156,7 @@ class Planner:
         count = len(inputs.files)
         if count > 1:
             raise UsageError(
-                f"--annotate {annotate} is one picture, and here are {count} inputs: name a folder"
+                f"--annotate {annotate}: this is a single file, but there are {count} inputs: name a folder"
             )
         from cl_client_cli.pictures.upright import writable_format
 
@@ -161,34 +168,43 @@ class Planner:
 
 def _check_no_input(option: str, file: Path, inputs: Sequence[Path]) -> None:
     if file.resolve() in {path.resolve() for path in inputs}:
-        raise UsageError(f"{option} {file}: that is the input itself; name another file")
+        raise UsageError(f"{option} {file}: this would overwrite the input; name another file")
 
 
 def _check_format(option: str, file: Path, suffix: str) -> None:
-    """See that a result which is a picture is not called one of another format."""
+    """Check that the suffix of a picture matches its format."""
     named, made = (_SAME_FORMAT.get(it, it) for it in (file.suffix.lower(), Path(f"_{suffix}").suffix))
     if named != made and {named, made} <= SUFFIXES["picture"]:
         raise UsageError(
-            f"{option} {file}: the result is a picture in the format {made[1:]}, and not {named[1:]}; "
+            f"{option} {file}: the format of the result is {made[1:]}, not {named[1:]}; "
             f"name a file that ends in {made}"
         )
 
 
 def check_outlives_command(connection: ConnectionOptions) -> None:
-    """Check the server of jobs that nobody waits for.
+    """Check that the server outlives a command that does not wait for its jobs.
+
+    Args:
+        connection: Where the server is, and which login to use.
 
     Raises:
-        UsageError: It ends with the command.
+        UsageError: The server is a temporary local one, which ends with the command.
     """
     if connection.local:
-        raise UsageError("--no-wait: a server of the command's own ends with it, and its jobs; leave one out")
+        raise UsageError(
+            "--no-wait and --local cannot be combined: the local server stops with the command, "
+            "and its jobs are lost; remove one of them"
+        )
 
 
 def check_job_options(jobs: JobOptions) -> None:
-    """Check what Cyclopts takes for any number.
+    """Check the ranges of options; Cyclopts accepts any number.
+
+    Args:
+        jobs: The options.
 
     Raises:
-        UsageError: One is out of its range.
+        UsageError: An option is out of range.
     """
     if not 1 <= jobs.concurrency <= _MAX_CONCURRENCY:
         raise UsageError(f"--concurrency {jobs.concurrency}: must be 1 to {_MAX_CONCURRENCY}")

@@ -1,4 +1,4 @@
-"""Runs a job through outages of its server; plugin commands and batches both do."""
+"""Runs jobs despite server outages; used by task commands and batches."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MOST_UNANSWERED: Final = 3
 
 @dataclass(slots=True)
 class Attempt:
-    """A request under way, and its job as soon as there is one, which outlives any outage.
+    """A request in progress, with its job once it is created; the job survives outages.
 
     Attributes:
         request: The request.
-        observer: Is shown how its job comes along.
-        job_id: Its job; None where there is none yet.
-        unanswered: How often its file was sent and nobody said what became of it.
-        on_accepted: Called when there is a job.
+        observer: Receives the progress of the job.
+        job_id: The ID of the job; None while there is none.
+        unanswered: How often the file was sent without an answer from the server.
+        on_accepted: Called when the job is created; None for nothing.
     """
 
     request: JobRequest
@@ -51,7 +51,11 @@ class Attempt:
         self.unanswered -= 1
 
     def accepted(self, job: JobResponse) -> None:
-        """See `SubmissionWatcher`."""
+        """See `SubmissionWatcher`.
+
+        Args:
+            job: The job.
+        """
         self.unanswered -= 1
         self.job_id = job.job_id
         if self.on_accepted is not None:
@@ -60,15 +64,16 @@ class Attempt:
 
 @dataclass(slots=True)
 class ResilientEngine:
-    """Runs jobs, and goes on with them after each outage of the server.
+    """Runs jobs, and continues with them after each server outage.
 
-    A file whose submission was not answered is sent again, as nobody can know whether there is a job of it;
-    but not often, as the answer may be what cannot come, for instance through a gateway that waits too short.
+    If a submission gets no answer, the file is sent again, because it is unknown whether a job was created.
+    That is limited to a few times, because the answer may never come, for instance if a gateway's timeout is
+    too short.
 
     Attributes:
         engine: Runs each job.
-        outages: Waits for the server where it is gone.
-        unanswered: How many submissions had no answer, of all attempts so far.
+        outages: Waits for the server when it is unreachable.
+        unanswered: How many submissions got no answer, of all attempts so far.
     """
 
     engine: JobEngine
@@ -76,17 +81,31 @@ class ResilientEngine:
     unanswered: int = 0
 
     async def run(self, request: JobRequest, observer: JobObserver) -> Outcome:
-        """Run a request that has no job yet; see `go_on`."""
+        """Run a request that has no job yet; see `go_on`.
+
+        Args:
+            request: The request.
+            observer: Receives the progress of the job.
+
+        Returns:
+            The outcome.
+        """
         return await self.go_on(Attempt(request, observer, on_accepted=self.outages.heard))
 
     async def go_on(self, attempt: Attempt) -> Outcome:
-        """Run an attempt to its end, unless it alone meets outages for too long: then it has failed.
+        """Run an attempt to its end; it fails if it alone meets outages for too long.
+
+        Args:
+            attempt: The attempt.
+
+        Returns:
+            The outcome.
 
         Raises:
-            ServerUnavailableError: The server was gone for too long.
-            AuthenticationError: A login is needed.
-            PermissionDeniedError: The user may not do this.
-            sqlite3.Error: It cannot be written down.
+            ServerUnavailableError: The server was unreachable for too long.
+            AuthenticationError: A login is required.
+            PermissionDeniedError: The user lacks the permission.
+            sqlite3.Error: A step cannot be recorded.
         """
         retrying = AsyncRetrying(
             retry=retry_if_result(partial(_goes_on, attempt)),
@@ -94,17 +113,17 @@ class ResilientEngine:
             stop=self.outages.has_waited_enough,
             retry_error_callback=_given_up,
         )
-        before = attempt.unanswered  # a batch goes on with an attempt that it had given up
+        before = attempt.unanswered  # a batch may continue with an attempt that was given up
         try:
             return await retrying(self._try, attempt)
         finally:
             self.unanswered += attempt.unanswered - before
 
     def say_unanswered(self) -> None:
-        """Say that jobs may run of which nobody knows the ids, if there may be any."""
+        """Print that jobs with unknown IDs may be running, if there may be any."""
         if self.unanswered:
             counts = f"{counted(self.unanswered, 'submission')} had no answer"
-            self.outages.terminal.say(f"{counts}: the server may run jobs of them that nobody has noted.")
+            self.outages.terminal.say(f"{counts}: the server may run jobs for them whose IDs are unknown.")
 
     async def _try(self, attempt: Attempt) -> Outcome:
         before = attempt.unanswered
@@ -114,10 +133,10 @@ class ResilientEngine:
             outcome = failed(attempt.request, exc)
         except (*CONCERNS_ALL_JOBS, sqlite3.Error):
             raise
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the other jobs have no part in it
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it must not affect the other jobs
             outcome = failed(attempt.request, RuntimeError(f"{type(exc).__name__}: {exc}"))
         if isinstance(outcome.cause, ServerBusyError):
-            attempt.unanswered = before  # that is an answer
+            attempt.unanswered = before  # "busy" is an answer
         if _goes_on(attempt, outcome) and outcome.cause is not None:
             await self.outages.wait(outcome.cause)
         return outcome
@@ -126,7 +145,7 @@ class ResilientEngine:
         if attempt.job_id is not None:
             try:
                 return await self.engine.take_up(attempt.request, attempt.job_id, attempt.observer)
-            except JobNotFoundError:  # forgotten, or deleted by somebody
+            except JobNotFoundError:  # deleted, or lost by the server
                 attempt.job_id = None
         return await self.engine.run(attempt.request, attempt.observer, watcher=attempt)
 
@@ -136,7 +155,14 @@ def _goes_on(attempt: Attempt, outcome: Outcome) -> bool:
 
 
 def may_be_sent(attempt: Attempt) -> bool:
-    """Whether an attempt has a job, or may be sent once more."""
+    """Check whether an attempt has a job, or may send its file once more.
+
+    Args:
+        attempt: The attempt.
+
+    Returns:
+        Whether it may go on.
+    """
     return attempt.job_id is not None or attempt.unanswered < _MOST_UNANSWERED
 
 
@@ -148,11 +174,17 @@ def _given_up(state: RetryCallState) -> Outcome:
 
 
 def last_outcome(state: RetryCallState) -> Outcome:
-    """What the last of several tries has come to.
+    """Get the outcome of the last of several retries.
+
+    Args:
+        state: The state of the retries.
+
+    Returns:
+        The outcome.
 
     Raises:
-        RuntimeError: There was none, against what Tenacity promises.
+        RuntimeError: There was no try yet, which would be a bug in Tenacity.
     """
     if state.outcome is None:
-        raise RuntimeError("tenacity asks for a result before there was one")
+        raise RuntimeError("tenacity asked for the last outcome before the first try")
     return cast("Outcome", state.outcome.result())

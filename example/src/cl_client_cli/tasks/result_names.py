@@ -1,4 +1,4 @@
-"""Where results go: names made from the inputs', each once, and never over something else's result."""
+"""Paths of results: unique names made from the inputs' names, which never overwrite other results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def common_folder(folders: Sequence[Path]) -> Path:
-    """The deepest folder that all of these are in, or are; below it, results keep their folders."""
+    """Find the deepest folder that contains all of these; results keep their subfolders below it.
+
+    Args:
+        folders: The folders, at least one.
+
+    Returns:
+        The folder.
+    """
     first, *others = dict.fromkeys(map(settled, folders))
     return next(
         folder
@@ -26,7 +33,14 @@ def common_folder(folders: Sequence[Path]) -> Path:
 
 
 def settled(path: Path) -> Path:
-    """An absolute path without ``..``, which a link before it would lead to another place than it seems."""
+    """Make a path absolute, with ``..`` resolved, because a link before it would change its meaning.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The absolute path.
+    """
     whole = path.absolute()
     if ".." not in whole.parts:
         return whole
@@ -35,12 +49,27 @@ def settled(path: Path) -> Path:
 
 
 def real_place(path: Path) -> Path:
-    """The same for all paths of one name in one folder; two links to one file are two inputs."""
+    """Resolve the links of a file's folder, but not of the file: two links to one file are two inputs.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The path.
+    """
     return Path(os.path.realpath(path.parent), path.name)
 
 
 def candidate_names(source: Path, fallback: str) -> Iterator[str]:
-    """Names for what is made of a file, without end: ``photo``, ``photo-png``, ``photo-png-2`` ..."""
+    """Generate names for results of a file, without end: ``photo``, ``photo-png``, ``photo-png-2`` ...
+
+    Args:
+        source: The file.
+        fallback: The name if the file's name has no usable characters.
+
+    Yields:
+        The names, without suffix.
+    """
     stem = base_name(source.stem, fallback=fallback)
     with_suffix = f"{stem}-{source.suffix.removeprefix('.')}" if source.suffix else stem
     yield from (stem, with_suffix)
@@ -48,14 +77,14 @@ def candidate_names(source: Path, fallback: str) -> Iterator[str]:
 
 
 class ResultNames:
-    """Gives each input's result a place of its own.
+    """Gives the result of each input a unique path.
 
     Args:
-        folder: Where results go.
+        folder: The folder for the results.
         inputs: All inputs.
-        folders: Where they were looked for; what they have in common is not kept in the results' places.
-        suffix: What a result's name has in place of its input's suffix.
-        taken: The places that are given away, as `place_key` writes them; those given here are added.
+        folders: The folders of the inputs; results keep the subfolders below their common folder.
+        suffix: The suffix of results, in place of the inputs' suffixes.
+        taken: The paths in use, in the form of `place_key`; new paths are added to it.
     """
 
     def __init__(
@@ -70,16 +99,17 @@ class ResultNames:
         self._common = common_folder(folders)
         self._suffix = suffix
         self._taken = set[str]() if taken is None else taken
-        self._taken.update(map(place_key, inputs))  # what is made of a file never replaces it, or another
+        self._taken.update(map(place_key, inputs))  # a result never overwrites an input
 
     def target(self, source: Path, is_others: Callable[[Path], bool] = lambda _: False) -> Path:
-        """The result's place; two inputs never get the same, ``photo`` and ``photo-png`` instead.
-
-        Inputs get theirs in order, so that the same inputs get the same names next time.
+        """Choose the path of a result, different for each input, for instance ``photo`` and ``photo-png``.
 
         Args:
             source: The input.
-            is_others: Whether what is at a place is the result of something else.
+            is_others: Returns whether an existing file is the result of something else.
+
+        Returns:
+            The path.
         """
         below = relative_to(self._common, settled(source)).parent
         names = candidate_names(source, "result")
@@ -90,17 +120,41 @@ class ResultNames:
 
 
 def place_key(path: Path) -> str:
-    """The same for two paths of one place, in lower case, as many file systems take both for the same."""
+    """Make a key that is equal for equal paths, in lower case because many file systems ignore case.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The key.
+    """
     return str(path.resolve()).casefold()
 
 
 def relative_to(folder: Path, path: Path) -> Path:
-    """What of a path is below a folder; its name alone where nothing is."""
+    """The part of a path below a folder.
+
+    Args:
+        folder: The folder.
+        path: The path.
+
+    Returns:
+        The relative path; only the name if the path is not below the folder.
+    """
     return path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
 
 
 def is_result_of_other(target: Path, source: Path, ledger: Ledger) -> bool:
-    """Whether what is at a place was made of another file, which is still there."""
+    """Check whether an existing file is the result of another file that still exists.
+
+    Args:
+        target: The path to check.
+        source: The input whose result may be there.
+        ledger: Records which result was made from which file.
+
+    Returns:
+        Whether it is.
+    """
     entry = ledger.result_of(target) if target.exists() else None
     if entry is None or real_place(Path(entry.source)) == real_place(source):
         return False
@@ -108,9 +162,18 @@ def is_result_of_other(target: Path, source: Path, ledger: Ledger) -> bool:
 
 
 def is_up_to_date(target: Path, source: Path, params: dict[str, str], ledger: Ledger) -> bool:
-    """Whether a result is there that was made of this very file with these parameters.
+    """Check whether the result of an unchanged file with the same parameters exists.
 
-    A result that the ledger does not know is left alone, whatever it is: it may be precious.
+    A file that the ledger does not know is never overwritten, so it counts as up to date.
+
+    Args:
+        target: The path of the result.
+        source: The input.
+        params: The parameters of the task, as form fields.
+        ledger: Records which result was made from which file.
+
+    Returns:
+        Whether nothing has to be done.
     """
     if not target.exists():
         return False

@@ -1,4 +1,4 @@
-"""The work of the plugin commands: one task on any number of files."""
+"""The work of the task commands: runs one task on any number of files."""
 
 from __future__ import annotations
 
@@ -40,18 +40,21 @@ def run_plugin(
     annotate: Path | None = None,
     after: Callable[[Outcome], Awaitable[Outcome]] | None = None,
 ) -> int:
-    """Run a task on files; the process's exit code.
+    """Run a task on files.
 
     Args:
-        task: The task.
+        task: The name of the task.
         files: The command's arguments; see `find_inputs`.
-        values: The task's parameters.
-        options: The options that the commands share.
+        values: The task's parameters by name.
+        options: The options of the command.
         annotate: See `Planner`.
-        after: What is made of each job that succeeded.
+        after: Called with the outcome of each job that succeeded; it returns the final outcome.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UsageError: An argument or an option cannot be.
+        UsageError: An argument or an option is invalid.
         ConfigurationError: The ledger cannot be used.
     """
     _check_no_wait(options, annotate)
@@ -72,28 +75,29 @@ def run_plugin(
 
 
 def _check_no_wait(options: RunOptions, annotate: Path | None) -> None:
-    """See that nothing is asked for that comes of waiting alone."""
+    """Check that no option needs the results if the command does not wait for them."""
     if options.jobs.wait:
         return
     check_outlives_command(options.connection)
     results = {"--output": options.results.output, "--output-dir": options.results.output_dir}
     for option, place in {**results, "--annotate": annotate}.items():
         if place is not None:
-            raise UsageError(f"--no-wait: no result is waited for, so {option} {place} stays empty")
+            raise UsageError(f"--no-wait: results are not downloaded, so {option} {place} cannot be used")
 
 
 def _what_goes_on(task: str, options: RunOptions, *, by_outage: bool = False) -> str:
-    """What becomes of the jobs when the command ends before them, and how to get the rest done."""
+    """What happens to unfinished jobs when the command ends before them, and how to continue."""
     if by_outage:
-        running = "What was running may go on at the server; cl-client jobs list shows it."
+        running = "Running jobs may continue on the server; cl-client jobs list shows them."
     elif options.jobs.delete_on_cancel:
-        running = "What was running has been deleted at the server."
+        running = "Running jobs have been deleted on the server."
     else:
-        running = "What is running goes on at the server; cl-client jobs list shows it."
+        running = "Running jobs continue on the server; cl-client jobs list shows them."
     kept = options.results.output_dir is not None or TASKS[task].is_file
     if not kept or not options.jobs.wait:
         return running
-    return f"{running} The same command{' without --force' * options.results.force} does the rest."
+    again = "the same command again without --force" if options.results.force else "the same command again"
+    return f"{running} To process the remaining files, run {again}."
 
 
 async def _run(
@@ -139,17 +143,21 @@ async def run_requests(
     concurrency: int,
     after: Callable[[Outcome], Awaitable[Outcome]] | None = None,
 ) -> AsyncGenerator[Outcome]:
-    """Run requests, a few at a time, and yield how each has ended.
+    """Run several requests at the same time, and yield their outcomes as they end.
 
     Args:
         requests: The requests.
-        run_one: Runs each of them.
-        progress: Is shown what happens.
-        concurrency: How many run at once.
-        after: What is made of each job that succeeded; an `OSError` of it is the request's failure.
+        run_one: Runs one request.
+        progress: Shows the progress.
+        concurrency: How many requests run at the same time.
+        after: Called with the outcome of each job that succeeded; an `OSError` from it makes the request
+            fail.
+
+    Yields:
+        The outcomes, in the order in which the requests end.
 
     Raises:
-        ComputeClientError: Something that is not the matter of one job: the server is gone, a login needed.
+        ComputeClientError: An error that affects all jobs: the server is unreachable, or a login is required.
     """
 
     async def run(request: JobRequest) -> Outcome:
@@ -201,5 +209,5 @@ def _summary(counts: Counter[bool], skipped: int, *, done: str = "succeeded") ->
     if counts[False]:
         words.append(f"{counts[False]} failed")
     if skipped:
-        words.append(f"{skipped} already there (--force makes {'it' if skipped == 1 else 'them'} again)")
+        words.append(f"{skipped} already up to date (--force runs {'it' if skipped == 1 else 'them'} again)")
     return ", ".join(words)

@@ -1,4 +1,4 @@
-"""Folders with an HLS stream in them, in which other files may be too."""
+"""Folders with an HLS stream, which may contain other files too."""
 
 from __future__ import annotations
 
@@ -12,24 +12,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MASTER: Final = "adaptive.m3u8"
-"""What servers call the master playlist."""
+"""The name that servers give the master playlist."""
 
 
 def check_stream_folder(option: str, folder: Path) -> None:
-    """See that a stream can be written into a folder, and that nothing but a stream is in it.
+    """Check that a stream can be written into a folder, and that the folder contains nothing but a stream.
+
+    Args:
+        option: The option that names the folder, for messages.
+        folder: The folder.
 
     Raises:
-        UsageError: It cannot, or the folder has other files.
+        UsageError: The folder is not writable, or contains other files.
     """
     check_folder(option, folder)
     if folder.is_dir() and not (folder / _MASTER).exists() and any(folder.iterdir()):
-        raise UsageError(f"{option} {folder}: it has other files in it; name a new folder")
+        raise UsageError(f"{option} {folder}: this folder contains other files; name a new or empty folder")
 
 
 def stream_files(master: Path) -> set[Path]:
-    """The playlists and segments of a stream on disk: what its master playlist leads to below its folder."""
+    """Find the playlists and segments of a stream that its master playlist leads to, inside its folder.
+
+    Args:
+        master: The master playlist.
+
+    Returns:
+        The existing files.
+    """
     playlists = [master, *_named_in(master)]
-    # The master does not name the playlist of a video in its own quality.
+    # The master playlist does not list the playlist of the original quality.
     playlists.append(master.with_name(f"{master.stem}-orig{master.suffix}"))
     return {file for playlist in playlists for file in (playlist, *_named_in(playlist)) if file.is_file()}
 

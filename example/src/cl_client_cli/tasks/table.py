@@ -1,4 +1,4 @@
-"""The nine tasks, as the command line has them: their names, and what of their results is kept and told."""
+"""The nine tasks for the command line: their names, and how their results are saved and printed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _UNIT_TOLERANCE: Final = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What came out of a job.
+    """The result of a job.
 
     Attributes:
-        summary: In a few words.
-        data: For programs.
-        files: Where what was kept is, the result itself first.
-        text: What one reads who runs the task on a single file, where that is more than the summary.
+        summary: The result in a few words.
+        data: The result for programs.
+        files: The files that were saved, the result itself first.
+        text: The text to print for a single file; None to print the summary.
     """
 
     summary: str
@@ -51,13 +51,13 @@ class TaskKind:
     """How the command line uses a task.
 
     Attributes:
-        task: The task, as the server calls it.
-        fetch: Reads the result, and keeps it at a path where one is given.
-        suffix: What a result's name has in place of its input's suffix.
-        suits: What kinds of files it is for; None for all files.
-        is_file: Whether the result is a file to be kept, rather than something to be read.
-        is_folder: Whether it is a folder of files.
-        beside: The folder that further files of a result are in; None where there are none.
+        task: The server's name of the task.
+        fetch: Reads the result, and saves it at a path if one is given.
+        suffix: The suffix of results, in place of the inputs' suffixes.
+        suits: The kinds of files that it can process; None for all files.
+        is_file: Whether the result is a file to save, rather than data to read.
+        is_folder: Whether the result is a folder.
+        beside: Returns the folder of a result's additional files; None if it has none.
     """
 
     task: str
@@ -70,7 +70,16 @@ class TaskKind:
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:
-    """A number and its noun, ``no faces``, ``1 face``, ``2 faces``."""
+    """Format a number with its noun: ``no faces``, ``1 face``, ``2 faces``.
+
+    Args:
+        count: The number.
+        singular: The noun.
+        plural: Its plural; None to append an s.
+
+    Returns:
+        The text.
+    """
     return f"{count or 'no'} {singular if count == 1 else plural or f'{singular}s'}"
 
 
@@ -99,16 +108,16 @@ def _camera_and_date(metadata: ExifOutput) -> str:
     # Many makers repeat their name in the model's.
     camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
     taken = ", ".join(filter(None, (camera, metadata.date_time_original)))
-    return taken or str(metadata.tag("ImageDescription") or "no camera and no date in it")
+    return taken or str(metadata.tag("ImageDescription") or "no camera or date found")
 
 
 def _listed(metadata: ExifOutput) -> str:
-    """One line for each fact: the common ones, then all tags as the server read them."""
+    """One line per value: the common ones, then all tags as the server read them."""
     facts = cast("Mapping[str, object]", metadata.model_dump(exclude={"raw_metadata"}, exclude_none=True))
     named = [(name.replace("_", " "), value) for name, value in facts.items()]
     rows = [*named, *sorted(metadata.raw_metadata.items())]
     width = max((len(name) for name, _ in rows), default=0)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows) or "no metadata in it"
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows) or "no metadata found"
 
 
 async def _media_thumbnail(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
@@ -130,7 +139,7 @@ async def _picture_result(
     size = files[0].stat().st_size
     try:
         width, height = await asyncio.to_thread(picture_size, files[0])
-    except OSError:  # of a kind that cannot be read here; the file is as good as ever
+    except OSError:  # a format that cannot be read here; the file itself is fine
         return TaskResult(decimal(size), {"bytes": size}, files)
     facts: JSONObject = {"width": width, "height": height, "bytes": size}
     return TaskResult(f"{width} x {height} pixels, {decimal(size)}", facts, files)
@@ -144,7 +153,7 @@ async def _face_detection(client: ComputeClient, job: JobResponse, target: Path 
     if target is not None and found.faces:
         crops = await plugin.download_crops(job, _crops_folder(target))
         files += tuple(crop for crop in crops if crop is not None)
-    for crop in earlier.difference(files):  # faces that are no longer found
+    for crop in earlier.difference(files):  # crops of faces that are no longer found
         crop.unlink(missing_ok=True)
     return TaskResult(_faces_in_words(found), _as_json(found), files)
 
@@ -154,12 +163,12 @@ def _crops_folder(target: Path) -> Path:
 
 
 def _crops_of(target: Path) -> set[Path]:
-    """The cut-out faces of a result that exists already."""
+    """The crops of a result that already exists."""
     from cl_client.plugins.face_detection import FaceDetectionOutput
 
     try:
         found = FaceDetectionOutput.model_validate_json(target.read_bytes())
-    except (OSError, ValueError):  # there is none, or something else
+    except (OSError, ValueError):  # no file, or something else
         return set()
     names = [PurePosixPath(face.file_path).name for face in found.faces if face.file_path]
     return {_crops_folder(target) / name for name in names}
@@ -186,7 +195,7 @@ async def _hls_streaming(client: ComputeClient, job: JobResponse, target: Path |
 
 
 async def _replace_stream(plugin: HlsStreamingClient, job: JobResponse, folder: Path) -> Path:
-    """Download a stream, and drop what an earlier one in the same place had more of."""
+    """Download a stream, and delete the surplus files of an earlier one in the same folder."""
     from cl_client_cli.tasks.stream_folder import stream_files
 
     earlier = await asyncio.to_thread(stream_files, folder / PurePosixPath(plugin.master_path(job)).name)
@@ -197,7 +206,7 @@ async def _replace_stream(plugin: HlsStreamingClient, job: JobResponse, folder: 
 
 
 def _playing_time(master: Path) -> float:
-    """Open a stream as a player would, and see how many seconds it has."""
+    """The duration of a stream in seconds, read as a player would."""
     import av
 
     with av.open(str(master)) as stream:
@@ -236,7 +245,7 @@ async def _embedding(
 async def _kept(
     plugin: FileResultClient[PluginOutputT, PluginParamsT], job: JobResponse, target: Path | None
 ) -> tuple[Path, ...]:
-    """Keep the result's file, if it is wanted."""
+    """Save the result's file, if a target is given."""
     return () if target is None else (await plugin.download(job, target),)
 
 
@@ -258,9 +267,17 @@ TASKS: Final[Mapping[str, TaskKind]] = {
         TaskKind("hls_streaming", _hls_streaming, ".hls", ("video",), is_file=True, is_folder=True),
     )
 }
-"""Every task of this library's plugins; a conversion's suffix is that of its format."""
+"""The tasks of all plugins; the suffix of a conversion is that of its format."""
 
 
 def result_suffix(task: str, params: TaskParams) -> str:
-    """What a result's name has in place of its input's suffix."""
+    """The suffix of a task's results, in place of the inputs' suffixes.
+
+    Args:
+        task: The name of the task.
+        params: Its parameters.
+
+    Returns:
+        The suffix, with its dot.
+    """
     return TASKS[task].suffix or f".{params.form_fields()['format']}"

@@ -1,4 +1,4 @@
-"""A task's parameters, from what people write; what cannot be is explained as the option it is."""
+"""Parses a task's parameters from options; errors name the option."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from cl_client import TaskParams
 
 _SINGULAR: Final = {"tags": "tag", "variants": "variant"}
-"""Parameters with many values, and the options that give them one by one."""
+"""Parameters with many values, and their options, which take one value each."""
 _RULES: Final = {
-    "missing": "is needed",
-    "extra_forbidden": "there is no such parameter",
+    "missing": "is required",
+    "extra_forbidden": "unknown parameter",
     "greater_than": "must be above {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
@@ -32,18 +32,25 @@ _RULES: Final = {
     "float_type": "must be a number",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "string_too_short": "must not be empty",
     "literal_error": "must be {expected}",
 }
-"""What pydantic's rules say in the words of the command line."""
+"""Messages for pydantic's rules."""
 
 
 def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
-    """A task's parameters from the values of options.
+    """Validate a task's parameters.
+
+    Args:
+        task: The name of the task.
+        values: The values by name, as texts or numbers.
+
+    Returns:
+        The parameters.
 
     Raises:
-        UsageError: One is out of its range; named as the option.
+        UsageError: A value is invalid; the message names the option.
     """
     given = dict(values)
     if task == "hls_streaming" and "variants" in given:
@@ -55,7 +62,14 @@ def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
 
 
 def rule_of(error: ErrorDetails) -> str:
-    """What a value must be."""
+    """Describe the rule that a value breaks.
+
+    Args:
+        error: An error of pydantic.
+
+    Returns:
+        The rule, for instance ``must be at least 1``.
+    """
     values = cast("Mapping[str, object]", error.get("ctx", {}))
     rule = _RULES.get(error["type"], error["msg"].removeprefix("Value error, "))
     return rule.format_map(values) if error["type"] in _RULES else rule
