@@ -1,8 +1,8 @@
-"""Kills `cl-client batch` with SIGKILL again and again, and counts the server's jobs: one for each picture.
+"""Kills `cl-client batch` with SIGKILL repeatedly, and counts the server's jobs: one per picture is right.
 
     uv run python benchmarks/batch_kills.py --pictures 2000 --kills 3
 
-Ends with 1 if the server counted another number of jobs than there were pictures, or a result is missing.
+The exit code is 1 if the number of jobs differs from the number of pictures, or a result is missing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ class _Arguments(argparse.Namespace):
 
 
 def main() -> int:
-    """Run, kill, resume, and count."""
+    """Run, kill and resume a batch, and count the jobs.
+
+    Returns:
+        The exit code.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pictures", type=int)
     parser.add_argument("--kills", type=int)
@@ -69,10 +73,10 @@ def main() -> int:
         commands = [first, *[again] * kills]
         for command in commands[:-1]:
             _killed_after(command, pictures // (kills + 1), environment)
-            print(f"killed once more, {sum(1 for _ in results.glob('*.jpg'))} results are there")
+            print(f"killed once more, {sum(1 for _ in results.glob('*.jpg'))} results exist")
         ended = subprocess.run(commands[-1], env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - ours
         jobs, made = asyncio.run(_job_count(server)), sum(1 for _ in results.glob("*.jpg"))
-    print(f"{pictures} pictures, {kills} kills: {jobs} jobs at the server, {made} results")
+    print(f"{pictures} pictures, {kills} kills: {jobs} jobs on the server, {made} results")
     return 0 if (ended.returncode, jobs, made) == (0, pictures, pictures) else 1
 
 

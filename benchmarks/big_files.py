@@ -1,4 +1,4 @@
-"""A file of 4 GiB up and down again: memory, the loop's heartbeat, and the same file at both ends."""
+"""Uploads and downloads a file of 4 GiB: memory, delays of the event loop, and the checksum at both ends."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _TICK = 0.01
 
 @dataclass
 class Watch:
-    """What a transfer did to this process.
+    """The effect of a transfer on this process.
 
     Attributes:
-        growth: Bytes by which its memory exceeded that of the beginning, at most.
-        stall: Seconds by which a tick of the loop was late, at most.
-        seconds: How long it took.
+        growth: The maximum growth of its memory, in bytes.
+        stall: The maximum delay of a tick of the loop, in seconds.
+        seconds: The duration in seconds.
     """
 
     growth: int = 0
@@ -54,7 +54,11 @@ class Watch:
     @classmethod
     @contextlib.asynccontextmanager
     async def over(cls) -> AsyncGenerator[Watch]:
-        """Watch what runs inside."""
+        """Watch what runs in the context.
+
+        Yields:
+            The values measured; they are complete after the context.
+        """
         watch, process = cls(), psutil.Process()
         looking = asyncio.create_task(watch._look(process, _resident(process)))
         begun = time.perf_counter()
@@ -70,7 +74,7 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _write(path: Path, size: int) -> str:
-    """A file whose blocks all differ; its SHA-256."""
+    """Write a file whose blocks all differ, and return its SHA-256 digest."""
     block = random.Random(0).randbytes(_MIB)  # noqa: S311 - only to be incompressible
     digest = hashlib.sha256()
     with path.open("wb") as file:
@@ -87,7 +91,7 @@ def _digest(path: Path) -> str:
 
 
 async def _raw_download(addresses: Addresses, path: str, target: Path) -> float:
-    """The same bytes with httpx alone, written on the loop, and on the disk at the end."""
+    """Download the same bytes with httpx alone, written on the loop and synced at the end."""
     begun = time.perf_counter()
     async with (
         httpx.AsyncClient(base_url=addresses.base_url) as client,
@@ -112,7 +116,7 @@ async def _there_and_back(
     async with Watch.over() as down:
         await client.download_job_file(job.job_id, "input/big.bin", received)
     if await asyncio.to_thread(_digest, received) != digest:
-        raise RuntimeError("what came back is not what was sent")
+        raise RuntimeError("the downloaded file differs from the uploaded one")
     received.unlink()
     seconds = await _raw_download(addresses, f"/jobs/{job.job_id}/files/input/big.bin", raw)
     await client.delete_job(job.job_id)
@@ -131,7 +135,14 @@ async def _there_and_back(
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use a small file.
+
+    Returns:
+        The figures.
+    """
 
     async def run() -> list[Figure]:
         with tempfile.TemporaryDirectory(prefix="big_files") as folder, null_server() as addresses:

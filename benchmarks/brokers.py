@@ -1,4 +1,4 @@
-"""A Mosquitto, the broker of the field."""
+"""A Mosquitto broker for benchmarks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ BROKER = "mosquitto"
 
 @contextmanager
 def mosquitto() -> Generator[Mosquitto]:
-    """A broker that runs while the context is open; it may be killed and started again meanwhile."""
+    """Run a broker while the context is open; it may be killed and restarted in between.
+
+    Yields:
+        The broker.
+
+    Raises:
+        SystemExit: Mosquitto is not installed.
+    """
     program = shutil.which(BROKER, path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
     if program is None:
-        raise SystemExit(f"This benchmark needs {BROKER}: install it, or name the other benchmarks to run")
+        raise SystemExit(f"{BROKER} not found: install it, or run only benchmarks that do not need it")
     with tempfile.TemporaryDirectory() as folder:
         broker = Mosquitto(program, Path(folder), "allow_anonymous true\nset_tcp_nodelay true")
         try:

@@ -1,4 +1,4 @@
-"""From a server's word that a job has ended to the callback with the full job, under a stream of events."""
+"""The delay from a job's last event to the callback with the full job, under a stream of events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PROGRAM = str(Path(__file__).with_name("replay_jobs.py"))
 
 @contextmanager
 def _jobs() -> Generator[str]:
-    """Something that jobs are read from."""
+    """A server from which jobs can be read."""
     port = free_port()
     with subprocess.Popen([sys.executable, _PROGRAM, "http", str(port)]) as process:  # noqa: S603 - our own
         base_url = f"http://127.0.0.1:{port}"
@@ -48,7 +48,7 @@ def _jobs() -> Generator[str]:
 
 
 async def _follow(base_url: str, broker_url: str, jobs: int, begin: Callable[[], None]) -> dict[str, int]:
-    """When the callback of every job ran."""
+    """The time of each job's callback."""
     ended: dict[str, int] = {}
     queued: set[str] = set()
     all_known, all_ended = asyncio.Event(), asyncio.Event()
@@ -63,13 +63,13 @@ async def _follow(base_url: str, broker_url: str, jobs: int, begin: Callable[[],
         if len(ended) == jobs:
             all_ended.set()
 
-    # Without the safety net, which would take a job's second read for its end.
+    # Without the safety net, whose second read of a job would count as its end.
     config = ComputeClientConfig.create(
         base_url=base_url, mqtt_broker=broker_url, poll_min=3600, poll_interval=3600, poll_interval_push=3600
     )
     async with ComputeClient(config=config) as client:
         if not await client.mqtt_monitor.wait_connected(10):
-            raise RuntimeError("the broker does not answer")
+            raise RuntimeError("the broker does not respond")
         for number in range(jobs):
             client.subscribe_job_updates(job_id_of(number), on_progress, on_complete)
         await asyncio.wait_for(all_known.wait(), 120)
@@ -79,7 +79,14 @@ async def _follow(base_url: str, broker_url: str, jobs: int, begin: Callable[[],
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use fewer jobs.
+
+    Returns:
+        The figures.
+    """
     jobs = 400 if quick else 2000
     with mosquitto() as broker, _jobs() as base_url:
         command = [sys.executable, _PROGRAM, "events", broker.url, str(jobs), str(_EVENTS_PER_SECOND)]

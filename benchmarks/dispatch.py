@@ -1,4 +1,4 @@
-"""Events dispatched per second, from the payload to the callback, at growing numbers of subscriptions."""
+"""Events dispatched per second, from the payload to the callback, for growing numbers of subscriptions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SUBSCRIPTIONS = (1, 100, 10_000, 100_000)
 _EVENTS_PER_TURN = 20_000
 _BATCH = 100
-"""Messages per wake-up of the loop, of which it takes as many as have gathered."""
+"""Messages per wake-up of the loop, which takes all that have gathered."""
 
 
 async def _no_read(job_id: str) -> JobResponse:
@@ -37,7 +37,7 @@ async def _no_capabilities(*, quiet: bool) -> WorkerCapabilities:
 
 
 class _Bench:
-    """A number of followed jobs, each event being news for one of them and told to one callback."""
+    """A number of followed jobs; each event is news for one of them, and calls one callback."""
 
     def __init__(self, subscriptions: int) -> None:
         self.config = ComputeClientConfig.create(mqtt_broker="off", poll_min=3600, poll_interval=3600)
@@ -52,7 +52,7 @@ class _Bench:
         self._round = 0
 
     async def follow_anew(self) -> None:
-        """Subscribe to jobs of which nothing is known but that they run."""
+        """Subscribe to new jobs that are running."""
         for subscription_id in self._followed:
             self.tracker.unsubscribe(subscription_id)
         self._round += 1
@@ -66,7 +66,7 @@ class _Bench:
             )
             self._followed.append(subscription_id)
         await asyncio.sleep(0)
-        # Every job runs: what is measured is the same kind of news for any number of jobs.
+        # Every job runs, so that the same kind of news is measured for any number of jobs.
         self.monitor.dispatch(self._message(number, 0) for number in range(self.subscriptions))
         self.told = 0
 
@@ -80,11 +80,11 @@ class _Bench:
         self.told += 1
 
     async def turn(self, events: int) -> float:
-        """Dispatch so many events, spread over all jobs in random order; events per second."""
+        """Dispatch a number of events, spread over all jobs in random order; return events per second."""
         seconds, left = 0.0, events
         order = list(range(self.subscriptions))
         while left:
-            # Progress is whole percents, so a job is good for a hundred pieces of news.
+            # Progress is a whole percentage, so a job has at most a hundred events.
             await self.follow_anew()
             random.shuffle(order)
             numbers = ((number, percent) for percent in range(1, 101) for number in order)
@@ -94,7 +94,7 @@ class _Bench:
                 self.monitor.dispatch(messages[start : start + _BATCH])
             seconds += time.perf_counter() - begin
             if self.told != len(messages):
-                raise RuntimeError(f"{self.told} of {len(messages)} events were told")
+                raise RuntimeError(f"only {self.told} of {len(messages)} events reached the callback")
             left -= len(messages)
         return events / seconds
 
@@ -128,5 +128,12 @@ async def _measure(turns: int) -> list[Figure]:
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use fewer turns.
+
+    Returns:
+        The figures.
+    """
     return asyncio.run(_measure(turns=3 if quick else 9))

@@ -1,7 +1,7 @@
-"""How late ends are told while files are being submitted, by a few submitters and by many.
+"""The delay of `on_complete` while files are being submitted, by a few submitters and by many.
 
-From the arrival of the broker's event at a bare paho client to `on_complete` here, for the jobs whose event
-came while there was still something to submit. Server, broker and that bare client are other processes.
+It is measured from the arrival of the broker's event at a bare paho client to `on_complete` here, for the
+jobs whose event arrived before the last submit. Server, broker and bare client are separate processes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WAIT_SECONDS = 300
 
 
 class _Turn(NamedTuple):
-    """Milliseconds of one turn: delays of the ends, the server's answers to a bare read; and the rate."""
+    """One turn: delays of the ends and durations of bare reads in milliseconds, and submits per second."""
 
     delays: list[float]
     reads: list[float]
@@ -53,7 +53,7 @@ def _percentile_95(values: list[float]) -> float:
 
 @contextmanager
 def _bare_listener(addresses: Addresses) -> Generator[Callable[[], Heard]]:
-    """What the bare client has heard since it was last asked."""
+    """Run the bare client; the function returns the events since its last call."""
     command = [sys.executable, _PROGRAM, addresses.mqtt_url, addresses.base_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own
         stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
@@ -69,7 +69,7 @@ def _bare_listener(addresses: Addresses) -> Generator[Callable[[], Heard]]:
 
 
 async def _submit_all(addresses: Addresses, submitters: int, jobs: int) -> tuple[dict[str, int], int]:
-    """When each job's callback ran, and when the last submit was over."""
+    """The time of each job's callback, and the time of the last submit."""
     told: dict[str, int] = {}
     all_told = asyncio.Event()
 
@@ -81,7 +81,7 @@ async def _submit_all(addresses: Addresses, submitters: int, jobs: int) -> tuple
 
     async with null_client(addresses) as client:
         if not await client.mqtt_monitor.wait_connected(_CONNECT_SECONDS):
-            raise RuntimeError("the broker does not answer")
+            raise RuntimeError("the broker does not respond")
         left = iter(range(jobs))
 
         async def submit() -> None:
@@ -125,7 +125,14 @@ def _figure(submitters: int, turns: list[_Turn], target: float | None = None) ->
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use fewer jobs and turns.
+
+    Returns:
+        The figures.
+    """
     jobs, turns = (400, 1) if quick else (1500, 3)
     few: list[_Turn] = []
     many: list[_Turn] = []

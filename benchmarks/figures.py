@@ -1,4 +1,4 @@
-"""What a benchmark found: figures with their targets, as a table and as JSON."""
+"""The results of benchmarks: figures with their targets, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Figure:
     Attributes:
         name: What was measured.
         value: The median of its samples unless the name says otherwise.
-        unit: Of the value; ``"x"`` for a ratio of two values of the same run.
-        target: The bound that the value has to keep; None where it is only told.
-        at_least: Whether the bound is the lowest good value; otherwise it is the highest.
-        details: What the value was made of.
+        unit: The unit of the value; ``"x"`` for a ratio of two values of the same run.
+        target: The limit of the value; None for no limit.
+        at_least: Whether the limit is a minimum; otherwise it is a maximum.
+        details: The values behind it.
     """
 
     name: str
@@ -37,13 +37,17 @@ class Figure:
 
     @property
     def kept(self) -> bool | None:
-        """Whether the target is kept; None where there is none."""
+        """Whether the target is met; None if there is none."""
         if self.target is None:
             return None
         return self.value >= self.target if self.at_least else self.value <= self.target
 
     def as_json(self) -> JSONObject:
-        """The figure as an object."""
+        """Convert the figure to JSON.
+
+        Returns:
+            A JSON object.
+        """
         return {
             "name": self.name,
             "value": self.value,
@@ -56,17 +60,28 @@ class Figure:
 
 
 def medians(rows: Sequence[Sequence[float]]) -> list[float]:
-    """The median of each column."""
+    """The median of each column.
+
+    Args:
+        rows: At least one row; all rows have the same length.
+
+    Returns:
+        The medians.
+    """
     return [statistics.median(row[column] for row in rows) for column in range(len(rows[0]))]
 
 
 def print_figures(figures: list[Figure]) -> None:
-    """Print a table."""
-    table = Table("figure", "value", "target", "", "made of")
+    """Print figures as a table.
+
+    Args:
+        figures: The figures.
+    """
+    table = Table("figure", "value", "target", "", "details")
     for figure in figures:
         sign = "≥" if figure.at_least else "≤"
         bound = "" if figure.target is None else f"{sign} {figure.target:,g} {figure.unit}"
-        verdict = {True: "[green]kept[/]", False: "[red]missed[/]", None: ""}[figure.kept]
+        verdict = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[figure.kept]
         details = ", ".join(f"{name} {value}" for name, value in figure.details.items())
         table.add_row(figure.name, f"{figure.value:,.4g} {figure.unit}", bound, verdict, details)
     Console().print(table)

@@ -1,4 +1,4 @@
-"""What ``import cl_client`` costs a program that does nothing yet."""
+"""The time of ``import cl_client``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ def _seconds(code: str) -> float:
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use fewer turns.
+
+    Returns:
+        The figures.
+    """
     turns = 3 if quick else 15
     samples = [[_seconds(code) for code in ("pass", _OURS, _THEIRS)] for _ in range(turns)]
     bare, ours, theirs = medians(samples)

@@ -1,11 +1,11 @@
-"""What one job runs through in this library: ``uv run python benchmarks/job_path.py [--list] [--json]``.
+"""The functions that one job calls here: ``uv run python benchmarks/job_path.py [--list] [--json]``.
 
-Counts for one submit with ``wait=True``, from the call to its return, in all threads, after an earlier job
-of the same client, so that imports and caches are out of the way. The server is another process.
+The counts are for one submit with ``wait=True``, from the call to its return, in all threads. An earlier job
+of the same client has filled caches and done the imports. The server is another process.
 
-A function is a piece of code with a ``def`` or a ``lambda``, in `src/cl_client` without `local`. A
-comprehension or generator expression belongs to the function around it: newer Pythons give it no frame of
-its own. A call is an entry into a function; the resumption of a generator or coroutine is none.
+A function is a ``def`` or a ``lambda`` in `src/cl_client` without `local`. A comprehension or generator
+expression belongs to the function around it, as newer Pythons give it no frame of its own. A call is an entry
+into a function; resuming a generator or coroutine does not count.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MAX_FILES = 20
 
 @dataclass(frozen=True)
 class JobPath:
-    """One job's path.
+    """The functions that one job calls.
 
     Attributes:
         calls: How often each function was called, in the order of the first calls.
@@ -64,7 +64,7 @@ class JobPath:
 
 
 class Recorder:
-    """Notes every call of this library while it records, in all threads that were started after it."""
+    """Records the calls of this library's functions, in all threads that are started after it."""
 
     def __init__(self) -> None:
         self._recording = False
@@ -72,7 +72,11 @@ class Recorder:
 
     @contextmanager
     def installed(self) -> Generator[None]:
-        """Watch this thread and those to come: a thread that runs already cannot be watched any more."""
+        """Watch this thread and later ones; a thread that is already running cannot be watched.
+
+        Yields:
+            Nothing.
+        """
         threading.setprofile(self._on_event)
         sys.setprofile(self._on_event)
         try:
@@ -83,7 +87,11 @@ class Recorder:
 
     @contextmanager
     def recording(self) -> Generator[None]:
-        """Begin anew, and note what is called inside."""
+        """Start a new recording, and record the calls in the context.
+
+        Yields:
+            Nothing.
+        """
         self._called.clear()
         self._recording = True
         try:
@@ -92,7 +100,11 @@ class Recorder:
             self._recording = False
 
     def path(self) -> JobPath:
-        """What was noted."""
+        """The calls of the last recording.
+
+        Returns:
+            The calls.
+        """
         return JobPath(Counter(self._called))
 
     def _on_event(self, frame: FrameType, event: str, _argument: object) -> None:
@@ -111,7 +123,7 @@ def _is_counted(code: CodeType) -> bool:
 
 @cache
 def _first_entry(code: CodeType) -> int:
-    """Where the frame stands at its first entry, and never again."""
+    """The offset of a frame at its first entry, and at no other time."""
     if not code.co_flags & _RESUMABLE:
         return len(code.co_code)
     return next(step.offset for step in dis.get_instructions(code) if step.opname.startswith("RESUME"))
@@ -130,7 +142,7 @@ async def _paths(recorder: Recorder, jobs: int) -> list[JobPath]:
     with null_server(ServerOptions(tasks=("hash",))) as addresses, recorder.installed():
         async with null_client(addresses) as client:
             if not await client.mqtt_monitor.wait_connected(_CONNECT_SECONDS):
-                raise RuntimeError("the broker does not answer")
+                raise RuntimeError("the broker does not respond")
             await _hash(client)
             for _ in range(jobs):
                 with recorder.recording():
@@ -140,14 +152,30 @@ async def _paths(recorder: Recorder, jobs: int) -> list[JobPath]:
 
 
 def typical_path(jobs: int = _JOBS) -> JobPath:
-    """Of several jobs the one with the median of functions: events may come one by one or together."""
+    """Run several jobs, and choose the one with the median number of functions.
+
+    Events may arrive one by one or together, so jobs differ.
+
+    Args:
+        jobs: How many jobs to run.
+
+    Returns:
+        The calls of that job.
+    """
     paths = asyncio.run(_paths(Recorder(), jobs))
     paths.sort(key=lambda path: (len(path.calls), path.calls.total()))
     return paths[len(paths) // 2]
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use fewer jobs.
+
+    Returns:
+        The figures.
+    """
     from figures import Figure
 
     path = typical_path(3 if quick else _JOBS)
@@ -183,10 +211,10 @@ class _Arguments(argparse.Namespace):
 
 
 def main() -> None:
-    """Count, and print."""
+    """Count the calls, and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--list", action="store_true", help="the functions by file, in order of first call")
-    parser.add_argument("--json", action="store_true", help="all of it as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     arguments = parser.parse_args(namespace=_Arguments())
     path = typical_path()
     if arguments.json:

@@ -1,10 +1,10 @@
-"""Kills the broker and the server in the midst of many jobs: none may be lost, none told twice.
+"""Kills the broker and the server while many jobs run: no job may be lost or reported twice.
 
     uv run python benchmarks/kills.py --jobs 10000 --submitters 64 --broker-kills 10 --server-kills 1
 
-Mosquitto and a server with a data folder are processes of their own, ended with SIGKILL at random moments
-spread over the submits, and started again on their ports. Ends with 1 if a job was lost or told twice, did
-not complete, or if the server has jobs that nobody can have submitted.
+Mosquitto and a server with a data folder are separate processes. They are killed with SIGKILL at random
+moments during the submits, and restarted on the same ports. The exit code is 1 if a job was lost, was
+reported twice or did not complete, or if the server has jobs that were not submitted.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _CONNECT_SECONDS = 10
 _REPEAT_PAUSE = 0.2
 _MOST_SECONDS_AWAY = 2.0
 _PATIENCE = 120.0
-"""Seconds without news after which what is left counts as lost: longer than the safety net's pauses."""
+"""After so many seconds without news, remaining jobs count as lost: longer than the safety net's pauses."""
 _AFTERMATH = 10.0
-"""Seconds in which something may be told once more, when everything has been told."""
+"""How many seconds to wait for duplicate reports after the last one."""
 
 
 class _Victim(Protocol):
@@ -60,15 +60,15 @@ class _Arguments(argparse.Namespace):
 
 @dataclass
 class Run:
-    """An application that submits jobs, and what it came to know.
+    """An application that submits jobs, and what it is told about them.
 
     Attributes:
-        jobs: How many it shall submit.
-        submitted: The ids that it was given.
-        told: How often each job's end was told.
-        failed: Jobs that ended otherwise than completed.
-        uncertain: Submits without an answer that the server may have taken; nobody knows their ids.
-        repeated: Submits that the server certainly did not take, and that were sent again.
+        jobs: How many jobs to submit.
+        submitted: The IDs of the submitted jobs.
+        told: How often each job's end was reported.
+        failed: Jobs that did not complete.
+        uncertain: Submits without an answer that the server may have accepted; their job IDs are unknown.
+        repeated: Submits that the server certainly did not accept, and that were sent again.
         kills: How often each process was killed.
     """
 
@@ -83,21 +83,26 @@ class Run:
 
     @property
     def done(self) -> int:
-        """How many submits are over."""
+        """How many submits have ended."""
         return len(self.submitted) + self.uncertain
 
     @property
     def lost(self) -> set[str]:
-        """Jobs whose end was never told."""
+        """Jobs whose end was never reported."""
         return self.submitted - self.told.keys()
 
     @property
     def told_twice(self) -> set[str]:
-        """Jobs whose end was told more than once."""
+        """Jobs whose end was reported more than once."""
         return {job_id for job_id, times in self.told.items() if times > 1}
 
     async def submit_all(self, client: ComputeClient, submitters: int) -> None:
-        """Submit all jobs, so many at a time."""
+        """Submit all jobs.
+
+        Args:
+            client: The client.
+            submitters: How many jobs to submit at the same time.
+        """
         left = iter(range(self.jobs))
         async with asyncio.TaskGroup() as group:
             for _ in range(submitters):
@@ -110,7 +115,7 @@ class Run:
                 await asyncio.sleep(_REPEAT_PAUSE)
 
     async def _submit(self, client: ComputeClient) -> bool:
-        """One submit; whether it is over, as it must not be sent again."""
+        """Submit a job once; return False if it must be sent again."""
         try:
             job = await client.submit_job(NULL, b"x", {"priority": "5"}, {"on_complete": self._on_complete})
         except ServerUnavailableError as exc:
@@ -127,7 +132,7 @@ class Run:
             self.failed.add(job.job_id)
 
     async def wait_until_told(self) -> None:
-        """Until every end was told, or nothing more is to be expected; and a little longer."""
+        """Wait until every end was reported or no news arrive any more, and a little longer."""
         with contextlib.suppress(TimeoutError):
             await self._until(lambda: len(self.told) >= len(self.submitted))
         await asyncio.sleep(_AFTERMATH)
@@ -139,7 +144,14 @@ class Run:
                 await self._news.wait()
 
     async def kill(self, name: str, victim: _Victim, times: int, chance: random.Random) -> None:
-        """Kill a process at moments spread over the submits, and start it again after a while."""
+        """Kill a process at random moments during the submits, and restart it after a while.
+
+        Args:
+            name: The name of the process for the report.
+            victim: The process.
+            times: How often to kill it.
+            chance: The source of random moments.
+        """
         for number in range(times):
             moment = int((number + chance.random()) / times * self.jobs)
             await self._until(lambda moment=moment: self.done >= moment)
@@ -149,15 +161,23 @@ class Run:
             await asyncio.to_thread(victim.start)
 
     def report(self, jobs_at_server: int, seconds: float) -> bool:
-        """Print what became of the jobs; whether all is well."""
+        """Print the results.
+
+        Args:
+            jobs_at_server: The number of jobs on the server.
+            seconds: The duration of the run.
+
+        Returns:
+            Whether no job was lost, reported twice, failed or unknown.
+        """
         unknown = jobs_at_server - len(self.submitted)
         told_once = sum(1 for times in self.told.values() if times == 1)
         print(f"jobs submitted      {len(self.submitted):7,}   in {seconds:.0f} s")
-        print(f"  told once         {told_once:7,}")
+        print(f"  reported once     {told_once:7,}")
         print(f"  lost              {len(self.lost):7,}")
-        print(f"  told twice        {len(self.told_twice):7,}")
+        print(f"  reported twice    {len(self.told_twice):7,}")
         print(f"  not completed     {len(self.failed):7,}")
-        print(f"submits uncertain   {self.uncertain:7,}   of which the server took {unknown:,}")
+        print(f"submits uncertain   {self.uncertain:7,}   of which the server accepted {unknown:,}")
         print(f"submits sent again  {self.repeated:7,}")
         print(f"kills               {', '.join(f'{name} {times}' for name, times in self.kills.items())}")
         strangers = self.told.keys() - self.submitted
@@ -171,7 +191,7 @@ async def _run(run: Run, server: NullServerProcess, broker: _Victim, arguments: 
     begun = time.monotonic()
     async with null_client(await asyncio.to_thread(server.start)) as client:
         if not await client.mqtt_monitor.wait_connected(_CONNECT_SECONDS):
-            raise RuntimeError("the broker does not answer")
+            raise RuntimeError("the broker does not respond")
         async with asyncio.TaskGroup() as group:
             group.create_task(run.kill("broker", broker, arguments.broker_kills, chance))
             group.create_task(run.kill("server", server, arguments.server_kills, chance))
@@ -185,14 +205,20 @@ def _arguments() -> _Arguments:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name in ("--jobs", "--submitters", "--broker-kills", "--server-kills"):
         parser.add_argument(name, type=int)
-    parser.add_argument("--seed", type=int, help="of the random moments, which depend on the machine, too")
+    parser.add_argument(
+        "--seed", type=int, help="seed of the random moments, which also depend on the machine"
+    )
     return parser.parse_args(namespace=_Arguments())
 
 
 def main() -> int:
-    """Submit, kill, start again, and count."""
+    """Run the trial.
+
+    Returns:
+        The exit code.
+    """
     arguments = _arguments()
-    # Each call would warn of its retries; what they come to is counted.
+    # Each call would log warnings about its retries; only the results matter here.
     logging.getLogger("cl_client").setLevel(logging.ERROR)
     with mosquitto() as broker, tempfile.TemporaryDirectory(prefix="kills") as folder:
         options = ServerOptions(port=free_port(), mqtt_url=broker.url, data_dir=Path(folder))

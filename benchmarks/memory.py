@@ -1,4 +1,4 @@
-"""What following costs: bytes per followed job, and ten thousand jobs in flight at once."""
+"""The cost of following jobs: bytes per followed job, and ten thousand jobs in flight at the same time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def _no_read(job_id: str) -> JobResponse:
 
 
 async def _bytes_per_job() -> float:
-    """Followed from the submit on, with both callbacks, and running."""
+    """Bytes for each running job that is followed from its submit on, with both callbacks."""
     config = ComputeClientConfig.create(poll_min=3600, poll_interval=3600)
     tracker = JobTracker(JobReader(_no_read, limit=8, cache_size=0), config)
     answers = [
@@ -55,7 +55,7 @@ async def _bytes_per_job() -> float:
 
 
 async def _all_in_flight(jobs: int) -> Figure:
-    """Submit all, follow all, until each has ended once."""
+    """Submit and follow all jobs, until each has ended once."""
     ended: dict[str, int] = {}
     all_ended = asyncio.Event()
 
@@ -94,7 +94,14 @@ async def _all_in_flight(jobs: int) -> Figure:
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use fewer jobs.
+
+    Returns:
+        The figures.
+    """
     per_job = asyncio.run(_bytes_per_job())
     return [
         Figure("memory per followed job", per_job / 1024, "KiB", 4, details={"jobs": _JOBS}),

@@ -1,4 +1,4 @@
-"""A local server with the null task, in a process of its own: it shall not share the client's interpreter."""
+"""A local server with the null task, in a separate process, so that it does not share the interpreter."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MAX_UPLOAD = 5 * 1024**3
 
 
 class Addresses(NamedTuple):
-    """Where the server is."""
+    """The URLs of the server and its broker."""
 
     base_url: str
     mqtt_url: str
 
 
 class ServerOptions(NamedTuple):
-    """What `LocalServer` is told besides the null task; its own words."""
+    """The options of `LocalServer` besides the null task, by the same names."""
 
     port: int = 0
     mqtt_url: str | None = None
@@ -43,28 +43,32 @@ _OPTIONS = TypeAdapter(ServerOptions)
 
 
 class NullServerProcess:
-    """The server in its process; with a port and a data folder it can be killed and started again."""
+    """The server in its process; with a port and a data folder it can be killed and restarted."""
 
     def __init__(self, options: ServerOptions) -> None:
         self._command = [sys.executable, __file__, _OPTIONS.dump_json(options).decode()]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Addresses:
-        """Start it, and return when it takes jobs."""
+        """Start the server, and return when it accepts jobs.
+
+        Returns:
+            Its addresses.
+        """
         self._process = subprocess.Popen(  # noqa: S603 - this file
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parent
         )
         return ADDRESSES.validate_json(cast("IO[bytes]", self._process.stdout).readline())
 
     def stop(self) -> None:
-        """End it in good order. Idempotent."""
+        """Stop the server properly. Idempotent."""
         process, self._process = self._process, None
         if process is not None:
             with process:
                 cast("IO[bytes]", process.stdin).close()
 
     def kill(self) -> None:
-        """End it without a chance to say good-bye. Idempotent."""
+        """Kill the server. Idempotent."""
         process, self._process = self._process, None
         if process is not None:
             with process:
@@ -73,7 +77,14 @@ class NullServerProcess:
 
 @contextlib.contextmanager
 def null_server(options: ServerOptions | None = None) -> Generator[Addresses]:
-    """The server while the context is open."""
+    """Run the server while the context is open.
+
+    Args:
+        options: Its options; None for the defaults.
+
+    Yields:
+        Its addresses.
+    """
     server = NullServerProcess(options or ServerOptions())
     try:
         yield server.start()
@@ -82,7 +93,14 @@ def null_server(options: ServerOptions | None = None) -> Generator[Addresses]:
 
 
 def null_client(addresses: Addresses) -> ComputeClient:
-    """A client that knows the null task."""
+    """A client that knows the null task.
+
+    Args:
+        addresses: The addresses of the server.
+
+    Returns:
+        The client, not open yet.
+    """
     config = ComputeClientConfig.create(
         base_url=addresses.base_url,
         mqtt_broker=addresses.mqtt_url,
@@ -92,7 +110,11 @@ def null_client(addresses: Addresses) -> ComputeClient:
 
 
 def serve(options: ServerOptions) -> None:
-    """Serve until stdin ends."""
+    """Serve until standard input ends.
+
+    Args:
+        options: The options of the server.
+    """
     from cl_client.local import LocalServer
 
     with LocalServer(

@@ -1,4 +1,4 @@
-"""A task that does nothing, so that what is measured is all the rest."""
+"""A task that does nothing, so that everything else is measured."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ NULL_TASK = TaskSpec("null_task:run", "null_task:NullParams", "output/nothing")
 
 
 class NullParams(TaskParams):
-    """It takes none."""
+    """No parameters."""
 
 
 def run(_context: TaskContext[NullParams]) -> JSONObject:
-    """Do nothing."""
+    """Do nothing.
+
+    Args:
+        _context: Unused.
+
+    Returns:
+        An empty object.
+    """
     return {}

@@ -1,9 +1,10 @@
-"""When jobs ended, as heard by a bare paho client in a process of its own: ``raw_ends.py MQTT_URL BASE_URL``.
+"""Records the ends of jobs with a bare paho client in a separate process: ``raw_ends.py MQTT_URL BASE_URL``.
 
-Prints a line when it listens. At a line on stdin it prints when the event of each job's end arrived, by
-nanoseconds of the clock that all processes share, and how long its reads took, and begins anew.
+It prints a line when it is subscribed. For each line on stdin, it prints when the event of each job's end
+arrived, in nanoseconds of the monotonic clock that all processes share, and how long its reads took; then it
+starts again.
 
-It reads an ended job now and then, with httpx alone: so much of an end's delay is the server's.
+It reads an ended job now and then with httpx alone, to show the server's part of an end's delay.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _CONNECT_SECONDS = 10
 
 
 class Heard(NamedTuple):
-    """Nanoseconds: when the end of each job was announced, and how long the reads took."""
+    """The time of each job's end, and the durations of the reads, in nanoseconds."""
 
     ended: dict[str, int]
     reads: list[int]
@@ -52,7 +53,7 @@ class _Listener:
         self._client.subscribe(_TOPIC, qos=1)
         self._client.loop_start()
         if not self.subscribed.wait(_CONNECT_SECONDS):
-            raise RuntimeError("the broker does not answer")
+            raise RuntimeError("the broker does not respond")
 
     def _on_subscribe(self, *_args: object) -> None:
         self.subscribed.set()
@@ -76,7 +77,7 @@ def _keep_reading(base_url: str, listener: _Listener, reads: deque[int]) -> None
 
 
 def main() -> None:
-    """Listen until stdin ends."""
+    """Listen until standard input ends."""
     mqtt_url, base_url = sys.argv[1:]
     listener, reads = _Listener(mqtt_url), deque[int]()
     listener.start()

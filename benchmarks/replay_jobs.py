@@ -1,8 +1,8 @@
-"""The two halves of a server that only replays jobs, each a process of its own so that none slows the other.
+"""The two halves of a server that replays jobs, in separate processes so that they do not slow each other.
 
-``http PORT`` reads jobs: queued at the first look, completed from then on. ``events URL JOBS RATE`` lets
-jobs get on and end at a steady rate of events, once a line comes on stdin, and prints when each end was
-announced, in nanoseconds of the clock that all processes share.
+``http PORT`` serves jobs: queued at the first read, completed from then on. ``events URL JOBS RATE``
+publishes the progress and the ends of jobs at a steady rate, after a line on stdin, and prints when each end
+was published, in nanoseconds of the monotonic clock that all processes share.
 """
 
 from __future__ import annotations
@@ -30,15 +30,26 @@ _COMPLETED = 100
 
 
 def job_id_of(number: int) -> str:
-    """The ids of the jobs, which all sides know."""
+    """The ID of a job, known to both halves and the client.
+
+    Args:
+        number: The number of the job.
+
+    Returns:
+        The ID.
+    """
     return f"00000000-0000-4000-8000-{number:012d}"
 
 
 def serve_jobs(port: int) -> None:
-    """Serve until killed."""
+    """Serve jobs until the process is killed.
+
+    Args:
+        port: The HTTP port.
+    """
     seen: set[str] = set()
 
-    # Without a framework, so that little of what is measured is the server's.
+    # Without a framework, so that the server takes little time.
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         job_id = cast("str", scope["path"]).rpartition("/")[2]
         status = "completed" if job_id in seen else "queued"
@@ -50,7 +61,14 @@ def serve_jobs(port: int) -> None:
 
 
 def course(jobs: int) -> list[tuple[str, int]]:
-    """Jobs begin one after the other, a hundred are under way at once, and ends come evenly spread."""
+    """The order of events: jobs start one by one, a hundred run at a time, and ends are spread evenly.
+
+    Args:
+        jobs: The number of jobs.
+
+    Returns:
+        The job ID and the progress of each event.
+    """
     steps = [
         (number + 20 * step, step, job_id_of(number), progress)
         for number in range(jobs)
@@ -60,7 +78,13 @@ def course(jobs: int) -> list[tuple[str, int]]:
 
 
 async def announce_jobs(broker_url: str, jobs: int, events_per_second: int) -> None:
-    """Let all jobs run to their ends."""
+    """Publish the events of all jobs.
+
+    Args:
+        broker_url: The URL of the broker.
+        jobs: The number of jobs.
+        events_per_second: The rate.
+    """
     announced: dict[str, int] = {}
     publisher = Publisher(BrokerAddress.parse(broker_url))
     publisher.start()

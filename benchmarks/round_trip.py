@@ -1,6 +1,6 @@
-"""Submit to completion, against the least that can be written on raw httpx and paho.
+"""The time from submit to completion, compared with minimal code on raw httpx and paho.
 
-Both run against the same server, turn by turn, and their ratio is taken within each turn.
+Both run against the same server in turns, and the ratio is taken within each turn.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _TARGET = 1.15
 
 
 class RawClient:
-    """A job per call, by hand: post it, wait for its event, read it. No retries, no checks, no safety net."""
+    """Runs a job per call: post it, wait for its event, read it. No retries, no checks, no safety net."""
 
     def __init__(self, addresses: Addresses) -> None:
         self._loop = asyncio.get_running_loop()
-        # Below the server's 5 s, after which it hangs up: connections may rest through the other's turn.
+        # Below the server's keepalive of 5 s: connections may be idle during the other's turn.
         limits = httpx.Limits(max_connections=100, keepalive_expiry=3)
         self._http = httpx.AsyncClient(base_url=addresses.base_url, limits=limits)
         self._ended: dict[str, asyncio.Future[None]] = {}
@@ -49,7 +49,11 @@ class RawClient:
 
     @asynccontextmanager
     async def connected(self) -> AsyncGenerator[RawClient]:
-        """Connect, and disconnect at the end."""
+        """Connect, and disconnect at the end.
+
+        Yields:
+            The client.
+        """
         self._mqtt.on_message = self._on_message
         self._mqtt.on_subscribe = self._on_subscribe
         self._mqtt.connect(self._address.host, self._address.port or 1883)
@@ -65,7 +69,7 @@ class RawClient:
         self._loop.call_soon_threadsafe(self._subscribed.set)
 
     def _on_message(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
-        if message.topic != _TOPIC:  # amqtt sends a new client what is retained for others, too
+        if message.topic != _TOPIC:  # amqtt also sends a new client messages retained for others
             return
         event = cast("Mapping[str, str]", json.loads(message.payload))
         if event["event_type"] == "completed":
@@ -77,7 +81,14 @@ class RawClient:
             ended.set_result(None)
 
     async def job(self) -> object:
-        """One job from its submit to its output."""
+        """Run one job, from its submit to its output.
+
+        Returns:
+            The job as JSON.
+
+        Raises:
+            RuntimeError: The job did not complete.
+        """
         response = await self._http.post(f"/jobs/{NULL}", files={"file": ("x", _PAYLOAD)}, data=_FIELDS)
         job_id = cast("Mapping[str, str]", response.json())["job_id"]
         await self._ended.setdefault(job_id, self._loop.create_future())
@@ -89,7 +100,7 @@ class RawClient:
 
 
 async def _in_flight(job: Callable[[], Awaitable[object]], in_flight: int, jobs: int) -> float:
-    """Seconds for so many jobs, so many of them at a time."""
+    """Run jobs, a number of them at the same time; return the duration in seconds."""
     left = iter(range(jobs))
 
     async def keep_busy() -> None:
@@ -111,7 +122,7 @@ async def _measure(addresses: Addresses, turns: int, jobs_per_turn: int) -> list
             return await client.submit_job(NULL, _PAYLOAD, _FIELDS, {"wait": True, "raise_on_failure": True})
 
         if not await client.mqtt_monitor.wait_connected(10):
-            raise RuntimeError("the broker does not answer")
+            raise RuntimeError("the broker does not respond")
         await _in_flight(raw.job, 4, 20)
         await _in_flight(job, 4, 20)
         for in_flight in (1, 16, 256):
@@ -154,6 +165,13 @@ def _per_job(pairs: list[tuple[float, float]], which: int, jobs: int) -> float:
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """All figures of this file."""
+    """Measure all figures of this file.
+
+    Args:
+        quick: Use fewer turns and jobs.
+
+    Returns:
+        The figures.
+    """
     with null_server() as addresses:
         return asyncio.run(_measure(addresses, turns=2 if quick else 7, jobs_per_turn=40 if quick else 150))

@@ -1,6 +1,7 @@
-"""Measures what this library promises: ``uv run python benchmarks/run.py [--quick] [--json FILE] [NAME...]``.
+"""Runs the benchmarks: ``uv run python benchmarks/run.py [--quick] [--json FILE] [NAME...]``.
 
-Ends with status 1 if a target is missed. Ratios are of one run; other figures depend on the machine.
+The exit code is 1 if a target is missed. Ratios compare values of the same run; other figures depend on the
+machine.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ class _Arguments(argparse.Namespace):
 
 
 def main() -> None:
-    """Measure, print, and say whether all targets are kept."""
+    """Measure and print the figures; the exit code says whether all targets are met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)}; all by default"
+        "names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(NAMES)}; by default all"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer turns: does it run, and roughly how fast")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--quick", action="store_true", help="fewer turns, for rough figures")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args(namespace=_Arguments())
     unknown = sorted(set(arguments.names) - set(NAMES))
     if unknown:
-        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        parser.error(f"unknown benchmark: {', '.join(unknown)}; the benchmarks are {', '.join(NAMES)}")
     figures: list[Figure] = []
     for name in arguments.names or NAMES:
         benchmark = cast("_Benchmark", cast("object", importlib.import_module(name)))

@@ -1,4 +1,4 @@
-"""Fails when versions and changelog drift apart, or a tracked file names a package index."""
+"""Fails if versions and changelog differ, or if a tracked file names a package index."""
 
 from __future__ import annotations
 
@@ -10,20 +10,34 @@ from pathlib import Path
 import cl_client
 
 ROOT = Path(__file__).resolve().parent.parent
-# Two halves, so that this file does not hold what it looks for.
+# In two halves, so that this file does not contain what it looks for.
 INDEX_HOSTS = ("py" + "pi.org", "python" + "hosted.org")
 
 
 def version_of(pyproject: Path) -> str:
-    """The version that a project's metadata give."""
+    """Read the version of a project.
+
+    Args:
+        pyproject: Its ``pyproject.toml``.
+
+    Returns:
+        The version.
+
+    Raises:
+        SystemExit: The file has no version.
+    """
     match = re.search(r'^version = "([^"]+)"', pyproject.read_text(), re.MULTILINE)
     if match is None:
-        raise SystemExit(f"{pyproject}: no version")
+        raise SystemExit(f"{pyproject}: version not found")
     return match[1]
 
 
 def problems() -> list[str]:
-    """Everything that is wrong."""
+    """Check the release.
+
+    Returns:
+        The problems found.
+    """
     found: list[str] = []
     versions = {
         "pyproject.toml": version_of(ROOT / "pyproject.toml"),

@@ -1,4 +1,4 @@
-"""Writes the versions that are installed, and so were tested, to constraints.txt."""
+"""Writes the installed versions, which were tested, to constraints.txt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OWN = {"cl-client", "cl-client-cli"}
 
 
 def main() -> None:
-    """Names and versions only, sorted."""
+    """Write names and versions, sorted."""
     versions = {d.name.lower().replace("_", "-").replace(".", "-"): d.version for d in distributions()}
     lines = [f"{name}=={version}" for name, version in sorted(versions.items()) if name not in OWN]
     target = Path(__file__).resolve().parent.parent / "constraints.txt"
