@@ -131,7 +131,7 @@ def test_a_setting_named_like_a_secret_is_none() -> None:
         ("a.yaml", "8: x\n", "a.yaml: must contain names and values"),
         ("a.yaml", "timeout: 2020-01-01\n", "a.yaml: must contain names and values"),
         ("a.toml", "timeout = 2020-01-01\n", "a.toml: must contain names and values"),
-        ("a.toml", "[profile.home]\ntimeout = 3\n", "sections are called [profiles.NAME]"),
+        ("a.toml", "[profile.home]\ntimeout = 3\n", "the sections of profiles are [profiles.NAME]"),
         ("a.toml", "username = 5\n", "a.toml: username must be a string"),
         ("a.toml", '[profiles.a]\nprofile = "b"\n', "a.toml [profiles.a]: profile cannot be set"),
         ("a.toml", "[profiles.a]\ntimeuot = 1\n", "a.toml [profiles.a]: unknown setting 'timeuot'"),
