@@ -80,7 +80,7 @@ def test_a_folder_does_not_get_the_login_by_naming_a_server(
     (work_folder / FILE_NAME).write_text(f'base_url = "{stranger.url}"\n')
     refused = run_cli("admin", "storage")
     assert refused.returncode == 4
-    assert f"is not sent to {stranger.url}, because it was made for another server" in refused.stderr
+    assert f"is not sent to {stranger.url}, because you did not log in for it" in refused.stderr
     assert f"--server {stranger.url}" in refused.stderr
     by_flag = run_cli("admin", "storage", "--server", stranger.url)
     assert (by_flag.returncode, "is not sent to" in by_flag.stderr) == (4, True)
@@ -176,6 +176,6 @@ async def test_the_folder_does_not_choose_the_way_either(session: Session, line:
     Path(FILE_NAME).write_text(line)
     kept_back = await load_login(load_settings(ConnectionOptions(server="https://nas")), AUTH_URL)
     assert not kept_back.is_for_server
-    assert f"by the {line.partition(' ')[0]}" in kept_back.doubts
+    assert f"with {line.partition(' ')[0]}" in kept_back.doubts
     entrust(session, load_settings(ConnectionOptions(server="https://nas")))
     assert await _is_for("https://nas")

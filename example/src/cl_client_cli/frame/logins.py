@@ -70,7 +70,7 @@ async def load_login(settings: Settings, auth_url: str) -> Login:
     session = await Session.load(auth_url, settings.username, config=settings.client)
     doubts = (
         f"The login of {session.username} at {session.auth_url} is not sent to {_described(settings)}, "
-        f"because it was made for another server. If you trust this one: {login_command(settings)}"
+        f"because you did not log in for it. If you trust it: {login_command(settings)}"
     )
     return Login(session, _is_entrusted(session, settings), doubts)
 
