@@ -245,7 +245,7 @@ def test_a_hint_leads_to_something(run_cli: RunCLI, work_folder: Path, unused_po
     first.mkdir()
     assert "1 failed" in run_cli("batch", "resume", "out", *nowhere).stderr
     both = run_cli("batch", "status", "out").stderr
-    assert "cl-client batch resume out; with --retry-failed, what has failed for good is tried" in both
+    assert "cl-client batch resume out; add --retry-failed to retry permanent failures" in both
     second.unlink()
     run_cli("batch", "resume", "out", *nowhere)
     shown = run_cli("batch", "status", "out").stderr

@@ -70,7 +70,7 @@ def test_samples_run_through_and_leave_their_results(
     *_, summary, left_out = shown.stderr.splitlines()
     assert summary == "28 of 28 jobs succeeded. The results are in cl-client-demo"
     assert left_out.endswith(
-        "clip_embedding, dino_embedding, face_embedding. To fetch them: cl-client models pull"
+        "clip_embedding, dino_embedding, face_embedding. To install: cl-client models pull"
     )
     output = work_folder / "cl-client-demo"
     for sample in (output / "samples").iterdir():

@@ -93,7 +93,7 @@ def test_a_batch_of_a_specification(type_in: Type, work_folder: Path) -> None:
     jobs = [{"input": "photo.jpg", "task": "hash"}, {"input": "second photo.jpg", "task": "media-thumbnail"}]
     (work_folder / "jobs.json").write_text(json.dumps(jobs))
     assert "2 done" in type_in("cl-client batch submit jobs.json").stderr
-    assert "2 had been done before" in type_in("cl-client batch resume").stderr
+    assert "2 already done before" in type_in("cl-client batch resume").stderr
 
 
 def test_jobs_that_have_completed_are_listed_and_shown(type_in: Type) -> None:
