@@ -183,7 +183,7 @@ async def announced(
         try:
             yield
         finally:
-            await (await network.async_unregister_service(info))  # pyright: ignore[reportUnknownMemberType] - alike
+            await (await network.async_unregister_service(info))  # pyright: ignore[reportUnknownMemberType] - as above
 
 
 def is_reachable_by_others(host: str) -> bool:
