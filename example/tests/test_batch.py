@@ -360,7 +360,7 @@ def test_a_batch_stays_at_its_server_until_it_is_told_to_move(
     with BatchManifest.open(work_folder / "out") as manifest:
         manifest.submitted(next(manifest.items()), "one-that-never-ends")
     cli_environment["COMPUTE_SERVER_URL"] = f"http://127.0.0.1:{unused_port}"
-    assert f"at {at_server.base_url}" in run_cli("batch", "status", "out").stderr
+    assert f"Server of this batch: {at_server.base_url}" in run_cli("batch", "status", "out").stderr
     with BatchManifest.open(work_folder / "out") as manifest:
         kept = cast("JSONObject", json.loads(manifest.facts()["connection"]))
     assert (kept["server"], kept["mqtt"]) == (at_server.base_url, at_server.mqtt_url)
