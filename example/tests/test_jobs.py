@@ -27,7 +27,7 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     assert (listed["job_id"], listed["status"], listed["progress"]) == (job_id, "completed", 100)
     assert "mountains.jpg" in run_cli("jobs", "list").stdout
     assert "mountains.jpg" in run_cli("jobs", "list", "--no-refresh").stdout
-    assert "no such job" in run_cli("jobs", "list", "--status", "failed").stderr
+    assert "No jobs found" in run_cli("jobs", "list", "--status", "failed").stderr
     assert "Canon" in run_cli("jobs", "get", job_id[:8]).stdout
     assert json_objects(run_cli("jobs", "get", job_id, "--json"))[0]["status"] == "completed"
     assert "has ended" in run_cli("jobs", "cancel", job_id).stderr
