@@ -133,7 +133,7 @@ async def test_a_gateway_without_a_server_from_the_start_is_not_waited_for(
         with pytest.raises(ServerError, match="502"):
             await run.hash()
     assert len(server.requests) == 1
-    assert "waiting for it" not in capsys.readouterr().err
+    assert "waiting until it is back" not in capsys.readouterr().err
 
 
 async def test_without_patience_a_server_that_goes_ends_it_at_once(
