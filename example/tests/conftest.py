@@ -14,16 +14,18 @@ import pytest
 
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_samples
+from screens import shown_by, start_python
 from small_models import save_small_models
+from warm_commands import CAN_FORK, COMMAND_SECONDS, WarmCommands
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from command_lines import RunCLI, StartCLI
+    from command_lines import RunCLI, RunningCommand, ShownInTerminal, StartCLI, StartInTerminal
 
 
-_COMMAND_SECONDS = 100
 _USER_FOLDERS = (
     "CL_CLIENT_CACHE_DIR",
     "CL_CLIENT_DATA_DIR",
@@ -100,9 +102,87 @@ def without_network() -> list[str]:
     return command
 
 
+@pytest.fixture(scope="session")
+def warm_commands() -> Generator[WarmCommands | None]:
+    """What commands are forked from; nothing where processes cannot be."""
+    if not CAN_FORK:
+        yield None
+        return
+    commands = WarmCommands()
+    yield commands
+    commands.close()
+
+
 @pytest.fixture
-def run_cli(work_folder: Path, cli_environment: dict[str, str]) -> RunCLI:
+def run_cli(
+    warm_commands: WarmCommands | None,
+    run_cli_process: RunCLI,
+    work_folder: Path,
+    cli_environment: dict[str, str],
+) -> RunCLI:
     """Run a command to its end."""
+    if warm_commands is None:
+        return run_cli_process
+
+    def run(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return warm_commands.run([*map(str, arguments)], work_folder, cli_environment, stdin)
+
+    return run
+
+
+@pytest.fixture
+def start_cli(
+    warm_commands: WarmCommands | None,
+    start_cli_process: StartCLI,
+    work_folder: Path,
+    cli_environment: dict[str, str],
+) -> StartCLI:
+    """Start a command whose output can be read while it runs; what is left of it at the end is killed."""
+    if warm_commands is None:
+        return start_cli_process
+
+    @contextmanager
+    def start(*arguments: str) -> Generator[RunningCommand]:
+        with warm_commands.start(arguments, work_folder, cli_environment) as command:
+            try:
+                yield command
+            finally:
+                command.kill()
+
+    return start
+
+
+@pytest.fixture
+def start_in_terminal(
+    warm_commands: WarmCommands | None, work_folder: Path, cli_environment: dict[str, str]
+) -> StartInTerminal:
+    """Start a command with a terminal for its streams, which controls it where that is wanted."""
+
+    def start(
+        terminal: int, *arguments: str, controls: bool = False, **environment: str
+    ) -> AbstractContextManager[RunningCommand]:
+        variables = cli_environment | {"TERM": "xterm-256color"} | environment
+        if warm_commands is None:
+            command = ["-m", "cl_client_cli", *arguments]
+            return start_python(terminal, command, work_folder, variables, controls=controls)
+        return warm_commands.start_in_terminal(arguments, work_folder, variables, terminal, controls=controls)
+
+    return start
+
+
+@pytest.fixture
+def shown_in_terminal(start_in_terminal: StartInTerminal) -> ShownInTerminal:
+    """Run a command in a terminal, and give all that it wrote there."""
+
+    def run(*arguments: str, **environment: str) -> str:
+        return shown_by(lambda terminal: start_in_terminal(terminal, *arguments, **environment))
+
+    return run
+
+
+@pytest.fixture
+def run_cli_process(work_folder: Path, cli_environment: dict[str, str]) -> RunCLI:
+    """Run a command to its end, in an interpreter that is started for it."""
 
     def run(
         *arguments: object, stdin: str = "", before: Sequence[str] = ()
@@ -114,7 +194,7 @@ def run_cli(work_folder: Path, cli_environment: dict[str, str]) -> RunCLI:
             input=stdin,
             capture_output=True,
             encoding="utf-8",
-            timeout=_COMMAND_SECONDS,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
 
@@ -122,11 +202,11 @@ def run_cli(work_folder: Path, cli_environment: dict[str, str]) -> RunCLI:
 
 
 @pytest.fixture
-def start_cli(work_folder: Path, cli_environment: dict[str, str]) -> StartCLI:
-    """Start a command whose output can be read while it runs; what is left of it at the end is killed."""
+def start_cli_process(work_folder: Path, cli_environment: dict[str, str]) -> StartCLI:
+    """Start a command as `start_cli` does, in an interpreter that is started for it."""
 
     @contextmanager
-    def start(*arguments: str, before: Sequence[str] = ()) -> Generator[subprocess.Popen[str]]:
+    def start(*arguments: str, before: Sequence[str] = ()) -> Generator[RunningCommand]:
         with subprocess.Popen(  # noqa: S603 - the command under test
             [*before, sys.executable, "-m", "cl_client_cli", *arguments],
             cwd=work_folder,

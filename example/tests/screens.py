@@ -5,25 +5,44 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+_WITH_TERMINAL: Final = """
+import fcntl, os, sys, termios
 
-def shown_by(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    """Run a command in a terminal of its own, and give all that it wrote there."""
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Runs Python in a session that the terminal on its standard input controls, as a shell does."""
+
+
+def start_python(
+    terminal: int, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], *, controls: bool
+) -> subprocess.Popen[str]:
+    """Start an interpreter with a terminal for its streams, which controls it where that is wanted."""
+    return subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, *(("-c", _WITH_TERMINAL) if controls else ()), *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        encoding="utf-8",
+    )
+
+
+def shown_by(start: Callable[[int], AbstractContextManager[object]]) -> str:
+    """Start a command in a terminal of its own, and give all that it writes there."""
     import pty  # not on Windows
 
     ours, theirs = pty.openpty()
-    with subprocess.Popen(  # noqa: S603 - the command under test
-        [sys.executable, "-m", "cl_client_cli", *command],
-        cwd=folder,
-        env=environment | {"TERM": "xterm-256color"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ):
+    with start(theirs):
         os.close(theirs)
         written = rest_of(ours)
     return written.decode()

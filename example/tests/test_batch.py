@@ -291,7 +291,7 @@ def test_a_reader_that_leaves_ends_nothing(start_cli: StartCLI, work_folder: Pat
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        errors = cast("str", process.stderr.read())
+        errors = process.stderr.read()
     assert process.wait() == 0, errors
     assert "30 done" in errors
 
@@ -312,7 +312,7 @@ def test_two_processes_do_not_run_the_same_batch(
         start_cli("batch", "resume", "out") as later,
     ):
         assert later.stderr is not None
-        assert "an earlier run of this batch to end" in cast("str", later.stderr.readline())
+        assert "an earlier run of this batch to end" in later.stderr.readline()
     assert not waits
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 import pytest
@@ -50,6 +51,7 @@ def _complete(folder: Path, typed: str) -> str:
     return shown.replace("\r", "").rstrip().splitlines()[-2 if shown.endswith("\n") else -1]
 
 
+@cache
 def _script(shell: Literal["bash", "zsh"]) -> str:
     # In a process of its own, as it gives the commands, which all tests of this one share, other help texts.
     code = f"from cl_client_cli.main import make_app; print(make_app().generate_completion(shell={shell!r}))"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cl_client_cli.batch.manifest import BatchManifest
-from command_lines import json_objects
+from command_lines import json_objects, rest_of
 from small_disks import fill, make_read_only, small_disk
 from support import client_of
 
@@ -46,11 +46,11 @@ async def test_a_disk_that_is_full_while_a_batch_runs(
         running = await scripted_jobs.started()
     with start_cli("batch", "submit", "a.txt", "-t", "hash", "-d", "disk", "--watch") as process:
         assert process.stderr is not None
-        while "hash queued" not in (line := cast("str", await asyncio.to_thread(process.stderr.readline))):
+        while "hash queued" not in (line := await asyncio.to_thread(process.stderr.readline)):
             assert line
         fill(disk)
         scripted_jobs.tell(running, "finish")
-        rest = (await asyncio.to_thread(process.communicate))[1]
+        rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 1
     assert "batch.sqlite: cannot be used" in rest
     assert "free some space" in rest

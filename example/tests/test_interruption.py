@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -44,7 +44,7 @@ async def test_an_interrupt_while_the_answer_to_a_submission_is_awaited(
             await server.received(1)
             assert [*temp_folder.glob("cl-client-*")]
             process.send_signal(signal.SIGINT)
-            said = cast("str", await asyncio.to_thread(process.stderr.readline))
+            said = await asyncio.to_thread(process.stderr.readline)
             assert said == "Finishing requests in progress; press Ctrl-C again to stop immediately ...\n"
             process.send_signal(signal.SIGINT)
             assert await asyncio.to_thread(process.wait) == 130
@@ -53,22 +53,24 @@ async def test_an_interrupt_while_the_answer_to_a_submission_is_awaited(
 
 @pytest.mark.parametrize("module", ["cyclopts", "cl_client", "sqlite3"])
 def test_an_interrupt_while_a_command_is_imported(
-    run_cli: RunCLI, work_folder: Path, cli_environment: dict[str, str], module: str
+    run_cli_process: RunCLI, work_folder: Path, cli_environment: dict[str, str], module: str
 ) -> None:
     (work_folder / f"{module}.py").write_text(_INTERRUPTING_MODULE)
     (work_folder / "a.txt").write_text("a")
     cli_environment["PYTHONPATH"] = str(work_folder)
-    shown = run_cli("hash", "compute", "a.txt")
+    shown = run_cli_process("hash", "compute", "a.txt")
     assert (shown.returncode, shown.stdout, shown.stderr) == (130, "", "cl-client: interrupted.\n")
 
 
 def test_an_interrupt_while_a_batch_starts(
-    run_cli: RunCLI, work_folder: Path, temp_folder: Path, cli_environment: dict[str, str]
+    run_cli_process: RunCLI, work_folder: Path, temp_folder: Path, cli_environment: dict[str, str]
 ) -> None:
     (work_folder / "a.txt").write_text("a")
     (temp_folder / "sitecustomize.py").write_text(_INTERRUPTED_AT_BIRTH)
     cli_environment["PYTHONPATH"] = str(temp_folder)
-    shown = run_cli("batch", "submit", "a.txt", "-t", "hash", "-d", "out", "--server", "http://127.0.0.1:9")
+    shown = run_cli_process(
+        "batch", "submit", "a.txt", "-t", "hash", "-d", "out", "--server", "http://127.0.0.1:9"
+    )
     assert shown.returncode == 130, shown.stderr
     assert "Traceback" not in shown.stderr
     assert "interrupted. To resume: cl-client batch resume out" in shown.stderr

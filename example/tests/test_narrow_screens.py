@@ -19,10 +19,9 @@ from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.server.announcements import DiscoveredServer
 from cl_client_cli.server.discover import servers_table
-from screens import shown_by
 
 if TYPE_CHECKING:
-    from command_lines import RunCLI
+    from command_lines import RunCLI, ShownInTerminal
 
 SERVER: Final = "http://127.0.0.1:9"
 LIST: Final = ("jobs", "list", "--no-refresh", "--server", SERVER)
@@ -38,10 +37,12 @@ def _note_job(data_folder: str, name: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
-def test_a_listed_job_stays_readable(work_folder: Path, cli_environment: dict[str, str]) -> None:
+def test_a_listed_job_stays_readable(
+    shown_in_terminal: ShownInTerminal, cli_environment: dict[str, str]
+) -> None:
     name = f"{'x' * 73}.jpg"
     _note_job(cli_environment["CL_CLIENT_DATA_DIR"], name)
-    shown = shown_by([*LIST], work_folder, cli_environment | {"COLUMNS": "80", "NO_COLOR": "1"})
+    shown = shown_in_terminal(*LIST, COLUMNS="80", NO_COLOR="1")
     for word in ("12345678", "media_thumbnail", "queued", "just now"):
         assert word in shown
     assert shown.count("x") == name.count("x")

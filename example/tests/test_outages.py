@@ -14,9 +14,8 @@ from support import client_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
-    from subprocess import Popen
 
-    from command_lines import StartCLI
+    from command_lines import RunningCommand, StartCLI
     from server_process import ServerProcess
     from support import ScriptedJobs
 
@@ -40,7 +39,7 @@ def at_process(
 @asynccontextmanager
 async def _waiting(
     start_cli: StartCLI, server: ServerProcess, jobs: ScriptedJobs, command: Sequence[str], give_up_after: int
-) -> AsyncGenerator[Popen[str]]:
+) -> AsyncGenerator[RunningCommand]:
     """A command whose two jobs are queued behind one that runs until the test ends it."""
     async with client_of(server) as client:
         await client.submit_job("scripted", jobs.script, {})

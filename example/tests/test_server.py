@@ -14,16 +14,15 @@ from command_lines import rest_of, said_until
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from subprocess import Popen
 
-    from command_lines import RunCLI, StartCLI
+    from command_lines import RunCLI, RunningCommand, StartCLI
     from support import TLSFiles
 
 
-def _addresses(process: Popen[str]) -> dict[str, str]:
+def _addresses(process: RunningCommand) -> dict[str, str]:
     """Where the server is, which it says when it is up."""
     assert process.stdout is not None
-    line = cast("str", process.stdout.readline())
+    line = process.stdout.readline()
     assert line, "the server ended before it was up"
     return cast("dict[str, str]", json.loads(line))
 
@@ -87,9 +86,11 @@ def test_the_server_tells_more_when_it_is_asked_to(start_cli: StartCLI) -> None:
     assert process.returncode == 0
 
 
-def test_a_server_without_a_network_is_not_announced(start_cli: StartCLI, without_network: list[str]) -> None:
+def test_a_server_without_a_network_is_not_announced(
+    start_cli_process: StartCLI, without_network: list[str]
+) -> None:
     ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
-    with start_cli("server", "--host", "0.0.0.0", *ports, before=without_network) as process:  # noqa: S104 - on purpose
+    with start_cli_process("server", "--host", "0.0.0.0", *ports, before=without_network) as process:  # noqa: S104 - on purpose
         said_until(process, "The server is not announced on the network: this machine has no network address")
         said_until(process, "Press Ctrl-C to stop.")
         process.send_signal(signal.SIGINT)
@@ -98,12 +99,12 @@ def test_a_server_without_a_network_is_not_announced(start_cli: StartCLI, withou
 
 
 def test_an_announcement_that_is_wanted_has_to_be_possible(
-    run_cli: RunCLI, without_network: list[str]
+    run_cli_process: RunCLI, without_network: list[str]
 ) -> None:
     ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
-    wanted = run_cli("server", "--announce", "--host", "0.0.0.0", *ports, before=without_network)  # noqa: S104 - on purpose
+    wanted = run_cli_process("server", "--announce", "--host", "0.0.0.0", *ports, before=without_network)  # noqa: S104 - on purpose
     assert (wanted.returncode, "this machine has no network address" in wanted.stderr) == (1, True)
-    nobody = run_cli("discover", before=without_network)
+    nobody = run_cli_process("discover", before=without_network)
     assert (nobody.returncode, "no network interface found" in nobody.stderr) == (1, True)
 
 

@@ -64,9 +64,7 @@ def test_workers_that_announce_themselves_all_the_time(
 def test_workers_are_watched_until_ctrl_c(start_cli: StartCLI) -> None:
     with start_cli("workers", "--watch", "--json") as process:
         assert process.stdout is not None
-        while not cast("dict[str, list[object]]", json.loads(cast("str", process.stdout.readline())))[
-            "workers"
-        ]:
+        while not cast("dict[str, list[object]]", json.loads(process.stdout.readline()))["workers"]:
             pass
         process.send_signal(signal.SIGINT)
         rest_of(process)
@@ -263,7 +261,7 @@ def test_a_local_server_announces_itself(run_cli: RunCLI, start_cli: StartCLI) -
     ports = ("--port", "0", "--mqtt-port", "0", "--workers", "1")
     with start_cli("server", *ports, "--announce", "--json") as process:
         assert process.stdout is not None
-        told = cast("dict[str, str]", json.loads(cast("str", process.stdout.readline())))
+        told = cast("dict[str, str]", json.loads(process.stdout.readline()))
         assert told["base_url"] in _announced_urls(run_cli)
         process.send_signal(signal.SIGINT)
         assert "announced on the network" in rest_of(process)[1]

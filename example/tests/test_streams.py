@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -65,5 +65,5 @@ def test_the_reader_of_a_result_may_leave(start_cli: StartCLI, samples: Path) ->
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        errors = cast("str", process.stderr.read())
+        errors = process.stderr.read()
         assert (process.wait(), errors) == (0, "")

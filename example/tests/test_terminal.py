@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 import psutil
 import pytest
@@ -15,12 +15,14 @@ from rich.table import Table
 
 from cl_client_cli.frame.options import OutputOptions
 from cl_client_cli.frame.terminal import Terminal
-from screens import rest_of, shown_by
+from screens import rest_of, start_python
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from command_lines import RunCLI
+    from command_lines import RunCLI, RunningCommand, ShownInTerminal, StartInTerminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals and signals")
 
@@ -72,15 +74,10 @@ async def mute():
 
 run_interruptible(mute(), print)
 """
-WITH_TERMINAL = """
-import fcntl, os, sys, termios
-
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-"""
-"""Runs Python in a session that the terminal on its standard input controls, as a shell does."""
 CTRL_C, CTRL_D = b"\x03", b"\x04"
+
+
+Typed: TypeAlias = "Callable[..., AtPrompt]"
 
 
 class AtPrompt(NamedTuple):
@@ -98,22 +95,15 @@ class AtPrompt(NamedTuple):
 
 
 def _typed(
-    arguments: list[str], prompt: str, keys: bytes, folder: Path, environment: dict[str, str]
+    start: Callable[[int], AbstractContextManager[RunningCommand]], prompt: str, keys: bytes
 ) -> AtPrompt:
-    """Run Python in a terminal of its own, and type when it has written the prompt."""
+    """Run something in a terminal of its own, and type when it has written the prompt."""
     import pty  # not on Windows, and so alike the next one
     import termios
 
     ours, theirs = pty.openpty()
     written = bytearray()
-    with subprocess.Popen(  # noqa: S603 - the command under test
-        [sys.executable, "-c", WITH_TERMINAL, *arguments],
-        cwd=folder,
-        env=environment | {"TERM": "xterm-256color"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
+    with start(theirs) as process:
         try:
             while prompt.encode() not in written:
                 written += os.read(ours, 4096)
@@ -131,53 +121,49 @@ def _typed(
 
 
 @pytest.mark.usefixtures("at_server")
-def test_results_stand_beside_the_progress(
-    samples: Path, work_folder: Path, cli_environment: dict[str, str]
-) -> None:
+def test_results_stand_beside_the_progress(samples: Path, shown_in_terminal: ShownInTerminal) -> None:
     files = [str(path) for path in samples.glob("*.jpg")]
-    shown = shown_by(["hash", "compute", *files], work_folder, cli_environment)
+    shown = shown_in_terminal("hash", "compute", *files)
     assert shown.count(": sha512 ") == len(files)
     assert "3 of 3 succeeded" in shown
     assert "\x1b[?25l" in shown  # a bar was drawn
     assert "\x1b[?25h" in shown  # and the cursor is back
-    told = shown_by(["hash", "compute", *files, "--json"], work_folder, cli_environment)
+    told = shown_in_terminal("hash", "compute", *files, "--json")
     assert told.count('{"input"') == len(files)
-    alone = shown_by(["download", "nope", "-q"], work_folder, cli_environment)
+    alone = shown_in_terminal("download", "nope", "-q")
     assert "404" in alone
 
 
 @pytest.mark.usefixtures("at_server")
 def test_jobs_that_fail_are_counted_as_such(
-    run_cli: RunCLI, work_folder: Path, cli_environment: dict[str, str]
+    run_cli: RunCLI, work_folder: Path, shown_in_terminal: ShownInTerminal
 ) -> None:
     for name in ("one.jpg", "two.jpg"):
         (work_folder / name).write_bytes(b"not a picture")
     job_ids = run_cli("media-thumbnail", "generate", "one.jpg", "two.jpg", "--no-wait").stdout.split()
-    shown = shown_by(["jobs", "wait", *job_ids], work_folder, cli_environment)
+    shown = shown_in_terminal("jobs", "wait", *job_ids)
     assert "2 failed" in shown
 
 
 @pytest.mark.usefixtures("at_server")
-def test_no_colour_where_none_is_wanted(
-    samples: Path, work_folder: Path, cli_environment: dict[str, str]
-) -> None:
-    shown = shown_by(["health"], work_folder, cli_environment | {"NO_COLOR": "1"})
+def test_no_colour_where_none_is_wanted(samples: Path, shown_in_terminal: ShownInTerminal) -> None:
+    shown = shown_in_terminal("health", NO_COLOR="1")
     assert "healthy" in shown
     assert "\x1b[3" not in shown
-    bars = shown_by(["batch", "submit", str(samples), "-t", "exif"], work_folder, cli_environment)
+    bars = shown_in_terminal("batch", "submit", str(samples), "-t", "exif")
     assert "6 done" in bars
 
 
 @pytest.mark.usefixtures("at_server")
-def test_no_name_takes_control_of_the_terminal(work_folder: Path, cli_environment: dict[str, str]) -> None:
+def test_no_name_takes_control_of_the_terminal(work_folder: Path, shown_in_terminal: ShownInTerminal) -> None:
     names = ["evil\x1b]0;owned\x07\x9b2J.txt", "other.txt"]
     for name in names:
         (work_folder / name).write_text(name)
-    shown = shown_by(["hash", "compute", *names, "-c", "1"], work_folder, cli_environment)
+    shown = shown_in_terminal("hash", "compute", *names, "-c", "1")
     assert "evil]0;owned2J.txt" in shown
     assert "\x1b]0;" not in shown
     assert not {"\x07", "\x9b"} & set(shown)
-    told = shown_by(["hash", "compute", names[0], "--json"], work_folder, cli_environment)
+    told = shown_in_terminal("hash", "compute", names[0], "--json")
     assert r"evil\u001b]0;owned\u0007\u009b2J.txt" in told
 
 
@@ -218,8 +204,22 @@ def test_a_signal_wakes_the_loop_whichever_thread_takes_it() -> None:
             process.kill()
 
 
-LOGIN = ["-m", "cl_client_cli", "login", "--auth-url", "http://127.0.0.1:9"]
-CLEANUP = ["-m", "cl_client_cli", "admin", "cleanup", "--server", "http://127.0.0.1:9"]
+LOGIN = ["login", "--auth-url", "http://127.0.0.1:9"]
+CLEANUP = ["admin", "cleanup", "--server", "http://127.0.0.1:9"]
+
+
+@pytest.fixture
+def typed(start_in_terminal: StartInTerminal) -> Typed:
+    """Types to a command."""
+
+    def run(arguments: list[str], prompt: str, keys: bytes, **environment: str) -> AtPrompt:
+        return _typed(
+            lambda terminal: start_in_terminal(terminal, *arguments, controls=True, **environment),
+            prompt,
+            keys,
+        )
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -230,25 +230,27 @@ CLEANUP = ["-m", "cl_client_cli", "admin", "cleanup", "--server", "http://127.0.
         (CLEANUP, "older than 7 days at http://127.0.0.1:9?"),
     ],
 )
-def test_ctrl_c_ends_a_question(
-    arguments: list[str], prompt: str, work_folder: Path, cli_environment: dict[str, str]
-) -> None:
-    asked = _typed(arguments, prompt, CTRL_C, work_folder, cli_environment)
+def test_ctrl_c_ends_a_question(arguments: list[str], prompt: str, typed: Typed) -> None:
+    asked = typed(arguments, prompt, CTRL_C)
     assert (asked.code, asked.echoes) == (130, True)
     assert asked.shown.splitlines()[-1].endswith("cl-client: interrupted.\x1b[0m")
 
 
-def test_questions_have_answers(work_folder: Path, cli_environment: dict[str, str]) -> None:
-    ended = _typed(LOGIN, "User name", CTRL_D, work_folder, cli_environment)
+def test_questions_have_answers(typed: Typed) -> None:
+    ended = typed(LOGIN, "User name", CTRL_D)
     assert (ended.code, "no answer: standard input has ended" in ended.shown) == (2, True)
-    nobody = _typed(LOGIN, "User name", b"\n", work_folder, cli_environment)
+    nobody = typed(LOGIN, "User name", b"\n")
     assert (nobody.code, "no user name given" in nobody.shown) == (2, True)
-    unwanted = _typed(CLEANUP, "7 days", b"n\n", work_folder, cli_environment)
+    unwanted = typed(CLEANUP, "7 days", b"n\n")
     assert (unwanted.code, "Nothing was deleted" in unwanted.shown) == (1, True)
-    wanted = _typed(CLEANUP, "7 days", b"y\n", work_folder, cli_environment | {"CL_CLIENT_MAX_RETRIES": "0"})
+    wanted = typed(CLEANUP, "7 days", b"y\n", CL_CLIENT_MAX_RETRIES="0")
     assert (wanted.code, "cannot be reached" in wanted.shown) == (3, True)
 
 
 def test_who_is_too_impatient_gets_the_echo_back(work_folder: Path, cli_environment: dict[str, str]) -> None:
-    ended = _typed(["-c", MUTE], "is mute", CTRL_C, work_folder, cli_environment)
+    ended = _typed(
+        lambda terminal: start_python(terminal, ["-c", MUTE], work_folder, cli_environment, controls=True),
+        "is mute",
+        CTRL_C,
+    )
     assert (ended.code, ended.echoes) == (130, True)
