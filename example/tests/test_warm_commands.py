@@ -118,7 +118,10 @@ def test_a_command_sees_and_tells_what_one_in_a_process_of_its_own_does(
     assert warm.stderr.splitlines()[-1:] == own.stderr.splitlines()[-1:]
     for told, expected in zip(warm.stdout.splitlines(), own.stdout.splitlines(), strict=True):
         if told.startswith("{"):
-            assert json.loads(told) == json.loads(expected)
+            wanted = cast("dict[str, object]", json.loads(expected))
+            if "batch" in words:  # which has a socket to the process that it is given to spawn
+                wanted["descriptors"] = [0, 1, 2, 3]
+            assert json.loads(told) == wanted
         else:
             assert told == expected
 
