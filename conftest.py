@@ -188,3 +188,9 @@ def password_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def tls_files(tmp_path: Path) -> TLSFiles:
     return TLSFiles.make(tmp_path)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The plugin's options under short names: nothing else is tested here."""
+    for short in ("--server-url", "--mqtt-url"):
+        parser.addoption(short, dest=f"cl{short[1:].replace('-', '_')}", help=f"short for --cl{short[1:]}")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
 
     from cl_client.local import LocalServer
+    from cl_client.testing import StubServer
     from server_process import ServerProcess
 
 SCRIPTED = "scripted"
@@ -107,6 +108,14 @@ def client_of(server: LocalServer | ServerProcess, **settings: object) -> Comput
     """A client of a local server that knows the scripted task."""
     values = {"base_url": server.base_url, "mqtt_broker": server.mqtt_url, "plugin_endpoints": ENDPOINTS}
     return ComputeClient(config=ComputeClientConfig.create(**{**values, **settings}))
+
+
+def reading_eagerly(
+    stub: StubServer, mqtt_broker: str = "off"
+) -> contextlib.AbstractAsyncContextManager[ComputeClient]:
+    """The stub, and a client of it that reads followed jobs all the time."""
+    pauses = {"poll_min": 0.01, "poll_interval": 0.01, "poll_interval_push": 0.01}
+    return stub.running(tls=None, port=0, mqtt_broker=mqtt_broker, max_retries=0, **pauses)
 
 
 def port_of(listener: socket.socket) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError
 from cl_client.exceptions import AuthenticationError, JobTimeoutError, ServerUnavailableError
+from cl_client.testing import FaultProxy, StubServer, http_response, pass_on, refuse, reply
 from cl_client_cli.batch.items import Item, ItemKey
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
 from cl_client_cli.batch.run import BatchRun
@@ -26,8 +26,6 @@ from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.table import TASKS, TaskKind, TaskResult
-from fault_proxy import FaultProxy, pass_on, refuse, reply
-from fault_server import FaultyServer, answer
 from small_disks import fill, small_disk
 
 if TYPE_CHECKING:
@@ -137,7 +135,7 @@ async def test_a_job_whose_time_is_up_is_not_waited_for_again_before_the_next_ru
 
 
 async def test_an_upload_whose_time_is_up_fails_alone(runner: _Runner) -> None:
-    server = FaultyServer(None, answer("200 OK", "{}"))
+    server = StubServer(None, http_response("200 OK", "{}"))
     async with server.running(max_retries=0) as client:
         items = await runner.run(client, timeout=3, retries=2)
     assert "timed out after 3 s" in (items[0].error or "")
@@ -145,33 +143,33 @@ async def test_an_upload_whose_time_is_up_fails_alone(runner: _Runner) -> None:
     assert len(server.requests) == 2
 
 
-_BUSY = answer("503 Service Unavailable", "{}")
+_BUSY = http_response("503 Service Unavailable", "{}")
 
 
 async def test_a_server_that_restarts_behind_a_gateway_uses_up_no_retries(
     runner: _Runner, media_server: LocalServer
 ) -> None:
     async with FaultProxy(media_server) as proxy, proxy.client(max_retries=0) as client:
-        proxy.plan(partial(reply, answer=answer("502 Bad Gateway", "{}")))  # to the first submission
-        proxy.plan(partial(refuse, answer=_BUSY))  # and these to the questions whether it is well
-        proxy.plan(partial(refuse, answer=answer("500 Internal Server Error", "{}")))
-        proxy.plan(partial(refuse, answer=answer("200 OK", "<h1>Back soon</h1>")))
+        proxy.plan(reply(response=http_response("502 Bad Gateway", "{}")))  # to the first submission
+        proxy.plan(refuse(response=_BUSY))  # and these to the questions whether it is well
+        proxy.plan(refuse(response=http_response("500 Internal Server Error", "{}")))
+        proxy.plan(refuse(response=http_response("200 OK", "<h1>Back soon</h1>")))
         proxy.plan(pass_on)
-        proxy.plan(partial(reply, answer=_BUSY))  # to the second submission
+        proxy.plan(reply(response=_BUSY))  # to the second submission
         items = await runner.run(client)
     assert [item.state for item in items] == ["done", "done"]
 
 
 async def test_a_server_that_stays_busy_ends_the_run(runner: _Runner) -> None:
-    async with FaultyServer(_BUSY).running(max_retries=0) as client:
+    async with StubServer(_BUSY).running(max_retries=0) as client:
         with pytest.raises(ServerUnavailableError, match="503"):
             await runner.run(client, give_up_after=0.1)
     assert [item.state for item in runner.manifest.items()] == ["submitting", "waiting"]
 
 
 async def test_an_item_that_alone_meets_outages_fails_in_the_end(runner: _Runner) -> None:
-    health = answer("200 OK", '{"status": "healthy", "service": "compute", "version": "1"}')
-    server = FaultyServer(_BUSY, files={"health": health, "": health})
+    health = http_response("200 OK", '{"status": "healthy", "service": "compute", "version": "1"}')
+    server = StubServer(_BUSY, files={"health": health, "": health})
     async with server.running(max_retries=0) as client:
         items = await runner.run(client, give_up_after=0.1)
     assert [item.state for item in items] == ["failed", "failed"]
@@ -197,8 +195,8 @@ async def test_nothing_that_one_result_does_ends_the_batch(
 
 
 async def test_what_the_server_has_refused_is_not_on_its_way(runner: _Runner) -> None:
-    refusal = answer("401 Unauthorized", '{"detail": "who are you?"}')
-    async with FaultyServer(refusal).running(max_retries=0) as client:
+    refusal = http_response("401 Unauthorized", '{"detail": "who are you?"}')
+    async with StubServer(refusal).running(max_retries=0) as client:
         with pytest.raises(AuthenticationError):
             await runner.run(client)
     assert [item.state for item in runner.manifest.items()] == ["waiting", "waiting"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fault_server import FaultyServer
+from cl_client.testing import StubServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ async def test_an_interrupt_while_the_answer_to_a_submission_is_awaited(
     start_cli: StartCLI, work_folder: Path, temp_folder: Path
 ) -> None:
     (work_folder / "a.txt").write_text("a")
-    server = FaultyServer(None)
+    server = StubServer(None)
     async with server.running() as client:
         command = ("hash", "compute", "a.txt", "--server", client.config.base_url, "--mqtt", "off")
         with start_cli(*command) as process:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 
 from cl_client import JobResponse, JobStatus
+from cl_client.testing import StubServer, http_response
 from cl_client_cli.jobs.commands import ListedStatus
 from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
 from command_lines import json_objects
-from fault_server import FaultyServer, answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from cl_client import ComputeClient
     from command_lines import RunCLI, StartCLI
 
-FORBIDDEN = answer("403 Forbidden", '{"detail": "not yours"}')
-GONE = answer("404 Not Found", '{"detail": "Job not found"}')
+FORBIDDEN = http_response("403 Forbidden", '{"detail": "not yours"}')
+GONE = http_response("404 Not Found", '{"detail": "Job not found"}')
 
 
 def says(job_id: str, status: str, **more: str | int) -> bytes:
     """The server's answer to a read of a job."""
     job = {"job_id": job_id, "task_type": "hash", "status": status, "progress": 100, **more}
-    return answer("200 OK", json.dumps(job))
+    return http_response("200 OK", json.dumps(job))
 
 
 class Notes:
@@ -76,7 +76,7 @@ async def test_a_job_that_cannot_be_read_hides_no_other(notes: Notes) -> None:
         "theirs": FORBIDDEN,
         "gone": GONE,
     }
-    async with FaultyServer(None, files=files).running() as client:
+    async with StubServer(None, files=files).running() as client:
         notes.at(client, *files)
         shown = await notes.run("jobs", "list")
         assert notes.states() == {"mine": "completed", "theirs": "queued", "gone": "forgotten"}
@@ -94,8 +94,8 @@ async def test_a_job_that_cannot_be_read_hides_no_other(notes: Notes) -> None:
 
 
 async def test_an_answer_that_is_none_hides_no_other_job(notes: Notes) -> None:
-    files: Mapping[str, bytes] = {"odd": answer("200 OK", "{}"), "good": says("good", "failed")}
-    async with FaultyServer(None, files=files).running() as client:
+    files: Mapping[str, bytes] = {"odd": http_response("200 OK", "{}"), "good": says("good", "failed")}
+    async with StubServer(None, files=files).running() as client:
         notes.at(client, *files)
         shown = await notes.run("jobs", "list", "--json")
     assert {str(it["job_id"]): it["status"] for it in json_objects(shown)} == {
@@ -107,7 +107,7 @@ async def test_an_answer_that_is_none_hides_no_other_job(notes: Notes) -> None:
 
 
 async def test_without_a_login_the_list_is_what_was_known(notes: Notes) -> None:
-    server = FaultyServer(answer("401 Unauthorized", '{"detail": "who are you?"}'))
+    server = StubServer(http_response("401 Unauthorized", '{"detail": "who are you?"}'))
     async with server.running() as client:
         notes.at(client, "one", "two")
         shown = await notes.run("jobs", "list")
@@ -123,20 +123,20 @@ async def test_what_a_command_learns_is_written_down(notes: Notes, command: str)
         "bad": says("bad", "error", error_message="no picture"),
         "gone": GONE,
     }
-    async with FaultyServer(None, files=files).running() as client:
+    async with StubServer(None, files=files).running() as client:
         notes.at(client, *files, "other")
         await notes.run("jobs", command, *files)
     assert notes.states() == {"done": "completed", "bad": "failed", "gone": "forgotten", "other": "queued"}
 
 
 async def test_a_wait_goes_through_a_gateway_without_its_server(notes: Notes) -> None:
-    gateway = answer("502 Bad Gateway", "<h1>Bad gateway</h1>")
-    server = FaultyServer(*[gateway] * 3, says("mine", "completed"))
+    gateway = http_response("502 Bad Gateway", "<h1>Bad gateway</h1>")
+    server = StubServer(*[gateway] * 3, says("mine", "completed"))
     async with server.running() as client:
         notes.at(client, "mine")
         waited = await notes.run("jobs", "wait", "mine")
         assert (waited.returncode, "mine: hash completed" in waited.stdout) == (0, True), waited.stderr
-    async with FaultyServer(gateway).running() as client:
+    async with StubServer(gateway).running() as client:
         notes.at(client, "other")
         ended = await notes.run("jobs", "wait", "other", "--give-up-after", "0")
         assert (ended.returncode, "502" in ended.stderr) == (3, True)
@@ -145,7 +145,7 @@ async def test_a_wait_goes_through_a_gateway_without_its_server(notes: Notes) ->
 
 async def test_a_list_asks_only_about_what_it_may_show(notes: Notes) -> None:
     names = ("one", "two", "three", "four")
-    server = FaultyServer(None, files={name: says(name, "processing") for name in names})
+    server = StubServer(None, files={name: says(name, "processing") for name in names})
     async with server.running() as client:
         notes.at(client, *names)
         await notes.run("jobs", "list", "--task", "exif")
@@ -160,7 +160,7 @@ async def test_a_list_asks_only_about_what_it_may_show(notes: Notes) -> None:
 
 
 async def test_prefixes_of_ids(notes: Notes) -> None:
-    server = FaultyServer(None, files={name: says(name, "processing") for name in ("ab1", "ab2", "c")})
+    server = StubServer(None, files={name: says(name, "processing") for name in ("ab1", "ab2", "c")})
     async with server.running() as client:
         notes.at(client, "ab1", "ab2", "c")
         notes.note("c-elsewhere", server="http://elsewhere")
@@ -175,7 +175,7 @@ async def test_prefixes_of_ids(notes: Notes) -> None:
 
 async def test_many_jobs_are_waited_for_at_the_same_time(notes: Notes, start_cli: StartCLI) -> None:
     names = [f"job-{number}" for number in range(12)]
-    server = FaultyServer(None)
+    server = StubServer(None)
     async with server.running() as client:
         notes.at(client, *names)
         with start_cli("jobs", "wait", *names):
@@ -184,7 +184,7 @@ async def test_many_jobs_are_waited_for_at_the_same_time(notes: Notes, start_cli
 
 
 async def test_times_that_no_calendar_has_are_left_out(notes: Notes) -> None:
-    async with FaultyServer(says("it", "completed", created_at=2**62)).running() as client:
+    async with StubServer(says("it", "completed", created_at=2**62)).running() as client:
         notes.at(client, "it")
         shown = await notes.run("jobs", "get", "it")
     assert (shown.returncode, "submitted" in shown.stdout) == (0, False)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cl_client.exceptions import ServerError, ServerUnavailableError
+from cl_client.testing import FaultProxy, StubServer, cut, http_response, pass_on, reply
 from cl_client_cli.frame.options import JobOptions, OutputOptions
 from cl_client_cli.frame.outages import Outages, ServerStaysAwayError
 from cl_client_cli.frame.progress import JobProgress
@@ -17,8 +17,6 @@ from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
 from cl_client_cli.tasks.resilient_engine import Attempt, ResilientEngine
 from cl_client_cli.tasks.task_params import task_params
-from fault_proxy import FaultProxy, cut, pass_on, reply
-from fault_server import FaultyServer, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
     from cl_client.local import LocalServer
     from cl_client_cli.frame.progress import JobRow
 
-BUSY = answer("503 Service Unavailable", '{"detail": "the queue is full"}')
-BAD_GATEWAY = answer("502 Bad Gateway", "<h1>Bad gateway</h1>")
+BUSY = http_response("503 Service Unavailable", '{"detail": "the queue is full"}')
+BAD_GATEWAY = http_response("502 Bad Gateway", "<h1>Bad gateway</h1>")
 
 
 class Run:
@@ -81,7 +79,7 @@ async def test_what_is_not_answered_is_not_sent_for_ever(
     async with behind_proxy(media_server, tmp_path) as (proxy, run):
         await run.hash()
         for _ in range(10):
-            proxy.plan(partial(cut, after=0))  # a submission's answer
+            proxy.plan(cut(after=0))  # a submission's answer
             proxy.plan(pass_on)  # the question how the server is
         outcome = await run.hash()
     assert sum(head.startswith(b"POST") for head in proxy.requests) == 1 + 3
@@ -94,7 +92,7 @@ async def test_one_lost_answer_is_told_of_and_made_good(
 ) -> None:
     async with behind_proxy(media_server, tmp_path) as (proxy, run):
         await run.hash()
-        proxy.plan(partial(cut, after=0))
+        proxy.plan(cut(after=0))
         assert (await run.hash()).error is None
     assert "1 submission had no answer" in capsys.readouterr().err
 
@@ -113,7 +111,7 @@ async def test_a_busy_server_is_called_busy_and_once(
 ) -> None:
     async with behind_proxy(media_server, tmp_path) as (proxy, run):
         for _ in range(4):  # more often than a file may be sent that is not answered
-            proxy.plan(partial(reply, answer=BUSY))
+            proxy.plan(reply(response=BUSY))
             proxy.plan(pass_on)
         assert (await run.hash()).error is None
     said = capsys.readouterr().err
@@ -127,7 +125,7 @@ async def test_a_busy_server_is_called_busy_and_once(
 async def test_a_gateway_without_a_server_from_the_start_is_not_waited_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], patience: float
 ) -> None:
-    server = FaultyServer(BAD_GATEWAY)
+    server = StubServer(BAD_GATEWAY)
     async with server.running(max_retries=0) as client, run_with(client, tmp_path) as run:
         run.engine.outages.give_up_after = patience
         with pytest.raises(ServerError, match="502"):
@@ -141,14 +139,14 @@ async def test_without_patience_a_server_that_goes_ends_it_at_once(
 ) -> None:
     async with behind_proxy(media_server, tmp_path, give_up_after=0) as (proxy, run):
         assert (await run.hash()).error is None  # it is there
-        proxy.plan(partial(reply, answer=BAD_GATEWAY), times=10)
+        proxy.plan(reply(response=BAD_GATEWAY), times=10)
         with pytest.raises(ServerStaysAwayError, match="502"):
             await run.hash()
 
 
 async def test_a_server_that_is_busy_for_too_long_fails_the_job(tmp_path: Path) -> None:
-    health = answer("200 OK", '{"status": "healthy", "service": "compute", "version": "1"}')
-    server = FaultyServer(BUSY, files={"": health})
+    health = http_response("200 OK", '{"status": "healthy", "service": "compute", "version": "1"}')
+    server = StubServer(BUSY, files={"": health})
     async with server.running(max_retries=0) as client, run_with(client, tmp_path, give_up_after=1) as run:
         outcome = await run.hash()
     assert "the queue is full" in (outcome.error or "")
@@ -157,11 +155,11 @@ async def test_a_server_that_is_busy_for_too_long_fails_the_job(tmp_path: Path) 
 
 async def test_a_call_goes_through_an_outage(media_server: LocalServer, tmp_path: Path) -> None:
     async with behind_proxy(media_server, tmp_path) as (proxy, run):
-        proxy.plan(partial(cut, after=0), times=3)  # the call, and then the questions how the server is
+        proxy.plan(cut(after=0), times=3)  # the call, and then the questions how the server is
         run.engine.outages.waits_at_first = True
         health = await run.engine.outages.through(run.engine.outages.client.health)
         assert health.status == "healthy"
         run.engine.outages.give_up_after = 0
-        proxy.plan(partial(cut, after=0))
+        proxy.plan(cut(after=0))
         with pytest.raises(ServerUnavailableError):
             await run.engine.outages.through(run.engine.outages.client.health)

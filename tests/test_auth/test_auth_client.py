@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC
-from functools import partial
 from typing import TYPE_CHECKING
 
-import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -31,7 +29,7 @@ from cl_client import (
     User,
 )
 from cl_client.local import LocalServer
-from fault_proxy import FaultProxy, cut
+from cl_client.testing import FaultProxy, cut
 from scripted_auth import PASSWORD, ScriptedAuth, unsigned_token
 from support import free_port
 
@@ -122,7 +120,7 @@ async def test_a_deletion_whose_answer_was_lost_is_one(server: LocalServer) -> N
         AuthClient(proxy.base_url, JWTAuthProvider(server.issue_token())) as auth,
     ):
         user = await auth.create_user(new_name(), "first")
-        proxy.plan(partial(cut, after=0))
+        proxy.plan(cut(after=0))
         await auth.delete_user(user.id)
         assert [head.split(b" ")[0] for head in proxy.requests] == [b"POST", b"DELETE", b"DELETE"]
         with pytest.raises(InvalidRequestError, match="User not found"):
@@ -219,7 +217,7 @@ def test_a_time_with_a_zone_is_turned_into_utc_and_permissions_may_be_a_comma_li
 async def test_a_token_that_counts_is_verified_with_one_read_of_the_key(server: LocalServer) -> None:
     async with FaultProxy(server) as proxy:
         url = proxy.client().config.base_url
-        proxy.target = httpx.URL(server.auth_url)
+        proxy.aim(server.auth_url)
         async with AuthClient(url) as auth:
             claims = [await auth.verify_token(server.issue_token()) for _ in range(3)][-1]
     assert (claims.id, claims.is_admin, claims.permissions) == ("1", True, ())

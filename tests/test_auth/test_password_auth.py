@@ -8,7 +8,6 @@ import secrets
 import traceback
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from cl_client import (
@@ -25,7 +24,7 @@ from cl_client import (
 )
 from cl_client.local import LocalServer
 from cl_client.local.net.tls import ServerTLS
-from fault_proxy import FaultProxy
+from cl_client.testing import FaultProxy
 from scripted_auth import PASSWORD, ScriptedAuth
 from support import free_port, heard
 
@@ -75,7 +74,7 @@ async def test_500_calls_whose_token_is_revoked_in_the_middle_log_in_once_more_a
 async def test_a_refused_password_is_tried_once_for_500_calls_and_says_the_servers_words() -> None:
     async with LocalServer(auth=True, workers=1, tasks=["hash"]) as server, FaultProxy(server) as proxy:
         compute_url = server.base_url
-        proxy.target = httpx.URL(server.auth_url)
+        proxy.aim(server.auth_url)
         provider = PasswordAuthProvider(url_of(proxy), "admin", "wrong")
         async with client_of(compute_url, provider) as client:
             failures = await get_many(client)
@@ -92,7 +91,7 @@ async def test_real_tokens_are_renewed_as_often_as_they_expire_without_a_failure
         FaultProxy(server) as proxy,
     ):
         compute_url = server.base_url
-        proxy.target = httpx.URL(server.auth_url)
+        proxy.aim(server.auth_url)
         provider = PasswordAuthProvider(url_of(proxy), "admin", "admin")
         async with client_of(compute_url, provider) as client, asyncio.timeout(30):
             calls = 0
@@ -109,7 +108,7 @@ async def test_a_real_token_is_refreshed_before_it_expires() -> None:
         FaultProxy(server) as proxy,
     ):
         compute_url = server.base_url
-        proxy.target = httpx.URL(server.auth_url)
+        proxy.aim(server.auth_url)
         # A fifth of the lifetime is the most that the margin takes: the token is due after eight seconds.
         provider = PasswordAuthProvider(url_of(proxy), "admin", "admin")
         async with client_of(compute_url, provider) as client, asyncio.timeout(30):

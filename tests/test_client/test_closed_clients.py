@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from cl_client import ClientClosedError, ComputeClient, JobResponse
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,7 +94,7 @@ def public(kind: type[ComputeClient | AdminClient]) -> set[str]:
 
 async def test_every_call_of_a_closed_client_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    server = FaultyServer(answer("200 OK", '{"status": "healthy", "service": "s", "version": "v1"}'))
+    server = StubServer(http_response("200 OK", '{"status": "healthy", "service": "s", "version": "v1"}'))
     async with server.running() as client:
         await client.health()
         monitor = client.mqtt_monitor
@@ -155,7 +155,7 @@ def test_looking_without_a_loop() -> None:
 
 @pytest.mark.parametrize("used", [False, True])
 async def test_closing_before_use_twice_and_at_once(*, used: bool) -> None:
-    server = FaultyServer(answer("200 OK", '{"status": "healthy", "service": "s", "version": "v1"}'))
+    server = StubServer(http_response("200 OK", '{"status": "healthy", "service": "s", "version": "v1"}'))
     async with server.running() as at_server:
         client = ComputeClient(config=at_server.config.replace(mqtt_broker="127.0.0.1:1"))
         if used:

@@ -12,7 +12,7 @@ from cl_client import ComputeClient, JobFilesError, JSONObject, NoAuthProvider
 from cl_client.auth import JWTAuthProvider
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_photo
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from small_models import save_small_models
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ async def test_a_way_out_of_the_job_is_refused(tmp_path: Path) -> None:
 
 
 async def test_calls_for_capabilities_at_the_same_time_share_one_request() -> None:
-    server = FaultyServer(answer("200 OK", '{"num_workers": 1, "capabilities": {"hash": 1}}'))
+    server = StubServer(http_response("200 OK", '{"num_workers": 1, "capabilities": {"hash": 1}}'))
     async with server.running() as client:
         answers = await asyncio.gather(*(client.get_capabilities() for _ in range(5)))
         await client.with_options(max_retries=0).get_capabilities()

@@ -10,7 +10,7 @@ import pytest
 from cl_client import ClientClosedError, JobResponse, ServerUnavailableError
 from cl_client._jobs.reader import JobReader, ReadReason
 from cl_client._mqtt.types import MQTTMessage
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 
 async def settle() -> None:
@@ -140,8 +140,8 @@ async def test_closing_lets_all_go(*, away: bool) -> None:
 
 
 async def test_a_submit_that_gives_way_is_told_of_the_closing() -> None:
-    queued = answer("200 OK", '{"job_id": "j", "task_type": "hash", "status": "queued"}')
-    server = FaultyServer(None, files={"hash": queued})
+    queued = http_response("200 OK", '{"job_id": "j", "task_type": "hash", "status": "queued"}')
+    server = StubServer(None, files={"hash": queued})
     async with server.running(max_concurrent_reads=1) as client:
         for job_id in ("a", "b"):
             client.subscribe_job_updates(job_id)

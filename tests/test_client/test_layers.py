@@ -32,7 +32,8 @@ LAYERS = (
     ("_jobs",),
     ("mqtt_monitor", "_auth"),
     ("_client", "compute_client"),
-    ("", "auth", "exceptions", "session", "testing", "local"),
+    ("", "auth", "exceptions", "session", "local"),
+    ("testing",),
 )
 
 LOCAL_LAYERS = (

@@ -21,7 +21,7 @@ from cl_client.plugins.face_embedding import FaceEmbeddingOutput
 from cl_client.plugins.hash import HashOutput, HashResult
 from cl_client.plugins.hls_streaming import HlsStreamingOutput
 from cl_client.plugins.media_thumbnail import MediaThumbnailOutput
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -205,10 +205,10 @@ async def test_a_worker_without_readable_capabilities_is_there_all_the_same() ->
 
 @pytest.mark.parametrize("odd", ['"task_type": null', '"task_type": 5, "priority": null', '"params": null'])
 async def test_a_job_of_an_odd_server_is_submitted_followed_and_read(odd: str) -> None:
-    job = answer(
+    job = http_response(
         "200 OK", f'{{"job_id": "j", "status": "completed", "task_output": {{"media_type": "text"}}, {odd}}}'
     )
-    async with FaultyServer(files={"hash": job, "j": job}).running() as client:
+    async with StubServer(files={"hash": job, "j": job}).running() as client:
         ended = await client.hash.compute(b"x", wait=True, timeout=20)
         assert (ended.status, ended.task_type) == ("completed", "hash")
         assert client.hash.output(ended).media_type == "text"
@@ -217,6 +217,6 @@ async def test_a_job_of_an_odd_server_is_submitted_followed_and_read(odd: str) -
 
 @pytest.mark.parametrize("odd", ['"job_id": "j"', '"job_id": "j", "status": null', '"status": "queued"'])
 async def test_what_names_no_job_or_no_status_is_none(odd: str) -> None:
-    async with FaultyServer(answer("200 OK", f"{{{odd}}}")).running() as client:
+    async with StubServer(http_response("200 OK", f"{{{odd}}}")).running() as client:
         with pytest.raises(InvalidResponseError):
             await client.get_job("j")

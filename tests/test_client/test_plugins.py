@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cl_client import ComputeClient, InvalidParameterError, JSONObject, WorkerUnavailableError, plugins
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +154,7 @@ async def test_seconds_that_are_none(client: ComputeClient, values: dict[str, fl
 
 
 async def test_one_name_is_not_taken_for_its_letters(tmp_path: Path) -> None:
-    server = FaultyServer(files={"": answer("503 Busy"), "a": answer("200 OK", "content")})
+    server = StubServer(files={"": http_response("503 Busy"), "a": http_response("200 OK", "content")})
     async with server.running(max_retries=0) as client:
         with pytest.raises(WorkerUnavailableError) as caught:
             await client.wait_for_workers("hash", timeout=0)
@@ -164,7 +164,7 @@ async def test_one_name_is_not_taken_for_its_letters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("tags", "sent"), [("Make", b"Make"), (["Make", "Model"], b"Make,Model")])
 async def test_tags_as_they_are_sent(tags: Sequence[str], sent: bytes) -> None:
-    server = FaultyServer(answer("200 OK", '{"job_id": "j", "task_type": "exif", "status": "queued"}'))
+    server = StubServer(http_response("200 OK", '{"job_id": "j", "task_type": "exif", "status": "queued"}'))
     async with server.running() as client:
         await client.exif.extract(b"x", tags=tags)
     assert b'name="tags"\r\n\r\n%s\r\n' % sent in server.requests[0]

@@ -25,7 +25,7 @@ from cl_client.exceptions import (
     JobTimeoutError,
     ServerUnavailableError,
 )
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from followers import Log
 from tracked_jobs import Server, job, tracker_of
 
@@ -102,7 +102,7 @@ async def test_what_an_auth_provider_raises_is_what_the_wait_ends_with(
     fault: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
-        FaultyServer(answer("200 OK", "{}")).running(poll_min=0.01, poll_interval=0.01) as client,
+        StubServer(http_response("200 OK", "{}")).running(poll_min=0.01, poll_interval=0.01) as client,
         ComputeClient(auth_provider=SealedVault(fault), config=client.config) as sealed,
         aclosing(sealed.watch_job("j")) as updates,
     ):
@@ -127,7 +127,7 @@ async def test_an_unknown_status_is_said_once_and_waited_out(caplog: pytest.LogC
 
 async def test_an_unknown_status_is_what_a_timeout_tells() -> None:
     body = '{"job_id": "j", "task_type": "hash", "status": "on hold"}'
-    server = FaultyServer(answer("200 OK", body))
+    server = StubServer(http_response("200 OK", body))
     async with server.running() as client, aclosing(client.watch_job("j")) as updates:
         assert (await anext(updates)).raw_status == "on hold"
         with pytest.raises(JobTimeoutError, match="'on hold', which is unknown to this version"):

@@ -11,7 +11,7 @@ import pytest
 from cl_client import RequestTimeoutError, ServerBusyError, ServerUnavailableError
 from cl_client._http.retries import RetryRules, retried, retry_after
 from cl_client.config import ComputeClientConfig
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 NOW = datetime(2026, 2, 18, 12, 0, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ async def test_pauses_count_anew_when_there_is_progress() -> None:
 
 
 async def test_a_call_whose_pauses_would_take_too_long_ends_with_the_servers_answer() -> None:
-    server = FaultyServer(answer("429 Busy", headers="Retry-After: 0.25\r\n"))
+    server = StubServer(http_response("429 Busy", headers="Retry-After: 0.25\r\n"))
     async with server.running(max_retry_wait=0.6) as client:
         with pytest.raises(ServerBusyError) as caught:
             await client.health()
@@ -116,7 +116,7 @@ async def test_a_call_whose_pauses_would_take_too_long_ends_with_the_servers_ans
 
 
 async def test_errors_of_attempts_do_not_remember_each_other() -> None:
-    server = FaultyServer(answer("429 Busy", headers="Retry-After: 0\r\n"), None)
+    server = StubServer(http_response("429 Busy", headers="Retry-After: 0\r\n"), None)
     async with server.running(timeout=0.2, max_retries=1) as client:
         with pytest.raises(RequestTimeoutError) as caught:
             await client.health()

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from cl_client import ComputeClient, JobFileNotFoundError, JobTimeoutError
 from cl_client._core.log import about_job, get_logger
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from support import SCRIPTED, client_of, port_of
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ async def test_a_wait_that_times_out_is_an_error_of_its_span(
 
 async def test_a_file_may_be_closed_by_another_task(caplog: pytest.LogCaptureFixture) -> None:
     SPANS.clear()
-    async with FaultyServer(answer("200 OK", "content")).running() as client:
+    async with StubServer(http_response("200 OK", "content")).running() as client:
         opened = client.open_job_file("j", "output/a")
         await asyncio.create_task(opened.__aenter__())
         await asyncio.create_task(opened.__aexit__(None, None, None))
@@ -138,7 +138,7 @@ async def test_a_file_may_be_closed_by_another_task(caplog: pytest.LogCaptureFix
 
 
 async def test_an_abandoned_generator_closes_its_file_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
-    async with FaultyServer(answer("200 OK", "content")).running() as client:
+    async with StubServer(http_response("200 OK", "content")).running() as client:
 
         async def relay() -> AsyncGenerator[bytes]:
             async with client.open_job_file("j", "output/a") as stream:

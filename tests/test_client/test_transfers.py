@@ -25,7 +25,7 @@ from cl_client._transfers.multipart import MultipartUpload
 from cl_client._transfers.names import base_name
 from cl_client.exceptions import InvalidParameterError, RequestTimeoutError, UploadNotRepeatableError
 from cl_client.options import UploadStream
-from fault_server import FaultyServer
+from cl_client.testing import StubServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable
@@ -218,14 +218,14 @@ class FailingPipe(FailingFile):
 @pytest.mark.parametrize("kind", [FailingFile, FailingPipe])
 async def test_a_disk_that_fails_while_a_file_is_sent(kind: type[FailingFile]) -> None:
     reason = r"file\.bin: the file can no longer be read: Input/output error"
-    async with FaultyServer(None).running() as client:
+    async with StubServer(None).running() as client:
         with pytest.raises(InvalidParameterError, match=reason):
             await client.hash.compute(kind(bytes(3 << 20)))
 
 
 async def test_a_file_that_is_closed_while_it_is_sent() -> None:
     file = io.BytesIO(bytes(3 << 20))
-    async with FaultyServer(None).running() as client:
+    async with StubServer(None).running() as client:
         with pytest.raises(InvalidParameterError, match="can no longer be read: I/O operation on closed"):
             await client.hash.compute(file, on_upload=lambda _done, _total: file.close())
 
@@ -252,7 +252,7 @@ async def test_a_file_that_only_behaves_like_a_pipe_is_sent_too() -> None:
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_silent_pipe_holds_up_nobody(begun: bool) -> None:  # noqa: FBT001 - a parametrised case
     reading, writing = os.pipe()
-    async with FaultyServer(b"").running() as client:
+    async with StubServer(b"").running() as client:
         with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb", buffering=0) as end:
             if begun:
                 end.write(b"some of it")
@@ -286,7 +286,7 @@ async def test_what_never_returns_leaves_the_threads_of_the_loop_to_others() -> 
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
     file = Silent()
-    async with FaultyServer(b"").running() as client, asyncio.timeout(10):
+    async with StubServer(b"").running() as client, asyncio.timeout(10):
         call = asyncio.create_task(client.hash.compute(file))
         await file.begun.wait()
         await loop.getaddrinfo("localhost", 80)

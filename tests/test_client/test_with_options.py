@@ -18,11 +18,11 @@ from cl_client import (
     ServerBusyError,
 )
 from cl_client.local import LocalServer
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from followers import Log
 
-HEALTHY = answer("200 OK", '{"status": "healthy"}')
-RUNNING = answer("200 OK", '{"job_id": "j", "task_type": "hash", "status": "processing"}')
+HEALTHY = http_response("200 OK", '{"status": "healthy"}')
+RUNNING = http_response("200 OK", '{"job_id": "j", "task_type": "hash", "status": "processing"}')
 
 
 def mqtt_threads() -> set[threading.Thread]:
@@ -34,7 +34,7 @@ class OwnClient(ComputeClient):
 
 
 async def test_headers_are_added_to_those_of_the_client() -> None:
-    server = FaultyServer(HEALTHY)
+    server = StubServer(HEALTHY)
     async with server.running(extra_headers={"X-A": "one", "X-B": "two"}) as client:
         other = client.with_options(extra_headers={"X-B": "three", "X-C": "four"})
         await other.health()
@@ -48,8 +48,8 @@ async def test_headers_are_added_to_those_of_the_client() -> None:
 
 
 async def test_timeouts_retries_and_waits_are_its_own() -> None:
-    busy = answer("503 Busy", headers="Retry-After: 600\r\n")
-    server = FaultyServer(busy, files={"hangs": None, "j": RUNNING})
+    busy = http_response("503 Busy", headers="Retry-After: 600\r\n")
+    server = StubServer(busy, files={"hangs": None, "j": RUNNING})
     async with server.running(timeout=600) as client:
         impatient = client.with_options(read_timeout=0.05, max_retries=0, wait_timeout=0.05)
         with pytest.raises(ServerBusyError):
@@ -78,7 +78,7 @@ async def test_jobs_push_and_connections_are_shared() -> None:
 
 
 async def test_a_subscription_of_the_one_is_ended_by_the_other() -> None:
-    async with FaultyServer(RUNNING).running() as client:
+    async with StubServer(RUNNING).running() as client:
         other, log = client.with_options(timeout=5), Log()
         subscription = other.subscribe_job_updates("j", log.progress, log.complete)
         await log.was_told("processing")
@@ -87,7 +87,7 @@ async def test_a_subscription_of_the_one_is_ended_by_the_other() -> None:
 
 
 async def test_it_is_open_as_long_as_its_client_is() -> None:
-    async with FaultyServer(HEALTHY).running() as client:
+    async with StubServer(HEALTHY).running() as client:
         async with client.with_options(timeout=5) as other:
             await other.health()
         await other.health()

@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from cl_client import ComputeClient
 from cl_client.auth import NoAuthProvider
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from followers import Log
 
-RUNNING = answer("200 OK", '{"job_id": "j", "task_type": "hash", "status": "processing"}')
+RUNNING = http_response("200 OK", '{"job_id": "j", "task_type": "hash", "status": "processing"}')
 
 
 class Vault(NoAuthProvider):
@@ -33,7 +33,7 @@ class Vault(NoAuthProvider):
 async def test_what_an_auth_provider_raises_at_the_deletion_is_said(
     fault: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    vault, server = Vault(), FaultyServer(RUNNING)
+    vault, server = Vault(), StubServer(RUNNING)
     async with (
         server.running() as guest,
         ComputeClient(config=guest.config, auth_provider=vault) as client,
@@ -52,7 +52,7 @@ async def test_what_an_auth_provider_raises_at_the_deletion_is_said(
 
 
 async def test_a_job_whose_wait_is_cancelled_right_before_closing_is_deleted() -> None:
-    server, log = FaultyServer(RUNNING), Log()
+    server, log = StubServer(RUNNING), Log()
     async with server.running() as client:
         waiting = asyncio.ensure_future(client.wait_for_job("j", delete_on_cancel=True))
         client.subscribe_job_updates("j", log.progress)

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from cl_client import JobTimeoutError, PermissionDeniedError
 from cl_client.options import UploadStream
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,14 +46,14 @@ class SlowToClose(AsyncGenerator[bytes]):
         await self.gate.wait()
 
 
-def server_of_a_running_job() -> FaultyServer:
+def server_of_a_running_job() -> StubServer:
     """Submits are queued, and what is read, or deleted, is a job that runs."""
-    return FaultyServer(
-        answer("200 OK", JOB % "processing"), files={"hash": answer("200 OK", JOB % "queued")}
+    return StubServer(
+        http_response("200 OK", JOB % "processing"), files={"hash": http_response("200 OK", JOB % "queued")}
     )
 
 
-def deletions(server: FaultyServer) -> int:
+def deletions(server: StubServer) -> int:
     return sum(request.startswith(b"DELETE /jobs/j ") for request in server.requests)
 
 
@@ -121,7 +121,9 @@ async def test_a_job_does_not_wait_for_the_threads_of_others(tmp_path: Path) -> 
 
 
 async def test_a_refusal_that_nobody_is_left_to_hear_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
-    server = FaultyServer(answer("403 Forbidden"), files={"hash": answer("200 OK", JOB % "queued")})
+    server = StubServer(
+        http_response("403 Forbidden"), files={"hash": http_response("200 OK", JOB % "queued")}
+    )
     stream = SlowToClose()
     async with server.running() as client:
         waiting = asyncio.ensure_future(client.hash.compute(UploadStream(stream, "a", 3), wait=True))

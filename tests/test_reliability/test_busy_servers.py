@@ -12,21 +12,21 @@ from typing_extensions import override
 
 from cl_client import ComputeClient, ComputeClientConfig
 from cl_client._mqtt.types import MQTTMessage
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from followers import Log
-from support import NO_SLOW_READS, free_port, publishing
+from support import NO_SLOW_READS, free_port, publishing, reading_eagerly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from support import Mosquitto
 
-BUSY = [answer(f"{status} Busy", headers="Retry-After: 300\r\n") for status in (503, 429)]
+BUSY = [http_response(f"{status} Busy", headers="Retry-After: 300\r\n") for status in (503, 429)]
 
 
 def job(job_id: str, status: str) -> bytes:
     values = {"job_id": job_id, "task_type": "hash", "status": status, "progress": 0}
-    return answer("200 OK", json.dumps(values))
+    return http_response("200 OK", json.dumps(values))
 
 
 def event(job_id: str, status: str) -> bytes:
@@ -40,7 +40,7 @@ async def test_jobs_that_are_put_off_hold_up_neither_another_nor_their_own_end(
 ) -> None:
     broker, names = make_mosquitto(), [f"j{n}" for n in range(ComputeClientConfig().max_concurrent_reads)]
     files: dict[str, bytes | None] = {"ninth": job("ninth", "completed")}
-    server = FaultyServer(busy, files=files)
+    server = StubServer(busy, files=files)
     async with server.running(tls=None, mqtt_broker=broker.url, **NO_SLOW_READS) as client:
         assert await client.mqtt_monitor.wait_connected(20)
         logs = {name: Log() for name in names}
@@ -59,8 +59,8 @@ async def test_jobs_that_are_put_off_hold_up_neither_another_nor_their_own_end(
 async def test_a_job_that_is_put_off_is_not_read_before_whoever_else_wants_it(
     make_mosquitto: Callable[[], Mosquitto],
 ) -> None:
-    broker, server = make_mosquitto(), FaultyServer(BUSY[0], files={"often": job("often", "processing")})
-    async with server.read_eagerly(broker.url) as client:
+    broker, server = make_mosquitto(), StubServer(BUSY[0], files={"often": job("often", "processing")})
+    async with reading_eagerly(server, broker.url) as client:
         first = asyncio.ensure_future(client.wait_for_job("busy"))
         await server.received(1)
         assert await client.mqtt_monitor.wait_connected(20)  # which has every job read
@@ -74,7 +74,7 @@ async def test_a_job_that_is_put_off_is_not_read_before_whoever_else_wants_it(
     assert server.targets.count("/jobs/busy") == 1
 
 
-class LateServer(FaultyServer):
+class LateServer(StubServer):
     """Answers nothing before its gate is open."""
 
     def __init__(self, *answers: bytes | None, files: Mapping[str, bytes | None]) -> None:
@@ -82,16 +82,16 @@ class LateServer(FaultyServer):
         self.gate = asyncio.Event()
 
     @override
-    async def reply_to(self, head: bytes) -> bytes | None:
+    async def respond(self, head: bytes) -> bytes | None:
         await self.gate.wait()
-        return await super().reply_to(head)
+        return await super().respond(head)
 
 
 async def test_news_while_a_busy_answer_is_on_its_way_do_not_shorten_the_pause(
     make_mosquitto: Callable[[], Mosquitto],
 ) -> None:
     broker, server = make_mosquitto(), LateServer(BUSY[0], files={"often": job("often", "processing")})
-    async with server.read_eagerly(broker.url) as client:
+    async with reading_eagerly(server, broker.url) as client:
         client.subscribe_job_updates("busy")
         await server.received(1)
         assert await client.mqtt_monitor.wait_connected(20)  # which asks for a second read
@@ -103,8 +103,8 @@ async def test_news_while_a_busy_answer_is_on_its_way_do_not_shorten_the_pause(
 
 async def test_a_pause_is_over_when_the_server_has_told_of_the_job() -> None:
     files: dict[str, bytes | None] = {}
-    server = FaultyServer(BUSY[0], files=files)
-    async with server.read_eagerly() as client:
+    server = StubServer(BUSY[0], files=files)
+    async with reading_eagerly(server) as client:
         waiting = asyncio.ensure_future(client.wait_for_job("j"))
         await server.received(1)
         files["j"] = job("j", "processing")
@@ -116,7 +116,7 @@ async def test_a_pause_is_over_when_the_server_has_told_of_the_job() -> None:
 
 
 async def test_a_wait_that_is_over_no_longer_says_how_often_its_job_is_read() -> None:
-    server = FaultyServer(job("j", "processing"), files={"often": job("often", "processing")})
+    server = StubServer(job("j", "processing"), files={"often": job("often", "processing")})
     async with server.running(tls=None, **NO_SLOW_READS) as client:
         client.subscribe_job_updates("j")
         waiting = asyncio.ensure_future(client.wait_for_job("j", poll_interval=0.01))
@@ -169,8 +169,7 @@ async def test_a_server_that_is_away_is_asked_for_one_of_many_jobs_at_a_time() -
             await transport.attempted(config.max_concurrent_reads + 5)
             assert transport.most == 1
 
-            server = FaultyServer(files={name: job(name, "completed") for name in names})
-            listener = await asyncio.start_server(server.serve, "127.0.0.1", port)
-            async with listener:
+            server = StubServer(files={name: job(name, "completed") for name in names})
+            async with server.running(port=port):
                 ended = await asyncio.gather(*waits)
     assert [job.job_id for job in ended] == names

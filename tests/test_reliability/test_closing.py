@@ -21,7 +21,7 @@ from cl_client import (
 )
 from cl_client._transfers.sources import CHUNK_SIZE
 from cl_client.local import LocalServer, ServerTLS
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from support import port_of
 
 if TYPE_CHECKING:
@@ -152,8 +152,8 @@ AUTH_CALLS: dict[str, Callable[[AuthClient], Awaitable[object]]] = {
 async def test_a_call_under_way_is_told(
     tmp_path: Path, state: str, call: Callable[[ComputeClient, Path], Awaitable[object]]
 ) -> None:
-    later = answer("429 Slow down", headers="Retry-After: 300\r\n")
-    server = FaultyServer(None if state == "without an answer" else later)
+    later = http_response("429 Slow down", headers="Retry-After: 300\r\n")
+    server = StubServer(None if state == "without an answer" else later)
     async with server.running() as client:
         under_way = asyncio.ensure_future(call(client, tmp_path))
         await server.received(1)
@@ -165,7 +165,7 @@ async def test_a_call_under_way_is_told(
 
 
 async def test_calls_that_wait_for_their_turn_or_for_another_call_are_told() -> None:
-    server = FaultyServer(None)
+    server = StubServer(None)
     async with server.running(pool_maxsize=1) as client:
         calls = [asyncio.ensure_future(client.get_job(name)) for name in "aaabbc"]
         await server.received(1)
@@ -176,7 +176,7 @@ async def test_calls_that_wait_for_their_turn_or_for_another_call_are_told() -> 
 
 
 async def test_calls_that_wait_behind_an_open_stream_are_told() -> None:
-    server = FaultyServer(answer("200 OK", "abc"))
+    server = StubServer(http_response("200 OK", "abc"))
     async with server.running(pool_maxsize=1) as client, client.open_job_file("j", "a"):
         calls = [asyncio.ensure_future(call) for call in (client.get_job("j"), client.health())]
         await asyncio.sleep(0)  # they begin
@@ -186,7 +186,7 @@ async def test_calls_that_wait_behind_an_open_stream_are_told() -> None:
 
 
 async def test_a_call_that_waits_for_a_token_is_told() -> None:
-    service = FaultyServer(None)
+    service = StubServer(None)
     async with service.running() as at_service:
         provider = PasswordAuthProvider(at_service.config.base_url, "me", "pw")
         client = ComputeClient("http://127.0.0.1:1", mqtt_broker="off", auth_provider=provider)
@@ -205,7 +205,7 @@ async def test_an_upload_whose_source_gives_nothing_more_is_told() -> None:
         waiting.set()
         await asyncio.Event().wait()
 
-    async with FaultyServer(None).running() as client:
+    async with StubServer(None).running() as client:
         under_way = asyncio.ensure_future(client.hash.compute(UploadStream(chunks, "a")))
         await asyncio.wait_for(waiting.wait(), GUARD)
         await close(client)
@@ -243,8 +243,8 @@ async def test_a_stream_through_a_client_that_was_given_is_told() -> None:
 async def test_a_call_of_an_auth_client_is_told(
     state: str, call: Callable[[AuthClient], Awaitable[object]]
 ) -> None:
-    later = answer("429 Slow down", headers="Retry-After: 300\r\n")
-    server = FaultyServer(None if state == "without an answer" else later)
+    later = http_response("429 Slow down", headers="Retry-After: 300\r\n")
+    server = StubServer(None if state == "without an answer" else later)
     async with server.running() as client:
         async with AuthClient(client.config.base_url) as auth:
             under_way = asyncio.ensure_future(call(auth))
@@ -293,7 +293,7 @@ async def test_a_close_that_was_cancelled_can_be_done_again(unused_port: int) ->
 
 
 async def test_a_caller_that_was_cancelled_as_well_is_just_cancelled() -> None:
-    server = FaultyServer(None)
+    server = StubServer(None)
     async with server.running() as client:
         reading = asyncio.ensure_future(client.get_job("j"))
         await server.received(1)

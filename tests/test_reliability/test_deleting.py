@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from cl_client import JobNotFoundError
-from fault_proxy import FaultProxy, cut, pass_on, stall
-from fault_server import FaultyServer, answer
+from cl_client.testing import FaultProxy, Stall, StubServer, cut, http_response
 from followers import Log
 from support import NO_SLOW_READS
 
@@ -20,13 +18,12 @@ if TYPE_CHECKING:
 
     from cl_client import ComputeClient
     from cl_client.local import LocalServer
-    from fault_proxy import Exchange
     from support import ScriptedJobs
 
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
 
-GONE = answer("404 Not Found", '{"detail": "Job j not found"}')
+GONE = http_response("404 Not Found", '{"detail": "Job j not found"}')
 
 
 @pytest.fixture
@@ -39,13 +36,6 @@ def deletions(proxy: FaultProxy) -> int:
     return sum(request.startswith(b"DELETE") for request in proxy.requests)
 
 
-async def stall_deletions(exchange: Exchange) -> None:
-    if exchange.head.startswith(b"DELETE"):
-        await stall(exchange, after=0)
-    else:
-        await pass_on(exchange)
-
-
 async def some_turns() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
@@ -54,7 +44,7 @@ async def some_turns() -> None:
 async def test_a_deletion_whose_answer_was_lost_is_one(proxy: FaultProxy) -> None:
     async with proxy.client() as client:
         job = await client.hash.compute(b"x", wait=True, timeout=20)
-        proxy.plan(partial(cut, after=0))
+        proxy.plan(cut(after=0))
         await client.delete_job(job.job_id)
         assert deletions(proxy) == 2
         with pytest.raises(JobNotFoundError):
@@ -64,11 +54,12 @@ async def test_a_deletion_whose_answer_was_lost_is_one(proxy: FaultProxy) -> Non
 async def test_a_read_that_its_deletion_overtakes_is_not_remembered(proxy: FaultProxy) -> None:
     async with proxy.client() as client:
         job = await client.hash.compute(b"x", wait=True, timeout=20)
-        proxy.plan(partial(stall, after=0))
+        stall = Stall(after=0)
+        proxy.plan(stall)
         reading = asyncio.create_task(client.get_job(job.job_id))
-        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        await asyncio.wait_for(stall.reached(), 20)
         await client.delete_job(job.job_id)
-        proxy.released.set()
+        stall.release()
         assert (await reading).status == "completed"
         with pytest.raises(JobNotFoundError):
             await client.get_job(job.job_id, cache=True)
@@ -76,13 +67,13 @@ async def test_a_read_that_its_deletion_overtakes_is_not_remembered(proxy: Fault
 
 @pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Busy", "504 Gateway Timeout"])
 async def test_a_job_that_may_have_been_deleted_before_is_deleted(status: str) -> None:
-    async with FaultyServer(answer(status, headers="Retry-After: 0\r\n"), GONE).running() as client:
+    async with StubServer(http_response(status, headers="Retry-After: 0\r\n"), GONE).running() as client:
         await client.delete_job("j")
 
 
 async def test_a_deletion_that_was_refused_at_first_may_find_nothing() -> None:
-    refused = answer("429 Slow down", headers="Retry-After: 0\r\n")
-    async with FaultyServer(refused, GONE).running() as client:
+    refused = http_response("429 Slow down", headers="Retry-After: 0\r\n")
+    async with StubServer(refused, GONE).running() as client:
         with pytest.raises(JobNotFoundError):
             await client.delete_job("j")
 
@@ -104,19 +95,20 @@ async def test_other_followers_of_the_client_learn_of_it_at_once(
 async def test_an_abandoned_job_is_deleted_however_often_the_wait_is_cancelled(
     proxy: FaultProxy, scripted_jobs: ScriptedJobs
 ) -> None:
-    proxy.plan(stall_deletions, times=20)
+    stall = Stall(after=0)
+    proxy.plan(stall, matching="^DELETE ")
     async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
         await scripted_jobs.started()
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
-        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        await asyncio.wait_for(stall.reached(), 20)
         for _ in range(3):
             waiting.cancel()
             await some_turns()
         assert not waiting.done()
-        proxy.released.set()
+        stall.release()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert deletions(proxy) == 1
@@ -127,7 +119,8 @@ async def test_an_abandoned_job_is_deleted_however_often_the_wait_is_cancelled(
 async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
     proxy: FaultProxy, scripted_jobs: ScriptedJobs
 ) -> None:
-    proxy.plan(stall_deletions, times=20)
+    stall = Stall(after=0)
+    proxy.plan(stall, matching="^DELETE ")
     async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
         scope = anyio.CancelScope()
@@ -135,9 +128,9 @@ async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
         async def cancel() -> None:
             await scripted_jobs.started()
             scope.cancel()
-            await asyncio.wait_for(proxy.stalled.wait(), 20)
+            await asyncio.wait_for(stall.reached(), 20)
             await some_turns()
-            proxy.released.set()
+            stall.release()
 
         cancelling = asyncio.create_task(cancel())
         with scope:
@@ -150,18 +143,19 @@ async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
 
 
 async def test_closing_waits_for_a_deletion(proxy: FaultProxy, scripted_jobs: ScriptedJobs) -> None:
-    proxy.plan(stall_deletions, times=20)
+    stall = Stall(after=0)
+    proxy.plan(stall, matching="^DELETE ")
     async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
         await scripted_jobs.started()
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
-        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        await asyncio.wait_for(stall.reached(), 20)
         closing = asyncio.create_task(client.close())
         await some_turns()
         assert not closing.done()
-        proxy.released.set()
+        stall.release()
         await asyncio.wait_for(closing, 20)
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -171,7 +165,8 @@ async def test_closing_waits_for_a_deletion(proxy: FaultProxy, scripted_jobs: Sc
 async def test_a_deletion_that_hangs_is_given_up_and_said(
     proxy: FaultProxy, scripted_jobs: ScriptedJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    proxy.plan(stall_deletions, times=20)
+    stall = Stall(after=0)
+    proxy.plan(stall, matching="^DELETE ")
     async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}, timeout=2) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
         await scripted_jobs.started()

@@ -22,7 +22,7 @@ from cl_client.exceptions import (
     InvalidResponseError,
     JobFilesError,
 )
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from support import port_of
 
 if TYPE_CHECKING:
@@ -139,16 +139,25 @@ async def test_a_link_that_does_not_get_on_is_given_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (answer("206 Partial", "abc", "Content-Range: bytes 0-2/3\r\n"), "answered 206 Partial instead of"),
-        (answer("206 Partial", "abc", "Content-Range: bytes 5-7/8\r\n"), "answered 206 Partial instead of"),
-        (answer("202 Accepted", "soon"), "answered 202 Accepted instead of"),
+        (
+            http_response("206 Partial", "abc", "Content-Range: bytes 0-2/3\r\n"),
+            "answered 206 Partial instead of",
+        ),
+        (
+            http_response("206 Partial", "abc", "Content-Range: bytes 5-7/8\r\n"),
+            "answered 206 Partial instead of",
+        ),
+        (http_response("202 Accepted", "soon"), "answered 202 Accepted instead of"),
         (b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", "answered 204 No Content instead of"),
-        (answer("200 OK", "abc", "Content-Encoding: zstd\r\n"), "unsupported Content-Encoding 'zstd'"),
-        (answer("200 OK", "abc", "Content-Encoding: gzip, x-mine\r\n"), "Content-Encoding 'gzip, x-mine'"),
+        (http_response("200 OK", "abc", "Content-Encoding: zstd\r\n"), "unsupported Content-Encoding 'zstd'"),
+        (
+            http_response("200 OK", "abc", "Content-Encoding: gzip, x-mine\r\n"),
+            "Content-Encoding 'gzip, x-mine'",
+        ),
     ],
 )
 async def test_what_is_not_the_file_is_not_saved_as_such(tmp_path: Path, reply: bytes, reason: str) -> None:
-    async with FaultyServer(reply).running(max_retries=0) as client:
+    async with StubServer(reply).running(max_retries=0) as client:
         with pytest.raises(InvalidResponseError, match=reason):
             await client.download_job_file("j", "a.bin", tmp_path)
         with pytest.raises(InvalidResponseError, match=reason):
@@ -160,15 +169,15 @@ async def test_what_is_not_the_file_is_not_saved_as_such(tmp_path: Path, reply: 
 
 
 async def test_a_refused_range_that_was_not_asked_for_is_an_error(tmp_path: Path) -> None:
-    async with FaultyServer(answer("416 No", '{"detail": "not satisfiable"}')).running() as client:
+    async with StubServer(http_response("416 No", '{"detail": "not satisfiable"}')).running() as client:
         with pytest.raises(InvalidRequestError, match="not satisfiable"):
             await client.download_job_file("j", "a.bin", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_compressed_file_is_decoded_although_nobody_asked(tmp_path: Path) -> None:
-    reply = answer("200 OK", gzip.compress(b"hello"), "Content-Encoding: gzip\r\n")
-    async with FaultyServer(reply).running() as client:
+    reply = http_response("200 OK", gzip.compress(b"hello"), "Content-Encoding: gzip\r\n")
+    async with StubServer(reply).running() as client:
         path = await client.download_job_file("j", "a.bin", tmp_path)
         assert await client.read_job_file("j", "a.bin") == path.read_bytes() == b"hello"
 
@@ -197,7 +206,7 @@ RAW_DEFLATE = zlib.compress(CONTENT)[2:-4]
 )
 async def test_a_compressed_file_that_is_cut_is_not_taken_for_whole(tmp_path: Path, reply: bytes) -> None:
     (tmp_path / "a.bin").write_bytes(b"old")
-    async with FaultyServer(reply).running(max_retries=0) as client:
+    async with StubServer(reply).running(max_retries=0) as client:
         with pytest.raises(InvalidResponseError, match="compressed body is incomplete"):
             await client.download_job_file("j", "a.bin", tmp_path)
         with pytest.raises(InvalidResponseError, match="compressed body is incomplete"):
@@ -215,11 +224,11 @@ async def test_a_compressed_file_that_is_cut_is_not_taken_for_whole(tmp_path: Pa
         (compressed("deflate", zlib.compress(CONTENT)), CONTENT),
         (compressed("deflate", RAW_DEFLATE), CONTENT),
         (compressed("gzip, deflate", zlib.compress(gzip.compress(CONTENT))), CONTENT),
-        (answer("200 OK", "", "Content-Encoding: gzip\r\n"), b""),
+        (http_response("200 OK", "", "Content-Encoding: gzip\r\n"), b""),
     ],
 )
 async def test_a_compressed_file_that_is_whole(tmp_path: Path, reply: bytes, content: bytes) -> None:
-    async with FaultyServer(reply).running(max_retries=0) as client:
+    async with StubServer(reply).running(max_retries=0) as client:
         path = await client.download_job_file("j", "a.bin", tmp_path)
         assert await client.read_job_file("j", "a.bin") == path.read_bytes() == content
         async with client.open_job_file("j", "a.bin") as stream:
@@ -394,8 +403,8 @@ async def test_a_stream_that_breaks_says_so_where_it_is_read() -> None:
     async with FileServer(cuts=[1000]).client() as client, client.open_job_file("j", "a.bin") as stream:
         with pytest.raises(ServerUnavailableError, match="Lost the connection"):
             await anext(stream)
-    reply = answer("200 OK", b"no gzip", "Content-Encoding: gzip\r\n")
-    async with FaultyServer(reply).running() as client, client.open_job_file("j", "a.bin") as stream:
+    reply = http_response("200 OK", b"no gzip", "Content-Encoding: gzip\r\n")
+    async with StubServer(reply).running() as client, client.open_job_file("j", "a.bin") as stream:
         with pytest.raises(InvalidResponseError, match="cannot be decoded"):
             await anext(stream)
 

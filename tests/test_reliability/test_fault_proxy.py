@@ -6,7 +6,6 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,8 +22,18 @@ from cl_client import (
     ServerUnavailableError,
 )
 from cl_client.local import LocalServer
-from fault_proxy import Fault, FaultProxy, announce, cut, refuse, reply, reset, stall, trickle
-from fault_server import answer
+from cl_client.testing import (
+    Fault,
+    FaultProxy,
+    Stall,
+    cut,
+    http_response,
+    misstate_length,
+    refuse,
+    reply,
+    reset,
+    trickle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -37,41 +46,27 @@ HALF = 1_500_000
 FIRST_BYTES = 10
 """Within the status line."""
 
-BUSY = partial(reply, answer=b"HTTP/1.1 429 Slow down\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n")
-UNAVAILABLE = partial(reply, answer=answer("503 Unavailable", headers="Retry-After: 0\r\n"))
-GARBAGE = partial(reply, answer=b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
-TOO_LARGE = answer("413 Too Large", '{"detail": "at most 5 bytes"}')
+BUSY = reply(response=b"HTTP/1.1 429 Slow down\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n")
+UNAVAILABLE = reply(response=http_response("503 Unavailable", headers="Retry-After: 0\r\n"))
+GARBAGE = reply(response=b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+TOO_LARGE = http_response("413 Too Large", '{"detail": "at most 5 bytes"}')
 
 ON_DOWNLOADS = [
-    pytest.param(
-        partial(cut, after=0), ServerUnavailableError, "Lost the connection", id="cut before the answer"
-    ),
-    pytest.param(
-        partial(cut, after=FIRST_BYTES), ServerUnavailableError, "Lost the connection", id="cut in the head"
-    ),
-    pytest.param(
-        partial(cut, after=HALF), ServerUnavailableError, "Lost the connection", id="cut in the body"
-    ),
-    pytest.param(
-        partial(stall, after=0), RequestTimeoutError, "Waiting for an answer .* timed out", id="no answer"
-    ),
-    pytest.param(
-        partial(stall, after=HALF), RequestTimeoutError, "Waiting for an answer .* timed out", id="stalled"
-    ),
-    pytest.param(
-        partial(announce, difference=1), ServerUnavailableError, "Lost the connection", id="too little came"
-    ),
-    pytest.param(partial(reset, after=0), ServerUnavailableError, "Lost the connection", id="reset"),
+    pytest.param(cut(after=0), ServerUnavailableError, "Lost the connection", id="cut before the answer"),
+    pytest.param(cut(after=FIRST_BYTES), ServerUnavailableError, "Lost the connection", id="cut in the head"),
+    pytest.param(cut(after=HALF), ServerUnavailableError, "Lost the connection", id="cut in the body"),
+    pytest.param(Stall(after=0), RequestTimeoutError, "Waiting for an answer .* timed out", id="no answer"),
+    pytest.param(Stall(after=HALF), RequestTimeoutError, "Waiting for an answer .* timed out", id="stalled"),
+    pytest.param(misstate_length(by=1), ServerUnavailableError, "Lost the connection", id="too little came"),
+    pytest.param(reset(after=0), ServerUnavailableError, "Lost the connection", id="reset"),
     pytest.param(GARBAGE, ServerUnavailableError, "Lost the connection", id="garbage"),
     pytest.param(BUSY, ServerBusyError, "429 Slow down", id="busy"),
     pytest.param(UNAVAILABLE, ServerBusyError, "503 Unavailable", id="unavailable"),
-    pytest.param(partial(refuse, answer=TOO_LARGE), InvalidRequestError, "at most 5", id="refused"),
+    pytest.param(refuse(response=TOO_LARGE), InvalidRequestError, "at most 5", id="refused"),
 ]
 ON_UPLOADS = [
     *(case for case in ON_DOWNLOADS if case.id not in {"cut in the body", "stalled", "busy"}),
-    pytest.param(
-        partial(reset, after=HALF), ServerUnavailableError, "Lost the connection", id="reset in the body"
-    ),
+    pytest.param(reset(after=HALF), ServerUnavailableError, "Lost the connection", id="reset in the body"),
 ]
 """Answers to uploads are too short to break within their body; a server that is busy is asked again."""
 
@@ -176,7 +171,7 @@ async def test_a_fault_that_goes_by_is_not_noticed(
 async def test_a_download_goes_on_where_it_broke_off(proxy: FaultProxy, job_id: str, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     async with proxy.client() as client:
-        proxy.plan(partial(cut, after=HALF))
+        proxy.plan(cut(after=HALF))
         proxy.plan(BUSY)
         path = await client.download_job_file(
             job_id, FILE, tmp_path / "file", on_progress=lambda done, total: seen.append((done, total))
@@ -194,9 +189,10 @@ async def test_a_download_that_is_cancelled(
     fetch: Fetch, proxy: FaultProxy, job_id: str, tmp_path: Path
 ) -> None:
     async with proxy.client() as client:
-        proxy.plan(partial(stall, after=HALF))
+        stall = Stall(after=HALF)
+        proxy.plan(stall)
         fetching = asyncio.ensure_future(fetch(client, job_id, tmp_path))
-        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        await asyncio.wait_for(stall.reached(), 20)
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
@@ -209,11 +205,12 @@ async def test_a_download_that_stalls_for_a_while(
     fetch: Fetch, proxy: FaultProxy, job_id: str, tmp_path: Path
 ) -> None:
     async with proxy.client() as client:
-        proxy.plan(partial(stall, after=HALF))
+        stall = Stall(after=HALF)
+        proxy.plan(stall)
         fetching = asyncio.ensure_future(fetch(client, job_id, tmp_path))
-        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        await asyncio.wait_for(stall.reached(), 20)
         assert "file" not in names(tmp_path)
-        proxy.released.set()
+        stall.release()
         assert await fetching == CONTENT
     assert len(proxy.requests) == 1
 
@@ -226,7 +223,7 @@ async def test_what_follows_a_file_is_not_taken_for_the_next_answer(
     async with server.client() as client:
         job = await client.hash.compute(b"what was announced" + rest)
     async with proxy.client() as client:
-        proxy.plan(partial(announce, difference=-len(rest)))
+        proxy.plan(misstate_length(by=-len(rest)))
         assert await fetch(client, job.job_id, tmp_path) == b"what was announced"
         assert await fetch(client, job.job_id, tmp_path) == b"what was announced" + rest
 
@@ -262,9 +259,10 @@ async def test_an_upload_that_was_not_taken_is_sent_again(proxy: FaultProxy) -> 
 
 async def test_an_upload_that_is_cancelled(proxy: FaultProxy) -> None:
     async with proxy.client() as client:
-        proxy.plan(partial(stall, after=0))
+        stall = Stall(after=0)
+        proxy.plan(stall)
         submitting = asyncio.ensure_future(client.hash.compute(CONTENT))
-        await asyncio.wait_for(proxy.stalled.wait(), 20)
+        await asyncio.wait_for(stall.reached(), 20)
         submitting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submitting
@@ -289,7 +287,7 @@ class Renewing(AuthProvider):
 async def test_an_upload_that_is_refused_early_is_sent_again_with_a_new_token(proxy: FaultProxy) -> None:
     settings = proxy.client().config
     async with ComputeClient(config=settings, auth_provider=Renewing()) as client:
-        proxy.plan(partial(refuse, answer=answer("401 Unauthorized", '{"detail": "JWT token has expired"}')))
+        proxy.plan(refuse(response=http_response("401 Unauthorized", '{"detail": "JWT token has expired"}')))
         job = await client.hash.compute(CONTENT)
         assert await client.read_job_file(job.job_id, FILE) == CONTENT
     assert [b"Bearer old" in request for request in proxy.requests] == [True, False, False]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import InvalidResponseError, JobFilesError, ServerUnavailableError
-from fault_server import FaultyServer
+from cl_client.testing import StubServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
     ],
 )
 async def test_reading_a_file(reply: bytes, error: type[Exception] | None, reason: str) -> None:
-    async with FaultyServer(reply).running(max_retries=0) as client:
+    async with StubServer(reply).running(max_retries=0) as client:
         if error is None:
             assert await client.read_job_file("j", "output/file", max_bytes=9) == b"only this"
         else:
@@ -42,7 +42,7 @@ async def test_reading_a_file(reply: bytes, error: type[Exception] | None, reaso
 
 async def test_one_cut_file_of_many(tmp_path: Path) -> None:
     replies = {"a": WHOLE, "b": WHOLE[:-1], "c": b"HTTP/1.1 500 Oops\r\n\r\n"}
-    async with FaultyServer(files=replies).running(max_retries=0) as client:
+    async with StubServer(files=replies).running(max_retries=0) as client:
         with pytest.raises(JobFilesError, match="Files of job j could not be downloaded") as caught:
             await client.download_job_files("j", replies, tmp_path / "new")
     assert caught.value.failures.keys() == {"b", "c"}
@@ -50,7 +50,7 @@ async def test_one_cut_file_of_many(tmp_path: Path) -> None:
 
 
 async def test_cancelling_many_files(tmp_path: Path) -> None:
-    server = FaultyServer(files={"a": WHOLE, "b": None})
+    server = StubServer(files={"a": WHOLE, "b": None})
     async with server.running() as client:
         downloading = asyncio.ensure_future(
             client.download_job_files("j", ["a", "b"], tmp_path / "new" / "deep", concurrency=2)

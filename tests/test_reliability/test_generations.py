@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from cl_client import JobNotFoundError, JobResponse
-from fault_proxy import FaultProxy, stall
+from cl_client.testing import FaultProxy, Stall
 from followers import Log
 from support import NO_SLOW_READS, free_port
 
@@ -101,15 +100,16 @@ async def test_a_job_that_ends_before_its_submit_returns(place: Place, scripted_
     ):
         for one in (client, witness):
             assert await one.mqtt_monitor.wait_connected(20)
-        proxy.plan(partial(stall, after=0))
+        stall = Stall(after=0)
+        proxy.plan(stall)
         submitting = asyncio.create_task(
             client.submit_job("scripted", scripted_jobs.script, {}, options(log))
         )
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
-        await asyncio.wait_for(proxy.stalled.wait(), 20)
-        job_id = JobResponse.model_validate_json(proxy.answers[-1].partition(b"\r\n\r\n")[2]).job_id
+        await asyncio.wait_for(stall.reached(), 20)
+        job_id = JobResponse.model_validate_json(proxy.responses[-1].partition(b"\r\n\r\n")[2]).job_id
         await witness.wait_for_job(job_id, timeout=20)
-        proxy.released.set()
+        stall.release()
         assert (await submitting).job_id == job_id
         job = await log.the_end()
     assert job.task_output == {"done": True}

@@ -28,7 +28,7 @@ from cl_client import (
     ServerError,
     ServerUnavailableError,
 )
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,25 +40,35 @@ JOB = json.dumps({"job_id": "j", "task_type": "hash", "status": "queued"})
 @pytest.mark.parametrize(
     ("reply", "error", "words"),
     [
-        (answer("401 Unauthorized", '{"detail": "JWT token has expired"}'), AuthenticationError, "expired"),
         (
-            answer("403 Forbidden", '{"detail": "Insufficient permissions"}'),
+            http_response("401 Unauthorized", '{"detail": "JWT token has expired"}'),
+            AuthenticationError,
+            "expired",
+        ),
+        (
+            http_response("403 Forbidden", '{"detail": "Insufficient permissions"}'),
             PermissionDeniedError,
             "Insufficient",
         ),
-        (answer("404 Not Found", '{"detail": "Job j not found"}'), JobNotFoundError, "Job j not found"),
-        (answer("405 Method Not Allowed"), InvalidRequestError, "405"),
-        (answer("413 Too Large", '{"detail": "at most 5 bytes"}'), InvalidRequestError, "at most 5"),
         (
-            answer("422 Bad", '{"detail": [{"loc": ["body", "priority"], "msg": "too large", "type": "x"}]}'),
+            http_response("404 Not Found", '{"detail": "Job j not found"}'),
+            JobNotFoundError,
+            "Job j not found",
+        ),
+        (http_response("405 Method Not Allowed"), InvalidRequestError, "405"),
+        (http_response("413 Too Large", '{"detail": "at most 5 bytes"}'), InvalidRequestError, "at most 5"),
+        (
+            http_response(
+                "422 Bad", '{"detail": [{"loc": ["body", "priority"], "msg": "too large", "type": "x"}]}'
+            ),
             InvalidRequestError,
             "priority: too large",
         ),
-        (answer("500 Oops", "Internal Server Error"), ServerError, "500 Oops"),
+        (http_response("500 Oops", "Internal Server Error"), ServerError, "500 Oops"),
     ],
 )
 async def test_error_answers(reply: bytes, error: type[HTTPError], words: str) -> None:
-    server = FaultyServer(reply)
+    server = StubServer(reply)
     async with server.running() as client:
         with pytest.raises(error, match=words) as caught:
             await client.get_job("j")
@@ -67,15 +77,15 @@ async def test_error_answers(reply: bytes, error: type[HTTPError], words: str) -
 
 
 async def test_reads_are_repeated_until_the_server_is_back() -> None:
-    busy = answer("503 Busy", headers="Retry-After: 0\r\n")
-    server = FaultyServer(busy, b"", answer("502 Bad Gateway"), answer("200 OK", JOB))
+    busy = http_response("503 Busy", headers="Retry-After: 0\r\n")
+    server = StubServer(busy, b"", http_response("502 Bad Gateway"), http_response("200 OK", JOB))
     async with server.running() as client:
         assert (await client.get_job("j")).status == "queued"
     assert len(server.requests) == 4
 
 
 async def test_a_server_that_stays_busy() -> None:
-    async with FaultyServer(answer("429 Slow down", headers="Retry-After: 0\r\n")).running(
+    async with StubServer(http_response("429 Slow down", headers="Retry-After: 0\r\n")).running(
         max_retries=1
     ) as client:
         with pytest.raises(ServerBusyError) as caught:
@@ -86,13 +96,15 @@ async def test_a_server_that_stays_busy() -> None:
 
 
 async def test_a_submit_is_repeated_only_when_it_was_not_taken() -> None:
-    refused = FaultyServer(answer("429 Busy", headers="Retry-After: 0\r\n"), answer("200 OK", JOB))
+    refused = StubServer(
+        http_response("429 Busy", headers="Retry-After: 0\r\n"), http_response("200 OK", JOB)
+    )
     async with refused.running() as client:
         # Not hexadecimal: a multipart boundary is, and could hold it by chance.
         assert (await client.hash.compute(b"the picture")).job_id == "j"
     assert [request.count(b"the picture") for request in refused.requests] == [1, 1]
-    for reply in (b"", answer("503 Busy"), answer("502 Bad Gateway")):
-        unsure = FaultyServer(reply)
+    for reply in (b"", http_response("503 Busy"), http_response("502 Bad Gateway")):
+        unsure = StubServer(reply)
         async with unsure.running() as client:
             with pytest.raises((ServerUnavailableError, HTTPError)):
                 await client.hash.compute(b"abc")
@@ -101,23 +113,25 @@ async def test_a_submit_is_repeated_only_when_it_was_not_taken() -> None:
 
 @pytest.mark.parametrize("body", ["<html>a proxy's page</html>", "[]", '{"status": "queued"}'])
 async def test_answers_that_are_no_job(body: str) -> None:
-    async with FaultyServer(answer("200 OK", body)).running() as client:
+    async with StubServer(http_response("200 OK", body)).running() as client:
         with pytest.raises(InvalidResponseError, match="not a valid JobResponse"):
             await client.get_job("j")
 
 
 @pytest.mark.parametrize("charset", ["base64", "idna", "punycode", "undefined", "nonsense"])
 async def test_an_answer_whose_charset_is_none_for_text(charset: str) -> None:
-    page = answer("200 OK", b"\xff\xfea page", headers=f"Content-Type: text/html; charset={charset}\r\n")
-    async with FaultyServer(page).running() as client:
+    page = http_response(
+        "200 OK", b"\xff\xfea page", headers=f"Content-Type: text/html; charset={charset}\r\n"
+    )
+    async with StubServer(page).running() as client:
         with pytest.raises(InvalidResponseError, match=r"not a valid JobResponse: .*a page"):
             await client.get_job("j")
 
 
 async def test_a_header_that_is_not_ascii() -> None:
     via = "Via: 1.1 münchen\r\n"
-    gone = answer("404 Not Found", '{"detail": "Job j not found"}', via)
-    server = FaultyServer(*[answer("200 OK", JOB, via)] * 2, gone)
+    gone = http_response("404 Not Found", '{"detail": "Job j not found"}', via)
+    server = StubServer(*[http_response("200 OK", JOB, via)] * 2, gone)
     async with server.running() as client:
         assert (await client.hash.compute(b"x")).job_id == "j"
         assert (await client.get_job("j")).job_id == "j"
@@ -128,7 +142,7 @@ async def test_a_header_that_is_not_ascii() -> None:
 
 
 async def test_a_server_that_never_answers() -> None:
-    async with FaultyServer(None).running(timeout=0.2, max_retries=0) as client:
+    async with StubServer(None).running(timeout=0.2, max_retries=0) as client:
         with pytest.raises(RequestTimeoutError, match=r"Waiting for an answer .* timed out"):
             await client.get_job("j")
 
@@ -143,7 +157,7 @@ async def test_a_server_that_never_answers() -> None:
 async def test_a_cut_download_leaves_the_old_file(tmp_path: Path, reply: bytes) -> None:
     target = tmp_path / "thumbnail.jpg"
     target.write_bytes(b"the old one")
-    async with FaultyServer(reply).running(max_retries=0) as client:
+    async with StubServer(reply).running(max_retries=0) as client:
         with pytest.raises(ServerUnavailableError, match="Lost the connection"):
             await client.download_job_file("j", "output/thumbnail.jpg", target)
     assert target.read_bytes() == b"the old one"
@@ -168,7 +182,7 @@ class Renewing(AuthProvider):
 
 
 async def test_a_401_refreshes_and_replays_the_upload() -> None:
-    server = FaultyServer(answer("401 Unauthorized"), answer("200 OK", JOB))
+    server = StubServer(http_response("401 Unauthorized"), http_response("200 OK", JOB))
     provider = Renewing()
     async with (
         server.running() as plain,
@@ -182,7 +196,7 @@ async def test_a_401_refreshes_and_replays_the_upload() -> None:
 
 async def test_a_fixed_token_is_sent_and_never_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    server = FaultyServer(answer("401 Unauthorized"))
+    server = StubServer(http_response("401 Unauthorized"))
     provider = JWTAuthProvider("top.secret.token")
     async with (
         server.running() as plain,
@@ -205,7 +219,7 @@ def test_a_token_that_cannot_be_sent_is_refused_at_once(token: str) -> None:
 async def test_headers_that_cannot_be_sent_are_not_shown(
     value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = FaultyServer(answer("200 OK", JOB))
+    server = StubServer(http_response("200 OK", JOB))
     provider = Renewing()
     provider.token = value
     async with (
@@ -221,7 +235,7 @@ async def test_headers_that_cannot_be_sent_are_not_shown(
 async def test_what_a_given_client_cannot_send_is_neither_shown_nor_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    server = FaultyServer(answer("200 OK", JOB))
+    server = StubServer(http_response("200 OK", JOB))
     async with (
         server.running() as plain,
         httpx.AsyncClient(headers={"X-Key": "secret "}) as given,

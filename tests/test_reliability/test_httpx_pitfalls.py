@@ -14,8 +14,7 @@ from typing_extensions import override
 from cl_client import InvalidResponseError, RequestTimeoutError, ServerUnavailableError
 from cl_client.local import LocalServer
 from cl_client.options import UploadStream
-from fault_proxy import Exchange, FaultProxy
-from fault_server import FaultyServer, answer
+from cl_client.testing import Exchange, FaultProxy, StubServer, http_response
 from support import Heart, TLSFiles, client_of
 
 if TYPE_CHECKING:
@@ -151,14 +150,14 @@ async def test_a_timeout_of_single_reads_does_not_end_a_server_that_drips(
 
 async def test_a_cut_answer_of_no_announced_length_is_no_job() -> None:
     cut = b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"job_id": "j", "task_type": "hash", "sta'
-    async with FaultyServer(cut).running() as client:
+    async with StubServer(cut).running() as client:
         with pytest.raises(InvalidResponseError, match="not a valid JobResponse"):
             await client.get_job("j")
 
 
 async def test_a_file_of_no_announced_length_ends_with_the_connection(tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    async with FaultyServer(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nperhaps all").running() as client:
+    async with StubServer(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nperhaps all").running() as client:
         path = await client.download_job_file(
             "j", "a.bin", tmp_path, on_progress=lambda done, total: seen.append((done, total))
         )
@@ -196,7 +195,7 @@ async def test_the_authorities_that_are_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(ca[in_environment]))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(server.server_cert, server.server_key)
-    healthy = FaultyServer(answer("200 OK", '{"status": "healthy", "service": "x", "version": "v1"}'))
+    healthy = StubServer(http_response("200 OK", '{"status": "healthy", "service": "x", "version": "v1"}'))
     async with healthy.running(tls=context, ca_file=ca[in_config], max_retries=0) as client:
         if trusted:
             assert (await client.health()).status == "healthy"

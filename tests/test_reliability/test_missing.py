@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import HTTPError, InvalidRequestError, JobFileNotFoundError, JobNotFoundError
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ MEANINGS: list[tuple[str, str, type[HTTPError]]] = [
 async def test_what_the_service_does_not_have(
     call: str, words: str, error: type[HTTPError], jobs_endpoint: str
 ) -> None:
-    server = FaultyServer(answer("404 Not Found", f'{{"detail": "{words}"}}'))
+    server = StubServer(http_response("404 Not Found", f'{{"detail": "{words}"}}'))
     async with server.running(jobs_endpoint=jobs_endpoint) as client:
         with pytest.raises(HTTPError, match=words) as caught:
             await CALLS[call](client)
@@ -51,7 +51,7 @@ async def test_what_the_service_does_not_have(
 @pytest.mark.parametrize("body", ['{"detail": "Not Found"}', "<html>Job j not found</html>", "", '{"a": 1}'])
 @pytest.mark.parametrize("call", sorted(CALLS.keys() - {"wait"}))
 async def test_an_address_that_leads_elsewhere(call: str, body: str) -> None:
-    async with FaultyServer(answer("404 Not Found", body)).running() as client:
+    async with StubServer(http_response("404 Not Found", body)).running() as client:
         with pytest.raises(InvalidRequestError) as caught:
             await CALLS[call](client)
     assert type(caught.value) is InvalidRequestError

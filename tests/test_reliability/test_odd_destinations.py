@@ -14,7 +14,7 @@ import pytest
 from cl_client import ComputeClient, JobFileNotFoundError, JobFilesError
 from cl_client.exceptions import FileWriteError
 from cl_client.local import LocalServer
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from small_disks import make_read_only, small_disk
 from support import client_of
 
@@ -243,7 +243,7 @@ class Named(io.BytesIO):
 
 @pytest.mark.parametrize("name", [*NAMES, "x" * 5000, 'a"\r\nContent-Type: text/html\r\n\r\n'], ids=ascii)
 async def test_a_name_is_one_short_line_on_the_wire(name: str) -> None:
-    server = FaultyServer(answer("200 OK", '{"job_id": "j", "task_type": "hash", "status": "queued"}'))
+    server = StubServer(http_response("200 OK", '{"job_id": "j", "task_type": "hash", "status": "queued"}'))
     async with server.running() as client:
         await client.hash.compute(Named(name))
     (request,) = server.requests

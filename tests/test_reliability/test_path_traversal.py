@@ -27,7 +27,7 @@ from cl_client import (
 from cl_client.exceptions import FileWriteError
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_photo
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from support import client_of
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def assert_is_asked_for(path: str, target: str, job_id: str) -> None:
 
 @EVERY_PATH
 async def test_a_file_that_a_caller_names(paths: list[str], around: Surroundings) -> None:
-    server = FaultyServer(answer("200 OK", PLANTED))
+    server = StubServer(http_response("200 OK", PLANTED))
     async with server.running(max_retries=0) as client:
         for path in paths:
             server.requests.clear()
@@ -187,7 +187,7 @@ async def test_a_file_that_a_caller_names(paths: list[str], around: Surroundings
 
 @EVERY_PATH
 async def test_a_job_that_a_caller_names(paths: list[str]) -> None:
-    server = FaultyServer(answer("404 Not Found"))
+    server = StubServer(http_response("404 Not Found"))
     async with server.running() as client:
         for path in paths:
             server.requests.clear()
@@ -209,7 +209,7 @@ def lying(task: str, params: JSONObject | None = None, output: JSONObject | None
         "params": params or {},
         "task_output": output or {},
     }
-    return answer("200 OK", json.dumps(job))
+    return http_response("200 OK", json.dumps(job))
 
 
 def box(file_path: str) -> JSONObject:
@@ -248,7 +248,7 @@ LIES: list[tuple[Fetch, Lie]] = [
         fetch_stream,
         lambda path: {
             "j": lying("hls_streaming", {"output_path": "output"}),
-            "adaptive.m3u8": answer("200 OK", f"#EXTM3U\n{path}\n"),
+            "adaptive.m3u8": http_response("200 OK", f"#EXTM3U\n{path}\n"),
         },
     ),
 ]
@@ -267,7 +267,7 @@ async def test_a_path_that_a_server_names(
     fetch: Fetch, lie: Lie, paths: list[str], around: Surroundings
 ) -> None:
     for path in paths:
-        server = FaultyServer(answer("200 OK", PLANTED), files=lie(path))
+        server = StubServer(http_response("200 OK", PLANTED), files=lie(path))
         with about(path):
             async with server.running(max_retries=0) as client:
                 with contextlib.suppress(InvalidResponseError, FileWriteError, JobFilesError):
@@ -281,7 +281,7 @@ async def test_a_path_that_a_server_names(
 
 @EVERY_LIE
 async def test_a_path_that_a_server_may_name(fetch: Fetch, lie: Lie, around: Surroundings) -> None:
-    async with FaultyServer(answer("200 OK", PLANTED), files=lie("fine")).running() as client:
+    async with StubServer(http_response("200 OK", PLANTED), files=lie("fine")).running() as client:
         await fetch(client, around.folder)
     assert PLANTED in around.inside().values()
 
@@ -292,7 +292,7 @@ async def test_links_in_place_of_the_files(around: Surroundings) -> None:
     (around.folder / "output").mkdir()
     for name in ("one", "output/many"):
         (around.folder / name).symlink_to(secret)
-    async with FaultyServer(answer("200 OK", PLANTED)).running() as client:
+    async with StubServer(http_response("200 OK", PLANTED)).running() as client:
         await client.download_job_file("j", "output/one", around.folder / "one")
         await client.download_job_files("j", ["output/many"], around.folder)
     around.assert_untouched()
@@ -303,7 +303,7 @@ async def test_links_in_place_of_the_files(around: Surroundings) -> None:
 async def test_a_link_in_place_of_what_is_kept_of_a_download(around: Surroundings) -> None:
     tag = 'ETag: "one"\r\n'
     cut = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n{tag}\r\nonly th".encode()
-    server = FaultyServer(cut, answer("200 OK", "only this", tag))
+    server = StubServer(cut, http_response("200 OK", "only this", tag))
     async with server.running(max_retries=0) as client:
         with pytest.raises(ServerUnavailableError):
             await client.download_job_file("j", "a", around.folder / "a", resume=True)

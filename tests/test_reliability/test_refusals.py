@@ -15,9 +15,9 @@ from typing_extensions import override
 from cl_client import AuthenticationError, ComputeClient, HTTPError, PermissionDeniedError
 from cl_client._mqtt.types import MQTTMessage
 from cl_client.auth import NoAuthProvider
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from followers import Log
-from support import heard
+from support import heard, reading_eagerly
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,11 +30,11 @@ PATIENCE = 10
 
 
 def job(job_id: str, status: str) -> bytes:
-    return answer("200 OK", json.dumps({"job_id": job_id, "task_type": "hash", "status": status}))
+    return http_response("200 OK", json.dumps({"job_id": job_id, "task_type": "hash", "status": status}))
 
 
-REFUSED = answer("401 Unauthorized", '{"detail": "JWT token has expired"}')
-FORBIDDEN = answer("403 Forbidden", '{"detail": "Insufficient permissions"}')
+REFUSED = http_response("401 Unauthorized", '{"detail": "JWT token has expired"}')
+FORBIDDEN = http_response("403 Forbidden", '{"detail": "Insufficient permissions"}')
 OTHERS: dict[str, bytes | None] = {"other": job("other", "processing")}
 
 
@@ -67,7 +67,7 @@ class Errors:
         return error
 
 
-async def read_often(client: ComputeClient, server: FaultyServer) -> None:
+async def read_often(client: ComputeClient, server: StubServer) -> None:
     """Read another job so often that any other one would have been read as well."""
     client.subscribe_job_updates("other")
     await server.received(len(server.requests) + 2 * PATIENCE)
@@ -87,8 +87,8 @@ async def test_a_refusal_that_stays_is_told_once_and_ends_the_subscription(
         "faulty": errors.faulty,
         "faulty_coroutine": errors.faulty_coroutine,
     }
-    server = FaultyServer(reply, files=OTHERS)
-    async with server.read_eagerly() as client:
+    server = StubServer(reply, files=OTHERS)
+    async with reading_eagerly(server) as client:
         subscription = client.subscribe_job_updates("j", log.progress, log.complete, on_error[callback])
         assert isinstance(await errors.the_one(), kind)
         await read_often(client, server)
@@ -99,8 +99,8 @@ async def test_a_refusal_that_stays_is_told_once_and_ends_the_subscription(
 
 
 async def test_whoever_listens_to_no_error_finds_it_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    server = FaultyServer(REFUSED, files=OTHERS)
-    async with server.read_eagerly() as client:
+    server = StubServer(REFUSED, files=OTHERS)
+    async with reading_eagerly(server) as client:
         with heard("cl_client.jobs", "job j is no longer followed") as said:
             client.subscribe_job_updates("j")
             await asyncio.wait_for(said.wait(), 20)
@@ -112,9 +112,9 @@ async def test_whoever_listens_to_no_error_finds_it_in_the_log(caplog: pytest.Lo
 
 async def test_a_refusal_that_goes_away_in_time_ends_nothing() -> None:
     most = [REFUSED] * (PATIENCE - 1)
-    server = FaultyServer(*most, job("j", "processing"), *most, job("j", "completed"))
+    server = StubServer(*most, job("j", "processing"), *most, job("j", "completed"))
     errors, log = Errors(), Log()
-    async with server.read_eagerly() as client:
+    async with reading_eagerly(server) as client:
         client.subscribe_job_updates("j", log.progress, log.complete, errors.plain)
         await log.the_end()
     assert log.told == [("processing", 0)]
@@ -125,8 +125,8 @@ async def test_an_error_callback_may_end_another_subscription_or_begin_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     files: dict[str, bytes | None] = {"j": REFUSED, **OTHERS}
-    server, silenced, log = FaultyServer(REFUSED, files=files), Errors(), Log()
-    async with server.read_eagerly() as client:
+    server, silenced, log = StubServer(REFUSED, files=files), Errors(), Log()
+    async with reading_eagerly(server) as client:
         ids: list[str] = []
 
         def leave_and_come_back(_error: Exception) -> None:
@@ -145,8 +145,8 @@ async def test_an_error_callback_may_end_another_subscription_or_begin_one(
 
 
 async def test_closing_in_an_error_callback() -> None:
-    server, closed = FaultyServer(REFUSED), asyncio.Event()
-    async with server.read_eagerly() as client:
+    server, closed = StubServer(REFUSED), asyncio.Event()
+    async with reading_eagerly(server) as client:
 
         async def close(_error: Exception) -> None:
             await client.close()
@@ -171,8 +171,8 @@ SUBMITS: dict[str, Callable[[ComputeClient, ErrorCallback], Awaitable[JobRespons
 
 
 async def test_every_plugin_takes_an_error_callback() -> None:
-    server = FaultyServer(REFUSED, files={task: job(f"of_{task}", "queued") for task in SUBMITS})
-    async with server.read_eagerly() as client:
+    server = StubServer(REFUSED, files={task: job(f"of_{task}", "queued") for task in SUBMITS})
+    async with reading_eagerly(server) as client:
         for task, submit in SUBMITS.items():
             errors = Errors()
             assert (await submit(client, errors.plain)).job_id == f"of_{task}"
@@ -193,9 +193,9 @@ class Unsteady(NoAuthProvider):
 
 
 async def test_a_read_that_an_auth_provider_cancels_is_not_the_last_one() -> None:
-    server = FaultyServer(job("j", "completed"))
+    server = StubServer(job("j", "completed"))
     async with (
-        server.read_eagerly() as guest,
+        reading_eagerly(server) as guest,
         ComputeClient(config=guest.config, auth_provider=Unsteady(3)) as client,
     ):
         assert (await asyncio.wait_for(client.wait_for_job("j"), 20)).status == "completed"
@@ -203,7 +203,7 @@ async def test_a_read_that_an_auth_provider_cancels_is_not_the_last_one() -> Non
 
 async def test_reads_that_an_auth_provider_cancels_for_ever_end_the_wait() -> None:
     async with (
-        FaultyServer(job("j", "completed")).read_eagerly() as guest,
+        reading_eagerly(StubServer(job("j", "completed"))) as guest,
         ComputeClient(config=guest.config, auth_provider=Unsteady(1000)) as client,
     ):
         with pytest.raises(RuntimeError, match="The auth provider cancelled the read"):
@@ -211,9 +211,15 @@ async def test_reads_that_an_auth_provider_cancels_for_ever_end_the_wait() -> No
 
 
 async def test_an_end_that_was_announced_is_told_once_however_long_its_reads_fail() -> None:
-    failures = [answer("500 Fault"), answer("502 Bad"), b"", REFUSED, answer("200 OK", "<html>")]
-    server, log = FaultyServer(*failures * 5, job("j", "processing"), job("j", "completed")), Log()
-    async with server.read_eagerly() as client:
+    failures = [
+        http_response("500 Fault"),
+        http_response("502 Bad"),
+        b"",
+        REFUSED,
+        http_response("200 OK", "<html>"),
+    ]
+    server, log = StubServer(*failures * 5, job("j", "processing"), job("j", "completed")), Log()
+    async with reading_eagerly(server) as client:
         client.subscribe_job_updates("j", log.progress, log.complete)
         ended = b'{"job_id": "j", "event_type": "completed", "timestamp": 1, "progress": 100}'
         event = MQTTMessage(client.config.events_topic, ended, retain=False)
@@ -238,11 +244,11 @@ async def test_nothing_is_kept_of_who_followed_a_job_to_its_end(last: str) -> No
     answers = {
         "completed": job("j", "completed"),
         "refused": REFUSED,
-        "gone": answer("404 Not Found", '{"detail": "Job j not found"}'),
+        "gone": http_response("404 Not Found", '{"detail": "Job j not found"}'),
         "left": job("j", "processing"),
     }
-    server = FaultyServer(answers[last])
-    async with server.read_eagerly() as client:
+    server = StubServer(answers[last])
+    async with reading_eagerly(server) as client:
         application = Application()
         subscription = client.subscribe_job_updates("j", application.hear, application.hear, application.hear)
         await asyncio.wait_for(application.done.wait(), 20)

@@ -12,7 +12,7 @@ import pytest
 
 from cl_client import ComputeClient, RequestTimeoutError, ServerUnavailableError
 from cl_client.options import UploadStream
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 from support import free_port, port_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def test_nobody_was_there_to_take_it() -> None:
 
 
 async def test_the_answer_was_lost() -> None:
-    async with FaultyServer(b"").running() as client:
+    async with StubServer(b"").running() as client:
         with pytest.raises(ServerUnavailableError, match="Lost the connection") as caught:
             await client.hash.compute(b"x")
     assert checked(caught.value)
@@ -44,7 +44,7 @@ async def test_the_answer_was_lost() -> None:
 
 @pytest.mark.parametrize("limit", [None, 3.0])
 async def test_there_was_no_answer_in_time(limit: float | None) -> None:
-    async with FaultyServer(None).running(timeout=30.0 if limit else 3.0) as client:
+    async with StubServer(None).running(timeout=30.0 if limit else 3.0) as client:
         with pytest.raises(RequestTimeoutError) as caught:
             await client.hash.compute(b"x", timeout=limit)
     assert checked(caught.value)
@@ -70,14 +70,14 @@ async def test_the_file_did_not_come_in_time(first: bytes) -> None:
             yield first
         await asyncio.Event().wait()
 
-    async with FaultyServer(answer("200 OK", JOB)).running() as client:
+    async with StubServer(http_response("200 OK", JOB)).running() as client:
         with pytest.raises(RequestTimeoutError, match=r"timed out after 0\.3 s") as caught:
             await client.hash.compute(UploadStream(chunks, "a"), timeout=0.3)
     assert not checked(caught.value)
 
 
 async def test_it_did_not_get_its_turn() -> None:
-    server = FaultyServer(None)
+    server = StubServer(None)
     async with server.running(pool_maxsize=1, pool_timeout=0.1, max_retries=0) as client:
         first = asyncio.ensure_future(client.health())
         await server.received(1)
@@ -90,7 +90,7 @@ async def test_it_did_not_get_its_turn() -> None:
 
 
 async def test_a_read_that_failed_has_its_request_too() -> None:
-    async with FaultyServer(None).running() as client:
+    async with StubServer(None).running() as client:
         with pytest.raises(RequestTimeoutError) as caught:
             await client.read_job_file("j", "output/a", timeout=0.2)
     assert caught.value.request.url.path == "/jobs/j/files/output/a"

@@ -25,7 +25,7 @@ from cl_client import (
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import MQTTMessage
-from fault_server import FaultyServer, answer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cl_client import WorkerCapability
     from cl_client.local import LocalServer
 
-READY = answer("200 OK", '{"num_workers": 1, "capabilities": {"hash": 1}}')
+READY = http_response("200 OK", '{"num_workers": 1, "capabilities": {"hash": 1}}')
 
 
 class Workers:
@@ -99,9 +99,9 @@ async def test_an_absurd_timestamp_costs_nothing_but_that_worker(timestamp: obje
 
 
 async def test_what_was_announced_while_there_was_push_refuses_no_job_afterwards() -> None:
-    capabilities = answer("200 OK", '{"num_workers": 1, "capabilities": {"exif": 1}}')
-    job = answer("200 OK", '{"job_id": "j", "task_type": "exif", "status": "queued"}')
-    server = FaultyServer(files={"capabilities": capabilities, "exif": job})
+    capabilities = http_response("200 OK", '{"num_workers": 1, "capabilities": {"exif": 1}}')
+    job = http_response("200 OK", '{"job_id": "j", "task_type": "exif", "status": "queued"}')
+    server = StubServer(files={"capabilities": capabilities, "exif": job})
     async with server.running() as client:
         client.mqtt_monitor.dispatch([announcement("one")])  # which serves no exif
         assert not client.mqtt_monitor.is_connected
@@ -114,21 +114,21 @@ async def test_what_was_announced_while_there_was_push_refuses_no_job_afterwards
 async def test_a_server_that_is_not_there_yet_is_waited_for(
     status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    down = answer(status, headers="Retry-After: 0\r\n")
-    async with FaultyServer(down, down, READY).running(max_retries=0) as client:
+    down = http_response(status, headers="Retry-After: 0\r\n")
+    async with StubServer(down, down, READY).running(max_retries=0) as client:
         assert await client.wait_for_workers(["hash"], timeout=20) == {"hash": 1}
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_server_that_stays_away_is_the_reason_given() -> None:
-    async with FaultyServer(answer("500 Oops")).running(max_retries=0) as client:
+    async with StubServer(http_response("500 Oops")).running(max_retries=0) as client:
         with pytest.raises(WorkerUnavailableError) as caught:
             await client.wait_for_workers(["hash"], timeout=3)
     assert "500 Oops" in str(caught.value.__cause__)
 
 
 async def test_a_wrong_address_is_not_waited_for() -> None:
-    async with FaultyServer(answer("404 Not Found")).running() as client:
+    async with StubServer(http_response("404 Not Found")).running() as client:
         with pytest.raises(InvalidRequestError):
             await client.wait_for_workers(["hash"], timeout=20)
 

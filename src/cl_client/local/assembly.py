@@ -58,11 +58,20 @@ class RunningAuth:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """The URLs of a running server, and its auth service if it has one."""
+    """Where a running server is reached, and those of its parts that can be told something while it runs."""
 
     base_url: str
     mqtt_url: str
     auth: RunningAuth | None
+    announcer: Announcer
+    pool: WorkerPool
+    store: JobStore
+
+    async def resume_workers(self) -> None:
+        """Start the workers again, if they were stopped; the jobs that they were at run anew."""
+        if self.pool.size == 0:
+            await self.store.requeue_interrupted()
+            self.pool.start()
 
 
 @asynccontextmanager
@@ -110,7 +119,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         service = JobService(settings, store, folders, pool, announcer.job_changed)
         app = create_app(service, Guard(tokens, GuestMode(enabled=auth is None)))
         base_url = await start_http(stack, app, listener, http_tls)
-        yield RunningServer(base_url, mqtt_url, auth)
+        yield RunningServer(base_url, mqtt_url, auth, announcer, pool, store)
 
 
 async def _start_auth(
@@ -185,6 +194,7 @@ def _worker_pool(
             jobs_folder=jobs_folder,
             models=settings.models,
             poll_interval=settings.poll_interval,
+            before_job=settings.before_job,
         )
         for number in range(1, settings.worker_count + 1)
     ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cl_client.local.generations import Generation
     from cl_client.local.net.tls import ServerTLS
     from cl_client.local.tasks import TaskSpec
+    from cl_client.local.tasks.job_hook import ClaimedJob, JobHook
 
 
 class LocalServer:
@@ -68,6 +69,8 @@ class LocalServer:
         tls: The files for https and mqtts. They do not apply to a broker given as ``mqtt_url``.
         mqtt_auth: Require a user name and, as the password, a valid token at the embedded broker. Needs
             ``auth``.
+        before_job: Awaited on the server's own event loop before each task; see `JobHook`. For tests;
+            `cl_client.testing` builds on it.
 
     Raises:
         ValueError: A setting is out of range, or conflicts with another one.
@@ -98,6 +101,7 @@ class LocalServer:
         clock_offset: float = 0.0,
         tls: ServerTLS | None = None,
         mqtt_auth: bool = False,
+        before_job: JobHook | None = None,
     ) -> None:
         if admin_password is None:
             admin_password = DEFAULT_ADMIN_PASSWORD
@@ -125,8 +129,15 @@ class LocalServer:
             auth=auth_settings if auth else None,
             tls=tls,
             mqtt_auth=mqtt_auth,
+            before_job=self._before_job,
         )
+        self.before_job = before_job
         self._running: ServerThread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._running is not None
 
     @property
     def base_url(self) -> str:
@@ -205,6 +216,41 @@ class LocalServer:
         """
         thread = self._thread()
         return thread.run(thread.auth.service.issue_token(username, lifetime))
+
+    def stop_workers(self) -> None:
+        """Stop all workers: jobs are accepted, and nobody runs them. Blocks for a moment.
+
+        Jobs that are running are interrupted, and run again after `start_workers`.
+
+        Raises:
+            RuntimeError: The server does not run.
+        """
+        thread = self._thread()
+        thread.run(thread.server.pool.stop())
+
+    def start_workers(self) -> None:
+        """Start the workers that `stop_workers` has stopped. Blocks for a moment.
+
+        Raises:
+            RuntimeError: The server does not run.
+        """
+        thread = self._thread()
+        thread.run(thread.server.resume_workers())
+
+    def lose_messages(self, *, lost: bool = True) -> None:
+        """Publish nothing over MQTT any more, as if every message was lost; the broker itself stays.
+
+        Args:
+            lost: False to publish again from now on.
+
+        Raises:
+            RuntimeError: The server does not run.
+        """
+        self._thread().server.announcer.silent = lost
+
+    async def _before_job(self, job: ClaimedJob) -> None:
+        if self.before_job is not None:
+            await self.before_job(job)
 
     def start(self) -> None:
         """Start the server, and return when it accepts jobs. Does nothing if it is running.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cl_client.local.auth.settings import AuthSettings
     from cl_client.local.models.store import ModelStore
     from cl_client.local.net.tls import ServerTLS
+    from cl_client.local.tasks.job_hook import JobHook
 
 DEFAULT_MAX_UPLOAD_BYTES = 4 * 1024**3
 DEFAULT_POLL_INTERVAL = 5.0
@@ -44,6 +45,7 @@ class LocalServerSettings:
     auth: AuthSettings | None = None
     tls: ServerTLS | None = None
     mqtt_auth: bool = False
+    before_job: JobHook | None = None
 
     def __post_init__(self) -> None:
         """Check the settings before anything is started.

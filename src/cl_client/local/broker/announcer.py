@@ -45,6 +45,8 @@ class Announcer:
         self._dialect = dialect
         self._capabilities = capabilities
         self._announces_failures = dialect.announces_failure or announce_failures
+        self.silent = False
+        """While True nothing is published, as when all messages were lost."""
 
     def job_changed(self, job: StoredJob) -> None:
         """Publish the event of a job that was created, claimed, made progress or ended.
@@ -65,7 +67,7 @@ class Announcer:
             "progress": job.progress,
         }
         has_ended = job.status in {COMPLETED, FAILED}
-        self._publisher.publish(EVENTS_TOPIC, _JSON_OBJECT.dump_json(event), lasting=has_ended)
+        self._publish(EVENTS_TOPIC, _JSON_OBJECT.dump_json(event), lasting=has_ended)
 
     def worker_changed(self, worker_id: str, *, idle: bool) -> None:
         """Publish a worker's announcement, retained for later subscribers.
@@ -81,7 +83,7 @@ class Announcer:
             "timestamp": now_ms(),
         }
         topic = f"{WORKERS_TOPIC}/{worker_id}"
-        self._publisher.publish(topic, _JSON_OBJECT.dump_json(announcement), retain=True)
+        self._publish(topic, _JSON_OBJECT.dump_json(announcement), retain=True)
 
     def worker_left(self, worker_id: str) -> None:
         """Withdraw a worker's announcement: an empty retained payload removes it from the broker.
@@ -89,4 +91,8 @@ class Announcer:
         Args:
             worker_id: The last part of the topic.
         """
-        self._publisher.publish(f"{WORKERS_TOPIC}/{worker_id}", b"", retain=True, lasting=True)
+        self._publish(f"{WORKERS_TOPIC}/{worker_id}", b"", retain=True, lasting=True)
+
+    def _publish(self, topic: str, payload: bytes, *, retain: bool = False, lasting: bool = False) -> None:
+        if not self.silent:
+            self._publisher.publish(topic, payload, retain=retain, lasting=lasting)

@@ -6,17 +6,20 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.job_hook import ClaimedJob
 from cl_client.local.workers.process import TaskProcess
-from cl_client.local.workers.protocol import TaskRequest, TaskResult
+from cl_client.local.workers.protocol import TaskError, TaskRequest, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from cl_client.local.broker.announcer import Announcer
     from cl_client.local.jobs.store import JobStore, StoredJob
     from cl_client.local.models.store import ModelStore
     from cl_client.local.tasks import TaskSpec
+    from cl_client.local.tasks.job_hook import JobHook
     from cl_client.models import JSONObject
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ class Worker:
         jobs_folder: Holds one folder per job, named after the job id.
         models: Finds the model files of the tasks.
         poll_interval: Seconds between two checks for queued jobs that no `wake` announced.
+        before_job: Runs before each task; see `JobHook`.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Worker:
         jobs_folder: Path,
         models: ModelStore,
         poll_interval: float,
+        before_job: JobHook | None = None,
     ) -> None:
         self.worker_id = worker_id
         self.idle = True
@@ -57,6 +62,8 @@ class Worker:
         self._jobs_folder = jobs_folder
         self._models = models
         self._poll_interval = poll_interval
+        self._before_job = before_job
+        self._hook: asyncio.Future[None] | None = None
         self._process = TaskProcess()
         self._waiting = False
         self._wake = asyncio.Event()
@@ -89,11 +96,15 @@ class Worker:
                     self.announce(idle=True)
         finally:
             await self._process.close()
+            self.idle = False
             self._announcer.worker_left(self.worker_id)
 
     async def abandon_job(self) -> None:
         """Kill the process during its job, and wait until the worker has finished with that job."""
-        self._process.kill()
+        if self._hook is not None:
+            self._hook.cancel()  # the process has nothing to do yet
+        else:
+            self._process.kill()
         await self._job_ended.wait()
 
     def announce(self, *, idle: bool) -> None:
@@ -143,12 +154,35 @@ class Worker:
             if changed is not None:
                 self._announcer.job_changed(changed)
 
-        reply = await self._process.run(self._request(job), note_progress)
+        reply = await self._run_hook(job, note_progress)
+        if reply is None:
+            reply = await self._process.run(self._request(job), note_progress)
         if isinstance(reply, TaskResult):
             return await self._store.complete(job.job_id, reply.output)
         if reply.traceback is not None:
             logger.error("Job %s: %s\n%s", job.job_id, reply.message, reply.traceback)
         return await self._store.fail(job.job_id, reply.message)
+
+    async def _run_hook(self, job: StoredJob, report: Callable[[int], Awaitable[None]]) -> TaskError | None:
+        """Run the hook, if there is one; how the job failed there, or None if its task is to run."""
+        if self._before_job is None:
+            return None
+        self._hook = hook = asyncio.ensure_future(
+            self._before_job(ClaimedJob(job.job_id, job.task_type, report))
+        )
+        try:
+            await asyncio.wait({hook})
+            hook.result()
+        except TaskFailedError as exc:
+            return TaskError(message=str(exc))
+        except asyncio.CancelledError:
+            if hook.cancelled():  # the job was deleted
+                return TaskError(message="The job was deleted")
+            raise
+        finally:
+            self._hook = None
+            hook.cancel()
+        return None
 
     def _request(self, job: StoredJob) -> TaskRequest:
         spec = self._tasks[job.task_type]
@@ -199,8 +233,8 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """The number of workers."""
-        return len(self.workers)
+        """How many workers there are; 0 while they are stopped."""
+        return len(self.workers) if self._running else 0
 
     @property
     def idle_count(self) -> int:

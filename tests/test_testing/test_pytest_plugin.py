@@ -47,12 +47,40 @@ def test_a_local_server_by_default(tmp_path: Path, mark: str, options: list[str]
 
 def test_any_server_by_its_address(tmp_path: Path, local_server: Callable[[], LocalServer]) -> None:
     server = local_server()
-    result = run(tmp_path, "--server-url", server.base_url, "--mqtt-url", server.mqtt_url)
+    result = run(tmp_path, "--cl-server-url", server.base_url, "--cl-mqtt-url", server.mqtt_url)
     assert "1 passed" in result.stdout, result.stdout
     assert f"server: {server.base_url}" in result.stdout
 
 
 def test_a_server_without_its_broker_is_refused(tmp_path: Path) -> None:
-    result = run(tmp_path, "--server-url", "http://127.0.0.1:1")
+    result = run(tmp_path, "--cl-server-url", "http://127.0.0.1:1")
     assert result.returncode != 0
-    assert "--mqtt-url" in result.stdout + result.stderr
+    assert "--cl-server-url needs --cl-mqtt-url" in result.stdout + result.stderr
+
+
+SCOPES = """
+import pytest
+
+{marks}
+class Test:
+    async def test_one(self, compute_client, faulty_server):
+        await compute_client.health()
+        async with faulty_server.client() as client:
+            await client.health()
+
+    async def test_two(self, faulty_server, compute_client):
+        await compute_client.health()
+        async with faulty_server.client() as client:
+            await client.health()
+"""
+
+
+@pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
+@pytest.mark.parametrize("by_marker", [True, False], ids=["by marker", "by option"])
+def test_any_scope_of_the_event_loop(tmp_path: Path, scope: str, *, by_marker: bool) -> None:
+    mark = f"@pytest.mark.asyncio(loop_scope='{scope}')" if by_marker else ""
+    (tmp_path / "test_mine.py").write_text(SCOPES.format(marks=mark))
+    options = [] if by_marker else ["-o", f"asyncio_default_test_loop_scope={scope}"]
+    command = [sys.executable, "-m", "pytest", "-o", "asyncio_mode=auto", *options, "test_mine.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - pytest
+    assert "2 passed" in result.stdout, result.stdout

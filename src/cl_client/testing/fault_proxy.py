@@ -1,0 +1,161 @@
+"""An HTTP proxy in front of a real server, which breaks the requests that a test chooses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+
+from cl_client.compute_client import ComputeClient
+from cl_client.config import ComputeClientConfig
+from cl_client.testing.connections import ConnectionServer, closing
+from cl_client.testing.exchange import Exchange, HangUp
+from cl_client.testing.faults import pass_on
+from cl_client.testing.http_framing import read_head, read_response_body
+
+if TYPE_CHECKING:
+    import ssl
+    from typing import Self
+
+    from cl_client.auth import AuthProvider
+    from cl_client.local import LocalServer
+    from cl_client.testing.exchange import Fault
+
+_HOST = re.compile(rb"(\r\nhost: *)[^\r]*", re.IGNORECASE)
+
+
+class FaultProxy:
+    """Passes requests on to a server, except for those that a fault is planned for.
+
+        async with FaultProxy(server) as proxy, proxy.client() as client:
+            proxy.plan(cut(after=100), matching="GET /jobs/.*/files/")
+
+    It holds whole requests and responses in memory, and serves HTTP/1.1 without TLS.
+
+    Args:
+        server: A local server, or the address of another service: http or https, perhaps with a path.
+        default: What to do with requests for which nothing is planned.
+        ssl_context: How to check the certificate of a server behind https; None for the usual way.
+
+    Attributes:
+        requests: The heads of all requests.
+        responses: What the server responded to those that were passed on to it.
+    """
+
+    def __init__(
+        self,
+        server: LocalServer | str,
+        *,
+        default: Fault = pass_on,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.server = httpx.URL(server if isinstance(server, str) else server.base_url)
+        self.requests: list[bytes] = []
+        self.responses: list[bytes] = []
+        self._default = default
+        self._ssl_context = ssl_context
+        self._news = asyncio.Event()
+        self._planned: list[tuple[re.Pattern[str], Fault]] = []
+        self._listener = ConnectionServer(self._serve)
+
+    async def __aenter__(self) -> Self:
+        await self._listener.start()
+        return self
+
+    async def __aexit__(self, *_args: object) -> None:
+        await self._listener.close()
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens, with the path of the server's address.
+
+        Raises:
+            RuntimeError: It was not started.
+        """
+        return f"http://127.0.0.1:{self._listener.port}{self.server.path.rstrip('/')}"
+
+    def client(self, *, auth_provider: AuthProvider | None = None, **settings: object) -> ComputeClient:
+        """Make a client whose requests go through here.
+
+        Args:
+            auth_provider: Its credentials.
+            **settings: Settings of `ComputeClientConfig`, by name. Push is off unless ``mqtt_broker`` is
+                given.
+
+        Returns:
+            A client, to be closed by the caller.
+
+        Raises:
+            ConfigurationError: A setting is invalid.
+        """
+        values: dict[str, object] = {"base_url": self.base_url, "mqtt_broker": "off", **settings}
+        return ComputeClient(config=ComputeClientConfig.create(**values), auth_provider=auth_provider)
+
+    def aim(self, base_url: str) -> None:
+        """Pass further requests on to another server.
+
+        Args:
+            base_url: Its address.
+        """
+        self.server = httpx.URL(base_url)
+
+    def plan(self, fault: Fault, times: int = 1, *, matching: str = "") -> None:
+        """Deal so with the next requests for which nothing else is planned.
+
+        Args:
+            fault: One of `cl_client.testing.faults`, or a function of your own.
+            times: With how many requests, at least 1.
+            matching: A regular expression that is searched for in ``"METHOD /path?query"``; empty for all.
+        """
+        self._planned.extend([(re.compile(matching), fault)] * times)
+
+    def forget_plans(self) -> None:
+        """Deal with all further requests in the default way."""
+        self._planned.clear()
+
+    async def received(self, count: int) -> None:
+        """Wait until so many requests have arrived since the start. Wrap it in `asyncio.timeout`.
+
+        Args:
+            count: How many requests, finished or not.
+        """
+        while len(self.requests) < count:
+            self._news.clear()
+            await self._news.wait()
+
+    def _next_fault(self, exchange: Exchange) -> Fault:
+        line = f"{exchange.method} {exchange.target}"
+        for index, (pattern, fault) in enumerate(self._planned):
+            if pattern.search(line):
+                del self._planned[index]
+                return fault
+        return self._default
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A server that is away looks to the client like a connection that breaks.
+        with contextlib.suppress(HangUp, OSError, asyncio.IncompleteReadError):
+            while True:
+                head = await read_head(reader)
+                self.requests.append(head)
+                self._news.set()
+                exchange = Exchange(head, reader, writer, self._ask)
+                await self._next_fault(exchange)(exchange)
+
+    async def _ask(self, exchange: Exchange) -> bytes:
+        request = _HOST.sub(rb"\g<1>" + self.server.netloc, await exchange.request(), count=1)
+        encrypted = self.server.scheme == "https"
+        server, sending = await asyncio.open_connection(
+            self.server.host,
+            self.server.port or (443 if encrypted else 80),
+            ssl=(self._ssl_context or True) if encrypted else None,
+        )
+        async with closing(sending):
+            sending.write(request)
+            await sending.drain()
+            head = await read_head(server)
+            response = head + await read_response_body(head, server, exchange.method)
+        self.responses.append(response)
+        return response

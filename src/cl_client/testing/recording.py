@@ -1,0 +1,154 @@
+"""Records what a client and a real server say to each other, over HTTP and MQTT."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from cl_client._mqtt.address import BrokerAddress
+from cl_client._mqtt.connection import MQTTConnection
+from cl_client.exceptions import ServerUnavailableError
+from cl_client.testing.fault_proxy import FaultProxy
+from cl_client.testing.http_framing import parse_request, parse_response
+from cl_client.testing.session_file import Announced, Content, Exchanged, RecordedSession, digest_of
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from cl_client._mqtt.types import MQTTMessage
+    from cl_client.auth import AuthProvider
+    from cl_client.compute_client import ComputeClient
+    from cl_client.testing.exchange import Exchange
+    from cl_client.testing.session_file import Entry
+
+_CONNECT_SECONDS: Final = 10.0
+_KEPT_HEADERS: Final = {
+    *(b"content-type", b"content-encoding", b"content-disposition", b"content-range", b"accept-ranges"),
+    *(b"etag", b"last-modified", b"retry-after", b"location"),
+}
+
+
+class SessionRecorder:
+    """Records a session in a file, which `SessionReplay` plays without a server.
+
+        async with SessionRecorder("session.json", "http://server:8002", "mqtt://server") as recorder:
+            async with recorder.client() as client:
+                job = await client.hash.compute("photo.jpg", wait=True)
+
+    No header of a request is recorded, and so no token. Responses are: file names, parameters and results are
+    in the file. Bodies are held in memory. A session that ends with an exception is not saved.
+
+    Args:
+        path: The file; one that exists is replaced.
+        base_url: The server.
+        mqtt_url: Its broker, perhaps with user name and password; None to record no messages.
+        topics: What to record of the broker.
+        ssl_context: How to check the certificate of a server behind https; None for the usual way.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        base_url: str,
+        mqtt_url: str | None = None,
+        *,
+        topics: tuple[str, ...] = ("inference/events", "inference/workers/+"),
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._path = path
+        self._mqtt_url = mqtt_url
+        self._topics = topics
+        self._proxy = FaultProxy(base_url, default=self._record, ssl_context=ssl_context)
+        self._begun = 0.0
+        self._recorded_at = datetime.now(UTC)
+        self._entries: list[Entry | None] = []
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._begun = time.monotonic()
+        async with AsyncExitStack() as stack:
+            if self._mqtt_url is not None:
+                address = BrokerAddress.parse(self._mqtt_url)
+                connection = MQTTConnection(address, topics=self._topics, on_messages=self._note)
+                stack.push_async_callback(connection.close)
+                connection.start()
+                if not await connection.wait_connected(_CONNECT_SECONDS):
+                    reason = connection.problem or "no answer"
+                    raise ServerUnavailableError(f"The broker {address} cannot be reached: {reason}")
+            _ = await stack.enter_async_context(self._proxy)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        if kind is None:
+            self.session.save(self._path)
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach the server and are recorded."""
+        return self._proxy.base_url
+
+    @property
+    def session(self) -> RecordedSession:
+        """What is recorded so far."""
+        entries = [entry for entry in self._entries if entry is not None]
+        return RecordedSession(recorded_at=self._recorded_at, entries=entries)
+
+    def client(self, *, auth_provider: AuthProvider | None = None, **settings: object) -> ComputeClient:
+        """Make a client that is recorded.
+
+        Args:
+            auth_provider: Its credentials, which are not recorded.
+            **settings: Settings of `ComputeClientConfig`, by name.
+
+        Returns:
+            A client, to be closed by the caller.
+
+        Raises:
+            ConfigurationError: A setting is invalid.
+        """
+        values = {"mqtt_broker": self._mqtt_url or "off", **settings}
+        return self._proxy.client(auth_provider=auth_provider, **values)
+
+    def _now(self) -> float:
+        return round(time.monotonic() - self._begun, 3)
+
+    def _note(self, messages: list[MQTTMessage]) -> None:
+        for message in messages:
+            payload = Content.of(message.payload)
+            self._entries.append(
+                Announced(at=self._now(), topic=message.topic, retain=message.retain, payload=payload)
+            )
+
+    async def _record(self, exchange: Exchange) -> None:
+        place = len(self._entries)
+        # Where the request came: messages that overtake its response stand behind it.
+        self._entries.append(None)
+        at = self._now()
+        response = await exchange.response()
+        request, uploaded = parse_request(await exchange.request())
+        sent = {name.lower(): value.decode("latin-1") for name, value in request.headers}
+        head, content = parse_response(response, exchange.method)
+        self._entries[place] = Exchanged(
+            at=at,
+            method=exchange.method,
+            path=exchange.target.removeprefix(self._proxy.server.path.rstrip("/")),
+            range=sent.get(b"range"),
+            sha256=digest_of(uploaded, sent.get(b"content-type", "")),
+            status=head.status_code,
+            headers={
+                name.decode(): value.decode("latin-1")
+                for name, value in head.headers
+                if name.lower() in _KEPT_HEADERS
+            },
+            body=Content.of(content),
+        )
+        await exchange.send(response)

@@ -1,0 +1,231 @@
+"""Every fault that `FaultyServer` brings about, as the test of an application would use it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cl_client import (
+    AuthenticationError,
+    JobNotFoundError,
+    ServerBusyError,
+    ServerUnavailableError,
+)
+from cl_client.local import LocalServer
+from cl_client.testing import FaultyServer, Stall
+from followers import Log
+from support import NO_SLOW_READS, heard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cl_client.testing import HeldJob
+
+
+async def reached(held: HeldJob) -> str:
+    return await asyncio.wait_for(held.reached(), 20)
+
+
+async def test_the_second_job_fails(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        faulty_server.fail_job("disk full", nth=2)
+        jobs = [await client.hash.compute(b"x", wait=True) for _ in range(3)]
+    assert [(job.status, job.error_message) for job in jobs] == [
+        ("completed", None),
+        ("failed", "disk full"),
+        ("completed", None),
+    ]
+
+
+async def test_only_jobs_of_a_task_are_counted(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        faulty_server.fail_job("no exif today", task_type="exif")
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+        assert (await client.exif.extract(b"x", wait=True)).error_message == "no exif today"
+
+
+async def test_a_job_is_held_and_goes_on(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        held, log = faulty_server.hold_job(at=40), Log()
+        job = await client.hash.compute(b"x", on_progress=log.progress, on_complete=log.complete)
+        assert await reached(held) == job.job_id
+        await log.was_told("processing", 40)
+        assert (await client.get_job(job.job_id)).progress == 40
+        held.report(60)
+        await log.was_told("processing", 60)
+        assert not log.ended
+        held.release()
+        assert (await log.the_end()).status == "completed"
+
+
+async def test_a_held_job_fails(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        held = faulty_server.hold_job()
+        held.fail("out of memory")  # before it is there
+        job = await client.hash.compute(b"x", wait=True)
+        assert await reached(held) == job.job_id
+    assert job.error_message == "out of memory"
+
+
+async def test_a_held_job_can_be_deleted(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        held = faulty_server.hold_job(at=10)
+        job = await client.hash.compute(b"x")
+        await reached(held)
+        await client.delete_job(job.job_id)
+        held.release()
+        with pytest.raises(JobNotFoundError):
+            await client.get_job(job.job_id)
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+
+
+async def test_slow_jobs_are_slow_and_no_others(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        faulty_server.slow_jobs(600)
+        log = Log()
+        job = await client.hash.compute(b"x", on_progress=log.progress, on_complete=log.complete)
+        await log.was_told("processing")
+        await client.delete_job(job.job_id)
+        faulty_server.slow_jobs(0)
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+
+
+async def test_no_worker_takes_a_job(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        await faulty_server.stop_workers()
+        assert (await client.get_capabilities()).num_workers == 0
+        job = await client.hash.compute(b"x")
+        await faulty_server.start_workers()
+        await faulty_server.start_workers()  # which changes nothing
+        assert (await client.get_capabilities()).num_workers == 1
+        assert (await client.wait_for_job(job.job_id)).status == "completed"
+
+
+async def test_a_job_that_was_interrupted_runs_again(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        held = faulty_server.hold_job(at=70)
+        job = await client.hash.compute(b"x")
+        await reached(held)
+        await faulty_server.stop_workers()
+        await faulty_server.start_workers()
+        assert (await client.wait_for_job(job.job_id)).status == "completed"
+
+
+async def test_all_push_is_lost(faulty_server: FaultyServer) -> None:
+    # Nothing is read in the time of this test, unless an event says so.
+    async with (
+        faulty_server.client(auth_provider=None, **NO_SLOW_READS) as client,
+        faulty_server.server.client() as other,
+    ):
+        assert await client.mqtt_monitor.wait_connected(20)
+        faulty_server.lose_push()
+        lost, heard_of = Log(), Log()
+        job = await client.hash.compute(b"x", on_progress=lost.progress, on_complete=lost.complete)
+        assert (await other.wait_for_job(job.job_id, poll_interval=0.05)).status == "completed"
+        assert not lost.ended
+        assert client.mqtt_monitor.is_connected
+        faulty_server.restore_push()
+        await client.hash.compute(b"x", on_complete=heard_of.complete)
+        await heard_of.the_end()
+        await client.delete_job(job.job_id)
+
+
+async def test_the_broker_is_away_and_comes_back(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        with heard("cl_client.mqtt", "No MQTT connection") as lost:
+            await faulty_server.cut_push()
+            await asyncio.wait_for(lost.wait(), 20)
+        assert not client.mqtt_monitor.is_connected
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+        faulty_server.restore_push()
+        assert await client.mqtt_monitor.wait_connected(60)
+
+
+async def test_a_connection_is_dropped_within_the_response(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client(max_retries=0) as client:
+        job = await client.hash.compute(b"x", wait=True)
+        faulty_server.drop_connection(after=100, matching="^GET /jobs/")
+        assert (await client.health()).service
+        with pytest.raises(ServerUnavailableError, match="Lost the connection"):
+            await client.get_job(job.job_id)
+        assert (await client.get_job(job.job_id)).status == "completed"
+
+
+async def test_the_server_is_too_busy(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client(max_retries=0) as client:
+        faulty_server.respond_unavailable(retry_after=7)
+        with pytest.raises(ServerBusyError) as refused:
+            await client.hash.compute(b"x")
+        assert refused.value.retry_after == 7
+        faulty_server.respond_unavailable()
+        with pytest.raises(ServerBusyError) as refused:
+            await client.health()
+        assert refused.value.retry_after is None
+
+
+async def test_a_token_expires_meanwhile(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        job = await client.hash.compute(b"x", wait=True)
+        faulty_server.respond_unauthorized(times=1)
+        with pytest.raises(AuthenticationError):
+            await client.get_job(job.job_id)
+        assert (await client.get_job(job.job_id)).status == "completed"
+
+
+async def test_a_restart_keeps_the_jobs_and_the_addresses(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        done = await client.hash.compute(b"x", wait=True)
+        held = faulty_server.hold_job(at=50)
+        running = await client.hash.compute(b"y")
+        await reached(held)
+        await faulty_server.restart()
+        assert (await client.get_job(done.job_id)).status == "completed"
+        assert (await client.wait_for_job(running.job_id)).status == "completed"
+
+
+async def test_a_server_that_is_away_breaks_connections(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client(max_retries=0) as client:
+        await faulty_server.stop()
+        with pytest.raises(ServerUnavailableError):
+            await client.health()
+        await faulty_server.start()
+        assert (await client.health()).service
+
+
+async def test_all_faults_end_with_the_block(tmp_path: Path) -> None:
+    with LocalServer(workers=1, data_dir=tmp_path) as server:
+        async with FaultyServer(server) as faulty, faulty.client() as client:
+            held = faulty.hold_job(at=5)
+            job = await client.hash.compute(b"x")
+            await reached(held)
+            faulty.fail_job("never mind")
+            faulty.lose_push()
+            faulty.plan(Stall(after=0), times=99)
+            await faulty.stop()
+        assert server.before_job is None
+        async with server.client() as client:
+            assert (await client.wait_for_job(job.job_id)).status == "completed"
+            assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+
+
+async def test_one_of_its_own() -> None:
+    async with FaultyServer() as server, server.client() as client:
+        job = await client.hash.compute(b"x", wait=True)
+        await server.restart()
+        assert await client.get_job(job.job_id) == job
+    assert not server.server.is_running
+
+
+@pytest.mark.parametrize(
+    ("nth", "at", "words"), [(0, 0, "nth is 0"), (1, 101, "at is 101"), (1, -1, "at is -1")]
+)
+async def test_impossible_faults_are_refused(
+    faulty_server: FaultyServer, nth: int, at: int, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        faulty_server.hold_job(at=at, nth=nth)
