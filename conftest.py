@@ -10,14 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, cast
 
-import psutil
 import pytest
 
+from bytecode import keep_bytecode
 from cl_client.local import LocalServer
 from followers import broken_promises
+from forked_workers import forked_workers
+from open_files import open_files
 from server_process import ServerProcess
 from support import (
     SCRIPTED,
@@ -44,6 +45,10 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    keep_bytecode(config)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on a loop are checked for tasks as well: first set up, and so last torn down."""
     for item in items:
@@ -51,11 +56,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.fixturenames.insert(item.fixturenames.index("no_leaks") + 1, "no_leaked_tasks")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_workers() -> Generator[None]:
+    """Local servers have their worker processes forked; what these are is tested with fresh interpreters."""
+    with forked_workers():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> Generator[None]:
     """No test leaves a thread of the client, an open file or socket, or an unawaited coroutine behind."""
     threads = {thread.ident for thread in threading.enumerate()}
-    open_files = _open_files()
+    opened = open_files()
     yield
     gc.collect()  # so that a "never awaited" is an error of the test that it belongs to
     gc.freeze()  # what is left, all modules among it, need not be looked through again after each test
@@ -63,7 +75,7 @@ def no_leaks() -> Generator[None]:
     assert not left, f"threads left behind: {left}"
     # A server that tests share closes its end of a connection a moment after the client did.
     deadline = time.monotonic() + 10
-    while (more := _open_files() - open_files) and time.monotonic() < deadline:
+    while (more := open_files() - opened) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert not more, f"left open: {more}"
 
@@ -73,13 +85,6 @@ def kept_promises() -> Generator[None]:
     """Nobody who followed a job was told of its end twice, or of anything after it."""
     yield
     assert not (broken := broken_promises()), broken
-
-
-def _open_files() -> Counter[str]:
-    """What this process has open: files by name, sockets by the number of a kind."""
-    process = psutil.Process()
-    sockets = [f"{c.type.name} {c.status}" for c in process.net_connections() if c.status != "LISTEN"]
-    return Counter([file.path for file in process.open_files()] + sockets)
 
 
 @pytest.fixture

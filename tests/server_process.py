@@ -13,7 +13,9 @@ _SERVE_FOR_EVER = """
 import sys, threading
 from pathlib import Path
 from cl_client.local import LocalServer
+from forked_workers import fork_workers_here
 from support import SCRIPTED, SCRIPTED_TASK
+fork_workers_here()
 server = LocalServer(
     workers=1, port=int(sys.argv[1]), mqtt_port=int(sys.argv[2]), data_dir=Path(sys.argv[3]),
     extra_tasks={SCRIPTED: SCRIPTED_TASK},

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from cl_client.local import LocalServer
+from forked_workers import fresh_interpreters
 from support import port_of
 
 if TYPE_CHECKING:
@@ -31,12 +32,20 @@ def descendants() -> set[int]:
 
 
 @pytest.fixture
+def real_workers() -> Iterator[None]:
+    """Started as users have them, not forked."""
+    with fresh_interpreters():
+        yield
+
+
+@pytest.fixture
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The system's temporary folder, as far as this process is concerned."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
+@pytest.mark.usefixtures("real_workers")
 def test_nothing_is_left_after_a_stop(
     temporary_folder: Path,
     scripted: dict[str, TaskSpec],
@@ -60,6 +69,7 @@ def test_nothing_is_left_after_a_stop(
             socket.create_connection((address.host, address.port or 0))
 
 
+@pytest.mark.usefixtures("real_workers")
 def test_start_and_stop_are_idempotent_and_can_be_repeated(call: type[Caller]) -> None:
     server = LocalServer(workers=1)
     server.stop()
@@ -83,6 +93,7 @@ async def test_a_blocked_caller_does_not_stall_the_server(call: type[Caller]) ->
             assert caller.ended(caller.submit("hash"))["status"] == "completed"
 
 
+@pytest.mark.usefixtures("real_workers")
 async def test_a_cancelled_start_leaves_nothing(
     temporary_folder: Path, eventually: Callable[[Callable[[], object]], None]
 ) -> None:

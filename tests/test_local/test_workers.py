@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from cl_client.local import LocalServer
+from forked_workers import fresh_interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from cl_client.local.tasks import TaskSpec
 
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def real_workers() -> Iterator[None]:
+    """Started as users have them, not forked."""
+    with fresh_interpreters():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from cl_client.local.workers.launcher import start_interpreter
 from cl_client.local.workers.protocol import (
     REPLY,
     TaskError,
@@ -25,20 +23,22 @@ from cl_client.local.workers.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from cl_client.local.workers.launcher import Launcher, RunningProgram
+
 logger = logging.getLogger(__name__)
 
-MAX_REPLY_BYTES = 64 * 1024 * 1024
-"""Limit of one reply. A longer one fails the job; a task writes large results to files."""
+launch: Launcher = start_interpreter
+"""Starts every worker process."""
 
 _CLOSING_SECONDS = 5.0
 _KEPT_STDERR_BYTES = 4096
 
 
 class TaskProcess:
-    """One subprocess. Not a fork, and not multiprocessing: a caller's script needs no main guard."""
+    """One worker process at a time, started by `launch`."""
 
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: RunningProgram | None = None
         self._stderr_task: asyncio.Task[None] | None = None
         self._stderr_tail = b""
         self._killed = False
@@ -51,17 +51,7 @@ class TaskProcess:
         await self.close()
         self._stderr_tail = b""
         self._has_worked = False
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # do not import from the working folder, unless the caller does so too
-            "-m",
-            "cl_client.local.workers.program",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=MAX_REPLY_BYTES,
-            env={**os.environ, "PYTHONPATH": _python_path()},
-        )
+        self._process = await launch()
         self._stderr_task = asyncio.create_task(self._read_stderr(self._process), name="worker-stderr")
         if self._killed:
             self._process.kill()
@@ -136,7 +126,7 @@ class TaskProcess:
             if self._stderr_task is not None:
                 await self._stderr_task
 
-    async def _read_reply(self, process: asyncio.subprocess.Process) -> TaskReply:
+    async def _read_reply(self, process: RunningProgram) -> TaskReply:
         """Read the next message.
 
         Returns:
@@ -164,7 +154,7 @@ class TaskProcess:
             "A new process takes the next job."
         )
 
-    async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
+    async def _read_stderr(self, process: RunningProgram) -> None:
         """Drain stderr into the debug log, so that the pipe never fills up."""
         while process.stderr is not None and (chunk := await process.stderr.read(_KEPT_STDERR_BYTES)):
             logger.debug("Worker process %d: %s", process.pid, chunk.decode(errors="replace").rstrip())
@@ -173,11 +163,6 @@ class TaskProcess:
 
 def _subject(request: TaskRequest) -> str:
     return f"{request.input_file.name}: {request.task_type}"
-
-
-def _python_path() -> str:
-    """Workers import from the same folders as the server; an empty entry is the working folder."""
-    return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
 
 
 def _cause(return_code: int | None) -> str:
