@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bytecode import keep_bytecode
+from cheap_passwords import cheap_passwords
 from cl_client.local import LocalServer
 from followers import broken_promises
 from forked_workers import forked_workers
@@ -57,9 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cheap_workers() -> Generator[None]:
-    """Local servers have their worker processes forked; what these are is tested with fresh interpreters."""
-    with forked_workers():
+def cheap_servers() -> Generator[None]:
+    """Local servers fork their workers and hash passwords cheaply; a few tests ask for the real thing."""
+    with forked_workers(), cheap_passwords():
         yield
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PROGRAM = Path(__file__).with_name("fork_server.py")
 _ADDRESS = "CL_TEST_FORK_SERVER"
-"""The environment variable through which the servers that tests start as processes find it."""
+"""The environment variable through which servers in other processes find it, once it runs."""
 
 
 @contextlib.contextmanager
@@ -53,15 +53,11 @@ def forked_workers() -> Generator[None]:
         yield
         return
     with contextlib.closing(ForkServer()) as server, launched_by(server.launch):
-        os.environ[_ADDRESS] = server.address
-        try:
-            yield
-        finally:
-            del os.environ[_ADDRESS]
+        yield
 
 
 def fork_workers_here() -> None:
-    """The same in a process that a test has started, if the test has a fork server."""
+    """The same in a process that a test has started, if the fork server runs already."""
     if (address := os.environ.get(_ADDRESS)) is not None:
         process.launch = lambda: _launch(address)
 
@@ -83,6 +79,7 @@ class ForkServer:
         with self._lock:
             if self._process is None:
                 self._process = self._start()
+                os.environ[_ADDRESS] = self.address
         return await _launch(self.address)
 
     def close(self) -> None:
@@ -90,7 +87,8 @@ class ForkServer:
         self._listener.close()
         shutil.rmtree(self._folder)
         if self._process is not None:
-            with self._process:
+            del os.environ[_ADDRESS]
+            with self._process:  # its stdin is closed, and its end awaited
                 pass
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -22,6 +22,7 @@ from argon2.exceptions import VerifyMismatchError
 from pydantic import SecretStr, TypeAdapter
 from typing_extensions import override
 
+from cheap_passwords import real_passwords
 from cl_client import ConfigurationError
 from cl_client.local import LocalServer
 from cl_client.local.auth.passwords import Passwords
@@ -168,8 +169,15 @@ async def test_hashing_happens_beside_the_loop_and_a_few_at_a_time() -> None:
     assert await asyncio.gather(*logins) == [True] * 5
 
 
-async def test_many_logins_at_once_all_succeed_and_other_calls_get_through(server: LocalServer) -> None:
-    async with httpx.AsyncClient(base_url=server.auth_url, timeout=60) as http:
+@pytest.fixture
+def real_server() -> Generator[LocalServer]:
+    """One that hashes passwords as users have it."""
+    with real_passwords(), auth_server() as running:
+        yield running
+
+
+async def test_many_logins_at_once_all_succeed_and_other_calls_get_through(real_server: LocalServer) -> None:
+    async with httpx.AsyncClient(base_url=real_server.auth_url, timeout=60) as http:
         form = {"username": "admin", "password": "admin"}
         logins = [asyncio.create_task(http.post("/auth/token", data=form)) for _ in range(20)]
         keys = [await http.get("/auth/public-key") for _ in range(5)]

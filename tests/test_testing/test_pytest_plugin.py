@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cl_client.local import LocalServer
 
@@ -25,10 +26,23 @@ async def test_upload(compute_client, compute_server):
 """
 
 
+# Whose local server is to be as cheap as those of all tests.
+CONFTEST = """
+from forked_workers import fork_workers_here
+
+fork_workers_here()
+"""
+
+
 def run(folder: Path, *options: str, mark: str = "asyncio") -> subprocess.CompletedProcess[str]:
     (folder / "test_mine.py").write_text(TEST.format(mark=mark))
+    (folder / "conftest.py").write_text(CONFTEST)
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "pytest", "-s", *options, "test_mine.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - pytest
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(  # noqa: S603 - pytest
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,15 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from cl_client._core.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import SecretStr
 
 # Each hash takes 64 MiB and several cores for a while; the server's threads have other work as well.
 _AT_ONCE: Final = 2
+
+make_hasher: Callable[[], PasswordHasher] = PasswordHasher
+"""Creates the hasher, with the costs that argon2 recommends."""
 
 
 class Passwords:
@@ -33,7 +38,7 @@ class Passwords:
         Returns:
             The hasher.
         """
-        hasher = PasswordHasher()
+        hasher = make_hasher()
         return cls(hasher, await in_thread(hasher.hash, secrets.token_hex()))
 
     async def hash(self, password: SecretStr) -> str:
