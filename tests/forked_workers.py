@@ -87,7 +87,7 @@ class ForkServer:
         self._listener.close()
         shutil.rmtree(self._folder)
         if self._process is not None:
-            del os.environ[_ADDRESS]
+            os.environ.pop(_ADDRESS, None)
             with self._process:  # its stdin is closed, and its end awaited
                 pass
 
