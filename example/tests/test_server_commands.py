@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Final, cast
 from uuid import uuid4
 
 import pytest
-from zeroconf import ServiceInfo
+from zeroconf import (
+    DNSOutgoing,  # pyright: ignore[reportPrivateImportUsage] - no public class makes a message of its own
+    DNSPointer,  # pyright: ignore[reportPrivateImportUsage] - alike
+    ServiceInfo,
+)
 from zeroconf.asyncio import AsyncZeroconf
 
 from cl_client import ComputeClientConfig
@@ -24,13 +28,16 @@ from cl_client_cli.server.announcements import (
 )
 from cl_client_cli.server.round_trip import round_trip_finding
 from command_lines import json_objects, rest_of
+from patience import SECONDS, eventually, within
 from support import port_of, skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cl_client_cli.server.announcements import DiscoveredServer
     from command_lines import RunCLI, StartCLI
 
+_AUTHORITATIVE_ANSWER, _PTR, _IN = 0x8400, 12, 1  # of DNS
 _GROUP: Final = "224.0.0.251"
 _MULTICAST_SECONDS: Final = 5.0
 
@@ -250,9 +257,9 @@ def multicast() -> None:
             skip(f"this machine does not pass multicast on to itself ({exc})")
 
 
-def _announced_urls(run_cli: RunCLI) -> list[object]:
+def _announced_urls(run_cli: RunCLI, *options: str) -> list[object]:
     """Where the servers are that announce themselves; beside the tests' own there may be others."""
-    return [it["compute_url"] for it in json_objects(run_cli("discover", "--timeout", "1", "--json"))]
+    return [it["compute_url"] for it in json_objects(run_cli("discover", *options, "--json"))]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
@@ -262,30 +269,65 @@ def test_a_local_server_announces_itself(run_cli: RunCLI, start_cli: StartCLI) -
     with start_cli("server", *ports, "--announce", "--json") as process:
         assert process.stdout is not None
         told = cast("dict[str, str]", json.loads(process.stdout.readline()))
-        assert told["base_url"] in _announced_urls(run_cli)
+        eventually(lambda: told["base_url"] in _announced_urls(run_cli))
         process.send_signal(signal.SIGINT)
         assert "announced on the network" in rest_of(process)[1]
     assert told["base_url"] not in _announced_urls(run_cli)
 
 
-@pytest.mark.usefixtures("multicast")
-async def test_a_server_is_found(run_cli: RunCLI) -> None:
-    name = f"CL Server {uuid4()}"
-    info = ServiceInfo(
+def _http_service(name: str, **properties: str) -> ServiceInfo:
+    return ServiceInfo(
         SERVICE_TYPE,
         f"{name}.{SERVICE_TYPE}",
         addresses=[bytes((127, 0, 0, 1))],
         port=8080,
-        properties={"compute_url": "http://localhost:8002"},
+        properties=dict(properties),
     )
+
+
+async def _found_beside_others(name: str) -> list[DiscoveredServer]:
+    """What is found when it is among it; searches end early, as other tests' servers may answer."""
+    async with within():
+        while True:
+            found = await find_servers(SECONDS, None)
+            if any(it.name == name for it in found):
+                return found
+
+
+@pytest.mark.usefixtures("multicast")
+async def test_a_server_is_found(run_cli: RunCLI) -> None:
+    name = f"CL Server {uuid4()}"
+    info = _http_service(name, compute_url="http://localhost:8002")
     async with AsyncZeroconf() as network:
         await (await network.async_register_service(info))  # pyright: ignore[reportUnknownMemberType] - Awaitable without its result
-        found = {it.name: it.compute_url for it in await find_servers(1.0, None)}
+        found = {it.name: it.compute_url for it in await _found_beside_others(name)}
         assert found[name] == "http://127.0.0.1:8002"
-        shown = await asyncio.to_thread(run_cli, "discover", "--timeout", "1", "--json")
-        assert {it["name"]: it["compute_url"] for it in json_objects(shown)}[name] == found[name]
-        table = await asyncio.to_thread(run_cli, "discover", "--timeout", "1")
-        assert name in table.stdout
+
+        def told() -> dict[object, object]:
+            shown = run_cli("discover", "--json")
+            return {it["name"]: it["compute_url"] for it in json_objects(shown)}
+
+        await asyncio.to_thread(eventually, lambda: told().get(name) == found[name])
+        await asyncio.to_thread(eventually, lambda: name in run_cli("discover").stdout)
         await (await network.async_unregister_service(info))  # pyright: ignore[reportUnknownMemberType] - alike
     nobody = run_cli("discover", "--timeout", "0.1", "--interface", "127.0.0.1")
     assert (nobody.returncode, "No server" in nobody.stderr) == (1, True)
+    assert "try --timeout 5" in nobody.stderr
+
+
+@pytest.mark.usefixtures("multicast")
+async def test_a_server_that_is_announced_during_the_search_is_found() -> None:
+    """Others do not end the search: neither services of other kinds nor names that are no services."""
+    name = f"CL Server {uuid4()}"
+    printer = _http_service(f"Printer {uuid4()}", path="/")
+    stranger = DNSPointer(SERVICE_TYPE, _PTR, _IN, 120, "Somebody._ipp._tcp.local.")
+    async with AsyncZeroconf() as network:
+        await (await network.async_register_service(printer))  # pyright: ignore[reportUnknownMemberType] - Awaitable without its result
+        search = asyncio.create_task(_found_beside_others(name))
+        server = _http_service(name, compute_url="http://localhost:8002", status="unhealthy", error="no disk")
+        await (await network.async_register_service(server))  # pyright: ignore[reportUnknownMemberType] - alike
+        answer = DNSOutgoing(_AUTHORITATIVE_ANSWER)
+        answer.add_answer_at_time(stranger, 0)
+        network.zeroconf.async_send(answer)
+        (found,) = [it for it in await search if it.name == name]
+        assert found.error == "no disk"

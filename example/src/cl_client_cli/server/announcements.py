@@ -8,21 +8,18 @@ anybody on the network can announce anything.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import ifaddr
 from pydantic import BaseModel, ConfigDict
-from zeroconf import Error, InterfaceChoice, ServiceStateChange
+from zeroconf import DNSQuestionType, Error, InterfaceChoice, ServiceStateChange
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from cl_client import map_concurrently
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping
 
     from zeroconf import Zeroconf
 
@@ -31,6 +28,9 @@ SERVICE_TYPE: Final = "_http._tcp.local."
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared, not bound
 _HTTP_SCHEMES: Final = frozenset({"http", "https"})
 _MQTT_SCHEMES: Final = frozenset({"mqtt", "mqtts", "ws", "wss"})
+# By RFC 6762, section 6, a responder multicasts nothing again within a second. It may wait a little longer,
+# to send several answers together.
+_ANSWER_SECONDS: Final = 2.0
 _RESOLVE_MILLISECONDS: Final = 2000
 _RESOLVED_AT_A_TIME: Final = 16
 
@@ -100,49 +100,93 @@ def _at_host(url: str | None, host: str, schemes: frozenset[str]) -> str | None:
 
 
 async def find_servers(seconds: float, interface: str | None) -> list[DiscoveredServer]:
-    """Listen for announcements.
+    """Ask for servers, and listen for their answers.
+
+    It ends before the time is up if a server was found and no other one has answered for two seconds.
 
     Args:
-        seconds: How long to listen.
+        seconds: How long to listen at most. A server that announced itself less than a second ago may only
+            answer when that second is over: with less than two, it may be missed.
         interface: The IP address of the network interface; None for all.
 
     Returns:
         The servers, sorted by name.
 
     Raises:
-        OSError: The network does not allow listening.
+        OSError: There is no network interface, or its port for mDNS is taken.
     """
-    names: set[str] = set()
-
-    def note(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
-        del zeroconf, service_type
-        if state_change is not ServiceStateChange.Removed:
-            names.add(name)
-
-    async with _network(interface) as network:
-        browser = AsyncServiceBrowser(network.zeroconf, SERVICE_TYPE, handlers=[note])
+    async with _network(interface) as network, asyncio.TaskGroup() as resolving:
+        search = _Search(network, resolving)
+        # By default zeroconf first asks for answers by unicast. Where processes share the port of mDNS, as
+        # with a responder on this machine, the system gives such an answer to any one of them.
+        browser = AsyncServiceBrowser(
+            network.zeroconf, SERVICE_TYPE, handlers=[search.note], question_type=DNSQuestionType.QM
+        )
         try:
-            await asyncio.sleep(seconds)
-            return await _resolved(network, sorted(names))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await search.settled()
+            await search.resolved()
         finally:
             await browser.async_cancel()
+    return [search.found[name] for name in sorted(search.found)]
 
 
-async def _resolved(network: AsyncZeroconf, names: Sequence[str]) -> list[DiscoveredServer]:
-    found: dict[str, DiscoveredServer] = {}
-    calls = map_concurrently(partial(_resolve, network), names, concurrency=_RESOLVED_AT_A_TIME)
-    async with aclosing(calls) as answers:
-        async for name, server in answers:
-            if isinstance(server, Exception):
-                raise server
-            if server is not None:
-                found[name] = server
-    return [found[name] for name in names if name in found]
+class _Search:
+    """The servers that were found so far, and whether others may still answer."""
+
+    def __init__(self, network: AsyncZeroconf, resolving: asyncio.TaskGroup) -> None:
+        self.found: dict[str, DiscoveredServer] = {}
+        self._network = network
+        self._resolving = resolving
+        self._pending: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(_RESOLVED_AT_A_TIME)
+        self._news = asyncio.Event()
+
+    def note(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        """A service was announced, has changed or has said goodbye."""
+        del zeroconf, service_type
+        self._news.set()
+        if state_change is ServiceStateChange.Removed:
+            self.found.pop(name, None)
+            return
+        task = self._resolving.create_task(self._resolve(name))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def settled(self) -> None:
+        """Wait until a server was found, and no other has answered in the time that an answer may take."""
+        quiet = False
+        while not quiet or not self.found or self._pending:
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), _ANSWER_SECONDS)
+            except TimeoutError:
+                quiet = True
+            else:
+                quiet = False
+
+    async def resolved(self) -> None:
+        """Wait for what is being resolved."""
+        if self._pending:
+            await asyncio.wait(self._pending)
+
+    async def _resolve(self, name: str) -> None:
+        async with self._slots:
+            server = await _resolve(self._network, name)
+        if server is not None:
+            self.found[name] = server
+        self._news.set()
 
 
 async def _resolve(network: AsyncZeroconf, name: str) -> DiscoveredServer | None:
-    info = AsyncServiceInfo(SERVICE_TYPE, name)
-    await info.async_request(network.zeroconf, _RESOLVE_MILLISECONDS)
+    try:
+        info = AsyncServiceInfo(SERVICE_TYPE, name)
+    except Error:  # the answer's name is not of this type
+        return None
+    await info.async_request(network.zeroconf, _RESOLVE_MILLISECONDS, question_type=DNSQuestionType.QM)
     addresses = info.parsed_scoped_addresses()
     if not addresses:
         return None

@@ -220,16 +220,16 @@ def doctor(
 
 def discover(
     *,
-    timeout: float = 3.0,
+    timeout: float = 5.0,
     interface: Annotated[str | None, Parameter(show_default=False)] = None,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Find servers on the local network that announce themselves by mDNS.
 
-    Example: `cl-client discover --timeout 5`
+    Example: `cl-client discover --timeout 10`
 
     Args:
-        timeout: How many seconds to listen.
+        timeout: How many seconds to listen at most. It ends 2 s after the last server has answered.
         interface: IP address of the network interface to listen on; by default all interfaces.
         output: How results are printed.
 

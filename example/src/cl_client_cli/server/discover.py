@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.terminal import Terminal
     from cl_client_cli.server.announcements import DiscoveredServer
 
+_SHORT_SECONDS: Final = 3.0
+
 
 def run_discover(seconds: float, interface: str | None, output: OutputOptions) -> int:
     """Show the servers that announce themselves.
 
     Args:
-        seconds: How long to listen.
+        seconds: How long to listen at most.
         interface: The IP address of the network interface; None for all.
         output: How results are printed.
 
@@ -41,16 +43,23 @@ def run_discover(seconds: float, interface: str | None, output: OutputOptions) -
         for server in servers:
             terminal.record(server)
         if not servers:
-            terminal.say(
-                f"No server found within {seconds:g} s. Older servers do not announce themselves, and some "
-                "networks block mDNS: name your server with --server http://HOST:8002"
-            )
+            terminal.say(_nothing_found(seconds))
             return SOME_FAILED
         terminal.result(servers_table(servers))
         terminal.say(f"To use it: cl-client health --server {servers[0].compute_url}")
         return 0
 
     return run_guarded(output, work)
+
+
+def _nothing_found(seconds: float) -> str:
+    message = (
+        f"No server found within {seconds:g} s. Older servers do not announce themselves, and some networks "
+        "block mDNS: name your server with --server http://HOST:8002"
+    )
+    if seconds < _SHORT_SECONDS:
+        return f"{message}. A server that has just started may take 2 s to answer: try --timeout 5"
+    return message
 
 
 def _check(seconds: float, interface: str | None) -> None:
