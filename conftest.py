@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import itertools
 import os
 import subprocess
 import sys
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+import clean_environment
+import patience
 from bytecode import keep_bytecode
 from cheap_passwords import cheap_passwords
 from cl_client.local import LocalServer
+from cl_client.local.models.users_models import users_models
 from followers import broken_promises
 from forked_workers import forked_workers
 from open_files import open_files
@@ -41,13 +45,23 @@ if TYPE_CHECKING:
     from cl_client.local.generations import Generation
 
 
+_home_numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Clean the environment before anything is collected or started; scale the limit of each test."""
+    if (yunet := users_models().find("yunet")) is not None:  # in a folder that tests do not see
+        os.environ.setdefault("CL_TEST_YUNET", str(yunet))
+    clean_environment.clean()
+    keep_bytecode(config)
+    if config.getoption("timeout") is None and "PYTEST_TIMEOUT" not in os.environ:
+        config.option.timeout = float(cast("str", config.getini("timeout"))) * patience.FACTOR
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes for each core: half of the time most tests wait for a server or a command."""
     return 2 * (os.cpu_count() or 1)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    keep_bytecode(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,6 +78,20 @@ def cheap_servers() -> Generator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """What session-wide servers find in the home folder is nothing."""
+    with clean_environment.with_home(tmp_path_factory.mktemp("home")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home_of_a_test(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Each test begins with an empty home folder, and ends with the environment as it was."""
+    with clean_environment.with_home(tmp_path_factory.getbasetemp() / "homes" / str(next(_home_numbers))):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> Generator[None]:
     """No test leaves a thread of the client, an open file or socket, or an unawaited coroutine behind."""
@@ -75,7 +103,7 @@ def no_leaks() -> Generator[None]:
     left = [t.name for t in threading.enumerate() if t.ident not in threads and t.name.startswith("mqtt-")]
     assert not left, f"threads left behind: {left}"
     # A server that tests share closes its end of a connection a moment after the client did.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience.SECONDS
     while (more := open_files() - opened) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert not more, f"left open: {more}"
@@ -175,7 +203,7 @@ def run_python() -> Callable[[str], str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=2 * patience.SECONDS,
             check=False,
         )
         return ended.stdout.strip()
