@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
+from patience import soon, within
+
 if TYPE_CHECKING:
     from cl_client import JobResponse
 
@@ -34,14 +36,14 @@ class Log:
 
     async def was_told(self, status: str, progress: int = 0) -> None:
         """Wait until the job was in a status, at some progress or past it."""
-        async with asyncio.timeout(20):
+        async with within():
             while not any(word == status and reached >= progress for word, reached in self.told):
                 self._news.clear()
                 await self._news.wait()
 
     async def the_end(self) -> JobResponse:
         """The full job, of whose end there was one word."""
-        await asyncio.wait_for(self.done.wait(), 30)
+        await soon(self.done.wait())
         assert len(self.ended) == 1
         return self.ended[0]
 

@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 FACTOR: Final = float(os.environ.get("CL_TEST_PATIENCE") or 1)
-SECONDS: Final = 60 * FACTOR
-"""For anything that a test waits for, a job or a whole command among it."""
+SECONDS: Final = 100 * FACTOR
+"""For anything that a test waits for: an event, a job, a whole command."""
+NEVER: Final = 20 * SECONDS
+"""For time limits and intervals of the product that must not be what ends a wait; no test waits so long."""
 
 
-def within(times: float = 1) -> asyncio.Timeout:
-    """Give up on what an ``async with`` waits for after `SECONDS`, or so many times of it."""
-    return asyncio.timeout(times * SECONDS)
+def within() -> asyncio.Timeout:
+    """Give up on what an ``async with`` waits for."""
+    return asyncio.timeout(SECONDS)
 
 
-async def soon(event: Awaitable[_T], times: float = 1) -> _T:
-    """What happens, if it does before `SECONDS`, or so many times of it, are over."""
-    return await asyncio.wait_for(event, times * SECONDS)
+async def soon(event: Awaitable[_T]) -> _T:
+    """What happens at last; gives up if it does not."""
+    return await asyncio.wait_for(event, SECONDS)
 
 
 def eventually(condition: Callable[[], object]) -> None:

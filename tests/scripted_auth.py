@@ -12,6 +12,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
+from patience import within
 from support import port_of
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class ScriptedAuth:
 
     async def called(self, path: str, times: int = 1) -> None:
         """Wait until a path was called so often."""
-        async with asyncio.timeout(20), self._news:
+        async with within(), self._news:
             await self._news.wait_for(lambda: self.calls[path] >= times)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

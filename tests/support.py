@@ -12,8 +12,6 @@ import random
 import shutil
 import socket
 import subprocess
-import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, cast
@@ -27,6 +25,7 @@ from cl_client.config import ComputeClientConfig
 from cl_client.local.broker.publisher import Publisher
 from cl_client.local.models.users_models import users_models
 from cl_client.local.tasks import TaskSpec
+from patience import NEVER, SECONDS, eventually, soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
@@ -40,7 +39,7 @@ SCRIPTED_TASK = TaskSpec("scripted_task:run", "scripted_task:ScriptedParams", "o
 ENDPOINTS = {SCRIPTED: f"/jobs/{SCRIPTED}"}
 
 # Longer than any test: what is read of a job is read because of an event, or of a worker's announcement.
-NO_SLOW_READS: Final = {"poll_min": 600, "poll_interval": 600, "poll_interval_push": 600}
+NO_SLOW_READS: Final = {"poll_min": NEVER, "poll_interval": NEVER, "poll_interval_push": NEVER}
 
 
 def require(program: str) -> str:
@@ -85,7 +84,7 @@ class ScriptedJobs:
 
     async def started(self) -> asyncio.StreamWriter:
         """The next job that has begun to run."""
-        return await asyncio.wait_for(self._calls.get(), 20)
+        return await soon(self._calls.get())
 
     def tell(self, job: asyncio.StreamWriter, command: str) -> None:
         """``progress N``, ``fail TEXT`` or ``finish``."""
@@ -115,7 +114,7 @@ def reading_eagerly(
 ) -> contextlib.AbstractAsyncContextManager[ComputeClient]:
     """The stub, and a client of it that reads followed jobs all the time."""
     pauses = {"poll_min": 0.01, "poll_interval": 0.01, "poll_interval_push": 0.01}
-    return stub.running(tls=None, port=0, mqtt_broker=mqtt_broker, max_retries=0, **pauses)
+    return stub.running(tls=None, mqtt_broker=mqtt_broker, max_retries=0, **pauses)
 
 
 def port_of(listener: socket.socket) -> int:
@@ -168,14 +167,15 @@ class Mosquitto:
         self._process = subprocess.Popen(  # noqa: S603 - the broker that the test asked for
             [self._program, "-c", str(self._config)], stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, "mosquitto did not start"
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-                return
-            threading.Event().wait(0.01)
-        pytest.fail("mosquitto does not listen")
+        eventually(self._listens)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "mosquitto did not start"
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS).close()
+            return True
+        return False
 
     def stop(self) -> None:
         """End it as an administrator would."""
@@ -203,9 +203,9 @@ async def publishing(broker_url: str) -> AsyncGenerator[Publisher]:
     publisher = Publisher(BrokerAddress.parse(broker_url))
     publisher.start()
     try:
-        assert await publisher.wait_connected(20)
+        assert await publisher.wait_connected(SECONDS)
         yield publisher
-        assert await publisher.flush(20)
+        assert await publisher.flush(SECONDS)
     finally:
         await publisher.close()
 

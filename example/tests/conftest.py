@@ -14,9 +14,10 @@ import pytest
 
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_samples
+from patience import SECONDS
 from screens import shown_by, start_python
 from small_models import save_small_models
-from warm_commands import CAN_FORK, COMMAND_SECONDS, WarmCommands
+from warm_commands import CAN_FORK, WarmCommands
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -194,7 +195,7 @@ def run_cli_process(work_folder: Path, cli_environment: dict[str, str]) -> RunCL
             input=stdin,
             capture_output=True,
             encoding="utf-8",
-            timeout=COMMAND_SECONDS,
+            timeout=SECONDS,
             check=False,
         )
 

@@ -26,6 +26,7 @@ from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.table import TASKS, TaskKind, TaskResult
+from patience import SECONDS
 from small_disks import fill, small_disk
 
 if TYPE_CHECKING:
@@ -120,14 +121,14 @@ async def test_a_job_whose_time_is_up_is_not_waited_for_again_before_the_next_ru
     runner: _Runner, media_server: LocalServer
 ) -> None:
     async with _never_ending(media_server) as client:
-        items = await runner.run(client, timeout=50, retries=2)
+        items = await runner.run(client, timeout=SECONDS, retries=2)
         jobs = [job for job, _ in client.waits]
         assert len(set(jobs)) == len(jobs) == 2
         assert [item.job_id for item in items] == jobs
         assert all("timed out after 50 s" in (item.error or "") for item in items)
         # What the upload took is no longer there for the wait.
         assert all(left is not None and left < 50 for _, left in client.waits)
-        await runner.run(client, timeout=50)
+        await runner.run(client, timeout=SECONDS)
         assert client.waits[2:] == [(job, 50) for job in jobs]
     async with media_server.client() as client:
         assert [item.state for item in await runner.run(client)] == ["done", "done"]
@@ -206,7 +207,7 @@ async def test_a_job_that_is_known_is_taken_up_though_its_file_is_gone(
     runner: _Runner, media_server: LocalServer, tmp_path: Path
 ) -> None:
     async with _never_ending(media_server) as client:
-        jobs = [item.job_id for item in await runner.run(client, timeout=50)]
+        jobs = [item.job_id for item in await runner.run(client, timeout=SECONDS)]
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").unlink()
     async with media_server.client() as client:

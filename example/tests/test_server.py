@@ -11,6 +11,7 @@ import pytest
 
 from cl_client import AuthenticationError, ComputeClient, ComputeClientConfig, PasswordAuthProvider
 from command_lines import rest_of, said_until
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ async def test_server_serves_until_it_is_told_to_stop(
         said = _addresses(process)
         async with ComputeClient(said["base_url"], mqtt_broker=said["mqtt_url"]) as client:
             assert (await client.health()).status == "healthy"
-            job = await client.hash.compute(b"some bytes", wait=True, timeout=60)
+            job = await client.hash.compute(b"some bytes", wait=True, timeout=SECONDS)
             assert job.status == "completed"
         assert _is_open(said["mqtt_url"])
         process.send_signal(number)
@@ -132,8 +133,8 @@ async def test_a_server_behind_tls_that_asks_for_tokens(start_cli: StartCLI, tls
                 await nobody.get_job("j")
         provider = PasswordAuthProvider(said["auth_url"], "admin", "admin", config=config)
         async with ComputeClient(config=config, auth_provider=provider) as client:
-            assert await client.mqtt_monitor.wait_connected(20)
-            assert (await client.hash.compute(b"x", wait=True, timeout=60)).status == "completed"
+            assert await client.mqtt_monitor.wait_connected(SECONDS)
+            assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
         process.send_signal(signal.SIGINT)
         rest_of(process)
     assert {urlsplit(said[name]).scheme for name in ("base_url", "auth_url")} == {"https"}

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from cl_client import JSONObject
 from cl_client.local import LocalServer
+from patience import SECONDS
 from support import SCRIPTED, SCRIPTED_TASK, port_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def type_in(work_folder: Path, samples: Path, cli_environment: dict[str, str]) -
             env={**cli_environment, "PATH": f"{folder}{os.pathsep}{cli_environment['PATH']}"},
             capture_output=True,
             encoding="utf-8",
-            timeout=100,
+            timeout=SECONDS,
             check=False,
         )
         assert ended.returncode == exit_code, ended.stderr

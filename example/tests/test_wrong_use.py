@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from cl_client.local.samples import draw_photo
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -250,7 +251,7 @@ def refusals(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         capture_output=True,
         encoding="utf-8",
         check=True,
-        timeout=100,
+        timeout=SECONDS,
     )
     results = TypeAdapter(list[Refusal]).validate_json(shown.stdout)
     return {case: result for (case, _), result in zip(_CASES, results, strict=True)}

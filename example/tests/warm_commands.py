@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from command_lines import rest_of
+from patience import SECONDS
 from warm_process import MAX_ORDER, REPORT, Order
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _FOR_COMMANDS: Final = {"PYTHON_KEYRING_BACKEND"}
 """Which variables look like the interpreter's, and are not."""
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Lets NumPy start no threads in the warm process."""
-COMMAND_SECONDS: Final = 100
 CAN_FORK: Final = hasattr(os, "fork") and sys.platform != "darwin"
 """Whether there are warm commands here; macOS may kill a forked process that uses its frameworks."""
 
@@ -144,7 +144,7 @@ class WarmCommands:
             command = self.start(arguments, folder, environment, stdin=theirs)
         finally:
             os.close(theirs)
-        overdue = threading.Timer(COMMAND_SECONDS, command.kill)
+        overdue = threading.Timer(SECONDS, command.kill)
         overdue.daemon = True
         overdue.start()
         with command:

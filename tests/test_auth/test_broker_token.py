@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from typing_extensions import override
 from cl_client import ComputeClient, ComputeClientConfig, JWTAuthProvider
 from cl_client._auth.password import PasswordAuthProvider
 from cl_client.local import LocalServer
+from patience import SECONDS, soon
 from support import heard
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def test_the_token_is_the_password(server: LocalServer) -> None:
     provider = PasswordAuthProvider(server.auth_url, "admin", "admin")
     config = config_of(server, mqtt_use_token=True)
     async with ComputeClient(config=config, auth_provider=provider) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         assert (await client.hash.compute(b"x", wait=True)).status == "completed"
 
 
@@ -40,7 +40,7 @@ async def test_a_token_is_not_shown_to_a_broker_unasked(server: LocalServer) -> 
     with heard("cl_client.mqtt", "Not authorized") as refused:
         async with ComputeClient(config=config_of(server), auth_provider=provider) as client:
             assert (await client.hash.compute(b"x", wait=True)).status == "completed"
-            await asyncio.wait_for(refused.wait(), 20)
+            await soon(refused.wait())
             assert not client.mqtt_monitor.is_connected
 
 
@@ -50,14 +50,14 @@ async def test_a_provider_without_a_user_name(server: LocalServer) -> None:
     with heard("cl_client.mqtt", "returned no user name and token for the broker") as said:
         async with ComputeClient(config=config, auth_provider=provider) as client:
             assert (await client.hash.compute(b"x", wait=True)).status == "completed"
-            await asyncio.wait_for(said.wait(), 20)
+            await soon(said.wait())
 
 
 async def test_a_fixed_user_name_and_a_token_as_its_password(server: LocalServer) -> None:
     token = server.issue_token()
     config = config_of(server, mqtt_username="admin", mqtt_password=token)
     async with ComputeClient(config=config, auth_provider=JWTAuthProvider(token)) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
 
 
 async def test_a_provider_that_fails_once_is_asked_again(
@@ -74,6 +74,6 @@ async def test_a_provider_that_fails_once_is_asked_again(
 
     provider = Vault(server.issue_token(), username="admin")
     async with ComputeClient(config=config_of(server, mqtt_use_token=True), auth_provider=provider) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
     assert "No MQTT connection" in caplog.text
     assert "the vault is sealed" in caplog.text

@@ -11,6 +11,7 @@ import trustme
 from cl_client import ComputeClient, ComputeClientConfig, ServerUnavailableError
 from cl_client._auth.client import AuthClient
 from cl_client.local import LocalServer, ServerTLS
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +96,7 @@ async def test_a_certificate_of_the_named_authority(
     tls = shows(authority.issue_cert("127.0.0.1"))
     with LocalServer(workers=1, tasks=["hash"], tls=tls) as server:
         async with ComputeClient(config=config_for(server, tls)) as client:
-            assert await client.mqtt_monitor.wait_connected(20)
+            assert await client.mqtt_monitor.wait_connected(SECONDS)
             assert (await client.hash.compute(b"x", wait=True)).status == "completed"
 
 
@@ -107,6 +108,6 @@ async def test_checks_are_switched_off_by_name_alone_and_with_a_warning(
     with LocalServer(workers=1, tasks=["hash"], tls=tls) as server:
         config = config_for(server, tls, insecure_skip_verify=True)
         async with ComputeClient(config=config) as client:
-            assert await client.mqtt_monitor.wait_connected(20)
+            assert await client.mqtt_monitor.wait_connected(SECONDS)
             assert (await client.health()).status == "healthy"
     assert "insecure_skip_verify is on" in caplog.text

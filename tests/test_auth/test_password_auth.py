@@ -25,6 +25,7 @@ from cl_client import (
 from cl_client.local import LocalServer
 from cl_client.local.net.tls import ServerTLS
 from cl_client.testing import FaultProxy
+from patience import SECONDS, soon, within
 from scripted_auth import PASSWORD, ScriptedAuth
 from support import free_port, heard
 
@@ -93,7 +94,7 @@ async def test_real_tokens_are_renewed_as_often_as_they_expire_without_a_failure
         compute_url = server.base_url
         proxy.aim(server.auth_url)
         provider = PasswordAuthProvider(url_of(proxy), "admin", "admin")
-        async with client_of(compute_url, provider) as client, asyncio.timeout(30):
+        async with client_of(compute_url, provider) as client, within():
             calls = 0
             while len(proxy.requests) < 5:  # a login, then a refused refresh and a login, twice
                 with pytest.raises(JobNotFoundError):
@@ -111,7 +112,7 @@ async def test_a_real_token_is_refreshed_before_it_expires() -> None:
         proxy.aim(server.auth_url)
         # A fifth of the lifetime is the most that the margin takes: the token is due after eight seconds.
         provider = PasswordAuthProvider(url_of(proxy), "admin", "admin")
-        async with client_of(compute_url, provider) as client, asyncio.timeout(30):
+        async with client_of(compute_url, provider) as client, within():
             while len(proxy.requests) < 2:
                 with pytest.raises(JobNotFoundError):
                     await client.get_job("nope")
@@ -182,7 +183,7 @@ async def test_a_hanging_refresh_ends_and_is_tried_again() -> None:
 async def test_a_cancelled_call_does_not_end_the_login_for_the_others() -> None:
     async with ScriptedAuth() as server:
         server.hangs.add(LOGIN)
-        async with client_of(server.url, provider_of(server, timeout=20)) as client:
+        async with client_of(server.url, provider_of(server, timeout=SECONDS)) as client:
             first, *others = (asyncio.create_task(client.get_job(f"j{n}")) for n in range(20))
             await server.called(LOGIN)
             first.cancel()
@@ -197,7 +198,7 @@ async def test_calls_without_a_token_wait_for_an_auth_service_that_comes_back() 
         with heard("cl_client.auth", "attempt 1 to get a token failed") as failed:
             async with client_of(compute.url, provider_of(server), max_retries=0) as client:
                 calls = asyncio.create_task(get_many(client, 200))
-                await asyncio.wait_for(failed.wait(), 20)
+                await soon(failed.wait())
                 await server.start()
                 assert not await calls
     assert server.calls[LOGIN] == 1

@@ -22,6 +22,7 @@ from cl_client import (
 )
 from cl_client._http.auth_flow import ProviderAuth
 from cl_client.local import LocalServer
+from patience import soon
 from scripted_auth import ScriptedAuth
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ async def test_a_401_for_a_token_that_was_replaced_meanwhile_replays_without_ano
         httpx.AsyncClient(auth=ProviderAuth(provider, issuer.url), base_url=issuer.url) as http,
     ):
         slow = asyncio.create_task(http.get("/slow"))
-        await asyncio.wait_for(slow_is_there.wait(), 20)
+        await soon(slow_is_there.wait())
         assert (await http.get("/fast")).status_code == 200
         renewed.set()
         assert (await slow).status_code == 200
@@ -192,7 +193,7 @@ async def test_a_cancelled_caller_does_not_cancel_the_renewal_for_the_others(ser
     provider.may_go_on.clear()
     async with client_of(server, provider) as client:
         first, *others = (asyncio.create_task(client.get_job(f"j{n}")) for n in range(20))
-        await asyncio.wait_for(provider.begun.wait(), 20)
+        await soon(provider.begun.wait())
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
@@ -216,7 +217,7 @@ async def test_the_last_caller_that_is_cancelled_ends_the_renewal(server: Script
     provider.may_go_on.clear()
     async with client_of(server, provider) as client:
         calls = [asyncio.create_task(client.get_job(f"j{n}")) for n in range(3)]
-        await asyncio.wait_for(provider.begun.wait(), 20)
+        await soon(provider.begun.wait())
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)

@@ -13,6 +13,7 @@ from cl_client.auth import JWTAuthProvider
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_photo
 from cl_client.testing import StubServer, http_response
+from patience import SECONDS, soon
 from small_models import save_small_models
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ async def test_making_one_starts_nothing(
     assert threading.active_count() == before
     async with ComputeClient(auth_provider=provider) as client:
         assert (await client.health()).status == "healthy"
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
 
 
 async def test_many_requests_through_few_connections() -> None:
@@ -79,7 +80,7 @@ async def test_progress_and_completion_are_told_apart(capsys: pytest.CaptureFixt
     async with ComputeClient() as client:
         job = await client.hash.compute(b"x", on_progress=on_progress, on_complete=on_complete)
         assert job.job_id
-        await asyncio.wait_for(done.wait(), 30)
+        await soon(done.wait())
     *progress, end = capsys.readouterr().out.splitlines()
     assert end == "ended: completed"
     assert all(line.startswith("at ") for line in progress)
@@ -94,7 +95,7 @@ async def test_four_plugins_on_one_picture(image: Path) -> None:
         jobs = [exif_job, thumb_job, clip_job, hash_job]
         assert all(job.status == "completed" for job in jobs)
         submitted = [await client.exif.extract(image), await client.media_thumbnail.generate(image, 256, 256)]
-        ended = [await client.wait_for_job(job.job_id, timeout=60) for job in submitted]
+        ended = [await client.wait_for_job(job.job_id, timeout=SECONDS) for job in submitted]
         assert all(job.status == "completed" for job in ended)
         output: JSONObject | None = clip_job.task_output
         assert output is not None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClientError, InvalidParameterError, map_concurrently
+from patience import within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
@@ -42,7 +43,7 @@ class Calls:
 
     async def begun(self, *numbers: int) -> None:
         """Wait until exactly these are under way."""
-        async with asyncio.timeout(20):
+        async with within():
             while self.waiting.keys() != set(numbers):
                 self._changed.clear()
                 await self._changed.wait()

@@ -11,6 +11,7 @@ from cl_client import ClientClosedError, JobResponse, ServerUnavailableError
 from cl_client._jobs.reader import JobReader, ReadReason
 from cl_client._mqtt.types import MQTTMessage
 from cl_client.testing import StubServer, http_response
+from patience import SECONDS, soon
 
 
 async def settle() -> None:
@@ -60,7 +61,7 @@ class Crossing:
 
     async def over(self) -> None:
         await self.jobs.close()
-        await asyncio.wait_for(asyncio.gather(*self.submits.values(), return_exceptions=True), 20)
+        await soon(asyncio.gather(*self.submits.values(), return_exceptions=True))
 
 
 async def test_submits_go_in_order_when_no_end_waits() -> None:
@@ -78,7 +79,7 @@ async def test_one_that_comes_late_does_not_overtake() -> None:
     crossing = Crossing()
     await crossing.submit("a", "b")
     crossing.submits["c"] = asyncio.create_task(crossing.read("first"))
-    await asyncio.wait([crossing.submits["a"]], timeout=20)
+    await asyncio.wait([crossing.submits["a"]], timeout=SECONDS)
     await crossing.submit("late")
     assert crossing.gone == ["a", "b", "late"]
     await crossing.over()
@@ -98,7 +99,7 @@ async def test_one_that_is_cancelled_holds_up_nobody() -> None:
 async def test_a_server_that_hangs_holds_up_nobody_for_long() -> None:
     crossing = Crossing()
     await crossing.submit("a", "b")
-    await asyncio.wait_for(asyncio.gather(*crossing.submits.values()), 20)
+    await soon(asyncio.gather(*crossing.submits.values()))
     assert sorted(crossing.gone) == ["a", "b"]
     await crossing.over()
 
@@ -114,7 +115,7 @@ async def test_ends_that_never_stop_coming_hold_up_nobody_for_long() -> None:
     reader = JobReader(fetch, limit=1, cache_size=0)
     reader.ask("a", ReadReason.ENDING)
     reader.ask("b", ReadReason.ENDING)
-    await asyncio.wait_for(asyncio.gather(*(reader.give_way() for _ in range(3))), 20)
+    await soon(asyncio.gather(*(reader.give_way() for _ in range(3))))
     await reader.close()
 
 
@@ -153,5 +154,5 @@ async def test_a_submit_that_gives_way_is_told_of_the_closing() -> None:
         assert not submitting.done()
         await client.close()
         with pytest.raises(ClientClosedError):
-            await asyncio.wait_for(submitting, 20)
+            await soon(submitting)
     assert len(server.requests) == 1

@@ -13,6 +13,7 @@ from typing_extensions import override
 from cl_client._http.errors import Asked, error_for
 from cl_client._jobs.waiting import Waiter, Watcher
 from cl_client.exceptions import ClientClosedError, InvalidResponseError, ServerUnavailableError
+from patience import within
 from tracked_jobs import Server, event, job, tracker_of
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Play:
             *(self._watch(watcher) for watcher in self.watchers),
         ]
         told, closed = asyncio.gather(*ends), asyncio.ensure_future(self.closed.wait())
-        async with asyncio.timeout(20):
+        async with within():
             await asyncio.wait([told, closed], return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         closed.cancel()

@@ -13,6 +13,7 @@ from cl_client.config import ComputeClientConfig
 from cl_client.exceptions import ClientClosedError, ServerUnavailableError
 from cl_client.models import JobEvent, JobResponse, JobStatus
 from followers import Log
+from patience import soon, within
 from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
 
 
@@ -20,7 +21,7 @@ async def test_a_subscription_reconciles_with_one_read() -> None:
     server, log = Server(job("completed", 100)), Log()
     tracker = tracker_of(server.read, IDLE_CONFIG)
     tracker.subscribe("j", log.progress, log.complete)
-    await asyncio.wait_for(log.done.wait(), 5)
+    await soon(log.done.wait())
     assert server.reads == 1
     assert [ended.status for ended in log.ended] == ["completed"]
     assert tracker.followed == 0
@@ -37,7 +38,7 @@ async def test_a_fresh_job_needs_one_read_only() -> None:
     tracker.on_event(event("queued", 0))
     tracker.on_event(event("completed", 100))
     tracker.on_event(event("completed", 100))
-    await asyncio.wait_for(log.done.wait(), 5)
+    await soon(log.done.wait())
     assert log.told == [("queued", 0), ("processing", 40)]
     assert server.reads == 1
     await tracker.close()
@@ -49,7 +50,7 @@ async def test_events_before_the_submit_call_returned() -> None:
     with tracker.submitting():
         tracker.on_event(event("completed", 100))
     tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
-    await asyncio.wait_for(log.done.wait(), 5)
+    await soon(log.done.wait())
     assert server.reads == 1
     await tracker.close()
 
@@ -60,7 +61,7 @@ async def test_a_job_that_ended_before_its_submit_was_answered_is_read_in_full()
     tracker = tracker_of(server.read, IDLE_CONFIG)
     tracker.subscribe("j", log.progress, log.complete, submitted=job("completed"), fresh=True)
     tracker.follow("j", waiter, submitted=job("completed"), fresh=True)
-    assert await asyncio.wait_for(waiter.ended, 5) == full
+    assert await soon(waiter.ended) == full
     assert await log.the_end() == full
     assert server.reads == 1
     await tracker.close()
@@ -77,7 +78,7 @@ async def test_a_failure_without_event_is_found_when_the_worker_turns_idle() -> 
     tracker.on_worker_idle({"hash"}, busy_since + 1000)
     assert server.reads == 0
     tracker.on_worker_idle({"hash"}, busy_since)
-    await asyncio.wait_for(log.done.wait(), 5)
+    await soon(log.done.wait())
     assert log.ended[0].status == "failed"
     await tracker.close()
 
@@ -91,7 +92,7 @@ async def test_an_ending_whose_read_comes_too_early_is_read_again() -> None:
     tracker = tracker_of(server.read)
     tracker.subscribe("j", log.progress, log.complete)
     tracker.on_event(event("completed", 100))
-    await asyncio.wait_for(log.done.wait(), 5)
+    await soon(log.done.wait())
     assert [ended.progress for ended in log.ended] == [100]
     await tracker.close()
 
@@ -112,7 +113,7 @@ async def test_unsubscribing_in_a_callback_leaves_the_neighbour() -> None:
     tracker.subscribe("j", fail, fail)
     other = Log()
     tracker.subscribe("j", other.progress, other.complete)
-    await asyncio.wait_for(other.done.wait(), 5)
+    await soon(other.done.wait())
     assert not log.ended
     assert len(other.ended) == 1
     await tracker.close()
@@ -133,10 +134,10 @@ async def test_slow_coroutines_keep_their_order_and_hold_up_nobody() -> None:
     quick = Log()
     tracker.subscribe("j", slow, slow, submitted=job("queued"), fresh=True)
     tracker.subscribe("j", quick.progress, quick.complete)
-    await asyncio.wait_for(quick.done.wait(), 5)
+    await soon(quick.done.wait())
     assert order == []
     gate.set()
-    await asyncio.wait_for(done.wait(), 5)
+    await soon(done.wait())
     assert order == ["queued", "completed"]
     await tracker.close()
 
@@ -150,8 +151,8 @@ async def test_close_ends_a_callback_that_hangs() -> None:
         await asyncio.Event().wait()
 
     tracker.subscribe("j", None, hang)
-    await asyncio.wait_for(entered.wait(), 5)
-    await asyncio.wait_for(tracker.close(), 5)
+    await soon(entered.wait())
+    await soon(tracker.close())
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -198,7 +199,7 @@ async def test_a_404_that_is_not_about_the_job_does_not_end_it() -> None:
     tracker = tracker_of(server.read)
     tracker.subscribe("j", None, log.complete)
     tracker.follow("j", waiter)
-    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    assert (await soon(waiter.ended)).status == "completed"
     assert [ended.status for ended in log.ended] == ["completed"]
     await tracker.close()
 
@@ -213,7 +214,7 @@ async def test_a_false_word_of_its_end_is_survived_and_a_true_one_heard() -> Non
         await asyncio.sleep(0)
     assert not log.ended
     tracker.on_event(event("completed", 100))
-    await asyncio.wait_for(log.done.wait(), 5)
+    await soon(log.done.wait())
     await tracker.close()
 
 
@@ -230,7 +231,7 @@ async def test_a_callback_that_is_cancelled_harms_nobody(caplog: pytest.LogCaptu
     for callback in (cancelled, cancelled_later):
         tracker.subscribe("j", callback, callback)
     tracker.subscribe("j", log.progress, log.complete)
-    await asyncio.wait_for(log.done.wait(), 5)
+    await soon(log.done.wait())
     for _ in range(5):
         await asyncio.sleep(0)
     assert caplog.text.count("a callback was cancelled") == 2
@@ -253,10 +254,10 @@ async def test_thousands_that_are_queued_are_not_read_while_push_would_tell_of_t
         )
     await asyncio.sleep(0)
     tracker.on_event(JobEvent(job_id="j7", event_type="processing"))
-    assert await asyncio.wait_for(ended.get(), 20) == "j7"
+    assert await soon(ended.get()) == "j7"
     assert read == ["j7"]
     tracker.on_push_lost()
-    async with asyncio.timeout(20):
+    async with within():
         others = {await ended.get() for _ in names[1:]}
     assert others == {*names} - {"j7"}
     await tracker.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from patience import SECONDS, soon
 from support import SCRIPTED, client_of
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ class Told:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            await asyncio.wait_for(self.changed.wait(), 20)
+            await soon(self.changed.wait())
             self.changed.clear()
 
 
 @pytest.fixture
 async def client(local_server: Callable[[], LocalServer]) -> AsyncGenerator[ComputeClient]:
     async with client_of(local_server()) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         yield client
 
 

@@ -22,6 +22,7 @@ from cl_client.plugins.hash import HashOutput, HashResult
 from cl_client.plugins.hls_streaming import HlsStreamingOutput
 from cl_client.plugins.media_thumbnail import MediaThumbnailOutput
 from cl_client.testing import StubServer, http_response
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,7 +210,7 @@ async def test_a_job_of_an_odd_server_is_submitted_followed_and_read(odd: str) -
         "200 OK", f'{{"job_id": "j", "status": "completed", "task_output": {{"media_type": "text"}}, {odd}}}'
     )
     async with StubServer(files={"hash": job, "j": job}).running() as client:
-        ended = await client.hash.compute(b"x", wait=True, timeout=20)
+        ended = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
         assert (ended.status, ended.task_type) == ("completed", "hash")
         assert client.hash.output(ended).media_type == "text"
         assert client.hash.output(await client.get_job("j")).media_type == "text"

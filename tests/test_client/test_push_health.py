@@ -13,6 +13,7 @@ from cl_client import ComputeClientConfig, JobResponse
 from cl_client._http.errors import Asked, error_for
 from cl_client._jobs.push_health import SILENT_JOBS, PushHealth
 from cl_client.models import JobEvent
+from patience import soon
 from tracked_jobs import tracker_of
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ async def makes_push_silent(begin: Callable[[JobTracker, str], None]) -> bool:
         begin(tracker, job_id)
         tracker.subscribe(job_id, None, ended.put_nowait)
     for _ in JOBS:
-        await asyncio.wait_for(ended.get(), 20)
+        await soon(ended.get())
     await tracker.close()
     return tracker.push.is_silent
 
@@ -188,5 +189,5 @@ async def test_jobs_that_are_followed_already_are_read_sooner_from_then_on() -> 
     await asyncio.sleep(0)
     for _ in range(SILENT_JOBS):
         tracker.push.ended_without_event(60)
-    assert (await asyncio.wait_for(ended.get(), 20)).status == "completed"
+    assert (await soon(ended.get())).status == "completed"
     await tracker.close()

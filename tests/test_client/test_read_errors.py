@@ -27,6 +27,7 @@ from cl_client.exceptions import (
 )
 from cl_client.testing import StubServer, http_response
 from followers import Log
+from patience import soon, within
 from tracked_jobs import Server, job, tracker_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ async def test_what_stays_hopeless_is_told_to_whoever_waits(error: Exception) ->
     tracker.follow("j", waiter)
     tracker.subscribe("j", None, log.complete)
     with pytest.raises(type(error)):
-        await asyncio.wait_for(waiter.ended, 5)
+        await soon(waiter.ended)
     assert server.reads == MAX_BAD_READS
     assert not log.ended
     await tracker.close()
@@ -60,7 +61,7 @@ async def test_what_is_hopeless_now_and_then_ends_nothing(error: Exception) -> N
     server, waiter = Server(*almost, job("processing", 10), *almost, job("completed", 100)), Waiter()
     tracker = tracker_of(server.read)
     tracker.follow("j", waiter)
-    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    assert (await soon(waiter.ended)).status == "completed"
     await tracker.close()
 
 
@@ -71,7 +72,7 @@ async def test_a_refusal_of_the_moment_is_repeated_for_ever(status: int) -> None
     server, waiter = Server(*[error] * 3 * MAX_BAD_READS, job("completed", 100)), Waiter()
     tracker = tracker_of(server.read)
     tracker.follow("j", waiter)
-    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    assert (await soon(waiter.ended)).status == "completed"
     await tracker.close()
 
 
@@ -80,7 +81,7 @@ async def test_any_other_refusal_is_final_at_once() -> None:
     tracker = tracker_of(server.read)
     tracker.follow("j", waiter)
     with pytest.raises(InvalidRequestError):
-        await asyncio.wait_for(waiter.ended, 5)
+        await soon(waiter.ended)
     assert server.reads == 1
     assert not can_repeat(refusal(405))
     await tracker.close()
@@ -108,10 +109,10 @@ async def test_what_an_auth_provider_raises_is_what_the_wait_ends_with(
     ):
         for seconds in (None, 600.0):
             with pytest.raises(fault, match="the vault is sealed") as caught:
-                await asyncio.wait_for(sealed.wait_for_job("j", timeout=seconds), 10)
+                await soon(sealed.wait_for_job("j", timeout=seconds))
             assert type(caught.value) is fault
         with pytest.raises(fault, match="the vault is sealed"):
-            await asyncio.wait_for(anext(updates), 10)
+            await soon(anext(updates))
     loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert [record.exc_info is not None for record in loud] == [True] * 3  # one for each wait
 
@@ -120,7 +121,7 @@ async def test_an_unknown_status_is_said_once_and_waited_out(caplog: pytest.LogC
     server = Server(job("processing", 10), *[job("on hold", 10)] * 3, job("completed", 100))
     tracker, waiter = tracker_of(server.read), Waiter()
     tracker.follow("j", waiter)
-    assert (await asyncio.wait_for(waiter.ended, 5)).status == "completed"
+    assert (await soon(waiter.ended)).status == "completed"
     assert caplog.text.count("has the status 'on hold', unknown") == 1
     await tracker.close()
 
@@ -143,7 +144,7 @@ async def test_an_unknown_status_does_not_take_progress_back() -> None:
     tracker = tracker_of(server.read)
     tracker.subscribe("j", log.progress, log.complete)
     tracker.follow("j", waiter)
-    await asyncio.wait_for(waiter.ended, 5)
+    await soon(waiter.ended)
     assert log.told == [("processing", 30)]
     await tracker.close()
 
@@ -164,7 +165,7 @@ async def test_an_outage_is_one_warning_and_its_end_one_line(caplog: pytest.LogC
     waiters = [Waiter() for _ in names]
     for name, waiter in zip(names, waiters, strict=True):
         tracker.follow(name, waiter)
-    async with asyncio.timeout(20):
+    async with within():
         await asyncio.gather(*(waiter.ended for waiter in waiters))
     warning, back = (record for record in caplog.records if record.levelno >= logging.INFO)
     assert "cannot be read: nobody there" in warning.getMessage()

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from cl_client._core.single_flight import SingleFlight
+from patience import soon
 
 
 class Source:
@@ -24,7 +25,7 @@ class Source:
 
 async def joined(shared: SingleFlight[str], source: Source, count: int) -> list[asyncio.Task[str]]:
     tasks = [asyncio.create_task(shared.get("a", source.read)) for _ in range(count)]
-    await asyncio.wait_for(source.begun.wait(), 10)
+    await soon(source.begun.wait())
     source.begun.clear()
     return tasks
 

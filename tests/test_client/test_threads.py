@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from cl_client._core.threads import in_thread, in_thread_unless_cancelled
+from patience import SECONDS, soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -33,7 +34,7 @@ async def test_a_cancelled_call_ends_with_its_thread() -> None:
         raise OSError("nobody waits for this any more")
 
     call = asyncio.create_task(in_thread(work))
-    await asyncio.wait_for(begun.wait(), 20)
+    await soon(begun.wait())
     for _ in range(2):
         call.cancel()
         for _ in range(5):
@@ -55,7 +56,7 @@ async def test_waiting_for_a_thread_does_not_spin_inside_a_scope_of_anyio() -> N
 
     async def call() -> None:
         with scope:
-            await in_thread(gate.wait, 20)
+            await in_thread(gate.wait, SECONDS)
 
     calling = asyncio.create_task(call())
     await turns(5)
@@ -76,7 +77,7 @@ async def test_a_call_that_is_cancelled_before_its_turn(
     gate, made = threading.Event(), list[None]()
     with ThreadPoolExecutor(1) as pool:
         asyncio.get_running_loop().set_default_executor(pool)
-        before = asyncio.create_task(in_thread(gate.wait, 20))
+        before = asyncio.create_task(in_thread(gate.wait, SECONDS))
         waiting = asyncio.create_task(call(lambda: made.append(None)))
         await turns(5)
         waiting.cancel()

@@ -13,6 +13,7 @@ from cl_client._jobs.waiting import Watcher
 from cl_client.exceptions import InvalidParameterError
 from cl_client.models import JobResponse
 from followers import Log
+from patience import soon
 from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ async def test_whoever_comes_late_is_told_the_present_state_once() -> None:
     assert second.told == []  # not inside the call, whose caller does not have the id yet
     await second.was_told("processing")
     tracker.on_event(event("processing", 60))
-    updates = [await asyncio.wait_for(watcher.updates.get(), 5) for _ in range(2)]
+    updates = [await soon(watcher.updates.get()) for _ in range(2)]
     assert [update.progress for update in updates if isinstance(update, JobResponse)] == [40, 60]
     assert first.told == second.told == [("processing", 40), ("processing", 60)]
     await tracker.close()
@@ -73,7 +74,7 @@ async def test_whoever_left_before_its_turn_is_told_nothing() -> None:
 
     ids.append(tracker.subscribe("j", None, end_the_other))
     ids.append(tracker.subscribe("j", None, log.complete))
-    await asyncio.wait_for(left.wait(), 5)
+    await soon(left.wait())
     await asyncio.sleep(0)
     assert log.ended == []
     await tracker.close()
@@ -140,7 +141,7 @@ async def test_a_callback_that_is_due_just_when_the_one_before_has_ended_runs() 
         over.set()
 
     queue.deliver(first, "progress")
-    await asyncio.wait_for(over.wait(), 20)
+    await soon(over.wait())
     assert told == ["the end"]
     await tasks.cancel()
 
@@ -156,7 +157,7 @@ async def test_whoever_left_is_not_told_what_lined_up() -> None:
 
     slow_id = tracker.subscribe("j", slow, log.complete, submitted=job("queued"), fresh=True)
     tracker.subscribe("j", None, other.complete)
-    await asyncio.wait_for(entered.wait(), 5)
+    await soon(entered.wait())
     await other.the_end()
     tracker.unsubscribe(slow_id)
     tracker.unsubscribe(slow_id)

@@ -26,6 +26,7 @@ from cl_client._transfers.names import base_name
 from cl_client.exceptions import InvalidParameterError, RequestTimeoutError, UploadNotRepeatableError
 from cl_client.options import UploadStream
 from cl_client.testing import StubServer
+from patience import within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable
@@ -256,7 +257,7 @@ async def test_a_silent_pipe_holds_up_nobody(begun: bool) -> None:  # noqa: FBT0
         with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb", buffering=0) as end:
             if begun:
                 end.write(b"some of it")
-            async with asyncio.timeout(20):
+            async with within():
                 with pytest.raises(RequestTimeoutError, match=r"0\.2 s"):
                     await client.hash.compute(file, timeout=0.2)
                 file.close()  # which waits for whoever is still reading
@@ -286,7 +287,7 @@ async def test_what_never_returns_leaves_the_threads_of_the_loop_to_others() -> 
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
     file = Silent()
-    async with StubServer(b"").running() as client, asyncio.timeout(10):
+    async with StubServer(b"").running() as client, within():
         call = asyncio.create_task(client.hash.compute(file))
         await file.begun.wait()
         await loop.getaddrinfo("localhost", 80)

@@ -13,6 +13,7 @@ import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, MissingExtraError, ServerUnavailableError
 from cl_client._http.transport import PooledTransport
+from patience import soon
 from support import port_of
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ async def test_a_connection_to_a_socks_proxy_that_refuses_is_closed() -> None:
         with pytest.raises(ServerUnavailableError, match="refused"):
             await client.health()
         gc.collect()
-        await asyncio.wait_for(ended.wait(), 20)
+        await soon(ended.wait())
 
 
 async def test_a_connection_whose_handshake_is_cancelled_is_closed() -> None:
@@ -119,8 +120,8 @@ async def test_a_connection_whose_handshake_is_cancelled_is_closed() -> None:
     url = f"https://127.0.0.1:{port_of(server.sockets[0])}"
     async with server, ComputeClient(url, mqtt_broker="off") as client:
         call = asyncio.ensure_future(client.health())
-        await asyncio.wait_for(begun.wait(), 20)
+        await soon(begun.wait())
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(ended.wait(), 20)
+        await soon(ended.wait())

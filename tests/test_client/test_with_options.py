@@ -20,6 +20,7 @@ from cl_client import (
 from cl_client.local import LocalServer
 from cl_client.testing import StubServer, http_response
 from followers import Log
+from patience import SECONDS
 
 HEALTHY = http_response("200 OK", '{"status": "healthy"}')
 RUNNING = http_response("200 OK", '{"job_id": "j", "task_type": "hash", "status": "processing"}')
@@ -64,9 +65,9 @@ async def test_timeouts_retries_and_waits_are_its_own() -> None:
 async def test_jobs_push_and_connections_are_shared() -> None:
     server = LocalServer(workers=1)
     async with server, server.client() as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         log, connections = Log(), mqtt_threads()
-        other = client.with_options(timeout=20)
+        other = client.with_options(timeout=SECONDS)
         assert other.mqtt_monitor is client.mqtt_monitor
         job = await other.hash.compute(b"x", on_complete=log.complete)
         assert (await client.wait_for_job(job.job_id)).status == "completed"

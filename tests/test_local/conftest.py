@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,21 +15,13 @@ from pydantic import TypeAdapter
 from cl_client.local import LocalServer
 from cl_client.local.tasks import TaskSpec
 from cl_client.models import JSONObject
+from patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-DEADLINE_SECONDS = 30.0
 JSON_OBJECT = TypeAdapter(JSONObject)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is true; fail when it does not become so."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        time.sleep(0.01)
 
 
 class Caller:
@@ -38,7 +29,7 @@ class Caller:
 
     def __init__(self, server: LocalServer | str) -> None:
         base_url = server if isinstance(server, str) else server.base_url
-        self.http = httpx.Client(base_url=base_url, timeout=DEADLINE_SECONDS)
+        self.http = httpx.Client(base_url=base_url, timeout=SECONDS)
 
     def __enter__(self) -> Self:
         return self

@@ -22,7 +22,8 @@ from pydantic import TypeAdapter
 from cl_client import ComputeClientConfig, JWTAuthProvider
 from cl_client.local import LocalServer
 from cl_client.models import JSONObject
-from support import port_of
+from patience import SECONDS, soon
+from support import NO_SLOW_READS, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -81,7 +82,7 @@ def server() -> Generator[LocalServer]:
 
 @pytest.fixture
 def http(server: LocalServer) -> Generator[httpx.Client]:
-    with httpx.Client(base_url=server.base_url, timeout=30) as client:
+    with httpx.Client(base_url=server.base_url, timeout=SECONDS) as client:
         yield client
 
 
@@ -194,7 +195,7 @@ async def test_a_refusal_comes_before_the_body_of_an_upload(
     reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
         writer.write(head.encode())
-        answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+        answer = await soon(reader.readuntil(b"}"))
     finally:
         writer.close()
         await writer.wait_closed()
@@ -362,12 +363,10 @@ async def test_a_client_with_a_token_is_pushed_the_end_of_its_job(
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="amqtt")
     token = await asyncio.to_thread(server.issue_token, "worker")
-    config = ComputeClientConfig.create(
-        mqtt_username="worker", mqtt_password=token, poll_min=600, poll_interval=600, poll_interval_push=600
-    )
+    config = ComputeClientConfig.create(mqtt_username="worker", mqtt_password=token, **NO_SLOW_READS)
     async with server.client(config=config, auth_provider=JWTAuthProvider(token)) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
-        assert (await client.hash.compute(b"x", wait=True, timeout=30)).status == "completed"
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
+        assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
     assert token not in caplog.text
     assert "eyJ" not in caplog.text
 

@@ -20,6 +20,7 @@ from cl_client.local.models.download import ModelDownloadError, address_of
 from cl_client.local.models.store import ModelStore, ModelUnavailableError, default_folder
 from cl_client.local.models.users_models import users_models
 from cl_client.local.tasks import TaskSpec
+from patience import soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -260,7 +261,7 @@ async def test_a_cancelled_fetch_leaves_nothing(mirror: Mirror, store: ModelStor
     mirror.gate.clear()
     begun = asyncio.Event()
     pulling = asyncio.create_task(store.pull("dinov2", lambda _done, _total: begun.set()))
-    await asyncio.wait_for(begun.wait(), 20)
+    await soon(begun.wait())
     assert list(store.folder.iterdir())
     pulling.cancel()
     with pytest.raises(asyncio.CancelledError):

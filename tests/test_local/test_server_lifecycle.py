@@ -17,6 +17,7 @@ import pytest
 
 from cl_client.local import LocalServer
 from forked_workers import fresh_interpreters
+from patience import SECONDS
 from support import port_of
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def test_nothing_accepted_is_lost_when_the_server_is_killed(
     process.kill()
     process.wait()
     # Its workers are nobody's children now, and have to notice by themselves.
-    psutil.wait_procs(workers, timeout=20)
+    psutil.wait_procs(workers, timeout=SECONDS)
     assert not any(worker.is_running() for worker in workers)
 
     (tmp_path / "gate").touch()

@@ -23,6 +23,7 @@ from cl_client import ComputeClientConfig, ConfigurationError, JWTAuthProvider, 
 from cl_client.local import LocalServer, ServerTLS
 from cl_client.local.net.tls import load_tls
 from cl_client.models import JSONObject
+from patience import SECONDS, soon
 from support import NO_SLOW_READS, TLSFiles, heard
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def trusting(files: TLSFiles, *, certified: bool = False) -> ssl.SSLContext:
 def log_in(server: LocalServer, context: ssl.SSLContext) -> str:
     """A token, as a client gets it."""
     form = {"username": "admin", "password": "admin"}
-    answer = httpx.post(f"{server.auth_url}/auth/token", data=form, verify=context, timeout=30)
+    answer = httpx.post(f"{server.auth_url}/auth/token", data=form, verify=context, timeout=SECONDS)
     assert answer.status_code == 200
     return str(JSON_OBJECT.validate_json(answer.content)["access_token"])
 
@@ -73,9 +74,9 @@ async def test_all_of_a_server_speaks_tls(
             **(credentials if mqtt_auth else {}),
         )
         async with server.client(config=config, auth_provider=JWTAuthProvider(token)) as client:
-            assert await client.mqtt_monitor.wait_connected(20)
+            assert await client.mqtt_monitor.wait_connected(SECONDS)
             # Only a push ends it in time, so the server's own connection to its broker works as well.
-            assert (await client.hash.compute(b"x", wait=True, timeout=30)).status == "completed"
+            assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
     assert "is unreachable" not in caplog.text
 
 
@@ -85,7 +86,7 @@ def test_a_certificate_for_another_host_serves_the_servers_own_connection(
     files = TLSFiles.make(tmp_path, "compute.example")
     with (
         tls_server(files_of(files)) as server,
-        httpx.Client(base_url=server.base_url, verify=trusting(files), timeout=30) as http,
+        httpx.Client(base_url=server.base_url, verify=trusting(files), timeout=SECONDS) as http,
     ):
         with pytest.raises(httpx.ConnectError, match=r"certificate is not valid for '127\.0\.0\.1'"):
             http.get("/")
@@ -100,7 +101,7 @@ async def test_clients_that_do_not_trust_it_are_told_why(tls_files: TLSFiles) ->
             async with server.client(config=config) as client:
                 with pytest.raises(ServerUnavailableError, match="not trusted"):
                     await client.health()
-                await asyncio.wait_for(refused.wait(), 20)
+                await soon(refused.wait())
                 assert not client.mqtt_monitor.is_connected
 
 
@@ -121,7 +122,7 @@ def _is_answered(url: str, context: ssl.SSLContext) -> bool:
     # The beginning of a CONNECT of MQTT 5, which is refused in a proper way, or a request.
     sent = b"\x10\x10\x00\x04MQTT\x05" if address.scheme == "mqtts" else b"GET / HTTP/1.0\r\n\r\n"
     with (
-        socket.create_connection((address.host, address.port or 0), timeout=20) as plain,
+        socket.create_connection((address.host, address.port or 0), timeout=SECONDS) as plain,
         context.wrap_socket(plain, server_hostname=address.host) as secure,
     ):
         try:

@@ -22,6 +22,7 @@ from cl_client.local.tasks.faces import face_detection
 from cl_client.local.tasks.faces.alignment import cut_out
 from cl_client.local.tasks.faces.picture import Box, DetectedFace, Landmarks, Point, read_picture
 from cl_client.plugins.face_detection import FaceDetectionOutput, FaceDetectionParams
+from patience import SECONDS
 from pictures import NO_PICTURES, STORED_AS, write_no_picture
 from support import yunet_model
 
@@ -418,7 +419,9 @@ async def test_through_server_and_client(
         assert "face_detection" in server.task_types
         config = ComputeClientConfig.create(base_url=server.base_url, mqtt_broker=server.mqtt_url)
         async with ComputeClient(config=config) as client:
-            job = await client.face_detection.detect(source, confidence_threshold=0.75, wait=True, timeout=60)
+            job = await client.face_detection.detect(
+                source, confidence_threshold=0.75, wait=True, timeout=SECONDS
+            )
             job.raise_for_status()
             assert job.output is not None
             assert (job.output.engine, job.output.num_faces) == (engine, 1)

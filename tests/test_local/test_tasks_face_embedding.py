@@ -22,6 +22,7 @@ from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.tasks.faces import face_detection, face_embedding
 from cl_client.plugins.face_detection import FaceDetectionParams
 from cl_client.plugins.face_embedding import FaceEmbeddingOutput, FaceEmbeddingParams
+from patience import SECONDS
 from pictures import NO_PICTURES, write_no_picture
 from small_models import save_model
 from support import yunet_model
@@ -288,7 +289,7 @@ async def test_through_server_and_client(
         assert "face_embedding" in server.task_types
         config = ComputeClientConfig.create(base_url=server.base_url, mqtt_broker=server.mqtt_url)
         async with ComputeClient(config=config) as client:
-            job = await client.face_embedding.embed_faces(source, wait=True, timeout=60)
+            job = await client.face_embedding.embed_faces(source, wait=True, timeout=SECONDS)
             job.raise_for_status()
             assert job.output is not None
             assert (job.output.embedding_dim, job.output.normalized) == (512, True)

@@ -13,6 +13,7 @@ import pytest
 
 import cl_client
 from cl_client._client.plugin_clients import PluginClients
+from patience import SECONDS
 
 INTERNALS = Path(__file__).parents[2] / "INTERNALS.md"
 PACKAGE = Path(cl_client.__file__).parent
@@ -68,7 +69,7 @@ def test_the_steps_lead_to_a_plugin_that_works(library: Path) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=2 * SECONDS,
         check=False,
     )
     assert "1 passed" in tested.stdout, tested.stdout + tested.stderr

@@ -25,6 +25,7 @@ from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from cl_client.plugins.image_conversion import ImageConversionParams
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from hls_playback import Playlist
+from patience import SECONDS
 from small_models import save_small_models
 from video_clips import Clip, steady
 
@@ -296,7 +297,7 @@ async def run_all(server: LocalServer, files: list[Path]) -> Outcomes:
     found: Outcomes = {file.name: {} for file in files}
 
     async def run(client: ComputeClient, task: str, plugin: Plugin) -> None:
-        jobs = client.plugin(task).map(files, plugin.params, concurrency=4, timeout=100)
+        jobs = client.plugin(task).map(files, plugin.params, concurrency=4, timeout=SECONDS)
         async with aclosing(jobs):
             async for file, job in jobs:
                 folder = file.parent / task / file.stem
@@ -376,7 +377,7 @@ async def test_zero_bytes_that_another_client_sends(server: LocalServer, task: s
             f"/jobs/{task}", files={"file": ("nothing", b"")}, data=params.form_fields() if params else {}
         )
         job = await client.wait_for_job(
-            JobResponse.model_validate_json(answer.raise_for_status().content).job_id, timeout=60
+            JobResponse.model_validate_json(answer.raise_for_status().content).job_id, timeout=SECONDS
         )
         if task == "hash":
             result = await client.hash.load(job)

@@ -12,6 +12,7 @@ import pytest
 from cl_client import ComputeClient, InvalidParameterError, JobFailedError, JobNotFoundError, JobResponse
 from cl_client.plugins.image_conversion import ImageConversionParams
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
+from patience import SECONDS, soon
 from written_files_task import script
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def test_parameters_and_options_reach_each_job(writing_client: ComputeClie
     told: list[JobResponse] = []
     params = MediaThumbnailParams(width=64)
     outcomes = writing_client.media_thumbnail.map(
-        [script(output=content)] * 3, params, priority=7, on_complete=told.append, timeout=60
+        [script(output=content)] * 3, params, priority=7, on_complete=told.append, timeout=SECONDS
     )
     jobs = [job async for _, job in outcomes if isinstance(job, JobResponse)]
     assert [(job.params["width"], job.priority) for job in jobs] == [(64, 7)] * 3
@@ -130,7 +131,7 @@ async def test_leaving_an_endless_loop_deletes_what_runs(
             assert isinstance(job, JobResponse)
             assert job.status == "completed"
             await scripted_jobs.started()  # the next one takes its place
-            await asyncio.wait_for(three.wait(), 20)
+            await soon(three.wait())
         assert (await client.get_job(job.job_id)).status == "completed"
         for abandoned in seen - {job.job_id}:
             with pytest.raises(JobNotFoundError):

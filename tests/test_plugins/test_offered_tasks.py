@@ -12,6 +12,7 @@ from PIL import Image
 
 from cl_client import ComputeClient, plugins
 from cl_client.local.samples import draw_photo, draw_video
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -108,7 +109,7 @@ WORKFLOWS: dict[str, Callable[[Material], Awaitable[None]]] = {
 async def test_a_plugin_from_the_file_to_the_result(
     compute_client: ComputeClient, tmp_path: Path, task: str
 ) -> None:
-    served = await compute_client.wait_for_workers(["hash"], timeout=60)
+    served = await compute_client.wait_for_workers(["hash"], timeout=SECONDS)
     if task not in served:
         pytest.skip(f"the server under test does not offer {task}")
     material = Material(compute_client, tmp_path / "photo.jpg", tmp_path / "video.mp4", tmp_path / "results")

@@ -14,6 +14,7 @@ import cl_client.plugins
 from cl_client import ComputeClient, TaskOutput, UnknownTaskError, plugins
 from cl_client.models import TaskParams
 from cl_client.plugins.base import BasePluginClient
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ def run_with(tmp_path: Path) -> Callable[..., str]:
             check=False,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=SECONDS,
         )
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()

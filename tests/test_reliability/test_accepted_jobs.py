@@ -15,6 +15,7 @@ from typing_extensions import override
 from cl_client import JobTimeoutError, PermissionDeniedError
 from cl_client.options import UploadStream
 from cl_client.testing import StubServer, http_response
+from patience import soon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,7 @@ async def test_a_submit_is_cancelled_while_the_file_is_closed(*, wait: bool) -> 
     async with server.running() as client:
         source = UploadStream(stream, "a", 3)
         submitting = asyncio.create_task(client.hash.compute(source, wait=wait, delete_on_cancel=True))
-        await asyncio.wait_for(stream.closing.wait(), 20)
+        await soon(stream.closing.wait())
         submitting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submitting
@@ -86,7 +87,7 @@ async def test_the_limit_of_an_upload_is_over_when_it_is_answered() -> None:
     async with server_of_a_running_job().running() as client:
         source = UploadStream(stream, "a", 3)
         submitting = asyncio.create_task(client.hash.compute(source, timeout=2.0))
-        await asyncio.wait_for(stream.closing.wait(), 20)
+        await soon(stream.closing.wait())
         asyncio.get_running_loop().call_later(2.0, stream.gate.set)
         assert (await submitting).job_id == "j"
 
@@ -129,8 +130,8 @@ async def test_a_refusal_that_nobody_is_left_to_hear_makes_no_noise(caplog: pyte
         waiting = asyncio.ensure_future(client.hash.compute(UploadStream(stream, "a", 3), wait=True))
         await server.received(2)  # the job is followed already
         with pytest.raises(PermissionDeniedError):
-            await asyncio.wait_for(client.wait_for_job("j"), 20)
-        await asyncio.wait_for(stream.closing.wait(), 20)
+            await soon(client.wait_for_job("j"))
+        await soon(stream.closing.wait())
         waiting.cancel()
         await asyncio.wait([waiting])
     del waiting

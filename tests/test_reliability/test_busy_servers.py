@@ -14,6 +14,7 @@ from cl_client import ComputeClient, ComputeClientConfig
 from cl_client._mqtt.types import MQTTMessage
 from cl_client.testing import StubServer, http_response
 from followers import Log
+from patience import SECONDS, soon, within
 from support import NO_SLOW_READS, free_port, publishing, reading_eagerly
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ async def test_jobs_that_are_put_off_hold_up_neither_another_nor_their_own_end(
     files: dict[str, bytes | None] = {"ninth": job("ninth", "completed")}
     server = StubServer(busy, files=files)
     async with server.running(tls=None, mqtt_broker=broker.url, **NO_SLOW_READS) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         logs = {name: Log() for name in names}
         for name, log in logs.items():
             client.subscribe_job_updates(name, log.progress, log.complete)
         await server.received(len(names))
-        assert (await client.wait_for_job("ninth", timeout=20)).status == "completed"
+        assert (await client.wait_for_job("ninth", timeout=SECONDS)).status == "completed"
 
         files["j0"] = job("j0", "completed")
         async with publishing(broker.url) as publisher:
@@ -63,7 +64,7 @@ async def test_a_job_that_is_put_off_is_not_read_before_whoever_else_wants_it(
     async with reading_eagerly(server, broker.url) as client:
         first = asyncio.ensure_future(client.wait_for_job("busy"))
         await server.received(1)
-        assert await client.mqtt_monitor.wait_connected(20)  # which has every job read
+        assert await client.mqtt_monitor.wait_connected(SECONDS)  # which has every job read
         second = asyncio.ensure_future(client.wait_for_job("busy", poll_interval=0.01))
         client.subscribe_job_updates("busy")
         client.subscribe_job_updates("often")
@@ -94,7 +95,7 @@ async def test_news_while_a_busy_answer_is_on_its_way_do_not_shorten_the_pause(
     async with reading_eagerly(server, broker.url) as client:
         client.subscribe_job_updates("busy")
         await server.received(1)
-        assert await client.mqtt_monitor.wait_connected(20)  # which asks for a second read
+        assert await client.mqtt_monitor.wait_connected(SECONDS)  # which asks for a second read
         server.gate.set()
         client.subscribe_job_updates("often")
         await server.received(30)
@@ -112,7 +113,7 @@ async def test_a_pause_is_over_when_the_server_has_told_of_the_job() -> None:
         client.mqtt_monitor.dispatch([too_early])
         await server.received(2)
         files["j"] = job("j", "completed")
-        assert (await asyncio.wait_for(waiting, 20)).status == "completed"
+        assert (await soon(waiting)).status == "completed"
 
 
 async def test_a_wait_that_is_over_no_longer_says_how_often_its_job_is_read() -> None:
@@ -163,13 +164,13 @@ async def test_a_server_that_is_away_is_asked_for_one_of_many_jobs_at_a_time() -
     )
     async with ComputeClient(config=config, transport=transport) as client:
         waits = [asyncio.ensure_future(client.wait_for_job(name)) for name in names]
-        async with asyncio.timeout(60):
+        async with within():
             await transport.attempted(config.max_concurrent_reads + 1)  # those of the beginning are over
             transport.most = 0
             await transport.attempted(config.max_concurrent_reads + 5)
             assert transport.most == 1
 
-            server = StubServer(files={name: job(name, "completed") for name in names})
-            async with server.running(port=port):
+            server = StubServer(files={name: job(name, "completed") for name in names}, port=port)
+            async with server.running():
                 ended = await asyncio.gather(*waits)
     assert [job.job_id for job in ended] == names

@@ -11,6 +11,7 @@ import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, PasswordAuthProvider
 from cl_client.options import UploadStream
+from patience import NEVER, within
 from support import TLSFiles, port_of
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 CALLS = 400
 AT_ONCE = 10
-GUARD = 40.0
-"""Seconds for what takes none, and less than the time limits of the client."""
 HEALTH = b'{"status": "healthy", "service": "x", "version": "v1"}'
 
 
@@ -38,7 +37,7 @@ class Halting:
         self._news.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(GUARD):
+        async with within():
             while not holds():
                 self._news.clear()
                 await self._news.wait()
@@ -85,7 +84,7 @@ class Halting:
             mqtt_broker="off",
             pool_maxsize=AT_ONCE,
             pool_size=AT_ONCE,
-            timeout=3 * GUARD,
+            timeout=NEVER,
             **settings,
         )
         async with server, ComputeClient(config=config) as client:
@@ -153,7 +152,7 @@ async def test_nothing_is_left_of_calls_that_are_cancelled_twice(
             for _ in range(turns):  # and at every step on the way there
                 await asyncio.sleep(0)
             await stop(calls)
-        async with asyncio.timeout(GUARD):
+        async with within():
             health = await asyncio.gather(*(client.health() for _ in range(3 * AT_ONCE)))
         assert {one.status for one in health} == {"healthy"}
         await server.until(lambda: server.under_way == 0 and server.open <= AT_ONCE)
@@ -165,7 +164,7 @@ async def test_nothing_is_left_of_calls_that_are_cancelled_twice(
 async def test_nothing_is_left_of_logins_that_are_cancelled_twice() -> None:
     service = Halting()
     async with service.client(None) as at_service:
-        provider = PasswordAuthProvider(at_service.config.base_url, "me", "pw")
+        provider = PasswordAuthProvider(at_service.config.base_url, "me", "pw", timeout=NEVER)
         config = ComputeClientConfig.create(base_url="http://127.0.0.1:1", mqtt_broker="off")
         async with ComputeClient(config=config, auth_provider=provider) as client:
             for turns in range(60):

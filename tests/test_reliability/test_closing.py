@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ from cl_client import (
 from cl_client._transfers.sources import CHUNK_SIZE
 from cl_client.local import LocalServer, ServerTLS
 from cl_client.testing import StubServer, http_response
+from patience import NEVER, SECONDS, soon, within
 from support import port_of
 
 if TYPE_CHECKING:
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
 
-GUARD = 20.0
-"""Seconds in which each of these closes has to be done, and none of which is ever needed."""
+# Only closing ends what is under way, and no time limit of the client's own.
+UNLIMITED: Final = {"timeout": NEVER, "mqtt_connect_timeout": NEVER}
 
 
 async def use(client: ComputeClient, *, push: bool = True) -> None:
     assert (await client.health()).status == "healthy"
-    assert not push or await client.mqtt_monitor.wait_connected(GUARD)
+    assert not push or await client.mqtt_monitor.wait_connected(SECONDS)
 
 
 async def close(client: ComputeClient) -> None:
-    async with asyncio.timeout(GUARD):
+    async with within():
         await client.close()
 
 
@@ -77,11 +78,9 @@ def test_closing_on_another_loop_while_the_broker_says_nothing(
     async def on_this_loop() -> None:
         broker = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
         async with broker:
-            client = make_client(
-                server, mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}", mqtt_connect_timeout=60
-            )
+            client = make_client(server, mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}", **UNLIMITED)
             await asyncio.to_thread(asyncio.run, use(client, push=False))
-            assert await asyncio.to_thread(connected.wait, GUARD)
+            assert await asyncio.to_thread(connected.wait, SECONDS)
             await close(client)
 
     asyncio.run(on_this_loop())
@@ -119,11 +118,11 @@ def test_a_client_that_is_never_closed_ends_its_thread(make_mosquitto: Callable[
     before = set(threading.enumerate())
 
     async def connect() -> set[threading.Thread]:
-        assert await client.mqtt_monitor.wait_connected(GUARD)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         return {thread for thread in set(threading.enumerate()) - before if thread.name.startswith("mqtt-")}
 
     (thread,) = asyncio.run(connect())
-    thread.join(GUARD)
+    thread.join(SECONDS)
     assert not thread.is_alive()
 
 
@@ -154,19 +153,19 @@ async def test_a_call_under_way_is_told(
 ) -> None:
     later = http_response("429 Slow down", headers="Retry-After: 300\r\n")
     server = StubServer(None if state == "without an answer" else later)
-    async with server.running() as client:
+    async with server.running(timeout=NEVER) as client:
         under_way = asyncio.ensure_future(call(client, tmp_path))
         await server.received(1)
         await close(client)
         with pytest.raises(ClientClosedError):
-            await asyncio.wait_for(under_way, GUARD)
+            await soon(under_way)
         assert len(server.requests) == 1
     assert not list(tmp_path.iterdir())
 
 
 async def test_calls_that_wait_for_their_turn_or_for_another_call_are_told() -> None:
     server = StubServer(None)
-    async with server.running(pool_maxsize=1) as client:
+    async with server.running(pool_maxsize=1, timeout=NEVER) as client:
         calls = [asyncio.ensure_future(client.get_job(name)) for name in "aaabbc"]
         await server.received(1)
         await close(client)
@@ -177,24 +176,24 @@ async def test_calls_that_wait_for_their_turn_or_for_another_call_are_told() -> 
 
 async def test_calls_that_wait_behind_an_open_stream_are_told() -> None:
     server = StubServer(http_response("200 OK", "abc"))
-    async with server.running(pool_maxsize=1) as client, client.open_job_file("j", "a"):
+    async with server.running(pool_maxsize=1, timeout=NEVER) as client, client.open_job_file("j", "a"):
         calls = [asyncio.ensure_future(call) for call in (client.get_job("j"), client.health())]
         await asyncio.sleep(0)  # they begin
         await close(client)
-        outcomes = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), GUARD)
+        outcomes = await soon(asyncio.gather(*calls, return_exceptions=True))
     assert [type(outcome) for outcome in outcomes] == [ClientClosedError] * 2
 
 
 async def test_a_call_that_waits_for_a_token_is_told() -> None:
     service = StubServer(None)
     async with service.running() as at_service:
-        provider = PasswordAuthProvider(at_service.config.base_url, "me", "pw")
+        provider = PasswordAuthProvider(at_service.config.base_url, "me", "pw", timeout=NEVER)
         client = ComputeClient("http://127.0.0.1:1", mqtt_broker="off", auth_provider=provider)
         under_way = asyncio.ensure_future(client.health())
         await service.received(1)
         await close(client)
         with pytest.raises(ClientClosedError):
-            await asyncio.wait_for(under_way, GUARD)
+            await soon(under_way)
 
 
 async def test_an_upload_whose_source_gives_nothing_more_is_told() -> None:
@@ -205,12 +204,12 @@ async def test_an_upload_whose_source_gives_nothing_more_is_told() -> None:
         waiting.set()
         await asyncio.Event().wait()
 
-    async with StubServer(None).running() as client:
+    async with StubServer(None).running(timeout=NEVER) as client:
         under_way = asyncio.ensure_future(client.hash.compute(UploadStream(chunks, "a")))
-        await asyncio.wait_for(waiting.wait(), GUARD)
+        await soon(waiting.wait())
         await close(client)
         with pytest.raises(ClientClosedError):
-            await asyncio.wait_for(under_way, GUARD)
+            await soon(under_way)
 
 
 async def test_a_stream_through_a_client_that_was_given_is_told() -> None:
@@ -222,7 +221,7 @@ async def test_a_stream_through_a_client_that_was_given_is_told() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{port_of(server.sockets[0])}"
-    async with server, httpx.AsyncClient() as given:
+    async with server, httpx.AsyncClient(timeout=NEVER) as given:
         client = ComputeClient(url, mqtt_broker="off", http_client=given)
         begun = asyncio.Event()
 
@@ -232,10 +231,10 @@ async def test_a_stream_through_a_client_that_was_given_is_told() -> None:
                     begun.set()
 
         under_way = asyncio.ensure_future(read())
-        await asyncio.wait_for(begun.wait(), GUARD)
+        await soon(begun.wait())
         await close(client)
         with pytest.raises(ClientClosedError):
-            await asyncio.wait_for(under_way, GUARD)
+            await soon(under_way)
 
 
 @pytest.mark.parametrize("call", AUTH_CALLS.values(), ids=AUTH_CALLS.keys())
@@ -245,12 +244,12 @@ async def test_a_call_of_an_auth_client_is_told(
 ) -> None:
     later = http_response("429 Slow down", headers="Retry-After: 300\r\n")
     server = StubServer(None if state == "without an answer" else later)
-    async with server.running() as client:
-        async with AuthClient(client.config.base_url) as auth:
+    async with server.running(timeout=NEVER) as client:
+        async with AuthClient(client.config.base_url, timeout=NEVER) as auth:
             under_way = asyncio.ensure_future(call(auth))
             await server.received(1)
         with pytest.raises(ClientClosedError) as caught:
-            await asyncio.wait_for(under_way, GUARD)
+            await soon(under_way)
         assert caught.value.__context__ is None  # nothing leads to frames with a password in them
         assert len(server.requests) == 1
 
@@ -269,9 +268,13 @@ async def test_a_second_close_waits_for_the_first() -> None:
     connected, before = asyncio.Event(), _mqtt_threads()
     broker = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with broker:
-        client = ComputeClient("http://127.0.0.1:1", mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}")
+        client = ComputeClient(
+            "http://127.0.0.1:1",
+            mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}",
+            config=ComputeClientConfig.create(**UNLIMITED),
+        )
         client.mqtt_monitor.start()
-        await asyncio.wait_for(connected.wait(), GUARD)
+        await soon(connected.wait())
         first = asyncio.ensure_future(client.close())
         await asyncio.sleep(0)  # it begins
         await close(client)
@@ -294,7 +297,7 @@ async def test_a_close_that_was_cancelled_can_be_done_again(unused_port: int) ->
 
 async def test_a_caller_that_was_cancelled_as_well_is_just_cancelled() -> None:
     server = StubServer(None)
-    async with server.running() as client:
+    async with server.running(timeout=NEVER) as client:
         reading = asyncio.ensure_future(client.get_job("j"))
         await server.received(1)
         reading.cancel()
@@ -315,16 +318,17 @@ def test_an_auth_service_that_hangs_holds_up_no_closing(*, on_another_loop: bool
 
     async def connect(client: ComputeClient, *, and_close: bool) -> None:
         client.mqtt_monitor.start()
-        assert await asyncio.to_thread(asked.wait, GUARD)
+        assert await asyncio.to_thread(asked.wait, SECONDS)
         if and_close:
             await close(client)
 
     async def play() -> None:
         service = await asyncio.start_server(hang, "127.0.0.1", 0)
         async with service:
-            provider = PasswordAuthProvider(f"http://127.0.0.1:{port_of(service.sockets[0])}", "me", "pw")
+            auth_url = f"http://127.0.0.1:{port_of(service.sockets[0])}"
+            provider = PasswordAuthProvider(auth_url, "me", "pw", timeout=NEVER)
             config = ComputeClientConfig.create(
-                base_url="http://127.0.0.1:1", mqtt_broker="127.0.0.1:1", mqtt_use_token=True
+                base_url="http://127.0.0.1:1", mqtt_broker="127.0.0.1:1", mqtt_use_token=True, **UNLIMITED
             )
             client = ComputeClient(config=config, auth_provider=provider)
             its_loop = partial(asyncio.run, connect(client, and_close=not on_another_loop))
@@ -337,9 +341,9 @@ def test_an_auth_service_that_hangs_holds_up_no_closing(*, on_another_loop: bool
 async def test_closing_ends_a_wait_for_workers_while_push_is_live() -> None:
     server = LocalServer(tasks=["exif"], workers=1)
     async with server, server.client() as client:
-        await client.wait_for_workers(["exif"], timeout=GUARD)
+        await client.wait_for_workers(["exif"], timeout=SECONDS)
         waiting = asyncio.ensure_future(client.wait_for_workers(["hash"]))
         await asyncio.sleep(0)
         await close(client)
         with pytest.raises(ClientClosedError):
-            await asyncio.wait_for(waiting, GUARD)
+            await soon(waiting)

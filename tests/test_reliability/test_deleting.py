@@ -11,6 +11,7 @@ import pytest
 from cl_client import JobNotFoundError
 from cl_client.testing import FaultProxy, Stall, StubServer, cut, http_response
 from followers import Log
+from patience import SECONDS, soon
 from support import NO_SLOW_READS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def some_turns() -> None:
 
 async def test_a_deletion_whose_answer_was_lost_is_one(proxy: FaultProxy) -> None:
     async with proxy.client() as client:
-        job = await client.hash.compute(b"x", wait=True, timeout=20)
+        job = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
         proxy.plan(cut(after=0))
         await client.delete_job(job.job_id)
         assert deletions(proxy) == 2
@@ -53,11 +54,11 @@ async def test_a_deletion_whose_answer_was_lost_is_one(proxy: FaultProxy) -> Non
 
 async def test_a_read_that_its_deletion_overtakes_is_not_remembered(proxy: FaultProxy) -> None:
     async with proxy.client() as client:
-        job = await client.hash.compute(b"x", wait=True, timeout=20)
+        job = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
         stall = Stall(after=0)
         proxy.plan(stall)
         reading = asyncio.create_task(client.get_job(job.job_id))
-        await asyncio.wait_for(stall.reached(), 20)
+        await soon(stall.reached())
         await client.delete_job(job.job_id)
         stall.release()
         assert (await reading).status == "completed"
@@ -103,7 +104,7 @@ async def test_an_abandoned_job_is_deleted_however_often_the_wait_is_cancelled(
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
-        await asyncio.wait_for(stall.reached(), 20)
+        await soon(stall.reached())
         for _ in range(3):
             waiting.cancel()
             await some_turns()
@@ -128,7 +129,7 @@ async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
         async def cancel() -> None:
             await scripted_jobs.started()
             scope.cancel()
-            await asyncio.wait_for(stall.reached(), 20)
+            await soon(stall.reached())
             await some_turns()
             stall.release()
 
@@ -151,12 +152,12 @@ async def test_closing_waits_for_a_deletion(proxy: FaultProxy, scripted_jobs: Sc
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
-        await asyncio.wait_for(stall.reached(), 20)
+        await soon(stall.reached())
         closing = asyncio.create_task(client.close())
         await some_turns()
         assert not closing.done()
         stall.release()
-        await asyncio.wait_for(closing, 20)
+        await soon(closing)
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert deletions(proxy) == 1
@@ -174,5 +175,5 @@ async def test_a_deletion_that_hangs_is_given_up_and_said(
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(waiting, 20)
+            await soon(waiting)
     assert f"job {job.job_id} was abandoned, but could not be deleted" in caplog.text

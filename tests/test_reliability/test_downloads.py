@@ -23,6 +23,7 @@ from cl_client.exceptions import (
     JobFilesError,
 )
 from cl_client.testing import StubServer, http_response
+from patience import soon
 from support import port_of
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ async def test_resuming(tmp_path: Path, stopped_by: str) -> None:
                 timeout=3 if stopped_by == "timeout" else None,
             )
         )
-        await asyncio.wait_for(arrived.wait(), 20)
+        await soon(arrived.wait())
         if stopped_by == "cancel":
             call.cancel()
         with pytest.raises((ServerUnavailableError, RequestTimeoutError, asyncio.CancelledError)):

@@ -20,6 +20,7 @@ from cl_client import (
     ServerUnavailableError,
 )
 from cl_client.options import UploadStream
+from patience import soon
 from support import TLSFiles, port_of
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ async def test_a_cancelled_upload() -> None:
     address = f"http://127.0.0.1:{port_of(server.sockets[0])}"
     async with server, ComputeClient(address, mqtt_broker="off") as client:
         upload = asyncio.ensure_future(client.hash.compute(endless([0])))
-        await asyncio.wait_for(taken.wait(), 20)
+        await soon(taken.wait())
         upload.cancel()
         with pytest.raises(asyncio.CancelledError):
             await upload

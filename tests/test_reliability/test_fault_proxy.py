@@ -34,6 +34,7 @@ from cl_client.testing import (
     reset,
     trickle,
 )
+from patience import soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -192,7 +193,7 @@ async def test_a_download_that_is_cancelled(
         stall = Stall(after=HALF)
         proxy.plan(stall)
         fetching = asyncio.ensure_future(fetch(client, job_id, tmp_path))
-        await asyncio.wait_for(stall.reached(), 20)
+        await soon(stall.reached())
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
@@ -208,7 +209,7 @@ async def test_a_download_that_stalls_for_a_while(
         stall = Stall(after=HALF)
         proxy.plan(stall)
         fetching = asyncio.ensure_future(fetch(client, job_id, tmp_path))
-        await asyncio.wait_for(stall.reached(), 20)
+        await soon(stall.reached())
         assert "file" not in names(tmp_path)
         stall.release()
         assert await fetching == CONTENT
@@ -262,7 +263,7 @@ async def test_an_upload_that_is_cancelled(proxy: FaultProxy) -> None:
         stall = Stall(after=0)
         proxy.plan(stall)
         submitting = asyncio.ensure_future(client.hash.compute(CONTENT))
-        await asyncio.wait_for(stall.reached(), 20)
+        await soon(stall.reached())
         submitting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submitting

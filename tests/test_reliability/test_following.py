@@ -21,6 +21,7 @@ from cl_client import (
 )
 from cl_client.local import LocalServer
 from followers import Log
+from patience import SECONDS, soon, within
 from support import Heart, heard, port_of
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ async def test_without_a_broker(local_server: MakeServer, make_client: MakeClien
     server = local_server()
     for broker in ("off", f"mqtt://127.0.0.1:{unused_port}"):
         async with make_client(server, mqtt_broker=broker) as client:
-            job = await client.hash.compute(b"x", wait=True, timeout=20)
+            job = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
             assert job.status == "completed"
             assert not client.mqtt_monitor.is_connected
-            assert "hash" in await client.wait_for_workers(["hash"], timeout=20)
+            assert "hash" in await client.wait_for_workers(["hash"], timeout=SECONDS)
 
 
 async def test_a_broker_that_never_answers_holds_up_nothing(
@@ -62,7 +63,7 @@ async def test_a_broker_that_never_answers_holds_up_nothing(
         silent,
         make_client(local_server(), mqtt_broker=f"127.0.0.1:{port}", mqtt_connect_timeout=1) as client,
     ):
-        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+        assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
         heart = Heart()
         async with heart.beating():
             assert not await client.mqtt_monitor.wait_connected(0.2)
@@ -99,7 +100,7 @@ async def test_cancelling_a_wait_keeps_the_job_unless_asked(
         with pytest.raises(asyncio.CancelledError):
             await waiting
         scripted_jobs.tell(running, "finish")
-        assert (await client.wait_for_job(job.job_id, timeout=20)).status == "completed"
+        assert (await client.wait_for_job(job.job_id, timeout=SECONDS)).status == "completed"
 
 
 async def test_closing_inside_a_callback(local_server: MakeServer, make_client: MakeClient) -> None:
@@ -110,14 +111,14 @@ async def test_closing_inside_a_callback(local_server: MakeServer, make_client: 
         closed.set()
 
     await client.hash.compute(b"x", on_complete=close)
-    await asyncio.wait_for(closed.wait(), 20)
+    await soon(closed.wait())
 
 
 async def test_require_worker(local_server: MakeServer, make_client: MakeClient) -> None:
     async with make_client(local_server()) as client:
         with pytest.raises(WorkerUnavailableError, match=r"clip_embedding.*hash"):
             await client.clip_embedding.embed_image(b"x", require_worker=True)
-        async with asyncio.timeout(20):
+        async with within():
             while "hash" not in client.mqtt_monitor.served():  # so that the next wait need not ask over HTTP
                 await client.mqtt_monitor.workers_changed.wait()
         with pytest.raises(WorkerUnavailableError) as caught:
@@ -153,15 +154,15 @@ async def test_a_slow_callback_for_workers_gets_the_newest_state(
         client.subscribe_worker_updates(slow)
         quick: asyncio.Queue[int] = asyncio.Queue()
         client.subscribe_worker_updates(lambda workers: quick.put_nowait(len(workers)))
-        async with asyncio.timeout(20):
+        async with within():
             while await quick.get() != 2:
                 pass
         await asyncio.to_thread(server.stop)
-        async with asyncio.timeout(20):
+        async with within():
             while await quick.get() != 0:
                 pass
         gate.set()
-        await asyncio.wait_for(gone.wait(), 20)
+        await soon(gone.wait())
     # The first state, and the one that was the newest when that call was through.
     assert len(seen) == 2
 
@@ -179,7 +180,7 @@ async def test_closing_ends_every_wait(
 
     watching = asyncio.Event()
     waits = [asyncio.create_task(client.wait_for_job(job.job_id)), asyncio.create_task(watch())]
-    await asyncio.wait_for(watching.wait(), 20)
+    await soon(watching.wait())
     await client.close()
     for wait in waits:
         with pytest.raises(ClientClosedError, match="wait for it by its id"):
@@ -192,8 +193,8 @@ async def test_an_unreachable_broker_is_one_warning(
     server = local_server()
     with heard("cl_client.mqtt", "No MQTT connection") as said:
         async with make_client(server, mqtt_broker=f"127.0.0.1:{unused_port}") as client:
-            assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
-            await asyncio.wait_for(said.wait(), 20)
+            assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
+            await soon(said.wait())
     (warning,) = warnings_in(caplog)
     assert warning.startswith(f"No MQTT connection to mqtt://127.0.0.1:{unused_port} (cannot connect: ")
     assert warning.endswith("jobs are followed over HTTP until it is connected")
@@ -212,8 +213,8 @@ async def test_a_broker_that_hangs_up_again_and_again_is_one_warning(
     broker = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with broker, make_client(server, mqtt_broker=f"127.0.0.1:{port_of(broker.sockets[0])}") as client:
         for _ in range(3):
-            await asyncio.wait_for(calls.get(), 20)
-        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+            await soon(calls.get())
+        assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
     (warning,) = warnings_in(caplog)
     assert warning.startswith("No MQTT connection")
 
@@ -223,11 +224,11 @@ async def test_workers_come_and_go(local_server: MakeServer, make_client: MakeCl
     async with make_client(server) as client:
         seen: asyncio.Queue[int] = asyncio.Queue()
         subscription = client.subscribe_worker_updates(lambda workers: seen.put_nowait(len(workers)))
-        async with asyncio.timeout(20):
+        async with within():
             while await seen.get() != 2:
                 pass
         await asyncio.to_thread(server.stop)
-        async with asyncio.timeout(20):
+        async with within():
             while await seen.get() != 0:
                 pass
         client.unsubscribe(subscription)
@@ -244,7 +245,7 @@ def test_one_client_in_several_loops_in_turn(local_server: MakeServer, make_clie
     client = make_client(local_server())
 
     async def use() -> str:
-        return (await client.hash.compute(b"x", wait=True, timeout=20)).status.value
+        return (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status.value
 
     async def use_and_close() -> str:
         async with client:

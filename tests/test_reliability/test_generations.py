@@ -11,6 +11,7 @@ import pytest
 from cl_client import JobNotFoundError, JobResponse
 from cl_client.testing import FaultProxy, Stall
 from followers import Log
+from patience import SECONDS, soon
 from support import NO_SLOW_READS, free_port
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def options(log: Log) -> SubmitOptions[TaskOutput]:
 async def test_a_job_that_ends(place: Place, scripted_jobs: ScriptedJobs, generation: str, end: str) -> None:
     log = Log()
     async with place.client() as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         await client.submit_job("scripted", scripted_jobs.script, {}, options(log))
         running = await scripted_jobs.started()
         # Each is waited for: of a job that hurries through them, some may never be read.
@@ -99,16 +100,16 @@ async def test_a_job_that_ends_before_its_submit_returns(place: Place, scripted_
         place.client() as witness,
     ):
         for one in (client, witness):
-            assert await one.mqtt_monitor.wait_connected(20)
+            assert await one.mqtt_monitor.wait_connected(SECONDS)
         stall = Stall(after=0)
         proxy.plan(stall)
         submitting = asyncio.create_task(
             client.submit_job("scripted", scripted_jobs.script, {}, options(log))
         )
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
-        await asyncio.wait_for(stall.reached(), 20)
+        await soon(stall.reached())
         job_id = JobResponse.model_validate_json(proxy.responses[-1].partition(b"\r\n\r\n")[2]).job_id
-        await witness.wait_for_job(job_id, timeout=20)
+        await witness.wait_for_job(job_id, timeout=SECONDS)
         stall.release()
         assert (await submitting).job_id == job_id
         job = await log.the_end()
@@ -118,9 +119,9 @@ async def test_a_job_that_ends_before_its_submit_returns(place: Place, scripted_
 async def test_a_job_that_is_deleted_while_it_runs(place: Place, scripted_jobs: ScriptedJobs) -> None:
     log = Log()
     async with place.client() as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         job = await client.submit_job("scripted", scripted_jobs.script, {}, options(log))
-        waiting = asyncio.create_task(client.wait_for_job(job.job_id, timeout=30))
+        waiting = asyncio.create_task(client.wait_for_job(job.job_id, timeout=SECONDS))
         await scripted_jobs.started()
         await log.was_told("processing")
         await client.delete_job(job.job_id)

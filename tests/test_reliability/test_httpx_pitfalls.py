@@ -15,6 +15,7 @@ from cl_client import InvalidResponseError, RequestTimeoutError, ServerUnavailab
 from cl_client.local import LocalServer
 from cl_client.options import UploadStream
 from cl_client.testing import Exchange, FaultProxy, StubServer, http_response
+from patience import SECONDS, within
 from support import Heart, TLSFiles, client_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def server() -> Generator[LocalServer]:
 
 async def test_cancelled_calls_do_not_use_up_the_pool(server: LocalServer) -> None:
     # Longer than the test may take: none of its calls may be waiting for a connection that was lost.
-    async with client_of(server, mqtt_broker="off", pool_maxsize=4, pool_size=4, timeout=60) as client:
+    async with client_of(server, mqtt_broker="off", pool_maxsize=4, pool_size=4, timeout=SECONDS) as client:
         job_id = (await client.hash.compute(CONTENT)).job_id
 
         def begin(count: int) -> list[asyncio.Task[bytes]]:
@@ -53,7 +54,7 @@ async def test_cancelled_calls_do_not_use_up_the_pool(server: LocalServer) -> No
                 outcomes = await asyncio.gather(*calls, return_exceptions=True)
                 cancelled += sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         assert cancelled > 3500
-        async with asyncio.timeout(30):
+        async with within():
             assert await asyncio.gather(*begin(100)) == [CONTENT] * 100
 
 

@@ -13,6 +13,7 @@ import pytest
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions, ConnectionState
+from patience import SECONDS, soon
 from support import port_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ async def test_jobs_run_all_the_same(
     server = local_server()
     for broker in (dropping_host, "no-such-host.invalid"):
         async with make_client(server, mqtt_broker=broker, mqtt_connect_timeout=1) as client:
-            job = await client.hash.compute(b"x", wait=True, timeout=20)
+            job = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
             assert job.status == "completed"
             assert not client.mqtt_monitor.is_connected
 
@@ -91,7 +92,7 @@ async def test_a_name_that_takes_its_time_and_resolves_to_nothing(monkeypatch: p
     connection = MQTTConnection(BrokerAddress.parse("no-such-host.invalid"), on_state=on_state)
     connection.start()
     started.set()
-    await asyncio.wait_for(failed.wait(), 20)
+    await soon(failed.wait())
     await connection.close()
     assert outcomes[0], "start() has waited for the name itself"
     assert connection.problem is not None

@@ -14,6 +14,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions, ConnectionState, MQTTMessage
 from cl_client.config import ComputeClientConfig
+from patience import SECONDS, soon, within
 from support import port_of, publishing
 from tracked_jobs import Server, monitor_of, tracker_of
 
@@ -46,7 +47,7 @@ class Received:
         self._more.set()
 
     async def count(self, number: int) -> list[MQTTMessage]:
-        async with asyncio.timeout(30):
+        async with within():
             while len(self.messages) < number:
                 self._more.clear()
                 await self._more.wait()
@@ -58,7 +59,7 @@ async def test_messages_come_in_order(broker_url: str) -> None:
     connection = MQTTConnection(BrokerAddress.parse(broker_url), topics=["a/+"], on_messages=received)
     connection.start()
     connection.start()
-    assert await connection.wait_connected(10)
+    assert await connection.wait_connected(SECONDS)
     async with publishing(broker_url) as publisher:
         for number in range(100):
             publisher.publish("a/b", b"%d" % number)
@@ -81,13 +82,13 @@ async def test_a_broker_that_is_back_is_subscribed_to_again(make_mosquitto: Make
         options=QUICK,
     )
     connection.start()
-    assert await connection.wait_connected(10)
+    assert await connection.wait_connected(SECONDS)
     await asyncio.to_thread(broker.kill)
-    async with asyncio.timeout(20):
+    async with within():
         while await states.get() is not ConnectionState.DISCONNECTED:
             pass
     await asyncio.to_thread(broker.start)
-    assert await connection.wait_connected(20)
+    assert await connection.wait_connected(SECONDS)
     async with publishing(broker.url) as publisher:
         publisher.publish("a", b"again")
         assert (await received.count(1))[0].payload == b"again"
@@ -104,7 +105,7 @@ async def test_refused_credentials_are_told(make_mosquitto: MakeMosquitto) -> No
 
     connection = MQTTConnection(BrokerAddress.parse(broker.url), on_state=on_state)
     connection.start()
-    await asyncio.wait_for(refused.wait(), 10)
+    await soon(refused.wait())
     assert connection.problem is not None
     assert "refused the connection" in connection.problem
     await connection.close()
@@ -126,7 +127,7 @@ async def test_a_refused_subscription_is_not_taken_for_live() -> None:
         address = BrokerAddress.parse("127.0.0.1", port_of(broker.sockets[0]))
         connection = MQTTConnection(address, topics=["a"], on_state=states.put_nowait, options=QUICK)
         connection.start()
-        seen = [await asyncio.wait_for(states.get(), 10) for _ in range(2)]
+        seen = [await soon(states.get()) for _ in range(2)]
         assert connection.problem == "the broker refused the subscription to a"
         await connection.close()
     assert seen == [ConnectionState.CONNECTING, ConnectionState.DISCONNECTED]
@@ -146,7 +147,7 @@ async def test_a_fault_inside_a_callback_of_paho_costs_one_connection_only(
         BrokerAddress.parse(broker_url), topics=["a/#/b"], on_state=states.put_nowait, options=QUICK
     )
     connection.start()
-    async with asyncio.timeout(20):
+    async with within():
         for _ in range(2):
             while await states.get() is not ConnectionState.DISCONNECTED:
                 pass
@@ -170,7 +171,7 @@ async def test_a_fault_on_the_way_to_a_connection_costs_this_one_only(
         BrokerAddress.parse(broker_url), topics=["a"], on_state=states.put_nowait, options=options
     )
     connection.start()
-    async with asyncio.timeout(20):
+    async with within():
         while await states.get() is not ConnectionState.DISCONNECTED:
             pass
         assert repr(fault) in str(connection.problem)
@@ -204,7 +205,7 @@ async def test_a_web_socket_whose_answer_paho_stumbles_over_is_tried_again() -> 
         connection = MQTTConnection(address, options=QUICK)
         connection.start()
         for _ in range(2):
-            await asyncio.wait_for(asked.get(), 20)
+            await soon(asked.get())
         await connection.close()
     assert "cannot connect, unexpected error: IndexError" in str(connection.problem)
 
@@ -224,7 +225,7 @@ async def test_a_host_that_never_answers_is_given_up() -> None:
         connection = MQTTConnection(address, topics=["a"], options=options)
         connection.start()
         for _ in range(2):
-            assert await asyncio.wait_for(connections.get(), 10)
+            assert await soon(connections.get())
         await connection.close()
     assert connection.problem is not None
     assert "CONNECT timed out" in connection.problem
@@ -236,7 +237,7 @@ async def test_a_name_that_does_not_resolve_and_a_closed_port(unused_port: int) 
         address = BrokerAddress.parse(host, unused_port)
         connection = MQTTConnection(address, on_state=states.put_nowait, options=QUICK)
         connection.start()
-        async with asyncio.timeout(20):
+        async with within():
             while await states.get() is not ConnectionState.DISCONNECTED:
                 pass
         assert connection.problem is not None
@@ -254,10 +255,10 @@ async def test_what_the_loop_cannot_take_is_dropped_and_said(broker_url: str) ->
         options=ConnectionOptions(queue_limit=0),
     )
     connection.start()
-    assert await connection.wait_connected(10)
+    assert await connection.wait_connected(SECONDS)
     async with publishing(broker_url) as publisher:
         publisher.publish("a", b"one too many")
-        await asyncio.wait_for(overflowed.wait(), 10)
+        await soon(overflowed.wait())
     assert connection.dropped == 1
     assert received.messages == []
     await connection.close()
@@ -268,7 +269,7 @@ def test_a_loop_that_was_closed_without_close_ends_the_thread(local_server: Make
 
     async def abandon() -> None:
         connection.start()
-        assert await connection.wait_connected(10)
+        assert await connection.wait_connected(SECONDS)
 
     asyncio.run(abandon())
     connection.detach()
@@ -280,7 +281,7 @@ async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> Non
     tracker = tracker_of(server.read, config)
     monitor, workers = monitor_of(tracker, config)
     monitor.start()
-    assert await monitor.wait_connected(10)
+    assert await monitor.wait_connected(SECONDS)
     hostile = [
         b"",
         b"\xff\xfe",
@@ -296,7 +297,7 @@ async def test_hostile_payloads_are_survived_and_counted(broker_url: str) -> Non
             publisher.publish(config.events_topic, payload)
             publisher.publish(f"{config.workers_topic}/w9", payload)
         publisher.publish(f"{config.workers_topic}/w9", worker)
-    async with asyncio.timeout(20):
+    async with within():
         while "w9" not in monitor.workers():
             await monitor.workers_changed.wait()
     # An empty payload on a worker's topic is its good-bye.
@@ -327,7 +328,7 @@ async def test_callbacks_for_workers_that_raise_hang_or_are_coroutines(broker_ur
     for callback in (fail, fail_later, hang):
         monitor.subscribe_worker_updates(callback)
     monitor.start()
-    await asyncio.wait_for(told.wait(), 10)
+    await soon(told.wait())
     await monitor.close()
     await workers.close()
     await tracker.close()

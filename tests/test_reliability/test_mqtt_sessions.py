@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def test_a_session_that_is_kept_would_be_seen(broker: Broker) -> None:
 async def test_closing_ends_the_session(broker: Broker) -> None:
     connection = MQTTConnection(broker.address, topics=["a"])
     connection.start()
-    assert await connection.wait_connected(10)
+    assert await connection.wait_connected(SECONDS)
     await connection.close()
     assert not await asyncio.to_thread(broker.has_session, broker.client_id())
 
@@ -90,7 +91,7 @@ def test_a_loop_that_was_closed_without_close_ends_the_session(broker: Broker) -
 
     async def abandon() -> None:
         connection.start()
-        assert await connection.wait_connected(10)
+        assert await connection.wait_connected(SECONDS)
 
     asyncio.run(abandon())
     asyncio.run(connection.close())

@@ -15,6 +15,7 @@ from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.protocol_choice import MAX_HANG_UPS
 from cl_client._mqtt.types import ConnectionOptions
 from cl_client.local.broker.publisher import Publisher
+from patience import SECONDS, soon, within
 from support import heard, port_of, publishing
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Gate:
 
     async def called(self, count: int) -> None:
         """Wait until there were so many connections."""
-        async with asyncio.timeout(20):
+        async with within():
             while len(self.levels) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -150,7 +151,7 @@ async def test_a_broker_that_is_just_starting_gets_mqtt_5(
     gate = Gate(make_mosquitto().port)
     gate.hang_up = hang_ups
     async with gate.connection() as connection:
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
     assert gate.levels[-1][0] == V5
 
 
@@ -160,12 +161,12 @@ async def test_mqtt_5_that_has_worked_is_kept_with_its_session(make_mosquitto: M
     came: asyncio.Queue[bytes] = asyncio.Queue()
 
     async with gate.connection(on_messages=putting_into(came)) as connection:
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
         gate.hang_up = hang_ups
         gate.cut()
         async with publishing(broker.url) as publisher:
             publisher.publish("a", b"after all")
-        assert await asyncio.wait_for(came.get(), 20) == b"after all"
+        assert await soon(came.get()) == b"after all"
     assert gate.levels == [(V5, True), *[(V5, False)] * (hang_ups + 1)]
 
 
@@ -175,12 +176,12 @@ async def test_a_broker_that_hangs_up_on_mqtt_5_alone_gets_what_it_knows(
     gate = Gate(make_mosquitto().port)
     gate.refuses = {V5: b""}
     async with gate.connection() as connection:
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
         assert [level for level, _ in gate.levels] == [*[V5] * MAX_HANG_UPS, V311, V5, V311]
         gate.levels.clear()
         gate.cut()
         await gate.called(1)
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
     assert [level for level, _ in gate.levels] == [V311]
 
 
@@ -190,13 +191,13 @@ async def test_a_broker_that_is_silent_on_mqtt_5_gets_what_it_knows(make_mosquit
     gate.ignores = {V5}
     options = replace(QUICK, connect_timeout=0.5)
     async with gate.connection(options=options) as connection:
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
     assert [level for level, _ in gate.levels] == [V5, V311, V5, V311]
     gate.levels.clear()
     async with gate.listening() as address:
         publisher = Publisher(address, options=options)
         publisher.start()
-        assert await publisher.wait_connected(20)
+        assert await publisher.wait_connected(SECONDS)
         await publisher.close()
     assert [level for level, _ in gate.levels] == [V5, V311, V5, V311]
 
@@ -208,7 +209,7 @@ async def test_a_broker_that_refuses_both_is_asked_for_both_again(make_mosquitto
         await gate.called(4)
         assert "Unsupported protocol version" in str(connection.problem)
         gate.refuses = {}
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
     # The oldest one is paho's own idea.
     assert [level for level, _ in gate.levels][:4] == [V5, V311, V31, V5]
 
@@ -222,7 +223,7 @@ async def test_the_warning_says_why_there_is_no_push(caplog: pytest.LogCaptureFi
     with heard("cl_client.mqtt", "No MQTT connection") as warned:
         async with broker, ComputeClient("http://127.0.0.1:1", mqtt_broker=address) as client:
             client.mqtt_monitor.start()
-            await asyncio.wait_for(warned.wait(), 20)
+            await soon(warned.wait())
             assert not client.mqtt_monitor.is_connected
     assert "(the broker closed the connection without answering CONNECT)" in caplog.text
 
@@ -233,8 +234,8 @@ async def test_a_message_too_large_to_be_of_use_is_not_sent_at_all(make_mosquitt
     came: asyncio.Queue[bytes] = asyncio.Queue()
 
     async with gate.connection(on_messages=putting_into(came)) as connection:
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
         async with publishing(broker.url) as publisher:
             publisher.publish("a", bytes(QUICK.max_packet_size))
             publisher.publish("a", b"small")
-        assert await asyncio.wait_for(came.get(), 20) == b"small"
+        assert await soon(came.get()) == b"small"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from followers import Log
+from patience import SECONDS, soon
 from support import ENDPOINTS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ async def test_a_broker_that_ends_under_running_jobs(
             all_ended.set()
 
     async with make_client(local_server(mqtt_url=broker.url)) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         # The only worker is at this one, so that all the others are in flight until it ends.
         await client.submit_job("scripted", scripted_jobs.script, {})
         running = await scripted_jobs.started()
@@ -52,9 +53,9 @@ async def test_a_broker_that_ends_under_running_jobs(
         await asyncio.to_thread(broker.stop if end == "stop" else broker.kill)
         scripted_jobs.tell(running, "finish")
         await asyncio.to_thread(broker.start)
-        await asyncio.wait_for(all_ended.wait(), 90)
-        assert await client.mqtt_monitor.wait_connected(40)
-        assert (await client.hash.compute(b"after", wait=True, timeout=20)).status == "completed"
+        await soon(all_ended.wait())
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
+        assert (await client.hash.compute(b"after", wait=True, timeout=SECONDS)).status == "completed"
     assert sorted(ended) == sorted(job.job_id for job in jobs)
 
 
@@ -63,7 +64,7 @@ async def test_a_server_that_is_killed_while_it_works(
 ) -> None:
     logs = [Log() for _ in range(10)]
     async with make_client(server_process, plugin_endpoints=ENDPOINTS) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         jobs = [
             await client.submit_job(
                 "scripted",
@@ -73,7 +74,7 @@ async def test_a_server_that_is_killed_while_it_works(
             )
             for log in logs
         ]
-        waiting = asyncio.create_task(client.wait_for_job(jobs[-1].job_id, timeout=60))
+        waiting = asyncio.create_task(client.wait_for_job(jobs[-1].job_id, timeout=SECONDS))
         scripted_jobs.tell(await scripted_jobs.started(), "finish")
         await logs[0].the_end()
         scripted_jobs.tell(await scripted_jobs.started(), "progress 50")

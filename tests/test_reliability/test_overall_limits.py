@@ -16,6 +16,7 @@ from cl_client import (
     JobTimeoutError,
     RequestTimeoutError,
 )
+from patience import soon
 from support import SCRIPTED, client_of, heard, port_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ async def test_retries_end_with_the_callers_time(caplog: pytest.LogCaptureFixtur
             await client.hash.compute(b"x", timeout=3)
         with heard("cl_client.http", "retrying in 60.0 s") as waits:
             reading = asyncio.ensure_future(client.get_job("the-job"))
-            await asyncio.wait_for(waits.wait(), 20)
+            await soon(waits.wait())
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reading, 0.05)
     assert len(asked) == 2

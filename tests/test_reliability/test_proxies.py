@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, ServerUnavailableError
+from patience import within
 from support import TLSFiles, port_of
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ async def through(
     async with server, listener:
         async with ComputeClient(config=config) as client:
             yield client, proxy
-        async with asyncio.timeout(20):
+        async with within():
             await asyncio.gather(*proxy.tasks)  # they end when they hear that the client has hung up
 
 

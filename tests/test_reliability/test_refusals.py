@@ -17,6 +17,7 @@ from cl_client._mqtt.types import MQTTMessage
 from cl_client.auth import NoAuthProvider
 from cl_client.testing import StubServer, http_response
 from followers import Log
+from patience import soon
 from support import heard, reading_eagerly
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Errors:
         raise ZeroDivisionError
 
     async def the_one(self) -> Exception:
-        await asyncio.wait_for(self.news.wait(), 20)
+        await soon(self.news.wait())
         (error,) = self.told
         return error
 
@@ -103,7 +104,7 @@ async def test_whoever_listens_to_no_error_finds_it_in_the_log(caplog: pytest.Lo
     async with reading_eagerly(server) as client:
         with heard("cl_client.jobs", "job j is no longer followed") as said:
             client.subscribe_job_updates("j")
-            await asyncio.wait_for(said.wait(), 20)
+            await soon(said.wait())
         await read_often(client, server)
     assert server.targets.count("/jobs/j") == PATIENCE
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -154,7 +155,7 @@ async def test_closing_in_an_error_callback() -> None:
 
         client.subscribe_job_updates("j", on_error=close)
         client.subscribe_job_updates("j", on_error=close)
-        await asyncio.wait_for(closed.wait(), 20)
+        await soon(closed.wait())
 
 
 SUBMITS: dict[str, Callable[[ComputeClient, ErrorCallback], Awaitable[JobResponse]]] = {
@@ -198,7 +199,7 @@ async def test_a_read_that_an_auth_provider_cancels_is_not_the_last_one() -> Non
         reading_eagerly(server) as guest,
         ComputeClient(config=guest.config, auth_provider=Unsteady(3)) as client,
     ):
-        assert (await asyncio.wait_for(client.wait_for_job("j"), 20)).status == "completed"
+        assert (await soon(client.wait_for_job("j"))).status == "completed"
 
 
 async def test_reads_that_an_auth_provider_cancels_for_ever_end_the_wait() -> None:
@@ -207,7 +208,7 @@ async def test_reads_that_an_auth_provider_cancels_for_ever_end_the_wait() -> No
         ComputeClient(config=guest.config, auth_provider=Unsteady(1000)) as client,
     ):
         with pytest.raises(RuntimeError, match="The auth provider cancelled the read"):
-            await asyncio.wait_for(client.wait_for_job("j"), 20)
+            await soon(client.wait_for_job("j"))
 
 
 async def test_an_end_that_was_announced_is_told_once_however_long_its_reads_fail() -> None:
@@ -251,7 +252,7 @@ async def test_nothing_is_kept_of_who_followed_a_job_to_its_end(last: str) -> No
     async with reading_eagerly(server) as client:
         application = Application()
         subscription = client.subscribe_job_updates("j", application.hear, application.hear, application.hear)
-        await asyncio.wait_for(application.done.wait(), 20)
+        await soon(application.done.wait())
         if last == "left":
             client.unsubscribe(subscription)
         left = weakref.ref(application)

@@ -14,6 +14,7 @@ import pytest
 from cl_client import ComputeClient, ComputeClientConfig, InvalidRequestError, ServerError
 from cl_client.local import LocalServer
 from cl_client.options import UploadStream
+from patience import SECONDS, within
 from support import TLSFiles, free_port, require
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def nginx(folder: Path, server: str) -> AsyncGenerator[int]:
     arguments = [program, "-c", str(config), "-e", str(folder / "nginx.log")]
     process = await asyncio.create_subprocess_exec(*arguments, stderr=subprocess.DEVNULL)
     try:
-        async with asyncio.timeout(20):
+        async with within():
             while process.returncode is None:
                 with contextlib.suppress(ConnectionRefusedError):
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -77,7 +78,7 @@ async def test_names_of_files_survive_an_address_that_is_rewritten(tmp_path: Pat
             for name in NAMES:
                 path = tmp_path / name
                 path.write_text(name)
-                job = await client.hash.compute(path, wait=True, timeout=30)
+                job = await client.hash.compute(path, wait=True, timeout=SECONDS)
                 assert job.params["input_path"] == f"input/{name}"
                 got = await client.download_job_file(job.job_id, f"input/{name}", tmp_path / "got")
                 assert got.read_text() == name
@@ -99,7 +100,7 @@ async def test_uploads_of_unknown_length_and_downloads_that_go_on(tmp_path: Path
     with LocalServer(workers=1, tasks=["hash"]) as server:
         rules = f"; client_max_body_size 0; location / {{ proxy_pass {server.base_url}; }}"
         async with nginx(tmp_path, rules) as port, client_at(f"http://127.0.0.1:{port}") as client:
-            job = await client.hash.compute(UploadStream(pieces, "a.bin"), wait=True, timeout=30)
+            job = await client.hash.compute(UploadStream(pieces, "a.bin"), wait=True, timeout=SECONDS)
             assert job.status == "completed"
             job = await client.hash.compute(source)
             seen: list[tuple[int, int | None]] = []
@@ -162,7 +163,7 @@ async def test_push_through_a_web_socket_behind_the_proxy(
         async with nginx(tmp_path, rules) as port:
             push = {"mqtt_broker": f"wss://127.0.0.1:{port}/mqtt", "ca_file": tls_files.ca}
             async with client_at(f"https://127.0.0.1:{port}", **push, poll_interval_push=600) as client:
-                assert await client.mqtt_monitor.wait_connected(20)
-                job = await client.hash.compute(b"some", wait=True, timeout=30)
+                assert await client.mqtt_monitor.wait_connected(SECONDS)
+                job = await client.hash.compute(b"some", wait=True, timeout=SECONDS)
                 assert job.status == "completed"
                 assert client.mqtt_monitor.workers()

@@ -13,6 +13,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions, ConnectionState
 from followers import Log
+from patience import NEVER, SECONDS, soon, within
 from support import heard
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     MakeMosquitto = Callable[..., Mosquitto]
 
 # Under push nothing is read in the time of a test; without it, soon.
-READ_WITHOUT_PUSH = {"poll_min": 600, "poll_interval": 0.1, "poll_interval_push": 600}
+READ_WITHOUT_PUSH = {"poll_min": NEVER, "poll_interval": 0.1, "poll_interval_push": NEVER}
 LONGER_THAN_EVENTS_TAKE = 1.2
 
 
@@ -65,7 +66,7 @@ async def test_a_broker_whose_acl_lets_nobody_read_events_is_found_out(
     server = local_server(mqtt_url=guarded.broker.url, workers=3)
     async with make_client(server, **READ_WITHOUT_PUSH) as client:
         monitor = client.mqtt_monitor
-        assert await monitor.wait_connected(20)
+        assert await monitor.wait_connected(SECONDS)
         # Three jobs that end with nobody hearing of it, but for waits that look for themselves.
         logs = [Log() for _ in range(3)]
         jobs = [
@@ -85,20 +86,20 @@ async def test_a_broker_whose_acl_lets_nobody_read_events_is_found_out(
             await log.was_told("processing")
         for job in running:
             scripted_jobs.tell(job, "finish")
-        await asyncio.wait_for(waiting, 20)
+        await soon(waiting)
         assert monitor.is_connected
         assert not monitor.is_live
 
-        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+        assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
         (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert "topic read inference/events" in warning.getMessage()
 
         guarded.allow("topic readwrite inference/#")
         with heard("cl_client.mqtt", "arrive again") as again:
             while not again.is_set():  # the broker takes its time to read the file
-                await client.hash.compute(b"x", wait=True, timeout=20)
+                await client.hash.compute(b"x", wait=True, timeout=SECONDS)
         assert monitor.is_live
-        job = await client.hash.compute(b"x", wait=True, timeout=20)
+        job = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
         assert job.status == "completed"
     assert len([record for record in caplog.records if "arrive again" in record.getMessage()]) == 1
 
@@ -114,9 +115,9 @@ async def test_a_broker_that_stands_still_is_noticed_and_told(make_mosquitto: Ma
         options=ConnectionOptions(keepalive=1, connect_timeout=1, reconnect_min=0.05, reconnect_max=0.1),
     )
     connection.start()
-    assert await connection.wait_connected(20)
+    assert await connection.wait_connected(SECONDS)
     broker.signal(signal.SIGSTOP)
-    async with asyncio.timeout(30):
+    async with within():
         while await states.get() is not ConnectionState.DISCONNECTED:
             pass
         assert connection.problem == "connection lost"
@@ -124,7 +125,7 @@ async def test_a_broker_that_stands_still_is_noticed_and_told(make_mosquitto: Ma
             pass
         assert "CONNECT timed out" in str(connection.problem)
         broker.signal(signal.SIGCONT)
-        assert await connection.wait_connected(20)
+        assert await connection.wait_connected(SECONDS)
     await connection.close()
 
 
@@ -134,9 +135,9 @@ async def test_jobs_are_followed_while_a_broker_stands_still(
 ) -> None:
     server, broker = local_server(), make_mosquitto()
     async with make_client(server, mqtt_broker=broker.url, poll_min=0.1, poll_interval=0.1) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         broker.signal(signal.SIGSTOP)
         assert client.mqtt_monitor.is_live  # as far as can be known yet
-        job = await client.hash.compute(b"x", wait=True, timeout=20)
+        job = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
         assert job.status == "completed"
     broker.signal(signal.SIGCONT)

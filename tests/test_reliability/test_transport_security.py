@@ -14,6 +14,7 @@ import pytest
 from cl_client import ComputeClient, ComputeClientConfig, ConfigurationError, ServerUnavailableError
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
+from patience import SECONDS, soon
 from support import NO_SLOW_READS, TLSFiles, free_port, heard, port_of
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ async def test_every_transport_pushes(
     server = local_server(mqtt_url=make_mosquitto("\n".join(lines)).url)
     settings = {"mqtt_broker": f"{scheme}://127.0.0.1:{port}", "ca_file": tls_files.ca, **NO_SLOW_READS}
     async with make_client(server, **settings) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
-        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
+        assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
 
 
 async def test_a_broker_that_asks_for_a_certificate(
@@ -59,11 +60,11 @@ async def test_a_broker_that_asks_for_a_certificate(
     settings = {"mqtt_broker": f"mqtts://127.0.0.1:{port}", "ca_file": tls_files.ca, **NO_SLOW_READS}
     certificate = {"client_cert_file": tls_files.client_cert, "client_key_file": tls_files.client_key}
     async with make_client(server, **settings, **certificate) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
-        assert (await client.hash.compute(b"x", wait=True, timeout=20)).status == "completed"
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
+        assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
     with heard("cl_client.mqtt", "No MQTT connection") as refused:
         async with make_client(server, **settings) as stranger:
-            await asyncio.wait_for(refused.wait(), 20)
+            await soon(refused.wait())
             assert not stranger.mqtt_monitor.is_connected
 
 
@@ -91,9 +92,9 @@ async def test_a_broker_that_is_not_who_it_should_be(
     settings = {"mqtt_broker": f"mqtts://127.0.0.1:{port}", "ca_file": mine.ca}
     with heard("cl_client.mqtt", "No MQTT connection") as refused:
         async with make_client(server, **settings) as client:
-            job = await client.hash.compute(b"x", wait=True, timeout=20)
+            job = await client.hash.compute(b"x", wait=True, timeout=SECONDS)
             assert job.status == "completed"
-            await asyncio.wait_for(refused.wait(), 20)
+            await soon(refused.wait())
             assert not client.mqtt_monitor.is_connected
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     (warning,) = [message for message in warnings if "No MQTT connection" in message]
@@ -162,5 +163,5 @@ async def test_a_web_socket_is_asked_for_with_its_query() -> None:
     connection = MQTTConnection(BrokerAddress.parse(url))
     async with broker:
         connection.start()
-        assert await asyncio.wait_for(asked.get(), 20) == "GET /mqtt?sig=a%2Fb HTTP/1.1"
+        assert await soon(asked.get()) == "GET /mqtt?sig=a%2Fb HTTP/1.1"
         await connection.close()

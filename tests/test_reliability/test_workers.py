@@ -26,6 +26,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import MQTTMessage
 from cl_client.testing import StubServer, http_response
+from patience import SECONDS, soon, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ class Workers:
         self.told.put_nowait({name: worker.idle_count > 0 for name, worker in workers.items()})
 
     async def next(self) -> dict[str, bool]:
-        return await asyncio.wait_for(self.told.get(), 20)
+        return await soon(self.told.get())
 
 
 def announcement(name: str, idle: int = 1, *, timestamp: object = None, retain: bool = False) -> MQTTMessage:
@@ -116,7 +117,7 @@ async def test_a_server_that_is_not_there_yet_is_waited_for(
 ) -> None:
     down = http_response(status, headers="Retry-After: 0\r\n")
     async with StubServer(down, down, READY).running(max_retries=0) as client:
-        assert await client.wait_for_workers(["hash"], timeout=20) == {"hash": 1}
+        assert await client.wait_for_workers(["hash"], timeout=SECONDS) == {"hash": 1}
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -130,7 +131,7 @@ async def test_a_server_that_stays_away_is_the_reason_given() -> None:
 async def test_a_wrong_address_is_not_waited_for() -> None:
     async with StubServer(http_response("404 Not Found")).running() as client:
         with pytest.raises(InvalidRequestError):
-            await client.wait_for_workers(["hash"], timeout=20)
+            await client.wait_for_workers(["hash"], timeout=SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ async def test_what_is_retained_for_others_is_no_worker(local_server: Callable[.
     broker = BrokerAddress.parse(server.mqtt_url)
     other = MQTTConnection(broker, topics=["other/+"])
     other.start()
-    assert await other.wait_connected(20)
+    assert await other.wait_connected(SECONDS)
 
     async def publish(topic: str, name: str) -> None:
         payload = announcement(name).payload
@@ -167,9 +168,9 @@ async def test_what_is_retained_for_others_is_no_worker(local_server: Callable[.
 
     await publish("other/thing", "thing")
     async with client_of_nobody(mqtt_broker=server.mqtt_url) as client:
-        assert await client.mqtt_monitor.wait_connected(20)
+        assert await client.mqtt_monitor.wait_connected(SECONDS)
         await publish("inference/workers/one", "one")
-        async with asyncio.timeout(20):
+        async with within():
             while "one" not in client.mqtt_monitor.workers():
                 await client.mqtt_monitor.workers_changed.wait()
         assert "thing" not in client.mqtt_monitor.workers()
@@ -188,7 +189,7 @@ async def test_closing_ends_a_wait_for_workers_that_push_tells_of(
         await asyncio.sleep(0)
         await client.close()
         with pytest.raises(ClientClosedError):
-            await asyncio.wait_for(waiting, 20)
+            await soon(waiting)
 
 
 async def test_an_announcement_at_the_end_keeps_nothing_of_the_client_alive() -> None:

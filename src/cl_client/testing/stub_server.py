@@ -27,12 +27,16 @@ class StubServer:
         responses: Whole responses, in turn, the last one for ever; see `http_response`. ``b""`` hangs up
             without a response, None waits until the client hangs up.
         files: What goes before these, by the last part of the path of the request.
+        port: The port to listen on; 0 for a free one.
 
     Attributes:
         requests: All that it has received, in full.
     """
 
-    def __init__(self, *responses: bytes | None, files: Mapping[str, bytes | None] | None = None) -> None:
+    def __init__(
+        self, *responses: bytes | None, files: Mapping[str, bytes | None] | None = None, port: int = 0
+    ) -> None:
+        self._port = port
         self._responses = list(responses)
         self._files: Mapping[str, bytes | None] = {} if files is None else files
         self._news = asyncio.Event()
@@ -56,13 +60,12 @@ class StubServer:
 
     @contextlib.asynccontextmanager
     async def running(
-        self, *, tls: ssl.SSLContext | None = None, port: int = 0, **settings: object
+        self, *, tls: ssl.SSLContext | None = None, **settings: object
     ) -> AsyncGenerator[ComputeClient]:
         """Run the server, with a client of it.
 
         Args:
             tls: For a server behind https; None for http.
-            port: The port to listen on; 0 for a free one.
             **settings: Settings of `ComputeClientConfig`, by name. Push is off unless ``mqtt_broker`` is
                 given.
 
@@ -73,7 +76,7 @@ class StubServer:
             OSError: The port is in use.
             ConfigurationError: A setting is invalid.
         """
-        await self._listener.start(tls, port)
+        await self._listener.start(tls, self._port)
         base_url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.port}"
         values = {"base_url": base_url, "mqtt_broker": "off", **settings}
         try:
