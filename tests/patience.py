@@ -19,6 +19,8 @@ _T = TypeVar("_T")
 FACTOR: Final = float(os.environ.get("CL_TEST_PATIENCE") or 1)
 SECONDS: Final = 100 * FACTOR
 """For anything that a test waits for: an event, a job, a whole command."""
+BRIEF: Final = 3 * FACTOR
+"""For a time limit of the product that is to expire, but not before the test has got to that point."""
 NEVER: Final = 20 * SECONDS
 """For time limits and intervals of the product that must not be what ends a wait; no test waits so long."""
 

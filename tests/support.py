@@ -8,7 +8,7 @@ import getpass
 import itertools
 import logging
 import os
-import random
+import secrets
 import shutil
 import socket
 import subprocess
@@ -138,7 +138,7 @@ def _own_ports() -> Iterator[int]:
     count, first = 500, 16_000
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 30
     ports = range(first + worker * count, first + (worker + 1) * count)
-    begin = random.randrange(count)  # noqa: S311 - so that two test runs on one machine rarely meet
+    begin = secrets.randbelow(count)  # so that two test runs on one machine rarely meet, whatever their seed
     yield from itertools.cycle([*ports[begin:], *ports[:begin]])
 
 

@@ -30,6 +30,7 @@ from cl_client import (
 )
 from cl_client.local import LocalServer
 from cl_client.testing import FaultProxy, cut
+from patience import BRIEF
 from scripted_auth import PASSWORD, ScriptedAuth, unsigned_token
 from support import free_port
 
@@ -185,7 +186,7 @@ async def test_a_service_that_is_away_is_named_and_creating_is_not_repeated_blin
     async with AuthClient(url) as auth:
         with pytest.raises(ServerUnavailableError, match=f"Auth service {url}"):
             await auth.login("me", "pw")
-    async with ScriptedAuth() as server, AuthClient(server.url, timeout=2) as auth:
+    async with ScriptedAuth() as server, AuthClient(server.url, timeout=BRIEF) as auth:
         server.hangs.add("/users/")
         with pytest.raises(ServerUnavailableError):
             await auth.create_user("me", "pw")

@@ -25,7 +25,7 @@ from cl_client import (
 from cl_client.local import LocalServer
 from cl_client.local.net.tls import ServerTLS
 from cl_client.testing import FaultProxy
-from patience import SECONDS, soon, within
+from patience import BRIEF, SECONDS, soon, within
 from scripted_auth import PASSWORD, ScriptedAuth
 from support import free_port, heard
 
@@ -157,7 +157,7 @@ async def test_a_token_that_is_none_is_used_until_it_is_refused() -> None:
 async def test_a_hanging_login_ends_by_its_own_timeout_and_names_the_auth_service() -> None:
     async with ScriptedAuth() as server:
         server.hangs.add(LOGIN)
-        provider = provider_of(server, timeout=0.2, retry_for=3)
+        provider = provider_of(server, timeout=0.2, retry_for=BRIEF)
         async with client_of(server.url, provider, max_retries=0) as client:
             with pytest.raises(ServerUnavailableError, match=f"auth service {server.url}"):
                 await client.get_job("j")
@@ -168,7 +168,7 @@ async def test_a_hanging_login_ends_by_its_own_timeout_and_names_the_auth_servic
 
 async def test_a_hanging_refresh_ends_and_is_tried_again() -> None:
     async with ScriptedAuth() as server:
-        provider = provider_of(server, timeout=2)
+        provider = provider_of(server, timeout=BRIEF)
         async with client_of(server.url, provider) as client:
             await client.get_job("j")
             server.hangs.add(REFRESH)

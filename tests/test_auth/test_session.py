@@ -21,6 +21,7 @@ from cl_client import (
 )
 from cl_client.local import LocalServer
 from keyrings import MemoryKeyring, using
+from patience import BRIEF
 from scripted_auth import PASSWORD, ScriptedAuth
 from support import free_port, heard
 
@@ -178,7 +179,7 @@ async def test_calls_whose_token_still_counts_do_not_wait_for_a_refresh_that_han
     async with ScriptedAuth() as compute, ScriptedAuth(tokens=compute.tokens) as server:
         await keep(server, store, age=95)
         server.hangs.add(REFRESH)
-        session = await load(server, store, seconds=3.0)
+        session = await load(server, store, seconds=BRIEF)
         async with session.compute_client(compute.url) as client:
             first = asyncio.create_task(client.get_job("j"))
             await server.called(REFRESH)
@@ -194,7 +195,7 @@ async def test_whoever_needs_the_token_that_an_early_refresh_did_not_get_tries_a
     async with ScriptedAuth() as compute, ScriptedAuth(tokens=compute.tokens) as server:
         await keep(server, store, age=95)
         server.hangs.add(REFRESH)
-        session = await load(server, store, seconds=3.0)
+        session = await load(server, store, seconds=BRIEF)
         async with session.compute_client(compute.url) as client:
             early = asyncio.create_task(client.get_job("early"))
             await server.called(REFRESH)

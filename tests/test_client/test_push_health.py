@@ -13,7 +13,7 @@ from cl_client import ComputeClientConfig, JobResponse
 from cl_client._http.errors import Asked, error_for
 from cl_client._jobs.push_health import SILENT_JOBS, PushHealth
 from cl_client.models import JobEvent
-from patience import soon
+from patience import FACTOR, soon
 from tracked_jobs import tracker_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 CONFIG = ComputeClientConfig.create(mqtt_broker="mqtt://broker.example")
 # Reads, by which an end is found, come later than any event would.
-READ_LATE = ComputeClientConfig(poll_min=1.1, poll_interval=1.1, poll_interval_push=1.1)
+READ_LATE = ComputeClientConfig(
+    poll_min=1.1 * FACTOR, poll_interval=1.1 * FACTOR, poll_interval_push=1.1 * FACTOR
+)
 JOBS = [f"job-{number}" for number in range(SILENT_JOBS)]
 
 

@@ -12,6 +12,7 @@ from cl_client import RequestTimeoutError, ServerBusyError, ServerUnavailableErr
 from cl_client._http.retries import RetryRules, retried, retry_after
 from cl_client.config import ComputeClientConfig
 from cl_client.testing import StubServer, http_response
+from patience import BRIEF
 
 NOW = datetime(2026, 2, 18, 12, 0, tzinfo=UTC)
 
@@ -117,7 +118,7 @@ async def test_a_call_whose_pauses_would_take_too_long_ends_with_the_servers_ans
 
 async def test_errors_of_attempts_do_not_remember_each_other() -> None:
     server = StubServer(http_response("429 Busy", headers="Retry-After: 0\r\n"), None)
-    async with server.running(timeout=0.2, max_retries=1) as client:
+    async with server.running(timeout=BRIEF, max_retries=1) as client:
         with pytest.raises(RequestTimeoutError) as caught:
             await client.health()
     error: BaseException | None = caught.value

@@ -15,7 +15,7 @@ from typing_extensions import override
 from cl_client import JobTimeoutError, PermissionDeniedError
 from cl_client.options import UploadStream
 from cl_client.testing import StubServer, http_response
-from patience import soon
+from patience import BRIEF, SECONDS, soon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,9 +86,9 @@ async def test_the_limit_of_an_upload_is_over_when_it_is_answered() -> None:
     stream = SlowToClose()
     async with server_of_a_running_job().running() as client:
         source = UploadStream(stream, "a", 3)
-        submitting = asyncio.create_task(client.hash.compute(source, timeout=2.0))
+        submitting = asyncio.create_task(client.hash.compute(source, timeout=BRIEF))
         await soon(stream.closing.wait())
-        asyncio.get_running_loop().call_later(2.0, stream.gate.set)
+        asyncio.get_running_loop().call_later(BRIEF, stream.gate.set)
         assert (await submitting).job_id == "j"
 
 
@@ -115,7 +115,7 @@ async def test_a_job_does_not_wait_for_the_threads_of_others(tmp_path: Path) -> 
         loop.set_default_executor(pool)
         async with server_of_a_running_job().running() as client:
             submitting = asyncio.create_task(client.hash.compute(path, on_upload=occupy))
-            done, _ = await asyncio.wait([submitting], timeout=10)
+            done, _ = await asyncio.wait([submitting], timeout=SECONDS)
             gate.set()
             assert (await submitting).job_id == "j"
     assert done

@@ -11,7 +11,7 @@ import pytest
 from cl_client import JobNotFoundError
 from cl_client.testing import FaultProxy, Stall, StubServer, cut, http_response
 from followers import Log
-from patience import SECONDS, soon
+from patience import BRIEF, SECONDS, soon
 from support import NO_SLOW_READS
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ async def test_a_deletion_that_hangs_is_given_up_and_said(
 ) -> None:
     stall = Stall(after=0)
     proxy.plan(stall, matching="^DELETE ")
-    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}, timeout=2) as client:
+    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}, timeout=BRIEF) as client:
         job = await client.submit_job("scripted", scripted_jobs.script, {})
         await scripted_jobs.started()
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))

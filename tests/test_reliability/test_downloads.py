@@ -23,7 +23,7 @@ from cl_client.exceptions import (
     JobFilesError,
 )
 from cl_client.testing import StubServer, http_response
-from patience import soon
+from patience import BRIEF, soon
 from support import port_of
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ async def test_resuming(tmp_path: Path, stopped_by: str) -> None:
                 tmp_path / "new" / "a.bin",
                 resume=True,
                 on_progress=progress,
-                timeout=3 if stopped_by == "timeout" else None,
+                timeout=BRIEF if stopped_by == "timeout" else None,
             )
         )
         await soon(arrived.wait())

@@ -34,7 +34,7 @@ from cl_client.testing import (
     reset,
     trickle,
 )
-from patience import soon
+from patience import FACTOR, SECONDS, soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -118,9 +118,9 @@ def job_id(server: LocalServer) -> str:
     return asyncio.run(submit())
 
 
-def patience(error: type[Exception]) -> float:
+def read_limit(error: type[Exception]) -> float:
     """Seconds for a read: few only where they are to be over."""
-    return 1 if error is RequestTimeoutError else 30
+    return FACTOR if error is RequestTimeoutError else SECONDS
 
 
 @FETCHES
@@ -136,7 +136,7 @@ async def test_a_fault_without_retries(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "file").write_bytes(b"an earlier one")
-    async with proxy.client(max_retries=0, timeout=patience(error)) as client:
+    async with proxy.client(max_retries=0, timeout=read_limit(error)) as client:
         proxy.plan(fault)
         with pytest.raises((error, JobFilesError), match=words) as caught:
             await fetch(client, job_id, tmp_path)
@@ -161,7 +161,7 @@ async def test_a_fault_that_goes_by_is_not_noticed(
     job_id: str,
     tmp_path: Path,
 ) -> None:
-    async with proxy.client(timeout=patience(error)) as client:
+    async with proxy.client(timeout=read_limit(error)) as client:
         proxy.plan(fault)
         assert await fetch(client, job_id, tmp_path) == CONTENT
     assert names(tmp_path) in ([], ["file"])
@@ -242,7 +242,7 @@ async def test_answers_that_come_byte_by_byte(proxy: FaultProxy, tmp_path: Path)
 async def test_an_upload_is_sent_once(
     fault: Fault, error: type[Exception], words: str, proxy: FaultProxy
 ) -> None:
-    async with proxy.client(timeout=patience(error)) as client:
+    async with proxy.client(timeout=read_limit(error)) as client:
         proxy.plan(fault)
         with pytest.raises(error, match=words):
             await client.hash.compute(CONTENT)

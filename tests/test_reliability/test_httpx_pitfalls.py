@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import ssl
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from cl_client import InvalidResponseError, RequestTimeoutError, ServerUnavailab
 from cl_client.local import LocalServer
 from cl_client.options import UploadStream
 from cl_client.testing import Exchange, FaultProxy, StubServer, http_response
-from patience import SECONDS, within
+from patience import BRIEF, SECONDS, eventually, within
 from support import Heart, TLSFiles, client_of
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class SlowFile(io.BytesIO):
 
     def _take_time(self) -> None:
         before = self._heart.beats
-        threading.Event().wait(0.2)
+        eventually(lambda: self._heart.beats >= before + 5)
         self.beats.append(self._heart.beats - before)
 
     @override
@@ -138,10 +137,10 @@ async def drip(exchange: Exchange) -> None:
 async def test_a_timeout_of_single_reads_does_not_end_a_server_that_drips(
     server: LocalServer, tmp_path: Path
 ) -> None:
-    async with FaultProxy(server) as proxy, proxy.client(timeout=1, max_retries=0) as client:
+    async with FaultProxy(server) as proxy, proxy.client(timeout=BRIEF, max_retries=0) as client:
         proxy.plan(drip, times=2)
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(1.5):
+            async with asyncio.timeout(1.5 * BRIEF):
                 await client.download_job_file("j", "a.bin", tmp_path)
         assert type(caught.value) is TimeoutError  # the caller's own, and none of a request
         with pytest.raises(RequestTimeoutError, match=r"Downloading a\.bin timed out after 0\.2 s"):

@@ -18,6 +18,7 @@ import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, InvalidRequestError, ServerBusyError
 from cl_client.options import UploadStream
+from patience import SECONDS
 from support import TLSFiles, port_of
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class RefusingOverHTTP2:
 async def test_a_large_upload_that_is_refused_over_http2(tls_files: TLSFiles, *, reset: bool) -> None:
     server = RefusingOverHTTP2(reset=reset)
     refusal = ("413 Content Too Large", b"too large")
-    async with client_of_both_versions(server.serve, *refusal, tls_files, timeout=2) as client:
+    async with client_of_both_versions(server.serve, *refusal, tls_files, timeout=SECONDS) as client:
         for _ in range(3):
             with pytest.raises(InvalidRequestError, match="413"):
                 await client.hash.compute(LARGER_THAN_ANY_WINDOW)

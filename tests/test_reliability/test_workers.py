@@ -26,7 +26,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import MQTTMessage
 from cl_client.testing import StubServer, http_response
-from patience import SECONDS, soon, within
+from patience import BRIEF, FACTOR, SECONDS, soon, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def client_of_nobody(**settings: object) -> ComputeClient:
 
 
 async def test_a_worker_that_was_killed_is_told_to_have_gone() -> None:
-    async with client_of_nobody(worker_stale_after=0.2) as client:
+    async with client_of_nobody(worker_stale_after=FACTOR) as client:
         workers = Workers()
         client.subscribe_worker_updates(workers)
         client.mqtt_monitor.dispatch([announcement("one"), announcement("two")])
@@ -124,7 +124,7 @@ async def test_a_server_that_is_not_there_yet_is_waited_for(
 async def test_a_server_that_stays_away_is_the_reason_given() -> None:
     async with StubServer(http_response("500 Oops")).running(max_retries=0) as client:
         with pytest.raises(WorkerUnavailableError) as caught:
-            await client.wait_for_workers(["hash"], timeout=3)
+            await client.wait_for_workers(["hash"], timeout=BRIEF)
     assert "500 Oops" in str(caught.value.__cause__)
 
 
