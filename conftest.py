@@ -54,9 +54,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if (yunet := users_models().find("yunet")) is not None:  # in a folder that tests do not see
         os.environ.setdefault("CL_TEST_YUNET", str(yunet))
     clean_environment.clean()
-    keep_bytecode(config)
     if config.getoption("timeout") is None and "PYTEST_TIMEOUT" not in os.environ:
         config.option.timeout = float(cast("str", config.getini("timeout"))) * patience.FACTOR
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Keep bytecode before test processes are started; pytest's cache is not there any sooner."""
+    keep_bytecode(session.config)
 
 
 def pytest_xdist_auto_num_workers() -> int:
