@@ -19,7 +19,6 @@ from cl_client import (
     ServerUnavailableError,
     WorkerUnavailableError,
 )
-from cl_client.local import LocalServer
 from followers import Log
 from patience import SECONDS, soon, within
 from support import Heart, heard, port_of
