@@ -50,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def compute_server(request: pytest.FixtureRequest) -> Generator[ServerAddress]:
     """The server under test: the one that the options name, or a local one.
 
+    Args:
+        request: Knows the options.
+
     Yields:
         Its address.
 

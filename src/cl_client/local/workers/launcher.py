@@ -1,4 +1,4 @@
-"""How a worker process comes to be: a fresh Python interpreter with pipes for its streams."""
+"""Starts a worker process: a new Python interpreter with pipes for its streams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
-"""The longest answer of a task. Longer ones are the job's error; large results belong into files."""
+"""Size limit of a task's answer. A longer one fails the job; large results belong in files."""
 
 
 class RunningProgram(Protocol):
@@ -18,35 +18,39 @@ class RunningProgram(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         ...
 
     @property
     def returncode(self) -> int | None:
-        """How it ended, as `subprocess` says it; None while it runs."""
+        """The exit code, or the negative number of the signal that ended it; None while it runs."""
         ...
 
     @property
     def stdin(self) -> asyncio.StreamWriter | None:
-        """Takes requests."""
+        """Receives requests."""
         ...
 
     @property
     def stdout(self) -> asyncio.StreamReader | None:
-        """Gives replies of up to `MAX_REPLY_BYTES`."""
+        """Sends replies of up to `MAX_REPLY_BYTES`."""
         ...
 
     @property
     def stderr(self) -> asyncio.StreamReader | None:
-        """Gives whatever libraries print."""
+        """Sends what libraries print."""
         ...
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         ...
 
     async def wait(self) -> int:
-        """Wait until it has ended."""
+        """Wait until the process has ended.
+
+        Returns:
+            The exit code, or the negative number of the signal.
+        """
         ...
 
 
@@ -55,7 +59,16 @@ Launcher: TypeAlias = Callable[[], Awaitable[RunningProgram]]
 
 
 async def start_interpreter() -> RunningProgram:
-    """Not a fork, and not multiprocessing: a caller's script needs no main guard."""
+    """Start a new interpreter.
+
+    It is neither forked nor started by multiprocessing, so a caller's script needs no main guard.
+
+    Returns:
+        The running process.
+
+    Raises:
+        OSError: No process can be started.
+    """
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",  # the working folder is no place to import from, unless the caller does so too
@@ -70,5 +83,9 @@ async def start_interpreter() -> RunningProgram:
 
 
 def import_path() -> list[str]:
-    """What the server can import its workers can, too; an empty entry is the working folder."""
+    """List the folders from which the server imports, as its workers are to import the same.
+
+    Returns:
+        Absolute paths; an empty entry of `sys.path` stands for the working folder.
+    """
     return [str(Path(entry).absolute()) for entry in sys.path]
