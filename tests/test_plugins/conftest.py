@@ -1,28 +1,82 @@
-"""A server whose jobs leave behind what the test says."""
+"""A server that offers all plugins, and one whose jobs leave behind what the test says."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
+from cl_client import ComputeClient
 from cl_client.local import LocalServer
+from cl_client.local.samples import draw_photo
+from cl_client.testing import ServerAddress
+from small_models import save_small_models
 from written_files_task import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from pathlib import Path
 
-    from cl_client import ComputeClient
     from cl_client.local.generations import Generation
 
+_GENERATIONS: Final[tuple[Generation, ...]] = ("A", "C")
 
-@pytest.fixture(scope="session", params=["A", "C"])
-def writing_server(request: pytest.FixtureRequest) -> Generator[LocalServer]:
+
+@pytest.fixture(scope="session")
+def compute_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[ServerAddress]:
+    """The server that ``--server-url`` names, or a local one that offers every task."""
+    if request.config.getoption("--server-url") is not None:
+        yield cast("ServerAddress", request.getfixturevalue("compute_server"))
+        return
+    folder = tmp_path_factory.mktemp("models")
+    with LocalServer(workers=1, models_dir=folder, models=save_small_models(folder)) as server:
+        yield ServerAddress(server.base_url, server.mqtt_url)
+
+
+@pytest.fixture
+async def live_client(request: pytest.FixtureRequest, compute_client: ComputeClient) -> ComputeClient:
+    """A client of the server under test; skips where that does not offer the plugin of this test file."""
+    task = request.path.stem.removeprefix("test_")
+    if task not in await compute_client.wait_for_workers(["hash"], timeout=60):
+        pytest.skip(f"the server under test does not offer {task}")
+    return compute_client
+
+
+@pytest.fixture
+async def silent_client() -> AsyncGenerator[ComputeClient]:
+    """Nothing listens there; what is sent would fail with another error."""
+    async with ComputeClient("http://127.0.0.1:1", mqtt_broker="off") as client:
+        yield client
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo with the metadata of a camera."""
+    path = tmp_path / "photo.jpg"
+    draw_photo(path, size=(640, 480))
+    return path
+
+
+@pytest.fixture(scope="session")
+def writing_servers() -> Generator[dict[Generation, LocalServer]]:
     """Of the oldest and of the newest generation."""
-    generation = cast("Generation", request.param)
-    with LocalServer(generation=generation, workers=2, tasks=(), extra_tasks=TASKS) as server:
-        yield server
+    with ExitStack() as running:
+        yield {
+            generation: running.enter_context(
+                LocalServer(generation=generation, workers=2, tasks=(), extra_tasks=TASKS)
+            )
+            for generation in _GENERATIONS
+        }
+
+
+@pytest.fixture(params=_GENERATIONS)
+def writing_server(
+    request: pytest.FixtureRequest, writing_servers: dict[Generation, LocalServer]
+) -> LocalServer:
+    return writing_servers[cast("Generation", request.param)]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import cl_client
+from cl_client import plugins
 from cl_client._client.plugin_clients import PluginClients
 from patience import SECONDS
 
@@ -73,6 +74,11 @@ def test_the_steps_lead_to_a_plugin_that_works(library: Path) -> None:
         check=False,
     )
     assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize("task", plugins.PLUGINS)
+def test_a_plugin_has_tests_of_its_own(task: str) -> None:
+    assert Path(__file__).with_name(f"test_{task}.py").is_file()
 
 
 def test_no_other_place_names_the_plugins_one_by_one() -> None:

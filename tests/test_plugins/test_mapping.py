@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import ComputeClient, InvalidParameterError, JobFailedError, JobNotFoundError, JobResponse
-from cl_client.plugins.image_conversion import ImageConversionParams
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from patience import SECONDS, soon
 from written_files_task import script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cl_client import JSONObject
@@ -64,28 +63,6 @@ async def test_parameters_and_options_reach_each_job(writing_client: ComputeClie
     jobs = [job async for _, job in outcomes if isinstance(job, JobResponse)]
     assert [(job.params["width"], job.priority) for job in jobs] == [(64, 7)] * 3
     assert {job.job_id for job in told} == {job.job_id for job in jobs}
-
-
-async def test_embedding_many_from_an_asynchronous_source(writing_client: ComputeClient) -> None:
-    async def pictures() -> AsyncIterator[bytes]:
-        for number in range(3):
-            yield script(output={"embedding_dim": number})
-
-    embedding = writing_client.clip_embedding
-    dims = [
-        embedding.output(job).embedding_dim
-        async for _, job in embedding.embed_images(pictures(), normalize=False, concurrency=3)
-        if isinstance(job, JobResponse) and job.params["normalize"] is False
-    ]
-    assert sorted(dims, key=str) == [0, 1, 2]
-
-
-async def test_conversion_needs_its_format(writing_client: ComputeClient) -> None:
-    conversion = writing_client.image_conversion
-    with pytest.raises(InvalidParameterError, match="image_conversion: format"):
-        conversion.map([b"x"])
-    outcomes = conversion.map([script()], ImageConversionParams(format="png"))
-    assert [job.status async for _, job in outcomes if isinstance(job, JobResponse)] == ["completed"]
 
 
 @pytest.mark.parametrize("concurrency", [0, -1, 8])

@@ -59,30 +59,6 @@ async def test_everything_a_job_leaves_is_downloaded(writing_client: ComputeClie
         await writing_client.download_job_outputs(running, tmp_path)
 
 
-async def test_a_converted_picture(writing_client: ComputeClient) -> None:
-    content = script({"output/converted_file.webp": b"webp"})
-    job = await writing_client.image_conversion.convert(content, "webp", wait=True)
-    assert await writing_client.image_conversion.read(job) == b"webp"
-
-
-async def test_a_hash_is_loaded(writing_client: ComputeClient) -> None:
-    said = b"""{"hash_value": "d41d8cd9", "algorithm": "md5", "media_type": "image",
-               "process_time": 0.5, "new": 1}"""
-    job = await writing_client.hash.compute(script({"output/hash.json": said}), wait=True)
-    result = await writing_client.hash.load(job)
-    assert (result.hash_value, result.algorithm, result.media_type) == ("d41d8cd9", "md5", "image")
-    assert (result.process_time, result.model_extra) == (0.5, {"new": 1})
-
-
-@pytest.mark.parametrize(
-    "said", [b"", b"{", b'{"algorithm": "md5"}', b'{"hash_value": "no", "algorithm": "md5"}']
-)
-async def test_a_damaged_hash(writing_client: ComputeClient, said: bytes) -> None:
-    job = await writing_client.hash.compute(script({"output/hash.json": said}), wait=True)
-    with pytest.raises(InvalidResponseError, match="is not a valid HashResult"):
-        await writing_client.hash.load(job)
-
-
 async def test_a_job_without_a_result(
     writing_client: ComputeClient, tmp_path: Path, names_below: Callable[[Path], set[str]]
 ) -> None:
@@ -112,43 +88,3 @@ async def test_a_hostile_result_path(writing_client: ComputeClient, path: str | 
 async def test_typed_output_of_a_job_that_was_taken_up_by_its_id(writing_client: ComputeClient) -> None:
     job = await writing_client.hash.compute(script(output={"media_type": "video"}), wait=True)
     assert writing_client.hash.output(await writing_client.get_job(job.job_id)).media_type == "video"
-
-
-async def test_crops_are_downloaded(
-    writing_client: ComputeClient, tmp_path: Path, names_below: Callable[[Path], set[str]]
-) -> None:
-    box: JSONObject = {"x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4}
-    faces: list[JsonValue] = [
-        {"bbox": box, "confidence": 0.9, "file_path": "faces/face_0.png"},
-        {"bbox": box, "confidence": 0.8},
-        {"bbox": box, "confidence": 0.7, "file_path": "{job_folder}/faces/face_2.png"},
-    ]
-    content = script(
-        {"faces/face_0.png": b"zero", "faces/face_2.png": b"two"}, {"faces": faces, "engine": "yunet"}
-    )
-    job = await writing_client.face_detection.detect(content, wait=True)
-    crops = await writing_client.face_detection.download_crops(job, tmp_path / "crops")
-    assert crops == [tmp_path / "crops" / "face_0.png", None, tmp_path / "crops" / "face_2.png"]
-    assert [crop.read_bytes() for crop in crops if crop is not None] == [b"zero", b"two"]
-    assert names_below(tmp_path) == {"crops", "crops/face_0.png", "crops/face_2.png"}
-    assert job.output.engine == "yunet"
-
-
-async def test_servers_that_cut_out_no_faces(writing_client: ComputeClient, tmp_path: Path) -> None:
-    face: JSONObject = {"x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4, "confidence": 0.9}
-    job = await writing_client.face_detection.detect(script(output={"faces": [face]}), wait=True)
-    assert await writing_client.face_detection.download_crops(job, tmp_path) == [None]
-
-
-@pytest.mark.parametrize(
-    "path", ["../../../etc/passwd", "/etc/passwd", "faces/../../x", "C:\\x", "faces/nul"]
-)
-async def test_a_hostile_crop(
-    writing_client: ComputeClient, tmp_path: Path, path: str, names_below: Callable[[Path], set[str]]
-) -> None:
-    box: JSONObject = {"x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4}
-    faces: list[JsonValue] = [{"bbox": box, "confidence": 0.9, "file_path": path}]
-    job = await writing_client.face_detection.detect(script(output={"faces": faces}), wait=True)
-    with pytest.raises(InvalidResponseError, match="is not a path below a job"):
-        await writing_client.face_detection.download_crops(job, tmp_path)
-    assert names_below(tmp_path) == set()

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 
 from cl_client import InvalidParameterError, JobFailedError, JobNotFoundError, JobResponse
+<<<<<<< HEAD
 from cl_client.local.samples import draw_photo, draw_video
 from patience import SECONDS, soon
+=======
+>>>>>>> 2a3fff2 (Give each plugin a test file of its own)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cl_client import ComputeClient
 
 
+<<<<<<< HEAD
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.jpg"
@@ -86,6 +85,8 @@ async def test_media_thumbnail_of_a_video(compute_client: ComputeClient, tmp_pat
         assert picture.size == (128, 128)
 
 
+=======
+>>>>>>> 2a3fff2 (Give each plugin a test file of its own)
 async def test_a_broken_photo_is_a_failed_job(compute_client: ComputeClient) -> None:
     job = await compute_client.media_thumbnail.generate(b"this is no picture", wait=True, timeout=SECONDS)
     assert job.status == "failed"

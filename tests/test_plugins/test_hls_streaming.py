@@ -1,4 +1,4 @@
-"""Whole HLS streams, downloaded from the oldest and newest servers."""
+"""Videos as HLS streams: made, and downloaded as a whole from the oldest and newest servers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cl_client import InvalidResponseError, JobFileNotFoundError, JobFilesError
+from cl_client import (
+    ComputeClient,
+    InvalidParameterError,
+    InvalidResponseError,
+    JobFileNotFoundError,
+    JobFilesError,
+    JSONObject,
+)
+from cl_client.local.samples import draw_video
+from cl_client.plugins.hls_streaming import DEFAULT_VARIANTS, HlsVariant
+from plugin_checks import check_fields, check_refused
 from written_files_task import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from cl_client import ComputeClient
 
 MASTER = b"""#EXTM3U\r
 #EXT-X-STREAM-INF:BANDWIDTH=3500000\r
@@ -113,3 +121,81 @@ async def test_what_is_no_playlist(
     job = await writing_client.hls_streaming.generate_manifest(script(files), wait=True)
     with pytest.raises(InvalidResponseError, match=reason):
         await writing_client.hls_streaming.download(job, tmp_path)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "video.mp4"
+    draw_video(path, seconds=2)
+    return path
+
+
+async def test_from_the_file_to_the_result(live_client: ComputeClient, video: Path, tmp_path: Path) -> None:
+    job = await live_client.hls_streaming.generate_manifest(video, include_original=True, wait=True)
+    master = await live_client.hls_streaming.download(job, tmp_path / "stream")
+    assert master.name == "adaptive.m3u8"
+    assert len(list(master.parent.rglob("*.ts"))) == job.output.total_segments
+    assert len(list(master.parent.rglob("*.m3u8"))) == 2 + (job.output.variants_generated or 0)
+
+
+async def test_variants_that_were_asked_for(live_client: ComputeClient, video: Path) -> None:
+    variants = [HlsVariant(resolution=120, bitrate=150), HlsVariant(resolution=60, bitrate=100)]
+    job = await live_client.hls_streaming.generate_manifest(video, variants=variants, wait=True)
+    assert (job.output.variants_generated, job.output.include_original) == (2, False)
+    assert live_client.hls_streaming.master_path(job) == "output/adaptive.m3u8"
+    files = await live_client.hls_streaming.output_files(job)
+    assert files[:3] == [
+        "output/adaptive.m3u8",
+        "output/adaptive-120p-150.m3u8",
+        "output/adaptive-60p-100.m3u8",
+    ]
+    assert len(files) == 3 + (job.output.total_segments or 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        (
+            {},
+            {
+                "variants": '[{"resolution":720,"bitrate":3500},{"resolution":480,"bitrate":1500}]',
+                "include_original": "false",
+            },
+        ),
+        (
+            {"variants": [{"resolution": 1, "bitrate": 100}], "include_original": True},
+            {"variants": '[{"resolution":1,"bitrate":100}]', "include_original": "true"},
+        ),
+    ],
+)
+async def test_what_is_sent(silent_client: ComputeClient, values: JSONObject, fields: dict[str, str]) -> None:
+    check_fields(silent_client, "hls_streaming", values, fields)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"variants": []},
+        {"variants": "not JSON"},
+        {"variants": None},
+        {"variants": [{"resolution": None, "bitrate": 3500}]},
+        {"variants": [{"bitrate": 3500}]},
+        {"variants": [{"resolution": 0, "bitrate": 3500}]},
+        {"variants": [{"resolution": 720, "bitrate": 99}]},
+        {"include_original": "perhaps"},
+    ],
+)
+async def test_what_is_refused(silent_client: ComputeClient, values: JSONObject) -> None:
+    check_refused(silent_client, "hls_streaming", values, *values)
+
+
+async def test_nothing_is_sent_of_what_is_refused(silent_client: ComputeClient, tmp_path: Path) -> None:
+    generate = silent_client.hls_streaming.generate_manifest
+    with pytest.raises(InvalidParameterError, match=r"variants.*at least 1"):
+        await generate(b"x", variants=())
+    with pytest.raises(ValueError, match="greater than or equal to 100"):
+        HlsVariant(resolution=720, bitrate=99)
+    with pytest.raises(InvalidParameterError, match="empty"):
+        await generate(b"", variants=DEFAULT_VARIANTS)
+    with pytest.raises(InvalidParameterError, match=r"missing\.mp4"):
+        await generate(tmp_path / "missing.mp4")

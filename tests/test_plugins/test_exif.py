@@ -1,21 +1,27 @@
-"""EXIF as servers of every generation report it: typed fields, filled where they were left null."""
+"""EXIF, and as servers of every generation report it: typed fields, filled where they were left null."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from cl_client import ComputeClient, InvalidParameterError, JSONObject
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.exif_tags import as_datetime, as_integer, as_latitude, as_number
+from cl_client.testing import StubServer, http_response
+from plugin_checks import check_fields, check_refused
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from cl_client import JSONObject
+    from pydantic import JsonValue
 
 # Recorded from a server of generation A.
 RECORDED: JSONObject = {
@@ -275,3 +281,79 @@ def test_no_value_is_too_strange(value: JsonValue) -> None:
     assert as_integer(value) is None or as_number(value) is not None
     assert as_latitude(value, value) is None or as_number(value) is not None
     assert as_datetime(str(value), value) is None
+
+
+async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Path) -> None:
+    output = (await live_client.exif.extract(photo, wait=True)).output
+    assert (output.image_width, output.image_height) == (640, 480)
+    assert output.model == output.tag("Model")
+    assert output.taken_at is not None
+
+
+async def test_all_tags_are_read(live_client: ComputeClient, photo: Path) -> None:
+    job = await live_client.exif.extract(photo, wait=True, timeout=60)
+    assert job.status == "completed"
+    assert any(key.endswith("Model") for key in job.output.raw_metadata)
+
+
+async def test_typed_fields_of_a_photo(live_client: ComputeClient, photo: Path) -> None:
+    output = (await live_client.exif.extract(photo, wait=True)).output
+    assert (output.make, output.model, output.orientation, output.software) == ("Canon", "EOS R5", 1, "1.10")
+    assert (output.iso, output.f_number, output.exposure_time) == (200, 2.8, 0.004)
+    assert output.taken_at == datetime(2025, 6, 21, 20, 47, 11)  # noqa: DTZ001 - the camera's clock has no zone
+    assert output.gps_latitude == pytest.approx(45.97639, abs=1e-5)
+    assert output.gps_longitude == pytest.approx(7.65861, abs=1e-5)
+    assert output.gps_altitude == pytest.approx(3089)
+
+
+async def test_tags_that_were_asked_for(live_client: ComputeClient, photo: Path) -> None:
+    output = (await live_client.exif.extract(photo, tags=["Make", "ISO"], wait=True)).output
+    assert (output.tag("Make"), output.tag("ISO"), output.tag("FNumber")) == ("Canon", 200, None)
+
+
+async def test_its_file_says_the_same(live_client: ComputeClient, photo: Path) -> None:
+    job = await live_client.exif.extract(photo, wait=True)
+    assert live_client.exif.output_path(job) == "output/exif_metadata.json"
+    assert json.loads(await live_client.exif.read(job)) == job.task_output
+
+
+async def test_a_file_without_metadata(live_client: ComputeClient, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 3)).save(tmp_path / "plain.png")
+    output = (await live_client.exif.extract(tmp_path / "plain.png", wait=True)).output
+    assert (output.image_width, output.image_height) == (4, 3)
+    assert (output.make, output.model, output.taken_at, output.gps_latitude) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        ({}, {"tags": ""}),
+        ({"tags": ["Make", "EXIF:ISO"]}, {"tags": "Make,EXIF:ISO"}),
+        ({"tags": "Make, Model"}, {"tags": "Make,Model"}),
+    ],
+)
+async def test_what_is_sent(silent_client: ComputeClient, values: JSONObject, fields: dict[str, str]) -> None:
+    check_fields(silent_client, "exif", values, fields)
+
+
+@pytest.mark.parametrize(("tags", "sent"), [("Make", b"Make"), (["Make", "Model"], b"Make,Model")])
+async def test_tags_as_they_are_sent(tags: Sequence[str], sent: bytes) -> None:
+    server = StubServer(http_response("200 OK", '{"job_id": "j", "task_type": "exif", "status": "queued"}'))
+    async with server.running() as client:
+        await client.exif.extract(b"x", tags=tags)
+    assert b'name="tags"\r\n\r\n%s\r\n' % sent in server.requests[0]
+
+
+@pytest.mark.parametrize("values", [{"tags": ["Make,Model"]}, {"tags": [""]}, {"tags": ["-all="]}])
+async def test_what_is_refused(silent_client: ComputeClient, values: JSONObject) -> None:
+    check_refused(silent_client, "exif", values, "tags")
+
+
+async def test_nothing_is_sent_of_what_is_refused(silent_client: ComputeClient, tmp_path: Path) -> None:
+    extract = silent_client.exif.extract
+    with pytest.raises(InvalidParameterError, match=r"exif: tags\.1='-all=': "):
+        await extract(b"x", tags=["Make", "-all="])
+    with pytest.raises(InvalidParameterError, match="empty"):
+        await extract(b"")
+    with pytest.raises(InvalidParameterError, match=r"missing\.jpg"):
+        await extract(tmp_path / "missing.jpg")
