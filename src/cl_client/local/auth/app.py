@@ -12,13 +12,18 @@ from cl_client.local.auth.form_fields import read_form
 from cl_client.local.auth.service import Credentials, NewUser, UserChanges
 from cl_client.local.auth.tokens import ALGORITHM, InvalidTokenError
 from cl_client.local.auth.users import User, UsernameTakenError
+from cl_client.local.openapi import FORM_ERRORS, form_body, responses
 
 if TYPE_CHECKING:
     from cl_client.local.auth.service import AuthService
 
 _LARGEST_ROW = 2**63 - 1
+_NO_USER = responses(HTTPStatus.UNAUTHORIZED)
+_NO_ADMIN = responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_NO_FORM = responses(*FORM_ERRORS)
+_NO_SUCH_USER = {**_NO_ADMIN, **responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)}
 
-UserId = Annotated[int, Path(le=_LARGEST_ROW)]
+UserId = Annotated[int, Path(ge=-_LARGEST_ROW, le=_LARGEST_ROW)]
 Count = Annotated[int, Query(ge=0, le=_LARGEST_ROW)]
 
 
@@ -31,21 +36,21 @@ def create_auth_app(service: AuthService) -> FastAPI:
     Returns:
         The application with all routes.
     """
-    app = FastAPI(title="Auth Server", version="v1", openapi_url=None)
+    app = FastAPI(title="Auth Server", version="v1")
     _add_token_routes(app, service)
     _add_user_routes(app, service)
     return app
 
 
 def _add_token_routes(app: FastAPI, service: AuthService) -> None:
-    @app.post("/auth/token")
+    @app.post("/auth/token", responses={**_NO_USER, **_NO_FORM}, openapi_extra=form_body(Credentials))
     async def log_in(request: Request) -> dict[str, str]:
         token = await service.log_in(await read_form(request, Credentials))
         if token is None:
             raise unauthorized("Incorrect username or password")
         return _bearer(token)
 
-    @app.post("/auth/token/refresh")
+    @app.post("/auth/token/refresh", responses=_NO_USER)
     async def refresh(request: Request) -> dict[str, str]:
         return _bearer(service.token_for(await _current_user(service, request)))
 
@@ -53,7 +58,7 @@ def _add_token_routes(app: FastAPI, service: AuthService) -> None:
     async def public_key() -> dict[str, str]:
         return {"public_key": service.tokens.public_key, "algorithm": ALGORITHM}
 
-    @app.get("/users/me")
+    @app.get("/users/me", responses=_NO_USER)
     async def me(request: Request) -> User:
         return await _current_user(service, request)
 
@@ -66,7 +71,13 @@ def _add_user_routes(app: FastAPI, service: AuthService) -> None:
 
     admins_only = [Depends(admin)]
 
-    @app.post("/users/", status_code=HTTPStatus.CREATED, dependencies=admins_only)
+    @app.post(
+        "/users/",
+        status_code=HTTPStatus.CREATED,
+        dependencies=admins_only,
+        responses={**_NO_ADMIN, **_NO_FORM},
+        openapi_extra=form_body(NewUser),
+    )
     async def create_user(request: Request) -> User:
         new_user = await read_form(request, NewUser)
         try:
@@ -74,19 +85,33 @@ def _add_user_routes(app: FastAPI, service: AuthService) -> None:
         except UsernameTakenError:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "Username already registered") from None
 
-    @app.get("/users/", dependencies=admins_only)
+    @app.get(
+        "/users/",
+        dependencies=admins_only,
+        responses={**_NO_ADMIN, **responses(HTTPStatus.UNPROCESSABLE_ENTITY)},
+    )
     async def list_users(skip: Count = 0, limit: Count = 100) -> list[User]:
         return await service.users.page(skip, limit)
 
-    @app.get("/users/{user_id}", dependencies=admins_only)
+    @app.get("/users/{user_id}", dependencies=admins_only, responses=_NO_SUCH_USER)
     async def get_user(user_id: UserId) -> User:
         return _known(await service.users.get(user_id))
 
-    @app.put("/users/{user_id}", dependencies=admins_only)
+    @app.put(
+        "/users/{user_id}",
+        dependencies=admins_only,
+        responses={**_NO_SUCH_USER, **_NO_FORM},
+        openapi_extra=form_body(UserChanges),
+    )
     async def change_user(user_id: UserId, request: Request) -> User:
         return _known(await service.change_user(user_id, await read_form(request, UserChanges)))
 
-    @app.delete("/users/{user_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=admins_only)
+    @app.delete(
+        "/users/{user_id}",
+        status_code=HTTPStatus.NO_CONTENT,
+        dependencies=admins_only,
+        responses=_NO_SUCH_USER,
+    )
     async def delete_user(user_id: UserId) -> None:
         if not await service.users.delete(user_id):
             raise _no_such_user()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import aiosqlite
-from pydantic import BaseModel, ConfigDict, Json, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Json, TypeAdapter, WithJsonSchema
 
 from cl_client._core.threads import in_thread
 
@@ -45,7 +45,8 @@ class User(BaseModel):
     is_admin: bool
     is_active: bool
     id: int
-    created_at: datetime
+    # "date-time" of a schema is RFC 3339's, which demands a zone.
+    created_at: Annotated[datetime, WithJsonSchema({"type": "string"})]
     permissions: Json[list[str]]
 
 

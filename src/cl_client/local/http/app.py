@@ -6,21 +6,37 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse
 
 from cl_client.local.auth.form_fields import Form, read_form
+from cl_client.local.http.documentation import (
+    Capabilities,
+    Cleanup,
+    DocumentedServer,
+    GuestModeState,
+    Health,
+    Storage,
+)
 from cl_client.local.http.job_form import receive_job
 from cl_client.local.jobs.folders import OutsideJobFolderError
 from cl_client.local.jobs.store import StoredJob  # noqa: TC001 - FastAPI reads the annotations
+from cl_client.local.openapi import FORM_ERRORS, form_body, responses
 from cl_client.models import JSONObject  # noqa: TC001 - FastAPI reads the annotations
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from cl_client.local.auth.guard import Guard
     from cl_client.local.auth.guest_mode import GuestMode
     from cl_client.local.jobs.service import JobService
 
 _OCTET_STREAM = "application/octet-stream"
+_NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_FILE = {
+    "description": "The file",
+    "content": {_OCTET_STREAM: {"schema": {"type": "string", "format": "binary"}}},
+}
 
 
 class _GuestModeForm(Form):
@@ -37,7 +53,7 @@ def create_app(service: JobService, guard: Guard) -> FastAPI:
     Returns:
         The application with all routes of the server's generation.
     """
-    app = FastAPI(title="Task Server", version="v1", openapi_url=None)
+    app = DocumentedServer(service.tasks)
     _add_status_routes(app, service, guard.guest_mode)
     _add_job_routes(app, service, guard)
     _add_file_route(app, service, guard)
@@ -52,14 +68,14 @@ def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode)
     # Generation A looks for its workers only at the first request.
     unasked = dialect.late_capabilities and service.settings.strict_wire
 
-    @app.get("/")
+    @app.get("/", responses=responses(answer=Health))
     async def health() -> JSONObject:
         answer: JSONObject = {"status": "healthy", "service": "Task Server", "version": "v1"}
         if dialect.guest_mode_path is not None:
             answer["guestMode"] = "on" if guest_mode.enabled else "off"
         return answer
 
-    @app.get("/capabilities")
+    @app.get("/capabilities", responses=responses(answer=Capabilities))
     async def capabilities() -> JSONObject:
         nonlocal unasked
         if unasked:
@@ -76,17 +92,22 @@ def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
 
     users_only = [Depends(guard.job_user)]
 
-    @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only])
+    # In the document it has one path per task.
+    @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only], include_in_schema=False)
     async def create_job(task_type: str, request: Request) -> JSONObject:
         receive = partial(receive_job, request, service.tasks[task_type], service.settings.max_upload_bytes)
         job = await service.submit(task_type, receive)
         return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}
 
-    @app.get("/jobs/{job_id}", dependencies=users_only)
+    not_found = responses(*_NOT_ALLOWED, HTTPStatus.NOT_FOUND)
+
+    @app.get("/jobs/{job_id}", dependencies=users_only, responses=not_found)
     async def get_job(job_id: str) -> StoredJob:
         return await _known_job(service, job_id)
 
-    @app.delete("/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=users_only)
+    @app.delete(
+        "/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=users_only, responses=not_found
+    )
     async def delete_job(job_id: str) -> None:
         if not await service.delete(job_id):
             raise _no_such_job(job_id)
@@ -97,6 +118,7 @@ def _add_file_route(app: FastAPI, service: JobService, guard: Guard) -> None:
         "/jobs/{job_id}/files/{file_path:path}",
         response_class=FileResponse,
         dependencies=[Depends(guard.job_user)],
+        responses={**responses(*_NOT_ALLOWED, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND), 200: _FILE},
     )
     async def get_job_file(job_id: str, file_path: str) -> FileResponse:
         await _known_job(service, job_id)
@@ -125,21 +147,37 @@ def _no_such_job(job_id: str) -> HTTPException:
 def _add_admin_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
     admins_only = [Depends(guard.admin)]
 
-    @app.get("/admin/jobs/storage/size", dependencies=admins_only)
+    @app.get(
+        "/admin/jobs/storage/size",
+        dependencies=admins_only,
+        responses=responses(*_NOT_ALLOWED, answer=Storage),
+    )
     async def storage_size() -> JSONObject:
         return await service.storage()
 
-    @app.delete("/admin/jobs/cleanup", dependencies=admins_only)
+    @app.delete(
+        "/admin/jobs/cleanup",
+        dependencies=admins_only,
+        responses=responses(*_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY, answer=Cleanup),
+    )
     async def cleanup(days: Annotated[int, Query(ge=0)] = 7) -> JSONObject:
         return await service.cleanup(days)
 
 
 def _add_guest_mode_routes(app: FastAPI, guard: Guard, path: str) -> None:
-    @app.get(path, dependencies=[Depends(guard.admin)])
+    @app.get(
+        path,
+        dependencies=[Depends(guard.admin)],
+        responses=responses(*_NOT_ALLOWED, answer=GuestModeState),
+    )
     async def read_guest_mode() -> JSONObject:
         return guard.guest_mode.as_json()
 
-    @app.put(f"{path}/guest-mode")
+    @app.put(
+        f"{path}/guest-mode",
+        responses=responses(*_NOT_ALLOWED, *FORM_ERRORS, answer=GuestModeState),
+        openapi_extra=form_body(_GuestModeForm),
+    )
     async def write_guest_mode(request: Request) -> JSONObject:
         claims = await guard.admin(request)
         form = await read_form(request, _GuestModeForm)

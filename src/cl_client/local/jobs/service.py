@@ -181,7 +181,8 @@ class JobService:
         Returns:
             ``deleted_count``, and ``freed_space`` in bytes.
         """
-        job_ids = await self._store.delete_ended_before(now_ms() - days * _DAY_MS)
+        # Times are counted from 1970; SQLite takes no integer of more than 64 bits.
+        job_ids = await self._store.delete_ended_before(max(now_ms() - days * _DAY_MS, 0))
         freed = [await asyncio.to_thread(self._folders.remove, job_id) for job_id in job_ids]
         return {"deleted_count": len(job_ids), "freed_space": sum(freed)}
 

@@ -1,0 +1,3 @@
+from schemathesis import Check
+
+not_a_server_error: Check
