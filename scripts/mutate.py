@@ -1,8 +1,8 @@
 """Changes the code in small ways, one at a time, and counts which changes the tests notice.
 
-``uv run python scripts/mutate.py`` does so for all parts, with names for those alone. It works in a copy outside
-of the repository. An interrupted run goes on where it was, as mutmut keeps the results of functions and tests
-that have not changed; ``--fresh`` begins anew. Linux and macOS.
+``uv run python scripts/mutate.py`` does so for all parts, with names for those alone. It works in a copy
+outside of the repository. An interrupted run goes on where it was, as mutmut keeps the results of what has
+not changed; ``--fresh`` begins anew. Linux and macOS.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def copy_to(folder: Path, part: Part) -> None:
         "only_mutate": [f"src/cl_client/{module}" for module in part.modules],
         "do_not_mutate_patterns": [*NOT_MUTATED],
         "also_copy": ["conftest.py", "example"],
-        "pytest_add_cli_args": ["-n0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestConfigWarning"],
+        "pytest_add_cli_args": ["-n0", "-p", "no:cacheprovider"],
         "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in part.tests],
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
@@ -135,7 +135,7 @@ def mutants_of(folder: Path, part: Part) -> Iterator[Mutant]:
 
 
 def function_line(source: str, key: str) -> int:
-    """Where the mutant's function begins; the key ends with ``x_name__mutmut_1`` or ``xǁClassǁname__mutmut_1``."""
+    """Where the mutant's function begins; keys end like ``x_name__mutmut_1``, ``xǁClassǁname__mutmut_1``."""
     mangled = key.rpartition(".")[2].rpartition("__mutmut_")[0]
     *owner, name = mangled.split("ǁ")[1:] or [mangled.removeprefix("x_")]
     body = ast.parse(source).body

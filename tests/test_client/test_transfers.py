@@ -22,7 +22,7 @@ import pytest
 from typing_extensions import override
 
 from cl_client._transfers.multipart import MultipartUpload
-from cl_client._transfers.names import base_name
+from cl_client._transfers.names import base_name, shortened
 from cl_client.exceptions import InvalidParameterError, RequestTimeoutError, UploadNotRepeatableError
 from cl_client.options import UploadStream
 from cl_client.testing import StubServer
@@ -46,10 +46,27 @@ if TYPE_CHECKING:
         ("x" * 300 + ".jpg", "x" * 196 + ".jpg"),
         ("फू" * 100 + ".jpg", "फू" * 32 + "फ.jpg"),
         ("x." + "y" * 300, "x." + "y" * 198),
+        ("Xmas.jpgX", "Xmas.jpgX"),
     ],
 )
 def test_only_a_bare_name_goes_over_the_wire(name: str, bare: str) -> None:
     assert base_name(name) == bare
+
+
+@pytest.mark.parametrize(
+    ("name", "max_bytes", "short"),
+    [
+        ("ab .jpg", 7, "ab .jpg"),  # what is short enough stays as it is
+        ("abcd. efghij.jpg", 10, "abcd.jpg"),
+        ("x" * 12 + ".jpg", 12, "x" * 8 + ".jpg"),
+        ("x" * 10 + ".abcd", 10, "x" * 10),  # an extension of half of the room is none
+        ("x" * 11 + ".abcd", 11, "x" * 11),
+        ("\ud800.jpg", 200, "?.jpg"),
+        ("x" * 20 + ".\ud800", 10, "xxxxxxxx.?"),
+    ],
+)
+def test_a_long_name_keeps_its_extension(name: str, max_bytes: int, short: str) -> None:
+    assert shortened(name, max_bytes) == short
 
 
 async def body(upload: MultipartUpload) -> bytes:

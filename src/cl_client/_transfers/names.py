@@ -42,5 +42,5 @@ def shortened(name: str, max_bytes: int) -> str:
     suffix = PurePosixPath(name).suffix.encode(errors="replace")
     if len(suffix) >= max_bytes // 2:
         suffix = b""
-    stem = encoded.removesuffix(suffix)[: max_bytes - len(suffix)].decode(errors="ignore")
+    stem = encoded[: max_bytes - len(suffix)].decode(errors="ignore")
     return stem.rstrip(". ") + suffix.decode()
