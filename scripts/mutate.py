@@ -66,11 +66,13 @@ PARTS: Final = {
     "tracker": Part(
         ("_jobs/tracker.py", "_jobs/followed_job.py"),
         (
+            "test_client/test_followed_job.py",
             "test_client/test_job_tracker.py",
             "test_client/test_tracker_listeners.py",
             "test_client/test_push_health.py",
             "test_client/test_read_errors.py",
             "test_client/test_job_reader.py",
+            "test_client/test_interleavings.py",
         ),
     ),
 }

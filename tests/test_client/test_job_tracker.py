@@ -76,6 +76,8 @@ async def test_a_failure_without_event_is_found_when_the_worker_turns_idle() -> 
     tracker.on_event(event("processing"))
     tracker.on_worker_idle({"exif"}, busy_since)
     tracker.on_worker_idle({"hash"}, busy_since + 1000)
+    for _ in range(10):
+        await asyncio.sleep(0)  # what was asked for would be read now
     assert server.reads == 0
     tracker.on_worker_idle({"hash"}, busy_since)
     await soon(log.done.wait())
@@ -260,4 +262,62 @@ async def test_thousands_that_are_queued_are_not_read_while_push_would_tell_of_t
     async with within():
         others = {await ended.get() for _ in names[1:]}
     assert others == {*names} - {"j7"}
+    await tracker.close()
+
+
+async def test_a_worker_that_was_busy_later_does_not_run_the_job() -> None:
+    """It is no news of when a job began to run that it goes on."""
+    server = Server(job("completed", 100))
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", None, None, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_event(event("processing", 10))
+    busy_since = asyncio.get_running_loop().time()
+    tracker.on_event(event("processing", 20))
+    tracker.on_worker_idle({"hash"}, busy_since)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert server.reads == 0
+    await tracker.close()
+
+
+async def test_a_worker_may_have_ended_a_job_of_an_unknown_task() -> None:
+    server, log = Server(job("error")), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    unnamed = job("queued").model_copy(update={"task_type": ""})
+    tracker.subscribe("j", log.progress, log.complete, submitted=unnamed, fresh=True)
+    await asyncio.sleep(0)
+    busy_since = asyncio.get_running_loop().time()
+    tracker.on_event(event("processing"))
+    tracker.on_worker_idle({"exif"}, busy_since)
+    assert (await log.the_end()).status == "failed"
+    assert server.reads == 1
+    await tracker.close()
+
+
+async def test_progress_keeps_the_server_s_word() -> None:
+    told: list[JobResponse] = []
+    tracker = tracker_of(Server(job("completed", 100)).read, IDLE_CONFIG)
+    tracker.subscribe("j", told.append, None, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_event(event("in_progress", 40))
+    await asyncio.sleep(0)
+    assert [(one.raw_status, one.status.value, one.progress) for one in told] == [
+        ("queued", "queued", 0),
+        ("in_progress", "processing", 40),
+    ]
+    await tracker.close()
+
+
+async def test_push_that_comes_and_goes() -> None:
+    server, log = Server(job("processing"), job("completed", 100)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.on_push_lost()
+    assert tracker.push.connected is False
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_push_live()
+    assert tracker.push.connected is True
+    await log.was_told("processing", 0)
+    assert server.reads == 1
     await tracker.close()
