@@ -111,11 +111,14 @@ def copy_to(folder: Path, part: Part) -> None:
         path.write_text(
             re.sub(r"^( +)@override$", r"\1# override", source, flags=re.MULTILINE), encoding="utf-8"
         )
-    settings: dict[str, list[str]] = {
+    settings: dict[str, list[str] | float] = {
         "source_paths": ["src"],
         "only_mutate": [f"src/cl_client/{module}" for module in part.modules],
         "do_not_mutate_patterns": [*NOT_MUTATED],
         "also_copy": ["conftest.py", "example"],
+        # Times what its tests take without a change, and some seconds more.
+        "timeout_multiplier": 3.0,
+        "timeout_constant": 5.0,
         "pytest_add_cli_args": ["-n0", "-p", "no:cacheprovider"],
         "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in part.tests],
     }

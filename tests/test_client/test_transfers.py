@@ -87,6 +87,39 @@ async def test_the_length_is_known_and_the_body_can_be_sent_again(tmp_path: Path
     assert told == [(done, 3_000_000) for done in (1 << 20, 2 << 20, 3_000_000)] * 2
 
 
+async def test_every_byte_of_a_form() -> None:
+    fields = {"a": "1", 'odd\r\n"name"': "é"}
+    async with MultipartUpload.opened(
+        fields, UploadStream(chunks_of(b"ab", b"c"), "x.png", size=3)
+    ) as upload:
+        kind, _, boundary = upload.headers["Content-Type"].partition("; boundary=")
+        assert (kind, len(boundary)) == ("multipart/form-data", 32)
+        sent = await body(upload)
+    assert sent.decode() == (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="odd%0D%0A%22name%22"\r\n\r\né\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n'
+        f"Content-Type: image/png\r\n\r\nabc\r\n--{boundary}--\r\n"
+    )
+    assert upload.headers["Content-Length"] == str(len(sent))
+    async with MultipartUpload.opened({}, b"abc") as other:
+        assert boundary not in other.headers["Content-Type"]
+
+
+async def test_how_far_an_upload_has_come() -> None:
+    async with MultipartUpload.opened({}, UploadStream(lambda: chunks_of(b"ab", b"c"), "x")) as upload:
+        assert (upload.sent, upload.whole) == (0, False)
+        for _ in range(2):  # the second time all of it is sent again
+            states = [(upload.sent, upload.whole) async for _ in upload]
+            assert states == [(0, False), (0, False), (2, False), (3, True)]
+            assert (upload.sent, upload.whole) == (3, True)
+
+
+async def chunks_of(*chunks: bytes) -> AsyncGenerator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
 async def test_an_open_file_is_read_from_where_it_stands_and_left_open() -> None:
     file = io.BytesIO(b"skipped content")
     file.seek(8)
