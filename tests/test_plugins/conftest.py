@@ -11,6 +11,7 @@ from cl_client import ComputeClient
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_photo
 from cl_client.testing import ServerAddress
+from patience import SECONDS
 from small_models import save_small_models
 from written_files_task import TASKS
 
@@ -40,7 +41,7 @@ def compute_server(
 async def live_client(request: pytest.FixtureRequest, compute_client: ComputeClient) -> ComputeClient:
     """A client of the server under test; skips where that does not offer the plugin of this test file."""
     task = request.path.stem.removeprefix("test_")
-    if task not in await compute_client.wait_for_workers(["hash"], timeout=60):
+    if task not in await compute_client.wait_for_workers(["hash"], timeout=SECONDS):
         pytest.skip(f"the server under test does not offer {task}")
     return compute_client
 

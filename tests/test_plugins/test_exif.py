@@ -15,6 +15,7 @@ from cl_client import ComputeClient, InvalidParameterError, JSONObject
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.exif_tags import as_datetime, as_integer, as_latitude, as_number
 from cl_client.testing import StubServer, http_response
+from patience import SECONDS
 from plugin_checks import check_fields, check_refused
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Pa
 
 
 async def test_all_tags_are_read(live_client: ComputeClient, photo: Path) -> None:
-    job = await live_client.exif.extract(photo, wait=True, timeout=60)
+    job = await live_client.exif.extract(photo, wait=True, timeout=SECONDS)
     assert job.status == "completed"
     assert any(key.endswith("Model") for key in job.output.raw_metadata)
 

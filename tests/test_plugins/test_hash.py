@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cl_client import ComputeClient, HashAlgorithm, InvalidParameterError, InvalidResponseError, JSONObject
+from patience import SECONDS
 from plugin_checks import check_fields, check_refused
 from written_files_task import script
 
@@ -27,7 +28,7 @@ async def test_the_hash_stands_in_its_file(
     live_client: ComputeClient, photo: Path, tmp_path: Path, algorithm: str
 ) -> None:
     job = await live_client.hash.compute(
-        photo, algorithm="md5" if algorithm == "md5" else "sha512", wait=True, timeout=60
+        photo, algorithm="md5" if algorithm == "md5" else "sha512", wait=True, timeout=SECONDS
     )
     assert job.output.media_type == "image"
     file = await live_client.download_job_file(job.job_id, "output/hash.json", tmp_path)

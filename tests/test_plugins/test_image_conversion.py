@@ -10,6 +10,7 @@ from PIL import Image
 
 from cl_client import ComputeClient, ImageFormat, InvalidParameterError, JobResponse, JSONObject
 from cl_client.plugins.image_conversion import ImageConversionParams
+from patience import SECONDS
 from plugin_checks import check_fields, check_refused
 from written_files_task import script
 
@@ -38,7 +39,7 @@ async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Pa
 async def test_the_file_arrives_as_a_whole_in_a_new_folder(
     live_client: ComputeClient, photo: Path, tmp_path: Path
 ) -> None:
-    job = await live_client.image_conversion.convert(photo, "webp", quality=80, wait=True, timeout=60)
+    job = await live_client.image_conversion.convert(photo, "webp", quality=80, wait=True, timeout=SECONDS)
     assert job.status == "completed"
     target = tmp_path / "new folder" / "photo.webp"
     seen: list[tuple[int, int | None]] = []

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cl_client import ComputeClient, InvalidParameterError, JSONObject
 from cl_client.local.samples import draw_video
+from patience import SECONDS
 from plugin_checks import check_fields, check_refused
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Pa
 
 
 async def test_media_thumbnail_of_a_picture(live_client: ComputeClient, photo: Path, tmp_path: Path) -> None:
-    job = await live_client.media_thumbnail.generate(photo, width=128, wait=True, timeout=60)
+    job = await live_client.media_thumbnail.generate(photo, width=128, wait=True, timeout=SECONDS)
     assert job.output.media_type == "image"
     file = await live_client.download_job_file(job.job_id, "output/thumbnail.jpg", tmp_path)
     with Image.open(file) as picture:
@@ -36,7 +37,7 @@ async def test_media_thumbnail_of_a_video(live_client: ComputeClient, tmp_path: 
     video = tmp_path / "clip.mp4"
     draw_video(video, seconds=1)
     job = await live_client.media_thumbnail.generate(
-        video, 128, 128, maintain_aspect_ratio=False, wait=True, timeout=60
+        video, 128, 128, maintain_aspect_ratio=False, wait=True, timeout=SECONDS
     )
     if job.status == "failed":  # servers of generation A cannot do it, and say so
         assert job.error_message

@@ -8,85 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client import InvalidParameterError, JobFailedError, JobNotFoundError, JobResponse
-<<<<<<< HEAD
-from cl_client.local.samples import draw_photo, draw_video
 from patience import SECONDS, soon
-=======
->>>>>>> 2a3fff2 (Give each plugin a test file of its own)
 
 if TYPE_CHECKING:
     from cl_client import ComputeClient
 
 
-<<<<<<< HEAD
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.jpg"
-    draw_photo(path, size=(640, 480))
-    return path
-
-
-@pytest.mark.parametrize("algorithm", ["sha512", "md5"])
-async def test_hash(compute_client: ComputeClient, photo: Path, tmp_path: Path, algorithm: str) -> None:
-    job = await compute_client.hash.compute(
-        photo, algorithm="md5" if algorithm == "md5" else "sha512", wait=True, timeout=SECONDS
-    )
-    assert job.output.media_type == "image"
-    file = await compute_client.download_job_file(job.job_id, "output/hash.json", tmp_path)
-    assert (
-        json.loads(file.read_text())["hash_value"] == hashlib.new(algorithm, photo.read_bytes()).hexdigest()
-    )
-
-
-async def test_exif(compute_client: ComputeClient, photo: Path) -> None:
-    job = await compute_client.exif.extract(photo, wait=True, timeout=SECONDS)
-    assert job.status == "completed"
-    assert any(key.endswith("Model") for key in job.output.raw_metadata)
-
-
-async def test_image_conversion(compute_client: ComputeClient, photo: Path, tmp_path: Path) -> None:
-    job = await compute_client.image_conversion.convert(photo, "webp", quality=80, wait=True, timeout=SECONDS)
-    assert job.status == "completed"
-    target = tmp_path / "new folder" / "photo.webp"
-    seen: list[tuple[int, int | None]] = []
-    await compute_client.download_job_file(
-        job.job_id,
-        "output/converted_photo.webp",
-        target,
-        on_progress=lambda done, total: seen.append((done, total)),
-    )
-    with Image.open(target) as picture:
-        assert (picture.format, picture.size) == ("WEBP", (640, 480))
-    assert seen[-1] == (target.stat().st_size, target.stat().st_size)
-    assert [path.name for path in target.parent.iterdir()] == ["photo.webp"]
-
-
-async def test_media_thumbnail_of_a_picture(
-    compute_client: ComputeClient, photo: Path, tmp_path: Path
-) -> None:
-    job = await compute_client.media_thumbnail.generate(photo, width=128, wait=True, timeout=SECONDS)
-    assert job.output.media_type == "image"
-    file = await compute_client.download_job_file(job.job_id, "output/thumbnail.jpg", tmp_path)
-    with Image.open(file) as picture:
-        assert (picture.format, picture.size) == ("JPEG", (128, 96))
-
-
-async def test_media_thumbnail_of_a_video(compute_client: ComputeClient, tmp_path: Path) -> None:
-    video = tmp_path / "clip.mp4"
-    draw_video(video, seconds=1)
-    job = await compute_client.media_thumbnail.generate(
-        video, 128, 128, maintain_aspect_ratio=False, wait=True, timeout=SECONDS
-    )
-    if job.status == "failed":  # servers of generation A cannot do it, and say so
-        assert job.error_message
-        return
-    file = await compute_client.download_job_file(job.job_id, "output/thumbnail.jpg", tmp_path)
-    with Image.open(file) as picture:
-        assert picture.size == (128, 128)
-
-
-=======
->>>>>>> 2a3fff2 (Give each plugin a test file of its own)
 async def test_a_broken_photo_is_a_failed_job(compute_client: ComputeClient) -> None:
     job = await compute_client.media_thumbnail.generate(b"this is no picture", wait=True, timeout=SECONDS)
     assert job.status == "failed"
