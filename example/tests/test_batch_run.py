@@ -121,14 +121,14 @@ async def test_a_job_whose_time_is_up_is_not_waited_for_again_before_the_next_ru
     runner: _Runner, media_server: LocalServer
 ) -> None:
     async with _never_ending(media_server) as client:
-        items = await runner.run(client, timeout=SECONDS, retries=2)
+        items = await runner.run(client, timeout=50, retries=2)
         jobs = [job for job, _ in client.waits]
         assert len(set(jobs)) == len(jobs) == 2
         assert [item.job_id for item in items] == jobs
         assert all("timed out after 50 s" in (item.error or "") for item in items)
         # What the upload took is no longer there for the wait.
         assert all(left is not None and left < 50 for _, left in client.waits)
-        await runner.run(client, timeout=SECONDS)
+        await runner.run(client, timeout=50)
         assert client.waits[2:] == [(job, 50) for job in jobs]
     async with media_server.client() as client:
         assert [item.state for item in await runner.run(client)] == ["done", "done"]

@@ -30,7 +30,7 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     assert "No jobs found" in run_cli("jobs", "list", "--status", "failed").stderr
     assert "Canon" in run_cli("jobs", "get", job_id[:8]).stdout
     assert json_objects(run_cli("jobs", "get", job_id, "--json"))[0]["status"] == "completed"
-    assert "has ended" in run_cli("jobs", "cancel", job_id).stderr
+    assert "has already ended" in run_cli("jobs", "cancel", job_id).stderr
 
     fetched = run_cli("download", job_id[:8], "-d", "files")
     assert fetched.returncode == 0, fetched.stderr

@@ -227,7 +227,7 @@ def typed(start_in_terminal: StartInTerminal) -> Typed:
     [
         (LOGIN, "User name"),
         ([*LOGIN, "me"], "Password of me at http://127.0.0.1:9"),
-        (CLEANUP, "older than 7 days at http://127.0.0.1:9?"),
+        (CLEANUP, "older than 7 days on http://127.0.0.1:9?"),
     ],
 )
 def test_ctrl_c_ends_a_question(arguments: list[str], prompt: str, typed: Typed) -> None:

@@ -166,8 +166,10 @@ def _become(command: Command) -> None:
     if order["has_terminal"]:
         _let_terminal_control()
     os.chdir(order["folder"])
+    # Where the environment names no locale, an interpreter adds one as it starts (PEP 538).
+    coerced = {name: value for name, value in os.environ.items() if name == "LC_CTYPE"}
     os.environ.clear()
-    os.environ.update(order["environment"])
+    os.environ.update(coerced | order["environment"])
     time.tzset()
     tempfile.tempdir = None
     multiprocessing.process.ORIGINAL_DIR = order["folder"]  # pyright: ignore[reportAttributeAccessIssue] - its types lack it
