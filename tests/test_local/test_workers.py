@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -9,11 +10,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import httpx
 import psutil
 import pytest
 
 from cl_client.local import LocalServer
+from cl_client.local.assembly import running_server
+from cl_client.local.settings import LocalServerSettings
 from forked_workers import fresh_interpreters
+from patience import soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from tests.test_local.conftest import Caller, Listener
 
     from cl_client.local.tasks import TaskSpec
+    from cl_client.local.tasks.job_hook import ClaimedJob
 
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
 
@@ -117,6 +123,23 @@ def test_a_job_that_is_deleted_while_its_worker_starts(
         deleted = caller.submit(gate=str(tmp_path / "never"))
         assert caller.http.delete(f"/jobs/{deleted}").status_code == 204
         assert caller.outcome(caller.submit()) == "completed"
+
+
+async def test_a_job_that_is_deleted_just_when_its_task_is_to_start(
+    scripted: dict[str, TaskSpec], tmp_path: Path
+) -> None:
+    abandoned: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+
+    async def before_job(job: ClaimedJob) -> None:
+        # It begins when this is done, and before the worker knows that.
+        abandoned.put_nowait(asyncio.ensure_future(running.pool.abandon(job.job_id)))
+
+    settings = LocalServerSettings(workers=1, extra_tasks=scripted, before_job=before_job)
+    async with running_server(settings, tmp_path) as running, httpx.AsyncClient() as http:
+        url = f"{running.base_url}/jobs/scripted"
+        posted = await http.post(url, files={"file": b"x"}, data={"gate": str(tmp_path / "never")})
+        assert posted.status_code == 200, posted.text
+        await soon(await soon(abandoned.get()))
 
 
 def test_printing_does_not_disturb_and_stdin_is_empty(caller: Caller) -> None:

@@ -21,6 +21,7 @@ from support import NO_SLOW_READS, heard
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cl_client.local.tasks.job_hook import ClaimedJob
     from cl_client.testing import HeldJob
 
 
@@ -211,6 +212,16 @@ async def test_all_faults_end_with_the_block(tmp_path: Path) -> None:
         async with server.client() as client:
             assert (await client.wait_for_job(job.job_id)).status == "completed"
             assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+
+
+async def test_a_hook_with_a_mistake_fails_its_job() -> None:
+    async def before_job(job: ClaimedJob) -> None:
+        raise ZeroDivisionError(job.task_type)
+
+    with LocalServer(workers=1, before_job=before_job) as server:
+        async with server.client() as client:
+            job = await client.hash.compute(b"x", wait=True)
+    assert job.error_message == "before_job failed: ZeroDivisionError('hash')"
 
 
 async def test_one_of_its_own() -> None:

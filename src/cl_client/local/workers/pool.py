@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from typing import TYPE_CHECKING
 
 from cl_client.local.tasks.contract import TaskFailedError
@@ -64,6 +65,7 @@ class Worker:
         self._poll_interval = poll_interval
         self._before_job = before_job
         self._hook: asyncio.Future[None] | None = None
+        self._is_abandoned = False
         self._process = TaskProcess()
         self._waiting = False
         self._wake = asyncio.Event()
@@ -101,10 +103,11 @@ class Worker:
 
     async def abandon_job(self) -> None:
         """Kill the process during its job, and wait until the worker has finished with that job."""
-        if self._hook is not None:
-            self._hook.cancel()  # the process has nothing to do yet
-        else:
+        if self._hook is None:
             self._process.kill()
+        else:  # the process has nothing to do yet
+            self._is_abandoned = True
+            self._hook.cancel()
         await self._job_ended.wait()
 
     def announce(self, *, idle: bool) -> None:
@@ -167,21 +170,22 @@ class Worker:
         """Run the hook, if there is one; how the job failed there, or None if its task is to run."""
         if self._before_job is None:
             return None
-        self._hook = hook = asyncio.ensure_future(
-            self._before_job(ClaimedJob(job.job_id, job.task_type, report))
-        )
+        self._is_abandoned = False
+        job_now = ClaimedJob(job.job_id, job.task_type, report)
+        self._hook = hook = asyncio.ensure_future(self._before_job(job_now))
         try:
             await asyncio.wait({hook})
-            hook.result()
-        except TaskFailedError as exc:
-            return TaskError(message=str(exc))
-        except asyncio.CancelledError:
-            if hook.cancelled():  # the job was deleted
-                return TaskError(message="The job was deleted")
-            raise
         finally:
             self._hook = None
             hook.cancel()
+        if self._is_abandoned or hook.cancelled():
+            return TaskError(message="The job was deleted")
+        error = hook.exception()
+        if isinstance(error, TaskFailedError):
+            return TaskError(message=str(error))
+        if error is not None:
+            trace = "".join(traceback.format_exception(error))
+            return TaskError(message=f"before_job failed: {error!r}", traceback=trace)
         return None
 
     def _request(self, job: StoredJob) -> TaskRequest:
