@@ -1,4 +1,4 @@
-"""HTTP calls: one connection pool, a limit of concurrent calls, retries, and errors with remedies."""
+"""The HTTP calls of the compute service: reads, submits, deletions and streams, with retries."""
 
 from __future__ import annotations
 
@@ -7,45 +7,29 @@ import contextlib
 import logging
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
-import httpx
 from pydantic import BaseModel
 
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
-from cl_client._core.telemetry import trace_headers
-from cl_client._core.validation import server_of
-from cl_client._errors import (
-    ClientClosedError,
-    ComputeClientError,
-    HTTPError,
-    InvalidResponseError,
-    RequestTimeoutError,
-    ServerUnavailableError,
-)
-from cl_client._http.auth_flow import ProviderAuth, own_headers
+from cl_client._errors import ComputeClientError, HTTPError
 from cl_client._http.document import Document, parse
-from cl_client._http.errors import (
-    Asked,
-    error_for,
-    read_error,
-    says_missing,
-    translated,
-)
+from cl_client._http.errors import Asked, says_missing
 from cl_client._http.retries import RetryRules, can_repeat, retried, was_not_accepted
-from cl_client._http.transport import PooledTransport
-from cl_client._transfers.body import TOLD, BodyReader
+from cl_client._http.sender import RequestSender
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    import httpx
     from typing_extensions import Unpack
 
     from cl_client._auth.providers import AuthProvider
     from cl_client._core.deadlines import Limit
+    from cl_client._http.sender import Content
     from cl_client.config import ComputeClientConfig
 
 logger = get_logger("cl_client.http")
@@ -53,25 +37,9 @@ logger = get_logger("cl_client.http")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ResultT = TypeVar("ResultT")
 
-_METHOD: Final = "cl_client.method"
-_EXTRA_HEADERS: Final = "cl_client.extra_headers"
-_MAX_DOCUMENT_BYTES: Final = 64 * 1024**2
-
-
-class _Content(TypedDict, total=False):
-    """Optional parts of a request."""
-
-    params: Mapping[str, str | int] | None
-    form: Mapping[str, str] | None
-    body: httpx.AsyncByteStream
-    headers: Mapping[str, str] | None
-
 
 class HTTPService:
-    """Sends requests to the compute service; belongs to one event loop.
-
-    Calls wait for a free connection here, and not in httpx's pool, which loses slots when waiting calls are
-    cancelled.
+    """Sends requests to the compute service, and repeats them if needed; belongs to one event loop.
 
     Args:
         config: URLs, limits and retries.
@@ -90,23 +58,10 @@ class HTTPService:
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._configure(config)
-        self._turns = asyncio.Semaphore(config.pool_maxsize)
-        self._server = server_of(httpx.URL(config.base_url))
-        self._provider = provider
-        self._auth = ProviderAuth(provider, config.base_url)
-        self._owned = http_client is None
-        self._pool = transport
-        if transport is None and http_client is None:
-            self._pool = PooledTransport(config, make_ssl_context)
-        self._client = http_client or httpx.AsyncClient(
-            transport=self._pool,
-            timeout=self._timeout,
-            event_hooks={"request": [self._before_sending]},
+        self._sender = RequestSender(
+            config, provider, make_ssl_context, http_client=http_client, transport=transport
         )
-        self._closed = asyncio.Event()
-        self._under_way: set[asyncio.Timeout] = set()
-        self._answers: set[httpx.Response] = set()
+        self._configure(config)
 
     def with_config(self, config: ComputeClientConfig) -> HTTPService:
         """Create a service that shares the connections, with different timeouts, retries and headers.
@@ -118,13 +73,12 @@ class HTTPService:
             The new service.
         """
         sibling = copy(self)
+        sibling._sender = self._sender.with_config(config)  # noqa: SLF001 - of the same class
         sibling._configure(config)  # noqa: SLF001 - of the same class
         return sibling
 
     def _configure(self, config: ComputeClientConfig) -> None:
-        self._config = config
-        self._timeout = config.request_timeout
-        self._headers = own_headers(config)
+        self._base_url = config.base_url
         self._retries = RetryRules(config.max_retries, config.max_retry_wait)
 
     async def close(self) -> None:
@@ -132,26 +86,15 @@ class HTTPService:
 
         Running calls raise `ClientClosedError`.
         """
-        self.stop()
-        for response in tuple(self._answers):
-            await response.aclose()
-        if self._owned:
-            await self._client.aclose()
+        await self._sender.close()
 
     def stop(self) -> None:
         """Stop all calls and open no new connections: the part of `close` that cannot be cancelled."""
-        self._closed.set()
-        while self._under_way:
-            self._under_way.pop().reschedule(0.0)
-        if isinstance(self._pool, PooledTransport):
-            self._pool.abandon()
+        self._sender.stop()
 
     def abandon(self) -> None:
         """Close all connections of the own pool after their event loop was closed."""
-        self._under_way.clear()
-        self._answers.clear()
-        if isinstance(self._pool, PooledTransport):
-            self._pool.abandon()
+        self._sender.abandon()
 
     async def get(
         self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER, *, quiet: bool = False
@@ -168,7 +111,7 @@ class HTTPService:
             The model.
         """
         return parse(
-            model, await self.retried(can_repeat, partial(self._send, "GET", path, asked), quiet=quiet)
+            model, await self.retried(can_repeat, partial(self._sender.send, "GET", path, asked), quiet=quiet)
         )
 
     async def get_once(self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER) -> ModelT:
@@ -182,7 +125,7 @@ class HTTPService:
         Returns:
             The model.
         """
-        return parse(model, await self._send("GET", path, asked))
+        return parse(model, await self._sender.send("GET", path, asked))
 
     async def delete(self, path: str, asked: Asked = Asked.OTHER) -> None:
         """Delete something, with retries.
@@ -199,7 +142,7 @@ class HTTPService:
         async def attempt() -> None:
             nonlocal perhaps_done
             try:
-                await self._send("DELETE", path, asked)
+                await self._sender.send("DELETE", path, asked)
             except ComputeClientError as exc:
                 if perhaps_done and isinstance(exc, HTTPError) and says_missing(exc.response):
                     return
@@ -208,7 +151,7 @@ class HTTPService:
 
         await self.retried(can_repeat, attempt)
 
-    async def request(self, method: str, path: str, **content: Unpack[_Content]) -> Document:
+    async def request(self, method: str, path: str, **content: Unpack[Content]) -> Document:
         """Send a request that may be repeated, with retries.
 
         Args:
@@ -224,7 +167,7 @@ class HTTPService:
             ServerUnavailableError: The server is unreachable.
             InvalidResponseError: The response is larger than 64 MiB.
         """
-        return await self.retried(can_repeat, partial(self._send, method, path, **content))
+        return await self.retried(can_repeat, partial(self._sender.send, method, path, **content))
 
     async def submit(self, path: str, body: httpx.AsyncByteStream, headers: Mapping[str, str]) -> Document:
         """Send a job; repeat that only if the server certainly did not accept it.
@@ -238,18 +181,17 @@ class HTTPService:
             The response.
         """
         return await self.retried(
-            was_not_accepted, partial(self._send, "POST", path, body=body, headers=headers)
+            was_not_accepted, partial(self._sender.send, "POST", path, body=body, headers=headers)
         )
 
-    @contextlib.asynccontextmanager
-    async def stream(
+    def stream(
         self,
         path: str,
         asked: Asked = Asked.OTHER,
         *,
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
-    ) -> AsyncGenerator[httpx.Response]:
+    ) -> AbstractAsyncContextManager[httpx.Response]:
         """Send a GET request and stream the response, without retries.
 
         Args:
@@ -258,20 +200,10 @@ class HTTPService:
             headers: Headers of the request.
             accept: Error statuses that do not raise an error.
 
-        Yields:
-            The response, whose body was not read yet.
-
-        Raises:
-            HTTPError: The server answered with an error status that is not in ``accept``.
-            ServerUnavailableError: The server is unreachable, or the connection was lost.
+        Returns:
+            A context with the response, whose body was not read yet; see `RequestSender.stream`.
         """
-        # This does not cover the body: the caller reads it, and closing the client closes its connection.
-        async with self._until_closed():
-            response = await self._answer(self._request("GET", path, headers=headers), asked, accept)
-        try:
-            yield response
-        finally:
-            await self._done(response)
+        return self._sender.stream(path, asked, headers=headers, accept=accept)
 
     def within(
         self, seconds: float | None, what: str, path: str, method: str = "GET"
@@ -287,7 +219,7 @@ class HTTPService:
         Returns:
             A context in which the call runs.
         """
-        return deadline(seconds, what, f"{self._config.base_url}{path}", method)
+        return deadline(seconds, what, f"{self._base_url}{path}", method)
 
     async def retried(
         self,
@@ -320,120 +252,4 @@ class HTTPService:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._closed.wait()
-
-    def _request(self, method: str, path: str, **content: Unpack[_Content]) -> httpx.Request:
-        request = self._client.build_request(
-            method,
-            f"{self._config.base_url}{path}",
-            params=content.get("params"),
-            data=content.get("form"),
-            content=content.get("body"),
-            headers={**self._headers, **trace_headers(), **(content.get("headers") or {})},
-            timeout=self._timeout,
-        )
-        if body := content.get("body"):  # httpx has wrapped it in a generator, which nobody could close
-            request.stream = body
-        request.extensions |= {_METHOD: method, _EXTRA_HEADERS: tuple(self._config.extra_headers)}
-        return request
-
-    async def _before_sending(self, request: httpx.Request) -> None:
-        """Check each request before it is sent, including those that follow a redirect."""
-        # A redirected request keeps the extensions of the first one. httpx itself removes ``Authorization``
-        # when it redirects to a different server, but no other secret.
-        if server_of(request.url) != self._server:
-            extra = cast("tuple[str, ...]", request.extensions.get(_EXTRA_HEADERS, ()))
-            for name in (*self._provider.get_headers(), *extra, "Authorization", "Cookie"):
-                request.headers.pop(name, None)
-        method = cast("str", request.extensions.get(_METHOD, request.method))
-        if request.method != method:
-            raise InvalidResponseError(
-                f"{method}: redirected to {request.url.copy_with(query=None)}, which would lose the "
-                "request body; set base_url to the service's own URL"
-            )
-
-    async def _send(
-        self, method: str, path: str, asked: Asked = Asked.OTHER, **content: Unpack[_Content]
-    ) -> Document:
-        """Send a request once, and read the whole response."""
-        async with self._until_closed():
-            response = await self._answer(self._request(method, path, **content), asked)
-            try:
-                return Document(await BodyReader(path, response).read(_MAX_DOCUMENT_BYTES), response)
-            finally:
-                await self._done(response)
-
-    @contextlib.asynccontextmanager
-    async def _until_closed(self) -> AsyncGenerator[None]:
-        """End the code in the context when the service is closed: `close` makes its time limit expire."""
-        if self._closed.is_set():
-            raise ClientClosedError
-        limit = asyncio.timeout(None)
-        try:
-            async with limit:
-                self._under_way.add(limit)
-                yield
-        except TimeoutError:
-            if limit.expired():
-                raise ClientClosedError from None
-            raise
-        finally:
-            self._under_way.discard(limit)
-
-    async def _answer(
-        self, request: httpx.Request, asked: Asked, accept: Collection[int] = ()
-    ) -> httpx.Response:
-        """Send a request, and return the response when its headers have arrived; end it with `_done`."""
-        await self._turn(request)
-        try:
-            # A client that was passed in has no hook that keeps secrets from other servers.
-            response = await self._client.send(
-                request, stream=True, auth=self._auth, follow_redirects=self._owned
-            )
-        except BaseException as exc:
-            self._turns.release()
-            error = self._told(exc, request) if isinstance(exc, Exception) else exc
-            if error is exc:
-                raise
-            raise error from exc
-        self._answers.add(response)
-        # Errors of the body are converted where it is read: the caller's own code may raise others meanwhile.
-        response.extensions[TOLD] = partial(self._told, request=request)
-        if response.is_success or response.status_code in accept:
-            return response
-        try:
-            refusal = await read_error(response)
-        finally:
-            await self._done(response)
-        raise error_for(refusal, asked)
-
-    async def _turn(self, request: httpx.Request) -> None:
-        try:
-            async with asyncio.timeout(self._config.pool_timeout):
-                await self._turns.acquire()
-        except TimeoutError:
-            error = RequestTimeoutError(
-                f"Waiting for a free connection to {self._config.base_url} timed out after "
-                f"{self._config.pool_timeout:g} s: {self._config.pool_maxsize} requests are in progress; "
-                "increase `pool_maxsize` or `pool_timeout`"
-            )
-            error.request, error.may_have_been_accepted = request, False
-            raise error from None
-        if self._closed.is_set():
-            self._turns.release()
-            raise ClientClosedError
-
-    async def _done(self, response: httpx.Response) -> None:
-        """Close a response, and let the next call start, even if closing is cancelled."""
-        self._answers.discard(response)
-        try:
-            await response.aclose()
-        finally:
-            self._turns.release()
-
-    def _told(self, exc: Exception, request: httpx.Request) -> Exception:
-        """Convert an error to the one that the caller gets."""
-        error = translated(exc, self._config.base_url, request)
-        if isinstance(error, ServerUnavailableError) and self._closed.is_set():
-            return ClientClosedError()  # the client itself closed the connection
-        return error
+                await self._sender.closed.wait()

@@ -1,7 +1,7 @@
 """The transport for httpx: httpcore's connections in a connection pool that loses none.
 
 httpcore's own pool loses slots when a request is cancelled, especially twice in a row. Here a connection is
-in use, idle, or closed immediately, and `HTTPService` limits the number of concurrent calls.
+in use, idle, or closed immediately, and `RequestSender` limits the number of concurrent calls.
 """
 
 from __future__ import annotations
