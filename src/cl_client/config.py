@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
 from cl_client._config.config_file import read_settings
 from cl_client._config.default_settings import MethodWithDefaults
+from cl_client._config.field_types import (
+    BaseURL,
+    Broker,
+    Endpoint,
+    Endpoints,
+    Headers,
+    PollSeconds,
+    Proxy,
+    Seconds,
+    Topic,
+)
 from cl_client._config.secret_settings import (
     BASE_URL_VARIABLE,
     BROKER_VARIABLE,
@@ -27,14 +37,12 @@ from cl_client._config.secret_settings import (
     with_logins_apart,
     without_foreign_secrets,
 )
-from cl_client._core.deadlines import MIN_POLL_SECONDS
-from cl_client._core.validation import check_endpoint, check_headers, check_proxy, check_server_url
+from cl_client._config.setting_errors import configuration_error, invalid_settings_named
 from cl_client._errors import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client._mqtt.address import BrokerAddress
 from cl_client.plugins.table import PLUGINS, third_party_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from typing import Self
 
 _PATHS = ("ca_file", "client_cert_file", "client_key_file")
@@ -42,12 +50,6 @@ _PATHS = ("ca_file", "client_cert_file", "client_key_file")
 _JOBS: Final = "/jobs"
 
 _ValueT = TypeVar("_ValueT")
-
-_MAX_SECONDS = 2_000_000
-"""About 23 days. Sockets count milliseconds in 32 bits; larger values fail or wait for a wrong time."""
-
-Seconds = Annotated[float, Field(gt=0, le=_MAX_SECONDS)]
-PollSeconds = Annotated[float, Field(ge=MIN_POLL_SECONDS, le=_MAX_SECONDS)]
 
 
 class ComputeClientConfig(BaseSettings):
@@ -140,10 +142,10 @@ class ComputeClientConfig(BaseSettings):
         {task: f"{_JOBS}/{task}" for task in PLUGINS}
     )
 
-    base_url: str = Field(default=DEFAULT_BASE_URL, validation_alias=BASE_URL_VARIABLE)
+    base_url: BaseURL = Field(default=DEFAULT_BASE_URL, validation_alias=BASE_URL_VARIABLE)
     http_username: str | None = None
     http_password: SecretStr | None = None
-    mqtt_broker: str | None = Field(default=None, validation_alias=BROKER_VARIABLE, repr=False)
+    mqtt_broker: Broker | None = Field(default=None, validation_alias=BROKER_VARIABLE, repr=False)
     mqtt_port: int | None = Field(default=None, ge=1, le=65535, validation_alias=PORT_VARIABLE)
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
@@ -153,10 +155,10 @@ class ComputeClientConfig(BaseSettings):
     client_key_file: FilePath | None = None
     insecure_skip_verify: bool = False
     mqtt_use_token: bool = False
-    events_topic: str = "inference/events"
-    workers_topic: str = "inference/workers"
-    jobs_endpoint: str = _JOBS
-    plugin_endpoints: dict[str, str] = Field(default_factory=dict)
+    events_topic: Topic = "inference/events"
+    workers_topic: Topic = "inference/workers"
+    jobs_endpoint: Endpoint = _JOBS
+    plugin_endpoints: Endpoints = Field(default_factory=dict)
     timeout: Seconds = 30.0
     connect_timeout: Seconds | None = None
     read_timeout: Seconds | None = None
@@ -166,9 +168,9 @@ class ComputeClientConfig(BaseSettings):
     pool_maxsize: int = Field(default=100, ge=1)
     keepalive_expiry: Seconds = 4.0
     http2: bool = False
-    proxy: SecretStr | None = None
+    proxy: Proxy | None = None
     trust_env: bool = True
-    extra_headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
+    extra_headers: Headers = Field(default_factory=dict[str, SecretStr])
     max_retries: int = Field(default=4, ge=0)
     max_retry_wait: Seconds = 120.0
     job_cache_size: int = Field(default=256, ge=0)
@@ -194,52 +196,6 @@ class ComputeClientConfig(BaseSettings):
         weaker = (env_settings, dotenv_settings, file_secret_settings)
         return init_settings, *(OfItsServer(settings_cls, source) for source in weaker)
 
-    @field_validator("events_topic", "workers_topic")
-    @classmethod
-    def _check_topic(cls, topic: str) -> str:
-        if not topic or set(topic) & set("#+\0"):
-            raise ValueError("a topic cannot be empty or contain a wildcard (# or +)")
-        return topic
-
-    @field_validator("jobs_endpoint")
-    @classmethod
-    def _check_endpoint(cls, path: str) -> str:
-        check_endpoint(path)
-        return path
-
-    @field_validator("plugin_endpoints")
-    @classmethod
-    def _check_endpoints(cls, paths: dict[str, str]) -> dict[str, str]:
-        for path in paths.values():
-            check_endpoint(path)
-        return paths
-
-    @field_validator("base_url")
-    @classmethod
-    def _check_base_url(cls, url: str) -> str:
-        check_server_url(url)
-        return url.rstrip("/")
-
-    @field_validator("mqtt_broker")
-    @classmethod
-    def _check_broker(cls, broker: str | None) -> str | None:
-        if broker is not None and not is_off(broker):
-            BrokerAddress.parse(broker)
-        return broker
-
-    @field_validator("proxy")
-    @classmethod
-    def _check_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
-        if proxy is not None:
-            check_proxy(proxy.get_secret_value())
-        return proxy
-
-    @field_validator("extra_headers")
-    @classmethod
-    def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        check_headers({name: value.get_secret_value() for name, value in headers.items()})
-        return headers
-
     @model_validator(mode="before")
     @classmethod
     def _take_credentials_out(cls, values: object) -> object:
@@ -259,7 +215,7 @@ class ComputeClientConfig(BaseSettings):
         Raises:
             ConfigurationError: A value is invalid; the message names the setting.
         """
-        with _invalid_settings_named():
+        with invalid_settings_named():
             return cls.model_validate(named_by_field(values))
 
     def replace(self, **values: object) -> Self:
@@ -281,7 +237,7 @@ class ComputeClientConfig(BaseSettings):
         fields = cast("dict[str, object]", dict(self))
         ours = {name: value for name, value in fields.items() if name in self.model_fields_set}
         made = type(self).__new__(type(self))
-        with _invalid_settings_named():  # the environment, which may have changed, is not read again
+        with invalid_settings_named():  # the environment, which may have changed, is not read again
             BaseModel.__init__(made, **{**without_foreign_secrets(ours, given), **given})
         return made
 
@@ -352,7 +308,7 @@ class ComputeClientConfig(BaseSettings):
             connect=self.connect_timeout or self.timeout,
             read=self.read_timeout or self.timeout,
             write=self.write_timeout or self.timeout,
-            # HTTPService itself waits up to `pool_timeout` for a free connection, so httpx's pool has one.
+            # RequestSender itself waits up to `pool_timeout` for a free connection, so httpx's pool has one.
             pool=self.connect_timeout or self.timeout,
         )
 
@@ -405,27 +361,3 @@ class ComputeClientConfig(BaseSettings):
         if task not in PLUGINS and task not in third_party_plugins():
             raise UnknownTaskError(task, (*PLUGINS, *third_party_plugins(), *self.plugin_endpoints))
         return f"{self.jobs_endpoint}/{task}"
-
-
-@contextmanager
-def _invalid_settings_named() -> Generator[None]:
-    try:
-        yield
-    except ValidationError as exc:
-        raise configuration_error(exc) from None
-
-
-def configuration_error(exc: ValidationError) -> ConfigurationError:
-    """Convert a validation error to one that names each invalid setting and the reason.
-
-    Args:
-        exc: The validation error.
-
-    Returns:
-        An error whose message does not contain the values, since they may be secret.
-    """
-    problems = "; ".join(
-        f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
-        for e in exc.errors(include_input=False)
-    )
-    return ConfigurationError(f"Invalid setting: {problems}")

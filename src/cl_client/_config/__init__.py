@@ -1,1 +1,1 @@
-"""Parts of the settings: files, defaults, and secrets with the servers that they belong to."""
+"""Parts of the settings: types, files, defaults, errors, and secrets with the servers that they belong to."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import HttpUrl, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cl_client.config import configuration_error
+from cl_client._config.setting_errors import configuration_error
 
 
 class ModelSettings(BaseSettings):
