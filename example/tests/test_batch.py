@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cl_client.local import LocalServer
+from cl_client_cli.batch.locks import running, working
 from cl_client_cli.batch.manifest import BatchManifest
 from command_lines import json_objects, rest_of, said_until
 
@@ -273,7 +274,8 @@ def test_what_was_interrupted_goes_on(
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "cl-client batch resume out" in errors
-    with BatchManifest.open(work_folder / "out") as manifest, manifest.working(lambda: None):
+    out = work_folder / "out"
+    with BatchManifest.open(out) as manifest, working(out, lambda: None):
         assert not [item for item in manifest.items() if item.state == "submitting"]
         left = sum(item.state != "done" for item in manifest.items())
     assert 0 < left < 120
@@ -301,14 +303,13 @@ def test_two_processes_do_not_run_the_same_batch(
 ) -> None:
     _draw(work_folder / "in", 1)
     assert run_cli("batch", "submit", "in", "-t", "hash", "-d", "out").returncode == 0
-    with BatchManifest.open(work_folder / "out") as manifest, manifest.running():
+    with running(work_folder / "out"):
         shown = run_cli("batch", "resume", "out")
     assert shown.returncode == 2
     assert "is already running in another process" in shown.stderr
     waits: list[str] = []
     with (
-        BatchManifest.open(work_folder / "out") as manifest,
-        manifest.working(lambda: waits.append("no")),
+        working(work_folder / "out", lambda: waits.append("no")),
         start_cli("batch", "resume", "out") as later,
     ):
         assert later.stderr is not None

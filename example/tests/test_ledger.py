@@ -14,7 +14,8 @@ import pytest
 from cl_client import ConfigurationError, JobResponse
 from cl_client_cli.database import StorageError, open_database
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.jobs.ledger_entry import FORGOTTEN
 from cl_client_cli.jobs.relative_times import ago, parse_time
 from cl_client_cli.similar.embedding_cache import EmbeddingCache
 

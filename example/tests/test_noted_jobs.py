@@ -14,7 +14,8 @@ import pytest
 from cl_client import JobResponse, JobStatus
 from cl_client.testing import StubServer, http_response
 from cl_client_cli.jobs.commands import ListedStatus
-from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.jobs.ledger_entry import FORGOTTEN
 from command_lines import json_objects
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cl_client_cli.batch.detached_process import run_detached
+from cl_client_cli.batch.locks import running, working
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
 from cl_client_cli.batch.plan import plan_items
 from cl_client_cli.batch.run import BatchRun
@@ -86,7 +87,7 @@ def resume_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> 
         The exit code.
     """
     _check(options)
-    with BatchManifest.open(folder) as manifest, manifest.running():
+    with BatchManifest.open(folder), running(folder):
         work = partial(_run_batch, folder, options, retry_failed=retry_failed)
         return run_detached(work, resume_hint=resume_hint(folder))
 
@@ -104,7 +105,7 @@ def _check(options: BatchOptions) -> None:
 def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> int:
     terminal = Terminal.make(options.output)
     on_wait = partial(terminal.say, "Waiting for an earlier run of this batch to end ...")
-    with BatchManifest.open(folder) as manifest, manifest.working(on_wait), Ledger.open() as ledger:
+    with BatchManifest.open(folder) as manifest, working(folder, on_wait), Ledger.open() as ledger:
         connection = batch_connection(manifest, options.connection)
         settled, hint = replace(options, connection=connection), resume_hint(folder)
 

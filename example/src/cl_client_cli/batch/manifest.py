@@ -6,11 +6,9 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-import portalocker
 from pydantic import TypeAdapter
 
 from cl_client_cli.batch.items import Item, ItemKey
@@ -18,7 +16,7 @@ from cl_client_cli.database import explained, open_database, open_to_read, read_
 from cl_client_cli.frame.usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Self
 
     from cl_client_cli.batch.items import Content, State
@@ -53,8 +51,6 @@ CREATE INDEX items_by_source ON items (source, id)
 """
 _FILES: Final = TypeAdapter(list[str])
 _PAGE: Final = 200
-_ENDING_SECONDS: Final = 60.0
-"""How many seconds to wait for an earlier run to end."""
 
 
 class BatchManifest:
@@ -111,61 +107,6 @@ class BatchManifest:
 
     def __exit__(self, *_error: object) -> None:
         self._connection.close()
-
-    @contextmanager
-    def running(self) -> Generator[None]:
-        """Be the only command that runs this batch.
-
-        Yields:
-            Nothing; the lock is released afterwards.
-
-        Raises:
-            UsageError: Another command runs it.
-        """
-        lock = self._lock(".lock")
-        if not self._acquire(lock, seconds=0):
-            raise UsageError(
-                f"the batch in {str(self.folder)!r} is already running in another process; "
-                "cl-client batch status shows its progress"
-            )
-        with lock:
-            yield
-
-    @contextmanager
-    def working(self, on_wait: Callable[[], None]) -> Generator[None]:
-        """Be the only process that works on this batch; one whose command was killed may still be ending.
-
-        Args:
-            on_wait: Called before waiting for its end.
-
-        Yields:
-            Nothing; the lock is released afterwards.
-
-        Raises:
-            UsageError: It does not end within a minute.
-        """
-        lock = self._lock(".working.lock")
-        if not self._acquire(lock, seconds=0):
-            on_wait()
-            if not self._acquire(lock, seconds=_ENDING_SECONDS):
-                raise UsageError(
-                    f"an earlier run of the batch in {str(self.folder)!r} has not ended within "
-                    f"{_ENDING_SECONDS:g} s; try again later"
-                )
-        with lock:
-            yield
-
-    def _lock(self, suffix: str) -> portalocker.Lock:
-        return portalocker.Lock(self.folder / f".{FILE_NAME}{suffix}", mode="a")
-
-    def _acquire(self, lock: portalocker.Lock, *, seconds: float) -> bool:
-        try:
-            lock.acquire(timeout=seconds)
-        except portalocker.AlreadyLocked:
-            return False
-        except portalocker.LockException as exc:
-            raise UsageError(f"{str(self.folder)!r} cannot be locked: {exc}; use a local disk") from exc
-        return True
 
     def facts(self) -> dict[str, str]:
         """Read the facts about the batch as a whole.

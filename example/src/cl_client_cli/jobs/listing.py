@@ -15,7 +15,8 @@ from cl_client_cli.frame.command_frame import NoServerError, how_it_ends, open_c
 from cl_client_cli.frame.names import screen_name
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ids import SHORT_ID
-from cl_client_cli.jobs.ledger import FORGOTTEN, Ledger
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.jobs.ledger_entry import FORGOTTEN
 from cl_client_cli.jobs.noted_jobs import NotedJobs
 from cl_client_cli.jobs.relative_times import ago, parse_time
 from cl_client_cli.settings.resolved import load_settings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
     from cl_client_cli.frame.terminal import Terminal
-    from cl_client_cli.jobs.ledger import LedgerEntry
+    from cl_client_cli.jobs.ledger_entry import LedgerEntry
 
 _STYLES: Final = {"completed": "green", "failed": "red", "deleted": "dim", FORGOTTEN: "dim"}
 
