@@ -32,10 +32,10 @@ PIXEL = TypeAdapter(tuple[int, ...])
 
 NO_PICTURES = [
     ("empty.jpg", r"^empty\.jpg: the file is empty$"),
-    ("text.jpg", r"^text\.jpg: not a picture in a supported format \(text\)$"),
-    ("clip.mp4", r"^clip\.mp4: not a picture in a supported format \(a video\)$"),
-    ("cut.png", r"^cut\.png: the picture is truncated"),
-    ("cut.jpg", r"^cut\.jpg: the picture is truncated"),
+    ("text.jpg", r"^text\.jpg: not an image in a supported format \(text\)$"),
+    ("clip.mp4", r"^clip\.mp4: not an image in a supported format \(a video\)$"),
+    ("cut.png", r"^cut\.png: the image is truncated"),
+    ("cut.jpg", r"^cut\.jpg: the image is truncated"),
 ]
 """What `write_no_picture` makes, and what a task that needs a picture says of it."""
 

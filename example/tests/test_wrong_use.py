@@ -138,7 +138,7 @@ _CASES: Final = (
     ("image-conversion convert a.jpg --format webp -o y.PNG", "the format of the result is webp, not png"),
     ("hls-streaming generate-manifest a.jpg --variant 720", "--variant 720"),
     ("face-detection detect a.jpg --nms-threshold 2", "--nms-threshold 2"),
-    ("face-detection detect a.jpg --annotate a.txt", "'a.txt': unsupported picture format"),
+    ("face-detection detect a.jpg --annotate a.txt", "'a.txt': unsupported image format"),
     ("face-detection detect a.jpg b.jpg --annotate c.jpg", "name a folder"),
     ("similar a.jpg b.jpg --limit 0", "--limit 0"),
     ("similar a.jpg b.jpg --no-wait", "--no-wait"),

@@ -379,7 +379,7 @@ def test_other_files_fail(tmp_path: Path, streaming: Streaming) -> None:
     (tmp_path / "photo.jpg").rename(photo)
     assert_fails(streaming, empty, "the file is empty$")
     assert_fails(streaming, text, r"the video cannot be decoded \(")
-    assert_fails(streaming, photo, "this is a picture, not a video$")
+    assert_fails(streaming, photo, "this is an image, not a video$")
 
 
 def test_a_size_that_h264_cannot_have_fails(tmp_path: Path, streaming: Streaming) -> None:

@@ -323,7 +323,7 @@ def test_a_missing_file_fails(tmp_path: Path, convert: Convert) -> None:
 def test_text_named_jpg_fails(tmp_path: Path, convert: Convert) -> None:
     source = tmp_path / "notes.jpg"
     source.write_text("Buy milk. Grüße! " * 100, encoding="utf-8")
-    with pytest.raises(TaskFailedError, match=r"^notes\.jpg: not a picture in a supported format \(text\)$"):
+    with pytest.raises(TaskFailedError, match=r"^notes\.jpg: not an image in a supported format \(text\)$"):
         convert(source, "png")
 
 
@@ -331,9 +331,7 @@ def test_a_video_is_no_picture(tmp_path: Path, convert: Convert) -> None:
     source = tmp_path / "clip.jpg"
     draw_video(tmp_path / "clip.mp4", seconds=0.2, size=(64, 48))
     (tmp_path / "clip.mp4").rename(source)
-    with pytest.raises(
-        TaskFailedError, match=r"^clip\.jpg: not a picture in a supported format \(a video\)$"
-    ):
+    with pytest.raises(TaskFailedError, match=r"^clip\.jpg: not an image in a supported format \(a video\)$"):
         convert(source, "png")
 
 
@@ -348,7 +346,7 @@ def test_a_decompression_bomb_fails_before_it_is_decoded(tmp_path: Path, convert
         )
     )
     with pytest.raises(
-        TaskFailedError, match=r"^bomb\.png: the picture is larger than the limit of 500,000,000"
+        TaskFailedError, match=r"^bomb\.png: the image is larger than the limit of 500,000,000"
     ):
         convert(source, "png")
     assert Image.MAX_IMAGE_PIXELS is not None

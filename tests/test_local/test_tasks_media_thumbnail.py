@@ -271,7 +271,7 @@ def test_a_truncated_jpeg_fails(tmp_path: Path, thumbnail: Thumbnail) -> None:
     draw_photo(source, size=(800, 600))
     whole = source.read_bytes()
     source.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TaskFailedError, match=r"^cut\.jpg: the picture is truncated \("):
+    with pytest.raises(TaskFailedError, match=r"^cut\.jpg: the image is truncated \("):
         thumbnail(source)
 
 
@@ -307,7 +307,7 @@ def test_empty_and_foreign_files_fail(tmp_path: Path, thumbnail: Thumbnail) -> N
     text.write_text("Buy milk. " * 100)
     with pytest.raises(TaskFailedError, match=r"^empty\.mp4: the file is empty$"):
         thumbnail(empty)
-    with pytest.raises(TaskFailedError, match=r"^notes\.jpg: not a picture in a supported format \(text\)$"):
+    with pytest.raises(TaskFailedError, match=r"^notes\.jpg: not an image in a supported format \(text\)$"):
         thumbnail(text)
 
 
@@ -315,5 +315,5 @@ def test_a_playlist_is_not_followed(tmp_path: Path, thumbnail: Thumbnail) -> Non
     draw_video(tmp_path / "secret.mp4", seconds=0.1, size=(64, 48))
     playlist = tmp_path / "list.mp4"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n")
-    with pytest.raises(TaskFailedError, match=r"^list\.mp4: not a picture in a supported format \(text\)$"):
+    with pytest.raises(TaskFailedError, match=r"^list\.mp4: not an image in a supported format \(text\)$"):
         thumbnail(playlist)

@@ -116,7 +116,7 @@ def picture(
         "face_detection": ("lbp_cascade", size, faces),
         "face_embedding": 512,
         "hash": ("image", True),
-        "hls_streaming": Failed("this is a picture, not a video"),
+        "hls_streaming": Failed("this is an image, not a video"),
         "image_conversion": (size, mode, frames),
         "media_thumbnail": ("image", thumbnail),
     }
@@ -135,7 +135,7 @@ def video(*, stream: object, thumbnail: Size) -> dict[str, object]:
 
 def no_picture(what: str) -> dict[str, object]:
     tasks = ("clip_embedding", "dino_embedding", "face_detection", "face_embedding", "image_conversion")
-    return dict.fromkeys(tasks, Failed(f"not a picture in a supported format ({what})"))
+    return dict.fromkeys(tasks, Failed(f"not an image in a supported format ({what})"))
 
 
 def by_exiftool(what: str, fact: ExifFact) -> object:
@@ -173,11 +173,11 @@ MADE_OF: Mapping[str, dict[str, object]] = {
         "media_thumbnail": Failed("the file has only audio, no video"),
     },
     "corrupt.jpg": {
-        **dict.fromkeys(no_picture(""), Failed("the picture is truncated (")),
+        **dict.fromkeys(no_picture(""), Failed("the image is truncated (")),
         "exif": ("Canon", PHOTO, 1),
         "hash": ("image", True),
-        "hls_streaming": Failed("this is a picture, not a video"),
-        "media_thumbnail": Failed("the picture is truncated ("),
+        "hls_streaming": Failed("this is an image, not a video"),
+        "media_thumbnail": Failed("the image is truncated ("),
     },
     "zero bytes.jpg": dict.fromkeys(
         picture((0, 0), exif=(None, (0, 0), None), thumbnail=(0, 0)),

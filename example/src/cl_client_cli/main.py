@@ -32,14 +32,14 @@ _BASH_FILES: Final = {
 
 _COMMANDS: Final = {
     "Tasks": (
-        (f"{_PLUGINS}:clip_embedding", "clip-embedding", "Embed pictures with CLIP."),
-        (f"{_PLUGINS}:dino_embedding", "dino-embedding", "Embed pictures with DINOv2."),
-        (f"{_PLUGINS}:exif", "exif", "Read the metadata of pictures."),
-        (f"{_PLUGINS}:face_detection", "face-detection", "Find faces in pictures."),
-        (f"{_PLUGINS}:face_embedding", "face-embedding", "Embed pictures of faces."),
+        (f"{_PLUGINS}:clip_embedding", "clip-embedding", "Embed images with CLIP."),
+        (f"{_PLUGINS}:dino_embedding", "dino-embedding", "Embed images with DINOv2."),
+        (f"{_PLUGINS}:exif", "exif", "Read the metadata of images."),
+        (f"{_PLUGINS}:face_detection", "face-detection", "Find faces in images."),
+        (f"{_PLUGINS}:face_embedding", "face-embedding", "Embed images of faces."),
         (f"{_PLUGINS}:hash_", "hash", "Hash files of any kind."),
         (f"{_PLUGINS}:hls_streaming", "hls-streaming", "Turn videos into HLS streams."),
-        (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert pictures to other formats."),
+        (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert images to other formats."),
         (f"{_PLUGINS}:media_thumbnail", "media-thumbnail", "Make thumbnails of photos and videos."),
         ("cl_client_cli.similar.commands:similar", "similar", "Rank photos by similarity to a photo."),
     ),

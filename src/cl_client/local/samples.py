@@ -45,7 +45,7 @@ _STORED_AS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How an upright picture is turned before it is stored with each EXIF orientation."""
+"""How an upright image is turned before it is stored with each EXIF orientation."""
 
 _QUALITY: Final = 90
 _FRAME_RATE: Final = 25
@@ -91,7 +91,7 @@ def draw_photo(path: Path, size: tuple[int, int] = (1600, 1200), orientation: Or
     Args:
         path: The file to write; its extension selects the format: JPEG, HEIC or any other that Pillow writes
             with EXIF.
-        size: Width and height in pixels of the upright picture.
+        size: Width and height in pixels of the upright image.
         orientation: EXIF orientation, 1-8. The pixels are stored rotated to match it.
     """
     pillow_heif.register_heif_opener()

@@ -1,1 +1,1 @@
-"""Reads pictures upright, and draws on them."""
+"""Reads images upright, and draws on them."""

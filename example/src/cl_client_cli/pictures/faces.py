@@ -1,4 +1,4 @@
-"""Copies of pictures with the faces marked."""
+"""Copies of images with the faces marked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _COLOUR: Final = (0, 230, 118)
 _STROKE: Final = 1 / 200
-"""The width of a line, as a fraction of the picture's longer side."""
+"""The width of a line, as a fraction of the image's longer side."""
 _QUALITY: Final = 90
 _TEXT_COLOUR: Final = (0, 40, 20)
 _SMALLEST_TEXT: Final = 10
@@ -24,16 +24,16 @@ _SMALLEST_TEXT: Final = 10
 
 
 def mark_faces(source: Path, faces: Sequence[Face], target: Path) -> None:
-    """Write an upright copy of a picture with a box, the landmarks and the confidence of each face.
+    """Write an upright copy of an image with a box, the landmarks and the confidence of each face.
 
     Args:
-        source: The picture.
+        source: The image.
         faces: The faces found in it.
         target: The copy; its suffix names the format. It is complete or missing, never partial.
 
     Raises:
-        OSError: The picture cannot be read here, or the copy cannot be written.
-        UsageError: The suffix of the copy is not a writable picture format.
+        OSError: The image cannot be read here, or the copy cannot be written.
+        UsageError: The suffix of the copy is not a writable image format.
     """
     with open_picture(source) as original:
         marked = upright_picture(original)

@@ -1,4 +1,4 @@
-"""Opens pictures, turns them upright, and finds the format to write them in."""
+"""Opens images, turns them upright, and finds the format to write them in."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def open_picture(source: Path) -> Image.Image:
-    """Open a picture, also HEIC; its content is read when it is needed.
+    """Open an image, also HEIC; its content is read when it is needed.
 
     Args:
-        source: The picture.
+        source: The image.
 
     Returns:
-        The picture.
+        The image.
 
     Raises:
-        OSError: The file is not a picture that can be read here.
+        OSError: The file is not an image that can be read here.
     """
     _prepare_pillow()
     try:
@@ -39,26 +39,26 @@ def open_picture(source: Path) -> Image.Image:
 
 
 def picture_size(file: Path) -> tuple[int, int]:
-    """Read the size of a picture.
+    """Read the size of an image.
 
     Args:
-        file: The picture.
+        file: The image.
 
     Returns:
         Width and height in pixels.
 
     Raises:
-        OSError: The file is not a picture that can be read here.
+        OSError: The file is not an image that can be read here.
     """
     with open_picture(file) as picture:
         return picture.size
 
 
 def upright_picture(picture: Image.Image) -> Image.Image:
-    """Copy a picture as people see it: rotated by its EXIF data, on white if transparent, 8 bits per colour.
+    """Copy an image as people see it: rotated by its EXIF data, on white if transparent, 8 bits per colour.
 
     Args:
-        picture: The picture.
+        picture: The image.
 
     Returns:
         The copy, in mode RGB.
@@ -85,7 +85,7 @@ def _prepare_pillow() -> None:
 
 
 def writable_format(target: Path) -> str:
-    """Find the picture format for a file's suffix.
+    """Find the image format for a file's suffix.
 
     Args:
         target: The file to write.
@@ -99,5 +99,5 @@ def writable_format(target: Path) -> str:
     known = Image.registered_extensions()
     name = known.get(target.suffix.lower())
     if name is None or name not in Image.SAVE:
-        raise UsageError(f"{str(target)!r}: unsupported picture format; use for instance .jpg or .png")
+        raise UsageError(f"{str(target)!r}: unsupported image format; use for instance .jpg or .png")
     return name

@@ -1,4 +1,4 @@
-"""The card of a file on the page: its picture and its facts."""
+"""The card of a file on the page: its image and its facts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def card_of(entry: ReportEntry, side: int) -> Card:
 
     Args:
         entry: The file.
-        side: The longer side of its picture in pixels.
+        side: The longer side of its image in pixels.
 
     Returns:
         The card.

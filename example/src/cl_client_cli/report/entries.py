@@ -32,7 +32,7 @@ class ReportResult:
 
 
 class PictureFiles(NamedTuple):
-    """The files from which a picture of a file can be made.
+    """The files from which an image of a file can be made.
 
     Attributes:
         name: The name of the file on the page.
@@ -61,6 +61,6 @@ class ReportEntry:
 
     @property
     def picture(self) -> PictureFiles:
-        """The files from which its picture can be made."""
+        """The files from which its image can be made."""
         result = self.results.get("media_thumbnail")
         return PictureFiles(self.name, self.source, None if result is None else result.file)

@@ -53,7 +53,7 @@ def similar_pairs(entries: Callable[[], Iterable[ReportEntry]], side: int) -> li
 
     Args:
         entries: Returns an iterator over all files; each call starts again.
-        side: The longer side of their pictures in pixels.
+        side: The longer side of their images in pixels.
 
     Returns:
         The pairs.

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 _QUALITY: Final = 60
 _SIDES: Final = ((500, 320), (2_000, 240))
-"""Up to so many pictures, each may have so many pixels."""
+"""Up to so many images, each may have so many pixels."""
 _SMALLEST_SIDE: Final = 160
 """10,000 of these take about 40 MB, which a browser still opens in seconds."""
 
 
 def thumbnail_side(count: int) -> int:
-    """Choose the size of the pictures on a page.
+    """Choose the size of the images on a page.
 
     Args:
-        count: The number of pictures.
+        count: The number of images.
 
     Returns:
         The longer side in pixels.
@@ -35,7 +35,7 @@ def thumbnail_side(count: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small copy of a picture.
+    """A small copy of an image.
 
     Attributes:
         uri: Its content, as a data URI.
@@ -62,14 +62,14 @@ def thumbnail_of(files: PictureFiles, side: int) -> Thumbnail | None:
 
 
 def make_thumbnail(file: Path, side: int) -> Thumbnail | None:
-    """Make a thumbnail of a picture.
+    """Make a thumbnail of an image.
 
     Args:
-        file: The picture.
+        file: The image.
         side: The longer side in pixels.
 
     Returns:
-        The thumbnail; None if the picture cannot be read here.
+        The thumbnail; None if the image cannot be read here.
     """
     try:
         with open_picture(file) as picture:

@@ -1,4 +1,4 @@
-"""Similarity of pictures: the cosine of their embeddings."""
+"""Similarity of images: the cosine of their embeddings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK: Final = 512
-"""Rows to compare at a time: for 10,000 pictures, a block of results takes 20 MB."""
+"""Rows to compare at a time: for 10,000 images, a block of results takes 20 MB."""
 _NO_PAIR: Final = -2.0
 """Less than any cosine."""
 
 
 class Pair(NamedTuple):
-    """Two pictures by their row numbers, and their cosine similarity, -1 to 1."""
+    """Two images by their row numbers, and their cosine similarity, -1 to 1."""
 
     similarity: float
     first: int

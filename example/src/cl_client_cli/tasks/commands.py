@@ -32,27 +32,27 @@ def _group(name: str, summary: str, example: str) -> App:
     )
 
 
-clip_embedding = _group("clip-embedding", "Embed pictures with CLIP.", "embed *.jpg -d embeddings/")
-dino_embedding = _group("dino-embedding", "Embed pictures with DINOv2.", "embed *.jpg -d embeddings/")
-exif = _group("exif", "Read the metadata of pictures.", "extract photo.jpg")
-face_detection = _group("face-detection", "Find faces in pictures.", "detect party.jpg")
-face_embedding = _group("face-embedding", "Embed pictures of faces.", "embed face.jpg")
+clip_embedding = _group("clip-embedding", "Embed images with CLIP.", "embed *.jpg -d embeddings/")
+dino_embedding = _group("dino-embedding", "Embed images with DINOv2.", "embed *.jpg -d embeddings/")
+exif = _group("exif", "Read the metadata of images.", "extract photo.jpg")
+face_detection = _group("face-detection", "Find faces in images.", "detect party.jpg")
+face_embedding = _group("face-embedding", "Embed images of faces.", "embed face.jpg")
 hash_ = _group("hash", "Hash files of any kind.", "compute photo.jpg")
 hls_streaming = _group("hls-streaming", "Turn videos into HLS streams.", "generate-manifest film.mp4")
 image_conversion = _group(
-    "image-conversion", "Convert pictures to other formats.", "convert a.heic --format jpg"
+    "image-conversion", "Convert images to other formats.", "convert a.heic --format jpg"
 )
 media_thumbnail = _group("media-thumbnail", "Make thumbnails of photos and videos.", "generate photos/")
 
 
 @clip_embedding.command(name="embed")
 def embed_clip(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
-    """Compute CLIP embeddings of pictures: vectors of 512 numbers, close for similar content.
+    """Compute CLIP embeddings of images: vectors of 512 numbers, close for similar content.
 
     Example: `cl-client clip-embedding embed *.jpg --output-dir embeddings/`
 
     Args:
-        files: The pictures.
+        files: The images.
         normalize: Scale the vectors to unit length.
         options: The options that all task commands share.
 
@@ -64,12 +64,12 @@ def embed_clip(*files: _Files, normalize: bool = True, options: RunOptions = DEF
 
 @dino_embedding.command(name="embed")
 def embed_dino(*files: _Files, normalize: bool = True, options: RunOptions = DEFAULT_RUN) -> int:
-    """Compute DINOv2 embeddings of pictures: vectors of 384 numbers, close for pictures that look alike.
+    """Compute DINOv2 embeddings of images: vectors of 384 numbers, close for images that look alike.
 
     Example: `cl-client dino-embedding embed photos/ --recursive --output-dir embeddings/`
 
     Args:
-        files: The pictures.
+        files: The images.
         normalize: Scale the vectors to unit length.
         options: The options that all task commands share.
 
@@ -86,7 +86,7 @@ def embed_faces(*files: _Files, normalize: bool = True, options: RunOptions = DE
     Example: `cl-client face-embedding embed faces/*.png --output-dir embeddings/`
 
     Args:
-        files: The pictures, each of one face, as face-detection crops them.
+        files: The images, each of one face, as face-detection crops them.
         normalize: Scale the vectors to unit length.
         options: The options that all task commands share.
 
@@ -102,12 +102,12 @@ def extract(
     tag: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Read all metadata of pictures and videos, such as camera, date and place.
+    """Read all metadata of images and videos, such as camera, date and place.
 
     Example: `cl-client exif extract photo.jpg --tag Make --tag Model --json`
 
     Args:
-        files: The pictures.
+        files: The images.
         tag: Tag to read; can be repeated. By default all tags.
         options: The options that all task commands share.
 
@@ -125,16 +125,16 @@ def detect(
     annotate: Path | None = None,
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Find the faces in pictures.
+    """Find the faces in images.
 
     Example: `cl-client face-detection detect party.jpg --annotate marked.jpg`
 
     Args:
-        files: The pictures.
+        files: The images.
         confidence_threshold: Minimum confidence of a face, 0 to 1.
         nms_threshold: How much two boxes may overlap, 0 to 1; above that, the one with less confidence is
             dropped.
-        annotate: Write a copy of the picture with the faces marked to this file; for several pictures, to
+        annotate: Write a copy of the image with the faces marked to this file; for several images, to
             this folder.
         options: The options that all task commands share.
 
@@ -197,12 +197,12 @@ def convert(
     quality: int | None = None,
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Convert pictures to another format; by default the results go into the current folder.
+    """Convert images to another format; by default the results go into the current folder.
 
     Example: `cl-client image-conversion convert photo.heic --format jpg --quality 90`
 
     Args:
-        files: The pictures.
+        files: The images.
         format: Format of the results.
         quality: Quality, 1 to 100, for formats that have one; by default the server's default, 85.
         options: The options that all task commands share.
@@ -221,12 +221,12 @@ def generate(
     maintain_aspect_ratio: bool = True,
     options: RunOptions = DEFAULT_RUN,
 ) -> int:
-    """Make JPEG thumbnails of pictures and videos; by default they go into the current folder.
+    """Make JPEG thumbnails of images and videos; by default they go into the current folder.
 
     Example: `cl-client media-thumbnail generate photos/ --width 320 --output-dir thumbnails/`
 
     Args:
-        files: The pictures and videos.
+        files: The images and videos.
         width: Width in pixels; by default it follows from the height, or is the server's default.
         height: Height in pixels; by default it follows from the width, or is the server's default.
         maintain_aspect_ratio: Fit into width and height; otherwise stretch to exactly that size.

@@ -27,7 +27,7 @@ def run_face_detection(
         files: The command's arguments.
         values: The task's parameters.
         options: The options of the command.
-        annotate: The file for the marked picture, or the folder for several; None for none.
+        annotate: The file for the marked image, or the folder for several; None for none.
 
     Returns:
         The exit code.
@@ -45,7 +45,7 @@ async def mark_found_faces(outcome: Outcome) -> Outcome:
         The outcome, with the copy added to its files.
 
     Raises:
-        OSError: The picture cannot be read here, or the copy cannot be written.
+        OSError: The image cannot be read here, or the copy cannot be written.
     """
     request, result = outcome.request, outcome.result
     if request.annotated is None or result is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cl_client_cli.jobs.ledger import Ledger
 
 ANNOTATED_SUFFIX: Final = ".faces.jpg"
-"""The suffix of a picture's copy with its faces marked."""
+"""The suffix of an image's copy with its faces marked."""
 _SUFFIXES: Final = (*(kind.suffix for kind in TASKS.values() if kind.suffix), ANNOTATED_SUFFIX)
 _NUMBER: Final = re.compile(r"-\d+$")
 

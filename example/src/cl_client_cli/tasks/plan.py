@@ -172,7 +172,7 @@ def _check_no_input(option: str, file: Path, inputs: Sequence[Path]) -> None:
 
 
 def _check_format(option: str, file: Path, suffix: str) -> None:
-    """Check that the suffix of a picture matches its format."""
+    """Check that the suffix of an image matches its format."""
     named, made = (_SAME_FORMAT.get(it, it) for it in (file.suffix.lower(), Path(f"_{suffix}").suffix))
     if named != made and {named, made} <= SUFFIXES["picture"]:
         raise UsageError(

@@ -75,7 +75,7 @@ MODELS: Final[dict[str, ModelFile]] = {
             name="mobileclip",
             url="https://huggingface.co/Xenova/mobileclip_blt/resolve/main/onnx/vision_model.onnx",
             file_name="mobileclip_blt_vision_model.onnx",
-            summary="MobileCLIP-B (LT), the part that reads pictures; for clip_embedding",
+            summary="MobileCLIP-B (LT), the part that reads images; for clip_embedding",
         ),
         ModelFile(
             name="dinov2",

@@ -1,1 +1,1 @@
-"""Embeddings of whole pictures, and the ONNX Runtime."""
+"""Embeddings of whole images, and the ONNX Runtime."""

@@ -1,4 +1,4 @@
-"""CLIP embeddings: the content of a picture as a vector of 512 numbers."""
+"""CLIP embeddings: the content of an image as a vector of 512 numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(context: TaskContext[ClipEmbeddingParams]) -> JSONObject:
-    """Embed the picture with MobileCLIP. Raises what `embed` raises.
+    """Embed the image with MobileCLIP. Raises what `embed` raises.
 
     Args:
         context: The job.

@@ -1,4 +1,4 @@
-"""DINO embeddings: the look of a picture as a vector of 384 numbers."""
+"""DINO embeddings: the look of an image as a vector of 384 numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(context: TaskContext[DinoEmbeddingParams]) -> JSONObject:
-    """Embed the picture with DINOv2. Raises what `embed` raises.
+    """Embed the image with DINOv2. Raises what `embed` raises.
 
     Args:
         context: The job.

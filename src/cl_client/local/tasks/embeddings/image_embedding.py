@@ -1,4 +1,4 @@
-"""Common code of the embeddings of whole pictures: from the picture to the model's input to the vector."""
+"""Common code of the embeddings of whole images: from the image to the model's input to the vector."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from cl_client.models import JSONObject
 
 _SIDE: Final = 224
-"""Pixels; the picture is stretched to a square, not cropped, as on CL Servers."""
+"""Pixels; the image is stretched to a square, not cropped, as on CL Servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageEmbedding:
-    """A model that embeds pictures, and the pre-processing of its input: 1 x 3 x 224 x 224, RGB.
+    """A model that embeds images, and the pre-processing of its input: 1 x 3 x 224 x 224, RGB.
 
     Attributes:
         model: Its name in `cl_client.local.models.catalog.MODELS`.
@@ -59,7 +59,7 @@ DINO: Final = ImageEmbedding(
 
 
 def embed(context: TaskContext[ParamsT], embedding: ImageEmbedding, *, normalize: bool) -> JSONObject:
-    """Embed a job's picture and write the vector as ``.npy``, float32, shape ``(dim,)``.
+    """Embed a job's image and write the vector as ``.npy``, float32, shape ``(dim,)``.
 
     Args:
         context: The job.
@@ -70,7 +70,7 @@ def embed(context: TaskContext[ParamsT], embedding: ImageEmbedding, *, normalize
         The ``task_output``: ``embedding_dim`` and ``normalized``.
 
     Raises:
-        TaskFailedError: The file is not a picture, or the model is invalid.
+        TaskFailedError: The file is not an image, or the model is invalid.
         ModelUnavailableError: The model is missing or damaged.
     """
     path = context.models.require(embedding.model)
@@ -96,7 +96,7 @@ def _vector(output: NDArray[np.float32], embedding: ImageEmbedding, path: Path) 
     if vector.ndim != 1:
         raise TaskFailedError(f"{path.name}: the model's output has shape {output.shape}, not one vector")
     if not np.isfinite(vector).all():
-        raise TaskFailedError(f"{path.name}: the model's output has NaN or infinity for this picture")
+        raise TaskFailedError(f"{path.name}: the model's output has NaN or infinity for this image")
     return vector
 
 

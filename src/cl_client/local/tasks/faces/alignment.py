@@ -34,11 +34,11 @@ _MAX_REDUCTION: Final = 32
 def cut_out(pixels: BgrPixels, face: DetectedFace) -> BgrPixels:
     """Crop a face: aligned if it has landmarks, otherwise the square around its box.
 
-    Parts outside of the picture are black.
+    Parts outside of the image are black.
 
     Args:
-        pixels: The upright picture.
-        face: The face, in pixels of the picture.
+        pixels: The upright image.
+        face: The face, in pixels of the image.
 
     Returns:
         The crop, shape ``(112, 112, 3)``.
@@ -52,7 +52,7 @@ def _landmark_transform(landmarks: Landmarks) -> NDArray[np.float64]:
     """Find the similarity (rotation, scale, shift) that maps the points to ArcFace's, by least squares.
 
     Returns:
-        Shape ``(2, 3)``, from the picture's pixels to the crop's.
+        Shape ``(2, 3)``, from the image's pixels to the crop's.
     """
     # The unknowns a, b, tx, ty of x' = a x - b y + tx and y' = b x + a y + ty.
     rows_of_x = [(point.x, -point.y, 1.0, 0.0) for point in landmarks]

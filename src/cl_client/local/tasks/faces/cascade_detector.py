@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _MAX_SIDE: Final = 640
 """Pixels of the reduced copy that is searched, in about a second; faces below 1/27 of it are not found."""
 _WINDOW_SIDE: Final = 24
-"""Pixels of the smallest window: the size of the pictures that the cascade was trained on."""
+"""Pixels of the smallest window: the size of the images that the cascade was trained on."""
 _SCALE_FACTOR: Final = 1.1
 _STEP_RATIO: Final = 1.25
 _SAME_FACE_OVERLAP: Final = 0.5
 """Windows whose intersection over union is this or more agree on a face."""
 # A face is found in many windows, anything else in one or a few. Measured on the 100 faces and 100 other
-# pictures of skimage.data.lfw_subset(), at four times their size: 89 faces have 8 or more windows that agree,
-# the other pictures have at most 2; textures and the like on photos reach 7. So the confidence is scaled such
+# images of skimage.data.lfw_subset(), at four times their size: 89 faces have 8 or more windows that agree,
+# the other images have at most 2; textures and the like on photos reach 7. So the confidence is scaled such
 # that 8 windows exceed 0.7, the default threshold of clients.
 _HALF_CONFIDENCE_WINDOWS: Final = 3
 
@@ -38,11 +38,11 @@ def detect_faces(
     """Find upright faces that look at the camera, without landmarks.
 
     A cascade only answers yes or no. The confidence is ``n / (n + 3)``, where ``n`` windows of different
-    position and size agree on a face. It orders the faces of a picture, but is not a probability and cannot
+    position and size agree on a face. It orders the faces of an image, but is not a probability and cannot
     be compared with YuNet's.
 
     Args:
-        pixels: The upright picture.
+        pixels: The upright image.
         confidence_threshold: 0-1; the confidence must be above it. At 0.7 more than 7 windows must agree.
         nms_threshold: 0-1; of two boxes with a higher intersection over union, the less confident is dropped.
 
@@ -81,7 +81,7 @@ def _windows(grey: NDArray[np.uint8], largest: int) -> NDArray[np.float64]:
 
 
 def _face(index: int, windows: NDArray[np.float64], scale_x: float, scale_y: float) -> DetectedFace:
-    """Return the face of a window: the mean of the windows that agree with it, in the picture's pixels."""
+    """Return the face of a window: the mean of the windows that agree with it, in the image's pixels."""
     agreeing = windows[_overlaps(index, windows) >= _SAME_FACE_OVERLAP]
     x, y, width, height = (float(np.mean(agreeing[:, column])) for column in range(4))
     count = len(agreeing)

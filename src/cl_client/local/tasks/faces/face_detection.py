@@ -1,4 +1,4 @@
-"""Face detection: the faces in a picture, and a crop of each."""
+"""Face detection: the faces in an image, and a crop of each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
         Coordinates are 0-1 of width and height.
 
     Raises:
-        TaskFailedError: The file is not a picture.
+        TaskFailedError: The file is not an image.
         ModelUnavailableError: YuNet's file is damaged, or the configured file was not found.
     """
     picture, engine, faces = _detect(context)
@@ -78,7 +78,7 @@ def run_for_generation_a(context: TaskContext[FaceDetectionParams]) -> JSONObjec
 
 
 def _detect(context: TaskContext[FaceDetectionParams]) -> tuple[Picture, str, Sequence[DetectedFace]]:
-    """Return the picture, the name of the detector, and the faces."""
+    """Return the image, the name of the detector, and the faces."""
     params = context.params
     model = yunet_detector.model_file(context.models)
     picture = read_picture(context.input_file)
@@ -119,7 +119,7 @@ def _finished(
 
 
 def _relative_box(face: DetectedFace, picture: Picture) -> dict[str, JsonValue]:
-    """Return the box's corners as 0-1 of the picture's width and height, clamped to the picture."""
+    """Return the box's corners as 0-1 of the image's width and height, clamped to the image."""
     height, width = picture.pixels.shape[:2]
     x, y, box_width, box_height = face.box
     return {

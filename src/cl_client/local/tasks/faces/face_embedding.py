@@ -28,15 +28,15 @@ _CONFIDENCE_THRESHOLD: Final = 0.7
 _NMS_THRESHOLD: Final = 0.4
 """Both are the defaults of face_detection."""
 _SHARP_VARIANCE: Final = 100.0
-"""Variance of the grey picture's Laplacian at which CL Servers give a face the full quality score."""
+"""Variance of the grey image's Laplacian at which CL Servers give a face the full quality score."""
 
 
 def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
     """Embed the face with ArcFace and write the vector as ``.npy``, float32, shape ``(512,)``.
 
-    A picture of 112 x 112 pixels is treated as a crop from face_detection and used unchanged. In any other
-    picture the most confident face is aligned first, if YuNet's model is present and finds one; otherwise the
-    whole picture is resized to 112 x 112 pixels, as CL Servers do.
+    An image of 112 x 112 pixels is treated as a crop from face_detection and used unchanged. In any other
+    image the most confident face is aligned first, if YuNet's model is present and finds one; otherwise the
+    whole image is resized to 112 x 112 pixels, as CL Servers do.
 
     Args:
         context: The job.
@@ -45,7 +45,7 @@ def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
         The ``task_output``: ``embedding_dim``, ``normalized`` and ``quality_score``.
 
     Raises:
-        TaskFailedError: The file is not a picture, or ArcFace's model is invalid.
+        TaskFailedError: The file is not an image, or ArcFace's model is invalid.
         ModelUnavailableError: The model is missing or damaged.
     """
     path = context.models.require("arcface")
@@ -93,7 +93,7 @@ def _vector(output: NDArray[np.float32], model_name: str) -> NDArray[np.float32]
         )
     vector: NDArray[np.float32] = output.reshape(_DIMENSIONS)
     if not np.isfinite(vector).all():
-        raise TaskFailedError(f"{model_name}: the model's output has NaN or infinity for this picture")
+        raise TaskFailedError(f"{model_name}: the model's output has NaN or infinity for this image")
     return vector
 
 

@@ -1,4 +1,4 @@
-"""Faces in a picture, whichever detector finds them, and the picture in the detectors' format."""
+"""Faces in an image, whichever detector finds them, and the image in the detectors' format."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ BgrPixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 """Shape ``(height, width, 3)``: blue, green, red, as in OpenCV."""
 
 _MAX_PIXELS: Final = 25_000_000
-"""A larger picture is reduced to this many pixels before detection, to limit the memory."""
+"""A larger image is reduced to this many pixels before detection, to limit the memory."""
 
 
 class Point(NamedTuple):
-    """A position in pixels, origin at the picture's top left; it may be outside of the picture."""
+    """A position in pixels, origin at the image's top left; it may be outside of the image."""
 
     x: float
     y: float
@@ -49,7 +49,7 @@ class Landmarks(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A box in pixels, origin at the picture's top left; it may reach beyond the picture."""
+    """A box in pixels, origin at the image's top left; it may reach beyond the image."""
 
     x: float
     y: float
@@ -74,10 +74,10 @@ class DetectedFace:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An upright picture.
+    """An upright image.
 
     Attributes:
-        pixels: The pixels; reduced if the picture is huge.
+        pixels: The pixels; reduced if the image is huge.
         size: Width and height in pixels before that reduction.
     """
 
@@ -86,16 +86,16 @@ class Picture:
 
 
 def read_picture(file: Path) -> Picture:
-    """Read a picture of any format; of an animation, the first frame. Transparent parts become white.
+    """Read an image of any format; of an animation, the first frame. Transparent parts become white.
 
     Args:
-        file: The picture.
+        file: The image.
 
     Returns:
-        The upright picture.
+        The upright image.
 
     Raises:
-        TaskFailedError: The file is not a picture, is damaged, or is too large.
+        TaskFailedError: The file is not an image, is damaged, or is too large.
     """
     with open_picture(file) as image:
         width, height = upright_size(image)

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.faces.picture import BgrPixels
 
 # YuNet finds faces of about 10 to 300 pixels (see the page above), and takes some 80 bytes of memory per
-# pixel. So a large picture is searched in overlapping tiles at full size, for small faces, and as a whole,
+# pixel. So a large image is searched in overlapping tiles at full size, for small faces, and as a whole,
 # reduced to the size of a tile, for large ones.
 _TILE_SIDE: Final = 1280
 _TILE_OVERLAP: Final = 320
 _CUT_MARGIN: Final = 8
-"""Pixels; a face this close to the edge of a tile inside the picture may be cut by it."""
+"""Pixels; a face this close to the edge of a tile inside the image may be cut by it."""
 _MAX_CANDIDATES: Final = 5000
 """Per tile, before overlapping ones are dropped; OpenCV's default."""
 _MODEL: Final = "yunet"
@@ -73,7 +73,7 @@ def detect_faces(
     """Find faces, with landmarks.
 
     Args:
-        pixels: The upright picture.
+        pixels: The upright image.
         model: YuNet's ONNX file.
         confidence_threshold: 0-1; YuNet's score must be above it.
         nms_threshold: 0-1; of two boxes with a higher intersection over union, the less confident is dropped.
@@ -108,7 +108,7 @@ def _load(model: Path, confidence_threshold: float, nms_threshold: float) -> cv2
 
 
 def _tiles(width: int, height: int) -> list[_Tile]:
-    """Return tiles that cover the picture at full size; none if it is not larger than one tile."""
+    """Return tiles that cover the image at full size; none if it is not larger than one tile."""
     if max(width, height) <= _TILE_SIDE:
         return []
     tile_width, tile_height = min(width, _TILE_SIDE), min(height, _TILE_SIDE)
@@ -125,7 +125,7 @@ def _starts(length: int) -> list[int]:
 
 
 def _is_cut(box: Box, tile: _Tile, picture_width: int, picture_height: int) -> bool:
-    """Tell whether a face may extend beyond its tile; then another tile or the whole picture shows it."""
+    """Tell whether a face may extend beyond its tile; then another tile or the whole image shows it."""
     right, bottom = tile.x + tile.width, tile.y + tile.height
     return (
         (tile.x > 0 and box.x < tile.x + _CUT_MARGIN)
@@ -136,7 +136,7 @@ def _is_cut(box: Box, tile: _Tile, picture_width: int, picture_height: int) -> b
 
 
 def _faces_on_whole(detector: cv2.FaceDetectorYN, pixels: BgrPixels) -> list[DetectedFace]:
-    """Find the faces on the whole picture, which is reduced if it is larger than a tile."""
+    """Find the faces on the whole image, which is reduced if it is larger than a tile."""
     height, width = pixels.shape[:2]
     scale = min(1, _TILE_SIDE / max(width, height))
     if scale == 1:
@@ -160,16 +160,16 @@ def _detect(
     origin: tuple[int, int] = (0, 0),
     scale: tuple[float, float] = (1, 1),
 ) -> list[DetectedFace]:
-    """Find the faces in a part of the picture.
+    """Find the faces in a part of the image.
 
     Args:
         detector: YuNet.
         part: The part to search.
-        origin: Position of its top left in the picture, in pixels.
-        scale: Width and height of one of its pixels, in pixels of the picture.
+        origin: Position of its top left in the image, in pixels.
+        scale: Width and height of one of its pixels, in pixels of the image.
 
     Returns:
-        The faces, in pixels of the picture.
+        The faces, in pixels of the image.
     """
     height, width = part.shape[:2]
     detector.setInputSize((width, height))

@@ -1,1 +1,1 @@
-"""Media files: type detection, and opening of pictures and videos."""
+"""Media files: type detection, and opening of images and videos."""

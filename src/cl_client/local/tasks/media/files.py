@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PIXEL_LIMIT: Final = 500_000_000
-"""A picture or video frame with more pixels is refused: it would take about 2 GB of memory when decoded."""
+"""An image or video frame with more pixels is refused: it would take about 2 GB of memory when decoded."""
 
 _JSON_OBJECT = TypeAdapter(JSONObject)
 

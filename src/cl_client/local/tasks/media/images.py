@@ -1,4 +1,4 @@
-"""Pictures of any format: opened with clear errors, turned upright, converted to 8 bits per channel."""
+"""Images of any format: opened with clear errors, turned upright, converted to 8 bits per channel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-# Pillow supports more, but opens MPEG videos as pictures, runs Ghostscript on EPS, and guesses at TGA.
+# Pillow supports more, but opens MPEG videos as images, runs Ghostscript on EPS, and guesses at TGA.
 _FORMATS: Final = (
     "JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "HEIF", "AVIF", "JPEG2000", "ICO", "ICNS",
     "PPM", "PSD", "QOI", "SGI", "PCX", "DDS",
@@ -42,16 +42,16 @@ SWAPPED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
 
 @contextmanager
 def open_picture(file: Path) -> Generator[ImageFile]:
-    """Open a picture. Its pixels are decoded on first use, which must be inside the block.
+    """Open an image. Its pixels are decoded on first use, which must be inside the block.
 
     Args:
-        file: The picture.
+        file: The image.
 
     Yields:
-        The picture, as stored.
+        The image, as stored.
 
     Raises:
-        TaskFailedError: The file is empty, not a picture, truncated, damaged, or larger than `PIXEL_LIMIT`.
+        TaskFailedError: The file is empty, not an image, truncated, damaged, or larger than `PIXEL_LIMIT`.
             Also raised for errors of Pillow inside the block.
     """
     require_content(file)
@@ -60,13 +60,13 @@ def open_picture(file: Path) -> Generator[ImageFile]:
 
 
 def is_picture(file: Path) -> bool:
-    """Tell whether a file has the header of a picture.
+    """Tell whether a file has the header of an image.
 
     Args:
         file: The file.
 
     Returns:
-        True also for a picture that is damaged after its header, or too large.
+        True also for an image that is damaged after its header, or too large.
     """
     with _pillow_settings():
         try:
@@ -104,16 +104,16 @@ def _picture_errors(file: Path) -> Generator[None]:
         yield
     except UnidentifiedImageError as exc:
         raise TaskFailedError(
-            f"{file.name}: not a picture in a supported format ({_describe_content(file)})"
+            f"{file.name}: not an image in a supported format ({_describe_content(file)})"
         ) from exc
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise TaskFailedError(
-            f"{file.name}: the picture is larger than the limit of {PIXEL_LIMIT:,} pixels"
+            f"{file.name}: the image is larger than the limit of {PIXEL_LIMIT:,} pixels"
         ) from exc
     except MemoryError as exc:
-        raise TaskFailedError(f"{file.name}: not enough memory for this picture") from exc
+        raise TaskFailedError(f"{file.name}: not enough memory for this image") from exc
     except DAMAGE_ERRORS as exc:
-        raise TaskFailedError(f"{file.name}: the picture {_describe_damage(exc, file)}") from exc
+        raise TaskFailedError(f"{file.name}: the image {_describe_damage(exc, file)}") from exc
 
 
 def _describe_damage(exc: BaseException, file: Path) -> str:
@@ -134,13 +134,13 @@ def _describe_content(file: Path) -> str:
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of a picture.
+    """Return the EXIF orientation of an image.
 
     Args:
-        image: The picture.
+        image: The image.
 
     Returns:
-        1-8; 1, upright, if the picture has none or its EXIF is damaged.
+        1-8; 1, upright, if the image has none or its EXIF is damaged.
     """
     if image.format == "TIFF":  # Pillow turns a TIFF upright itself when it loads it
         return 1
@@ -152,10 +152,10 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return the size of a picture after turning it upright.
+    """Return the size of an image after turning it upright.
 
     Args:
-        image: The picture, as stored.
+        image: The image, as stored.
 
     Returns:
         Width and height in pixels.
@@ -164,10 +164,10 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def stored_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """Convert a size between the stored and the upright picture; the same in both directions.
+    """Convert a size between the stored and the upright image; the same in both directions.
 
     Args:
-        image: The picture, as stored.
+        image: The image, as stored.
         size: Width and height in pixels.
 
     Returns:
@@ -178,28 +178,28 @@ def stored_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Rotate and mirror a picture according to its EXIF orientation.
+    """Rotate and mirror an image according to its EXIF orientation.
 
     Args:
-        image: The picture, as stored.
+        image: The image, as stored.
 
     Returns:
-        The upright picture; the same object if it is already upright.
+        The upright image; the same object if it is already upright.
     """
     return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def displayable(image: Image.Image) -> Image.Image:
-    """Convert a picture to 8 bits per channel, with an alpha channel only if it has transparency.
+    """Convert an image to 8 bits per channel, with an alpha channel only if it has transparency.
 
     Grey values of more than 8 bits are scaled, not clipped. CMYK is converted with its ICC profile if it has
     one.
 
     Args:
-        image: A picture of any mode.
+        image: An image of any mode.
 
     Returns:
-        The picture in mode L, LA, RGB or RGBA; the same object if it already is.
+        The image in mode L, LA, RGB or RGBA; the same object if it already is.
     """
     if image.mode.startswith(("I", "F")):
         image = _scaled_to_8_bits(image)
@@ -214,10 +214,10 @@ def flattened(image: Image.Image) -> Image.Image:
     """Remove the alpha channel: transparent parts become white.
 
     Args:
-        image: A picture from `displayable`.
+        image: An image from `displayable`.
 
     Returns:
-        The picture in mode L or RGB; the same object if it has no alpha channel.
+        The image in mode L or RGB; the same object if it has no alpha channel.
     """
     if not image.mode.endswith("A"):
         return image
@@ -229,10 +229,10 @@ def flattened(image: Image.Image) -> Image.Image:
 
 
 def matching_profile(image: Image.Image) -> bytes | None:
-    """Return the picture's ICC profile if it fits the picture's current mode.
+    """Return the image's ICC profile if it fits the image's current mode.
 
     Args:
-        image: The picture.
+        image: The image.
 
     Returns:
         The profile; None if there is none, or it is for another colour space.

@@ -16,7 +16,7 @@ MediaType: TypeAlias = Literal["image", "video", "audio", "unknown"]
 def detect_media_type(file: Path) -> MediaType:
     """Detect the media type of a file.
 
-    An animated picture is an image. Only the headers are read, so a damaged file keeps its type.
+    An animated image is an image. Only the headers are read, so a damaged file keeps its type.
 
     Args:
         file: The file.

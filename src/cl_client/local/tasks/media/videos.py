@@ -31,7 +31,7 @@ _CONTAINERS: Final = (
     "ogg,rm,w64,wav,webm"
 )
 _PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heim", "heis", "heix", "hevc", "mif1", "msf1"})
-"""Brands of ISO media files that are HEIC or AVIF pictures."""
+"""Brands of ISO media files that are HEIC or AVIF images."""
 _POSTER_POSITION: Final = 0.1
 """Position of the representative frame, as a fraction of the duration: after a black or fading start."""
 _MAX_DECODED_FRAMES: Final = 250
@@ -155,7 +155,7 @@ def representative_frame(file: Path) -> Image.Image:
         file: The video.
 
     Returns:
-        An RGB picture, upright and with square pixels.
+        An RGB image, upright and with square pixels.
 
     Raises:
         TaskFailedError: The file is not a video, or no frame of it can be decoded.

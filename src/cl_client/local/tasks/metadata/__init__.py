@@ -1,1 +1,1 @@
-"""Metadata of pictures and videos."""
+"""Metadata of images and videos."""

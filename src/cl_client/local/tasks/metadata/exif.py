@@ -1,4 +1,4 @@
-"""EXIF and other metadata of a picture or video."""
+"""EXIF and other metadata of an image or video."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _NO_DATE: Final = "0000:00:00 00:00:00"
 def run(context: TaskContext[ExifParams]) -> JSONObject:
     """Read the metadata, with ExifTool if it is installed, otherwise with Pillow.
 
-    The typed fields are always filled, with or without `tags`; they are null for a picture without EXIF.
+    The typed fields are always filled, with or without `tags`; they are null for an image without EXIF.
 
     Args:
         context: The job.

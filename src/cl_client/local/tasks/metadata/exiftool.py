@@ -1,4 +1,4 @@
-"""Metadata read by ExifTool (https://exiftool.org), which supports almost every picture and video format."""
+"""Metadata read by ExifTool (https://exiftool.org), which supports almost every image and video format."""
 
 from __future__ import annotations
 

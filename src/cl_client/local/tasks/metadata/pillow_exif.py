@@ -1,4 +1,4 @@
-"""A picture's metadata read by Pillow, with ExifTool's keys and units, for use without ExifTool."""
+"""An image's metadata read by Pillow, with ExifTool's keys and units, for use without ExifTool."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ _CHARACTER_CODE_LENGTH: Final = 8
 
 
 def read_with_pillow(file: Path) -> JSONObject:
-    """Read the metadata of a picture; damaged EXIF is skipped.
+    """Read the metadata of an image; damaged EXIF is skipped.
 
     Args:
-        file: The picture.
+        file: The image.
 
     Returns:
         Keys with ExifTool's group prefix, for instance ``EXIF:Make``; numeric values as numbers.
 
     Raises:
-        TaskFailedError: The file is not a picture that Pillow can read.
+        TaskFailedError: The file is not an image that Pillow can read.
     """
     with open_picture(file) as image:
         exif = _exif_items(image)

@@ -1,1 +1,1 @@
-"""Pictures created from media: conversions and thumbnails."""
+"""Images created from media: conversions and thumbnails."""

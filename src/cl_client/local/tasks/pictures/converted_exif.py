@@ -1,4 +1,4 @@
-"""The EXIF that a converted picture keeps."""
+"""The EXIF that a converted image keeps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAIN_TAGS: Final = (
     ExifTags.Base.XPKeywords,
     ExifTags.Base.XPSubject,
 )
-"""Tags that describe the picture; the others of the main directory describe how its pixels were stored."""
+"""Tags that describe the image; the others of the main directory describe how its pixels were stored."""
 
 
 _STALE_TAGS: Final = frozenset[int](
@@ -38,13 +38,13 @@ _MAX_LENGTH: Final = 65_533
 
 
 def exif_for(image: Image.Image) -> bytes:
-    """Copy the picture's EXIF for an upright copy of the picture.
+    """Copy the image's EXIF for an upright copy of the image.
 
     Camera, exposure, dates and GPS position are kept. The embedded preview, the orientation and the size in
     pixels are dropped, as they would no longer be correct.
 
     Args:
-        image: The original picture.
+        image: The original image.
 
     Returns:
         The EXIF data; empty if there is none, or it cannot be read.
@@ -54,7 +54,7 @@ def exif_for(image: Image.Image) -> bytes:
         exif = _copied(original, dropped=_STALE_TAGS)
         if len(exif) > _MAX_LENGTH:
             exif = _copied(original, dropped=_STALE_TAGS | {ExifTags.Base.MakerNote})
-    except DAMAGE_ERRORS:  # damaged EXIF does not make the picture unusable
+    except DAMAGE_ERRORS:  # damaged EXIF does not make the image unusable
         return b""
     return exif if len(exif) <= _MAX_LENGTH else b""
 

@@ -1,4 +1,4 @@
-"""Conversion of a picture to another format."""
+"""Conversion of an image to another format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEFAULT_QUALITY: Final = 85
 _DEFAULT_FRAME_MS: Final = 100
 """The duration that browsers use for a frame whose duration is zero or missing."""
 _ANIMATED_SOURCES: Final = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
-"""Formats whose frames are an animation; in others they are layers, previews or separate pictures."""
+"""Formats whose frames are an animation; in others they are layers, previews or separate images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ _TARGETS: Final[Mapping[ImageFormat, _Target]] = {
 
 
 def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
-    """Convert the picture: upright, with metadata, transparency and frames if the format supports them.
+    """Convert the image: upright, with metadata, transparency and frames if the format supports them.
 
     Args:
         context: The job.
@@ -76,7 +76,7 @@ def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
         The ``task_output``, which is empty.
 
     Raises:
-        TaskFailedError: The file is not a picture, is damaged, or is larger than the target format allows.
+        TaskFailedError: The file is not an image, is damaged, or is larger than the target format allows.
     """
     target = _TARGETS[context.params.format]
     file = context.input_file
@@ -142,7 +142,7 @@ def _duration_ms(image: ImageFile) -> int:
 
 
 def _fitted(image: Image.Image, target: _Target) -> Image.Image:
-    """Convert the picture to a mode that the format supports, if necessary."""
+    """Convert the image to a mode that the format supports, if necessary."""
     has_alpha_channel = image.mode in {"LA", "RGBA"}
     if image.mode in target.modes and has_alpha_channel == image.has_transparency_data:
         return image

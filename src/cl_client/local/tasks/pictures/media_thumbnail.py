@@ -1,4 +1,4 @@
-"""Thumbnails: a small JPEG of a picture or a video."""
+"""Thumbnails: a small JPEG of an image or a video."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
         The ``task_output``: ``media_type``.
 
     Raises:
-        TaskFailedError: The file is neither a picture nor a video, is damaged, or the size is out of range.
+        TaskFailedError: The file is neither an image nor a video, is damaged, or the size is out of range.
     """
     file = context.input_file
     require_content(file)

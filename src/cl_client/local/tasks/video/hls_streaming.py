@@ -52,7 +52,7 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
     file, params = context.input_file, context.params
     require_content(file)
     if is_picture(file):
-        raise TaskFailedError(f"{file.name}: this is a picture, not a video")
+        raise TaskFailedError(f"{file.name}: this is an image, not a video")
     facts = examine(file)
     variants = {_name(variant): _variant_rendition(facts, variant) for variant in params.variants}
     with _folder_written_whole(context.output_file) as folder:
