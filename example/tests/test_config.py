@@ -16,6 +16,8 @@ from cl_client_cli.settings.settings_file import FILE_NAME
 if TYPE_CHECKING:
     from command_lines import RunCLI
 
+NAMES_AND_VALUES = "the file must contain names of settings and their values"
+
 
 @pytest.fixture(autouse=True)
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +130,17 @@ def test_a_setting_named_like_a_secret_is_none() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.yaml", "8: x\n", "a.yaml: must contain names and values"),
-        ("a.yaml", "timeout: 2020-01-01\n", "a.yaml: must contain names and values"),
-        ("a.toml", "timeout = 2020-01-01\n", "a.toml: must contain names and values"),
+        ("a.yaml", "8: x\n", f"a.yaml: {NAMES_AND_VALUES}"),
+        (
+            "a.yaml",
+            "timeout: 2020-01-01\n",
+            f"a.yaml: {NAMES_AND_VALUES}",
+        ),
+        (
+            "a.toml",
+            "timeout = 2020-01-01\n",
+            f"a.toml: {NAMES_AND_VALUES}",
+        ),
         ("a.toml", "[profile.home]\ntimeout = 3\n", "the sections of profiles are [profiles.NAME]"),
         ("a.toml", "username = 5\n", "a.toml: username must be a string"),
         ("a.toml", '[profiles.a]\nprofile = "b"\n', "a.toml [profiles.a]: profile cannot be set"),

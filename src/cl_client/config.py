@@ -122,7 +122,7 @@ class ComputeClientConfig(BaseSettings):
         poll_interval_push: Maximum seconds between such reads while MQTT is connected. Longer for queued jobs
             if more than 600 are followed, since these are read at most 20 times a second in total.
         max_concurrent_reads: Maximum number of concurrent HTTP reads of followed jobs.
-        worker_stale_after: Seconds without a message after which a worker counts as gone.
+        worker_stale_after: Seconds without a message after which a worker is considered gone.
         require_worker: Raise `WorkerUnavailableError` before uploading if no worker serves the task.
         delete_on_cancel: Delete the job on the server when waiting for it is cancelled or times out.
     """

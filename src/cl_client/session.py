@@ -144,7 +144,7 @@ class Session:
         auth_url = auth_config(auth_url, config, timeout).base_url
         found = await store.load(auth_url, username)
         if found is None:
-            reason = "nobody is logged in" if username is None else f"{username!r} is not logged in"
+            reason = "no user is logged in" if username is None else f"{username!r} is not logged in"
             not_logged_in = _login_required(auth_url, reason)
             raise not_logged_in
         provider = _SessionProvider(

@@ -123,7 +123,7 @@ async def test_logging_in_at_a_service_that_is_away_names_it(store: TokenStore) 
 
 async def test_nobody_is_logged_in_at_first(store: TokenStore) -> None:
     with pytest.raises(
-        AuthenticationError, match="http://server: nobody is logged in; log in again"
+        AuthenticationError, match="http://server: no user is logged in; log in again"
     ) as caught:
         await Session.load("http://server", store=store)
     assert caught.value.status_code == 401

@@ -331,7 +331,7 @@ async def test_a_fault_on_the_way_to_a_connection_costs_this_one_only(
     publisher = Publisher(address, options=replace(QUICK, credentials=credentials))
     publisher.start()
     assert await publisher.wait_connected(SECONDS)
-    assert publisher.problem == "unexpected error: KeyError('user')"
+    assert publisher.problem == "cannot connect, unexpected error: KeyError('user')"
     await publisher.close()
     assert "KeyError: 'user'" in caplog.text
 

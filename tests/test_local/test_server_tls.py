@@ -201,7 +201,7 @@ def test_files_that_cannot_be_used_are_named_and_nothing_is_left(
         "encrypted key": (replace(tls, key_file=nonsense), r"its unencrypted private key"),
         "no authority": (
             replace(tls, client_ca_file=nonsense),
-            r"nonsense\.pem contains no PEM certificates",
+            r"nonsense\.pem contains no valid PEM certificates",
         ),
     }[fault]
     threads = set(threading.enumerate())

@@ -137,7 +137,9 @@ def test_certificate_files_that_cannot_be_used(tmp_path: Path, tls_files: TLSFil
         async with ComputeClient(config=config) as client:
             await client.health()
 
-    with pytest.raises(ConfigurationError, match=r"ca_file: .*nonsense.pem has no valid PEM certificates"):
+    with pytest.raises(
+        ConfigurationError, match=r"ca_file: .*nonsense.pem contains no valid PEM certificates"
+    ):
         asyncio.run(use(ca_file=nonsense))
     with pytest.raises(ConfigurationError, match=r"client_cert_file: .*nonsense.pem is not a valid cert"):
         asyncio.run(use(ca_file=tls_files.ca, client_cert_file=nonsense))

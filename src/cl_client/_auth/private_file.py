@@ -30,7 +30,7 @@ _TEXTS = TypeAdapter(dict[str, str])
 class PrivateFile:
     """Stores texts in a file that several processes may use. Its methods block; writes are atomic.
 
-    Reads and writes hold a lock file beside it, because Windows cannot replace a file that is open.
+    Reads and writes hold a lock file next to it, because Windows cannot replace a file that is open.
 
     Args:
         path: The file; its folder is created if missing, and made private.
@@ -57,7 +57,7 @@ class PrivateFile:
             return self._read().get(name)
 
     def put(self, texts: Mapping[str, str]) -> None:
-        """Store texts in place of earlier ones of the same names.
+        """Store texts and replace earlier ones of the same names.
 
         Args:
             texts: The texts by name.

@@ -56,7 +56,7 @@ class TokenStore:
         return await in_thread(self._load, _server(auth_url), username)
 
     async def save(self, auth_url: str, username: str, token: Token, *, log_in: bool = False) -> None:
-        """Store the token of a user in place of an earlier one.
+        """Store the token of a user; it replaces an earlier one.
 
         Args:
             auth_url: The auth service.

@@ -59,7 +59,7 @@ class JobFiles(ClientPart):
     ) -> Path:
         """Download one file of a job.
 
-        The file is written to a hidden temporary file beside it (``.<name>.….part``) and renamed when it is
+        The file is written to a hidden temporary file next to it (``.<name>.….part``) and renamed when it is
         complete, so the destination never holds a partial file. If the connection breaks, the download is
         retried and continues where it stopped, if the server supports that; attempts that received data do
         not count as retries.

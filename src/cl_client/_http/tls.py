@@ -30,7 +30,9 @@ def make_ssl_context(config: ComputeClientConfig) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
     except (OSError, ValueError) as exc:
-        raise ConfigurationError(f"ca_file: {config.ca_file} has no valid PEM certificates: {exc}") from exc
+        raise ConfigurationError(
+            f"ca_file: {config.ca_file} contains no valid PEM certificates: {exc}"
+        ) from exc
     if config.insecure_skip_verify:
         logger.warning(
             "insecure_skip_verify is on: certificates are not verified: others on the network can read and "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 logger = get_logger("cl_client.mqtt")
 
 SILENT_JOBS: Final = 3
-"""This many jobs in a row without an event are no coincidence: every server publishes at least the start."""
+"""With so many jobs in a row without an event, push is broken: every server publishes at least the start."""
 _GRACE: Final = 1.0
 """Seconds by which events may lag behind HTTP on a busy broker or event loop."""
 

@@ -83,7 +83,7 @@ class JobReader:
     """Reads jobs by their ids, and caches ended jobs.
 
     A job that is requested several times while it is queued is read once; if it is requested during its read,
-    it is read once more.
+    it is read again.
 
     Args:
         fetch: Sends one request for one job.
@@ -125,7 +125,7 @@ class JobReader:
 
         Args:
             job_id: The job.
-            fetch: Sends the request, in place of the reader's own.
+            fetch: Sends the request, instead of the reader's own.
 
         Returns:
             The job.

@@ -131,7 +131,7 @@ class JobService:
             self.tracker.on_deleted(job_id)
 
     async def delete_abandoned(self, job_id: str) -> None:
-        """Delete a job that nobody waits for. Completes even if the caller is cancelled again.
+        """Delete a job that is no longer waited for. Completes even if the caller is cancelled again.
 
         Takes up to the config's ``timeout``. A failure is logged.
 

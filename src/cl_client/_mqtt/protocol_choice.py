@@ -63,7 +63,7 @@ class ProtocolChoice:
 
     If the broker refuses MQTT 5, 3.1.1 is used. A timeout, or closed connections without an answer, also lead
     to 3.1.1, unless MQTT 5 has worked before. But then 3.1.1 is only probed: if the broker answers, MQTT 5 is
-    tried once more, since the broker may have been starting. After a refusal or hang-up of 3.1.1, MQTT 5 is
+    tried again, since the broker may have been starting. After a refusal or hang-up of 3.1.1, MQTT 5 is
     tried again.
     """
 

@@ -1,4 +1,4 @@
-"""Partial files: a download is written to a hidden file beside its destination, and renamed when complete."""
+"""Partial files: a download is written to a hidden file next to its destination, then renamed."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class RunningAuth:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a running server is reached, and those of its parts that can be told something while it runs."""
+    """Where a running server is reached, and its parts that can be controlled while it runs."""
 
     base_url: str
     mqtt_url: str
@@ -68,7 +68,7 @@ class RunningServer:
     store: JobStore
 
     async def resume_workers(self) -> None:
-        """Start the workers again, if they were stopped; the jobs that they were at run anew."""
+        """Start the workers again, if they were stopped; the jobs that were running start again."""
         if self.pool.size == 0:
             await self.store.requeue_interrupted()
             self.pool.start()

@@ -218,7 +218,7 @@ class LocalServer:
         return thread.run(thread.auth.service.issue_token(username, lifetime))
 
     def stop_workers(self) -> None:
-        """Stop all workers: jobs are accepted, and nobody runs them. Blocks for a moment.
+        """Stop all workers: jobs are accepted, but not run. Blocks for a moment.
 
         Jobs that are running are interrupted, and run again after `start_workers`.
 

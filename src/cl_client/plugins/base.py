@@ -217,7 +217,7 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
             async for path, job in client.exif.map(folder.glob("*.jpg"), concurrency=8):
                 if isinstance(job, Exception): ...
 
-        If a file fails, its error is yielded in place of its job, and the others continue. Memory use does
+        If a file fails, its error is yielded instead of its job, and the others continue. Memory use does
         not depend on the number of files. See `cl_client.map_concurrently` for leaving the loop early.
 
         Args:

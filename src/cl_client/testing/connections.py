@@ -69,7 +69,7 @@ class ConnectionServer:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, ssl=tls)
 
     async def cut(self) -> None:
-        """Close all connections, in the midst of what they are at."""
+        """Close all connections, even in the middle of a message."""
         for serving in self._serving:
             serving.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

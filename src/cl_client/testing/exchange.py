@@ -51,7 +51,7 @@ class Exchange:
             Its head and body.
 
         Raises:
-            ConnectionError: The client hung up before the end.
+            ConnectionError: The client closed the connection before the end.
         """
         if self.body is None:
             self.body = await read_request_body(self.head, self.reader)
@@ -64,7 +64,7 @@ class Exchange:
             Head and body of its response.
 
         Raises:
-            OSError: The server cannot be reached, or hung up before the end.
+            OSError: The server cannot be reached, or closed the connection before the end.
         """
         return await self.ask(self)
 

@@ -144,7 +144,7 @@ def misstate_length(by: int) -> Fault:
 
 
 def reply(response: bytes) -> Fault:
-    """Receive the whole request, and respond in place of the server, which does not see it.
+    """Receive the whole request, and respond instead of the server, which does not see it.
 
     Args:
         response: The response; see `http_response`.

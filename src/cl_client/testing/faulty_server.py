@@ -139,7 +139,7 @@ class FaultyServer:
         self._jobs.delay = seconds
 
     async def stop_workers(self) -> None:
-        """Stop all workers: jobs stay queued, and nobody is announced."""
+        """Stop all workers: jobs stay queued, and no worker is announced."""
         await asyncio.to_thread(self._server.stop_workers)
 
     async def start_workers(self) -> None:

@@ -109,7 +109,7 @@ class SessionReplay:
         """Make a client of the recorded server.
 
         Args:
-            auth_provider: Its credentials, which nobody checks.
+            auth_provider: Its credentials; they are not checked.
             **settings: Settings of `ComputeClientConfig`, by name.
 
         Returns:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class StubServer:
-    """Responds to one request for each connection, and hangs up.
+    """Responds to one request for each connection, and closes it.
 
         stub = StubServer(http_response("503 Service Unavailable"), http_response("200 OK", job))
         async with stub.running() as client:
             ...
 
     Args:
-        responses: Whole responses, in turn, the last one for ever; see `http_response`. ``b""`` hangs up
-            without a response, None waits until the client hangs up.
+        responses: Whole responses, in turn, the last one for all further requests; see `http_response`.
+            ``b""`` closes the connection without a response, None waits until the client closes it.
         files: What goes before these, by the last part of the path of the request.
         port: The port to listen on; 0 for a free one.
 
@@ -111,7 +111,7 @@ class StubServer:
             head: First line and headers of the request.
 
         Returns:
-            The response, or None to wait until the client hangs up.
+            The response, or None to wait until the client closes the connection.
         """
         name = head.split(b" ")[1].rpartition(b"/")[2].decode()
         if name in self._files:

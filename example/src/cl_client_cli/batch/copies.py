@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def copy_result(twin: Item, item: Item) -> TaskResult | None:
     """Copy the result of an item with the same content.
 
-    Only the files of that item's job are copied; results of other items may be beside them.
+    Only the files of that item's job are copied; results of other items may be in the same folder.
 
     Args:
         twin: The item with the result.

@@ -1,4 +1,4 @@
-"""Server outages: how to detect one, and how to wait until it is over."""
+"""Server outages: how to detect one, and how to wait until it ends."""
 
 from __future__ import annotations
 

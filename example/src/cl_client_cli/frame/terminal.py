@@ -140,7 +140,7 @@ class Terminal:
         return self.err if self.is_live and self.out.is_terminal else self.out
 
     def say(self, text: str) -> None:
-        """Print a message beside the results, such as a summary or a hint; with ``--quiet`` nothing.
+        """Print a message that is not a result, such as a summary or a hint; with ``--quiet`` nothing.
 
         Args:
             text: The message.

@@ -20,7 +20,7 @@ class LedgerEntry(BaseModel):
         task: The name of the task.
         source: The path of the file that was submitted.
         source_size: The file's size in bytes when it was submitted; None if it no longer existed.
-        source_mtime_ns: The file's modification time in nanoseconds, likewise.
+        source_mtime_ns: The file's modification time in nanoseconds; None if it no longer existed.
         params: The parameters of the task.
         target: The path of the result; None if it is not saved.
         status: The last known status; ``forgotten`` if the server no longer has the job.

@@ -48,7 +48,7 @@ def ago(seconds_since_epoch: float, now: float) -> str:
 
     Args:
         seconds_since_epoch: The time of the event.
-        now: The current time, likewise.
+        now: The current time, in the same format.
 
     Returns:
         For instance ``3 min ago``.

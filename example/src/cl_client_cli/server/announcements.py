@@ -106,7 +106,7 @@ async def find_servers(seconds: float, interface: str | None) -> list[Discovered
 
     Args:
         seconds: How long to listen at most. A server that announced itself less than a second ago may only
-            answer when that second is over: with less than two, it may be missed.
+            answer after that second: with less than two, it may be missed.
         interface: The IP address of the network interface; None for all.
 
     Returns:

@@ -96,7 +96,7 @@ def cleanup(
     Example: `cl-client admin cleanup --days 30`
 
     Args:
-        days: Delete jobs older than so many days; 0 for all jobs.
+        days: Delete jobs older than this many days; 0 for all jobs.
         yes: Delete without asking for confirmation.
         connection: Where the server is.
         output: How results are printed.

@@ -90,7 +90,7 @@ class Settings:
     from_folder: frozenset[str]
 
     def is_default(self, name: str) -> bool:
-        """Check whether a setting has its default value because nobody has set it.
+        """Check whether a setting has its default value because it was not set.
 
         Args:
             name: The name of the setting.

@@ -110,7 +110,9 @@ class SettingsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        content = _validated(_CONTENT, _read(path), f"{path}: must contain names and values")
+        content = _validated(
+            _CONTENT, _read(path), f"{path}: the file must contain names of settings and their values"
+        )
         sections = content.pop(_PROFILES, None) or {}
         rule = f"{path}: {_PROFILES} must be sections, [{_PROFILES}.NAME]"
         self._profiles = _validated(_SECTIONS, sections, rule)

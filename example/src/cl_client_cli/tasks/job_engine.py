@@ -57,7 +57,7 @@ class JobRequest:
         params: The parameters of the task.
         target: Where the result is saved; None for nowhere.
         name: The name of the file for people.
-        annotated: Where to write a copy of the picture with the faces marked; None for nowhere.
+        annotated: Where to write a copy of the image with the faces marked; None for nowhere.
     """
 
     path: Path
@@ -176,7 +176,7 @@ class JobEngine:
         Args:
             request: The request.
             observer: Receives the progress of the upload.
-            watcher: Receives the steps of the submission; None for nobody.
+            watcher: Receives the steps of the submission; None if not needed.
 
         Returns:
             The job.
@@ -236,7 +236,7 @@ class JobEngine:
         Args:
             request: The request.
             observer: Receives the progress of the job.
-            watcher: Receives the steps of the submission; None for nobody.
+            watcher: Receives the steps of the submission; None if not needed.
 
         Returns:
             The outcome.

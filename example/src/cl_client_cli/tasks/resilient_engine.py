@@ -155,7 +155,7 @@ def _goes_on(attempt: Attempt, outcome: Outcome) -> bool:
 
 
 def may_be_sent(attempt: Attempt) -> bool:
-    """Check whether an attempt has a job, or may send its file once more.
+    """Check whether an attempt has a job, or may send its file again.
 
     Args:
         attempt: The attempt.

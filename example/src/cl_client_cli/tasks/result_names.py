@@ -83,7 +83,7 @@ class ResultNames:
         folder: The folder for the results.
         inputs: All inputs.
         folders: The folders of the inputs; results keep the subfolders below their common folder.
-        suffix: The suffix of results, in place of the inputs' suffixes.
+        suffix: The suffix of results, instead of the inputs' suffixes.
         taken: The paths in use, in the form of `place_key`; new paths are added to it.
     """
 
@@ -164,7 +164,7 @@ def is_result_of_other(target: Path, source: Path, ledger: Ledger) -> bool:
 def is_up_to_date(target: Path, source: Path, params: dict[str, str], ledger: Ledger) -> bool:
     """Check whether the result of an unchanged file with the same parameters exists.
 
-    A file that the ledger does not know is never overwritten, so it counts as up to date.
+    A file that the ledger does not know is never overwritten, so it is considered up to date.
 
     Args:
         target: The path of the result.

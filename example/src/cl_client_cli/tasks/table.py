@@ -53,7 +53,7 @@ class TaskKind:
     Attributes:
         task: The server's name of the task.
         fetch: Reads the result, and saves it at a path if one is given.
-        suffix: The suffix of results, in place of the inputs' suffixes.
+        suffix: The suffix of results, instead of the inputs' suffixes.
         suits: The kinds of files that it can process; None for all files.
         is_file: Whether the result is a file to save, rather than data to read.
         is_folder: Whether the result is a folder.
@@ -271,7 +271,7 @@ TASKS: Final[Mapping[str, TaskKind]] = {
 
 
 def result_suffix(task: str, params: TaskParams) -> str:
-    """The suffix of a task's results, in place of the inputs' suffixes.
+    """The suffix of a task's results, instead of the inputs' suffixes.
 
     Args:
         task: The name of the task.

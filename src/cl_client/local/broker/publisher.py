@@ -236,9 +236,10 @@ class Publisher:
         except (OSError, ValueError, ComputeClientError) as exc:
             self._report(str(exc) or type(exc).__name__)
         except Exception as exc:  # noqa: BLE001 - an error of paho or of this module ends one connection only
+            state = "connection lost" if attempt.opened else "cannot connect"
             # As text: a log record with the traceback would keep paho's client and its sockets open.
-            logger.error("%s: unexpected error\n%s", self.address, traceback.format_exc())  # noqa: TRY400 - see above
-            self._report(f"unexpected error: {exc!r}")
+            logger.error("%s: %s, unexpected error\n%s", self.address, state, traceback.format_exc())  # noqa: TRY400 - see above
+            self._report(f"{state}, unexpected error: {exc!r}")
         with self._lock:
             self._live = None
             self._take_in_acknowledgements()
@@ -259,12 +260,12 @@ class Publisher:
             elif attempt.live:
                 self._take_in(client)
             elif now > deadline:
-                self._report(f"no answer to {attempt.awaited} within {self._options.connect_timeout:g} s")
+                self._report(f"{attempt.awaited} timed out after {self._options.connect_timeout:g} s")
                 attempt.silent = not attempt.answered
                 return
         if not (self._closing.is_set() or attempt.problem or (attempt.probe and attempt.accepted)):
-            lost = "connection lost" if attempt.live else "the broker closed the connection without an answer"
-            self._report(lost)
+            closed = f"the broker closed the connection without answering {attempt.awaited}"
+            self._report("connection lost" if attempt.live else closed)
 
     def _take_in(self, client: paho.Client) -> None:
         """Process the broker's acknowledgements, and send the messages that it may have now."""
@@ -318,7 +319,7 @@ class Publisher:
         self._attempt.answered = True
         if reason.is_failure:
             self._attempt.refused = reason
-            self._report(f"the broker refuses the connection: {reason}")
+            self._report(f"the broker refused the connection: {reason}")
         elif self._attempt.probe:
             client.disconnect()
         elif self._wait_for_echo:

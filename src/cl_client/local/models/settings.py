@@ -14,7 +14,7 @@ class ModelSettings(BaseSettings):
     """Settings of the models from the environment.
 
     Attributes:
-        models: ``CL_CLIENT_MODELS``, the folder to use in place of `default_folder`.
+        models: ``CL_CLIENT_MODELS``, the folder to use instead of `default_folder`.
         models_mirror: ``CL_CLIENT_MODELS_MIRROR``, a URL that serves the models by their file names, for
             networks that cannot reach the public URLs.
     """

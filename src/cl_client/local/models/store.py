@@ -129,7 +129,7 @@ class ModelStore:
     def expected_digest(self, name: str) -> str | None:
         """Return the SHA-256 that a model's file must have.
 
-        It is the published one or, if there is none, that of the first download, recorded beside the file.
+        It is the published one or, if there is none, that of the first download, recorded next to the file.
 
         Args:
             name: The model's name.

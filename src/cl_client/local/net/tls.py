@@ -85,7 +85,7 @@ def _server_context(tls: ServerTLS) -> ssl.SSLContext:
             context.load_verify_locations(tls.client_ca_file)
         except (OSError, ValueError) as exc:
             raise ConfigurationError(
-                f"tls: {tls.client_ca_file} contains no PEM certificates: {exc}"
+                f"tls: {tls.client_ca_file} contains no valid PEM certificates: {exc}"
             ) from exc
         context.verify_mode = ssl.CERT_REQUIRED
     return context
