@@ -193,6 +193,20 @@ def test_storage_and_cleanup(scripted: dict[str, TaskSpec], call: type[Caller]) 
         assert caller.http.get("/admin/jobs/storage/size").json() == {"total_size": 0, "job_count": 0}
 
 
+def test_all_jobs_are_deleted_whatever_their_status(
+    scripted: dict[str, TaskSpec], call: type[Caller], eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    with LocalServer(workers=1, extra_tasks=scripted) as server, call(server) as caller:
+        caller.ended(caller.submit())
+        running = caller.submit(gate=str(server.data_dir / "never"))
+        eventually(lambda: caller.has_status(running, "processing"))
+        caller.submit()
+        server.delete_jobs()
+        assert caller.http.get("/admin/jobs/storage/size").json() == {"total_size": 0, "job_count": 0}
+        assert list((server.data_dir / "jobs").iterdir()) == []
+        assert caller.outcome(caller.submit()) == "completed"
+
+
 @pytest.mark.parametrize(("generation", "path"), [("B", "/admin/config"), ("C", "/admin/pref")])
 def test_guest_mode_is_where_the_generation_has_it(generation: str, path: str, call: type[Caller]) -> None:
     with (

@@ -36,6 +36,10 @@ fork_workers_here()
 
 def run(folder: Path, *options: str, mark: str = "asyncio") -> subprocess.CompletedProcess[str]:
     (folder / "test_mine.py").write_text(TEST.format(mark=mark))
+    return run_there(folder, *options)
+
+
+def run_there(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text(CONFTEST)
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "pytest", "-s", *options, "test_mine.py"]
@@ -70,6 +74,32 @@ def test_a_server_without_its_broker_is_refused(tmp_path: Path) -> None:
     result = run(tmp_path, "--cl-server-url", "http://127.0.0.1:1")
     assert result.returncode != 0
     assert "--cl-server-url needs --cl-mqtt-url" in result.stdout + result.stderr
+
+
+TWO_TESTS = """
+async def test_one(faulty_server):
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
+        for _ in range(3):
+            await client.hash.compute(b"x")
+        await held.reached()
+        assert (await client.admin.storage()).job_count == 3
+    {end}
+
+async def test_two(faulty_server):
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
+        assert (await client.admin.storage()).job_count == 0
+        job = await client.hash.compute(b"x")
+        assert await held.reached() == job.job_id
+"""
+
+
+@pytest.mark.parametrize("end", ["pass", "await faulty_server.stop_workers()", "await faulty_server.stop()"])
+def test_jobs_that_a_test_leaves_are_deleted(tmp_path: Path, end: str) -> None:
+    (tmp_path / "test_mine.py").write_text(TWO_TESTS.format(end=end))
+    result = run_there(tmp_path, "-o", "asyncio_mode=auto", "--timeout=60")
+    assert "2 passed" in result.stdout, result.stdout
 
 
 SCOPES = """

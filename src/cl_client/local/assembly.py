@@ -66,6 +66,7 @@ class RunningServer:
     announcer: Announcer
     pool: WorkerPool
     store: JobStore
+    jobs: JobService
 
     async def resume_workers(self) -> None:
         """Start the workers again, if they were stopped; the jobs that were running start again."""
@@ -119,7 +120,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         service = JobService(settings, store, folders, pool, announcer.job_changed)
         app = create_app(service, Guard(tokens, GuestMode(enabled=auth is None)))
         base_url = await start_http(stack, app, listener, http_tls)
-        yield RunningServer(base_url, mqtt_url, auth, announcer, pool, store)
+        yield RunningServer(base_url, mqtt_url, auth, announcer, pool, store, service)
 
 
 async def _start_auth(

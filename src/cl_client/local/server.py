@@ -248,6 +248,16 @@ class LocalServer:
         """
         self._thread().server.announcer.silent = lost
 
+    def delete_jobs(self) -> None:
+        """Delete all jobs, also those that are queued or running, and their files. Blocks for a moment.
+
+        Raises:
+            RuntimeError: The server does not run.
+        """
+        thread = self._thread()
+        for job_id in thread.run(thread.server.store.all_ids()):
+            _ = thread.run(thread.server.jobs.delete(job_id))
+
     async def _before_job(self, job: ClaimedJob) -> None:
         if self.before_job is not None:
             await self.before_job(job)

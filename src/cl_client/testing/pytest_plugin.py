@@ -6,6 +6,7 @@ By default tests run against a `LocalServer` of their own, which starts once for
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
 
 import pytest
@@ -76,7 +77,7 @@ def compute_server(request: pytest.FixtureRequest) -> Generator[ServerAddress]:
 
 @pytest.fixture(scope="session")
 def _shared_local_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalServer]:
-    """The server behind `faulty_server`: started once, its faults are undone after each test."""
+    """The server behind `faulty_server`: started once; after each test it is as it was."""
     from cl_client.local import LocalServer
 
     with LocalServer(workers=1, data_dir=tmp_path_factory.mktemp("faulty-server")) as server:
@@ -107,6 +108,10 @@ def _faulty_on(loop_scope: LoopScope) -> object:
 
         async with FaultyServer(_shared_local_server) as server:
             yield server
+            if not _shared_local_server.is_running:
+                await server.start()
+            # A job that is left would be counted by the next test's `hold_job` and `fail_job`.
+            await asyncio.to_thread(_shared_local_server.delete_jobs)
 
     return _on_loop(loop_scope, "faulty_server")(faulty)
 
@@ -142,7 +147,7 @@ def compute_client(request: pytest.FixtureRequest, compute_server: ServerAddress
 def faulty_server(request: pytest.FixtureRequest, _shared_local_server: LocalServer) -> FaultyServer:
     """A local server that fails as the test says, on the event loop of the test; see `FaultyServer`.
 
-    The server starts once for the test run; after each test all its faults are undone.
+    The server starts once for the test run; after each test its jobs are deleted and its faults are undone.
 
     Args:
         request: Tells the event loop of the test.

@@ -244,6 +244,15 @@ class JobStore:
         cursor = await self._connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
         return cursor.rowcount > 0
 
+    async def all_ids(self) -> list[str]:
+        """List all jobs.
+
+        Returns:
+            Their ids, ended ones included.
+        """
+        rows = await self._connection.execute_fetchall("SELECT job_id FROM jobs")
+        return _STRINGS.validate_python([row["job_id"] for row in rows])
+
     async def delete_ended_before(self, created_before: int) -> list[str]:
         """Delete the ended jobs that were created before a time.
 
