@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from patience import SECONDS, soon
-from support import SCRIPTED, client_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from cl_client import ComputeClient, JobResponse
-    from cl_client.local import LocalServer
-    from support import ScriptedJobs
+    from cl_client.testing import FaultyServer
 
 
 class Told:
@@ -41,47 +39,44 @@ class Told:
 
 
 @pytest.fixture
-async def client(local_server: Callable[[], LocalServer]) -> AsyncGenerator[ComputeClient]:
-    async with client_of(local_server()) as client:
+async def client(faulty_server: FaultyServer) -> AsyncGenerator[ComputeClient]:
+    async with faulty_server.client() as client:
         assert await client.mqtt_monitor.wait_connected(SECONDS)
         yield client
 
 
 async def test_progress_many_times_and_completion_once(
-    client: ComputeClient, scripted_jobs: ScriptedJobs
+    client: ComputeClient, faulty_server: FaultyServer
 ) -> None:
-    told = Told()
-    await client.submit_job(
-        SCRIPTED,
-        scripted_jobs.script,
-        {},
-        {"on_progress": told.on_progress, "on_complete": told.on_complete},
-    )
-    job = await scripted_jobs.started()
+    held, told = faulty_server.hold_job(), Told()
+    await client.hash.compute(b"x", on_progress=told.on_progress, on_complete=told.on_complete)
+    await soon(held.reached())
     for percent in (30, 70):
-        scripted_jobs.tell(job, f"progress {percent}")
+        held.report(percent)
         await told.until(lambda percent=percent: percent in told.progress)
-    scripted_jobs.tell(job, "finish")
+    held.release()
     await told.until(lambda: bool(told.ended))
     assert told.ended == ["completed"]
     assert told.progress == sorted(told.progress)
 
 
 async def test_a_job_that_fails_is_told_of_as_well(
-    client: ComputeClient, scripted_jobs: ScriptedJobs
+    client: ComputeClient, faulty_server: FaultyServer
 ) -> None:
-    told = Told()
-    await client.submit_job(SCRIPTED, scripted_jobs.script, {}, {"on_complete": told.on_complete})
-    scripted_jobs.tell(await scripted_jobs.started(), "fail no reason")
+    held, told = faulty_server.hold_job(), Told()
+    await client.hash.compute(b"x", on_complete=told.on_complete)
+    await soon(held.reached())
+    held.fail("no reason")
     await told.until(lambda: bool(told.ended))
     assert told.ended == ["failed"]
 
 
 async def test_an_id_ends_one_subscription_and_leaves_the_others(
-    client: ComputeClient, scripted_jobs: ScriptedJobs
+    client: ComputeClient, faulty_server: FaultyServer
 ) -> None:
-    submitted = await client.submit_job(SCRIPTED, scripted_jobs.script, {})
-    job = await scripted_jobs.started()
+    held = faulty_server.hold_job()
+    submitted = await client.hash.compute(b"x")
+    await soon(held.reached())
     leaving, staying, late = Told(), Told(), Told()
     first = client.subscribe_job_updates(submitted.job_id, leaving.on_progress, leaving.on_complete)
     second = client.subscribe_job_updates(
@@ -92,9 +87,9 @@ async def test_an_id_ends_one_subscription_and_leaves_the_others(
     client.unsubscribe(first)
     client.unsubscribe(first)
     client.unsubscribe("nobody's")
-    scripted_jobs.tell(job, "progress 40")
+    held.report(40)
     await staying.until(lambda: 40 in staying.progress)
-    scripted_jobs.tell(job, "finish")
+    held.release()
     for told in (staying, late):
         await told.until(lambda told=told: bool(told.ended))
         assert told.ended == ["completed"]

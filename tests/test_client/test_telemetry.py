@@ -18,13 +18,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from cl_client import ComputeClient, JobFileNotFoundError, JobTimeoutError
 from cl_client._core.log import about_job, get_logger
 from cl_client.testing import StubServer, http_response
-from support import SCRIPTED, client_of, port_of
+from patience import soon
+from support import port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from cl_client.local import LocalServer
-    from support import ScriptedJobs
+    from cl_client.testing import FaultyServer
 
 SPANS = InMemorySpanExporter()
 READER = InMemoryMetricReader()
@@ -56,17 +56,14 @@ def points(metric: str) -> dict[tuple[object, ...], float]:
     return found
 
 
-async def test_spans_and_metrics(
-    local_server: Callable[..., LocalServer], scripted_jobs: ScriptedJobs
-) -> None:
-    server = local_server()
+async def test_spans_and_metrics(faulty_server: FaultyServer) -> None:
+    held, photo = faulty_server.hold_job(), b"a photo"
     SPANS.clear()
-    async with client_of(server) as client:
+    async with faulty_server.client() as client:
         with trace.get_tracer("test").start_as_current_span("caller") as caller:
-            call = asyncio.ensure_future(
-                client.submit_job(SCRIPTED, scripted_jobs.script, {}, {"wait": True, "timeout": 60})
-            )
-            scripted_jobs.tell(await scripted_jobs.started(), "finish")
+            call = asyncio.ensure_future(client.submit_job("hash", photo, {}, {"wait": True, "timeout": 60}))
+            await soon(held.reached())
+            held.release()
             job = await call
             content = await client.read_job_file(job.job_id, "input/file")
             with pytest.raises(JobFileNotFoundError):
@@ -78,16 +75,16 @@ async def test_spans_and_metrics(
     assert spans.keys() == {"caller", *own}
     trace_id = caller.get_span_context().trace_id
     assert {span.context.trace_id for span in spans.values() if span.context} == {trace_id}
-    assert spans["cl_client.submit"].attributes == {"cl.task": SCRIPTED, "cl.job.id": job.job_id}
+    assert spans["cl_client.submit"].attributes == {"cl.task": "hash", "cl.job.id": job.job_id}
     wait = spans["cl_client.wait"].attributes
-    assert wait == {"cl.task": SCRIPTED, "cl.job.id": job.job_id, "cl.job.status": "completed"}
+    assert wait == {"cl.task": "hash", "cl.job.id": job.job_id, "cl.job.status": "completed"}
     failed = spans["cl_client.download"]
     assert (failed.status.is_ok, failed.attributes) == (False, {"cl.job.id": job.job_id})
     durations = points("cl_client.operation.duration")
-    assert durations["submit", SCRIPTED, None] == 1
+    assert durations["submit", "hash", None] == 1
     assert durations["download", None, "JobFileNotFoundError"] == 1
     transferred = points("cl_client.transferred")
-    assert transferred["upload", SCRIPTED, None] == len(scripted_jobs.script)
+    assert transferred["upload", "hash", None] == len(photo)
     assert transferred["download", None, None] == len(content)
 
 
@@ -112,13 +109,13 @@ async def test_requests_carry_the_trace() -> None:
 
 
 async def test_a_wait_that_times_out_is_an_error_of_its_span(
-    local_server: Callable[..., LocalServer], scripted_jobs: ScriptedJobs
+    faulty_server: FaultyServer,
 ) -> None:
-    server = local_server()
+    held = faulty_server.hold_job()
     SPANS.clear()
-    async with client_of(server) as client:
-        job = await client.submit_job(SCRIPTED, scripted_jobs.script, {})
-        await scripted_jobs.started()
+    async with faulty_server.client() as client:
+        job = await client.exif.extract(b"x")  # of another task than the jobs that are counted above
+        await soon(held.reached())
         with pytest.raises(JobTimeoutError):
             await client.wait_for_job(job.job_id, timeout=0.05)
     (wait,) = (span for span in SPANS.get_finished_spans() if span.name == "cl_client.wait")

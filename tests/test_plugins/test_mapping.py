@@ -11,6 +11,7 @@ import pytest
 
 from cl_client import ComputeClient, InvalidParameterError, JobFailedError, JobNotFoundError, JobResponse
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
+from cl_client.testing import FaultyServer
 from patience import SECONDS, soon
 from written_files_task import script
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from cl_client import JSONObject
     from cl_client.local import LocalServer
-    from support import ScriptedJobs
 
 
 @pytest.fixture
@@ -77,17 +77,9 @@ def test_bounds(concurrency: int) -> None:
 @pytest.mark.usefixtures("no_leaked_tasks")
 async def test_leaving_an_endless_loop_deletes_what_runs(
     local_server: Callable[..., LocalServer],
-    make_client: Callable[..., ComputeClient],
-    scripted_jobs: ScriptedJobs,
 ) -> None:
-    from cl_client.models import TaskOutput, TaskParams
-    from cl_client.plugins.base import BasePluginClient
-
-    class ScriptedClient(BasePluginClient[TaskOutput, TaskParams]):
-        task_type = "scripted"
-
     def endless() -> Iterator[bytes]:
-        return itertools.repeat(scripted_jobs.script)
+        return itertools.repeat(b"x")
 
     seen: set[str] = set()
     three = asyncio.Event()
@@ -97,17 +89,18 @@ async def test_leaving_an_endless_loop_deletes_what_runs(
         if len(seen) == 3:
             three.set()
 
-    async with make_client(local_server(workers=2)) as client:
-        plugin = client.plugin(ScriptedClient)
-        outcomes = plugin.map(endless(), concurrency=2, delete_on_cancel=True, on_progress=see)
+    async with FaultyServer(local_server(workers=2)) as server, server.client() as client:
+        held = [server.hold_job(nth=nth) for nth in (1, 2, 3)]
+        outcomes = client.hash.map(endless(), concurrency=2, delete_on_cancel=True, on_progress=see)
         async with aclosing(outcomes):
             first = asyncio.ensure_future(anext(outcomes))
-            jobs = [await scripted_jobs.started(), await scripted_jobs.started()]
-            scripted_jobs.tell(jobs[0], "finish")
+            ended_first = await soon(held[0].reached())
+            await soon(held[1].reached())
+            held[0].release()
             _, job = await first
             assert isinstance(job, JobResponse)
-            assert job.status == "completed"
-            await scripted_jobs.started()  # the next one takes its place
+            assert (job.job_id, job.status) == (ended_first, "completed")
+            await soon(held[2].reached())  # the next one takes its place
             await soon(three.wait())
         assert (await client.get_job(job.job_id)).status == "completed"
         for abandoned in seen - {job.job_id}:

@@ -9,28 +9,20 @@ import anyio
 import pytest
 
 from cl_client import JobNotFoundError
-from cl_client.testing import FaultProxy, Stall, StubServer, cut, http_response
+from cl_client.testing import Stall, StubServer, cut, http_response
 from followers import Log
 from patience import BRIEF, SECONDS, soon
 from support import NO_SLOW_READS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
-
-    from cl_client import ComputeClient
-    from cl_client.local import LocalServer
-    from support import ScriptedJobs
-
-    MakeServer = Callable[..., LocalServer]
-    MakeClient = Callable[..., ComputeClient]
+    from cl_client.testing import FaultProxy, FaultyServer
 
 GONE = http_response("404 Not Found", '{"detail": "Job j not found"}')
 
 
 @pytest.fixture
-async def proxy(local_server: MakeServer) -> AsyncGenerator[FaultProxy]:
-    async with FaultProxy(local_server()) as proxy:
-        yield proxy
+def proxy(faulty_server: FaultyServer) -> FaultProxy:
+    return faulty_server.http
 
 
 def deletions(proxy: FaultProxy) -> int:
@@ -80,12 +72,13 @@ async def test_a_deletion_that_was_refused_at_first_may_find_nothing() -> None:
 
 
 async def test_other_followers_of_the_client_learn_of_it_at_once(
-    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
+    faulty_server: FaultyServer,
 ) -> None:
+    held = faulty_server.hold_job()
     # Without a broker: a worker that turns idle would have the job read.
-    async with make_client(local_server(), mqtt_broker="off", **NO_SLOW_READS) as client:
-        job = await client.submit_job("scripted", scripted_jobs.script, {})
-        await scripted_jobs.started()
+    async with faulty_server.client(auth_provider=None, mqtt_broker="off", **NO_SLOW_READS) as client:
+        job = await client.hash.compute(b"x")
+        await soon(held.reached())
         log = Log()
         client.subscribe_job_updates(job.job_id, log.progress, log.complete)
         await log.was_told("processing")
@@ -94,13 +87,13 @@ async def test_other_followers_of_the_client_learn_of_it_at_once(
 
 
 async def test_an_abandoned_job_is_deleted_however_often_the_wait_is_cancelled(
-    proxy: FaultProxy, scripted_jobs: ScriptedJobs
+    faulty_server: FaultyServer, proxy: FaultProxy
 ) -> None:
-    stall = Stall(after=0)
+    held, stall = faulty_server.hold_job(), Stall(after=0)
     proxy.plan(stall, matching="^DELETE ")
-    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
-        job = await client.submit_job("scripted", scripted_jobs.script, {})
-        await scripted_jobs.started()
+    async with proxy.client() as client:
+        job = await client.hash.compute(b"x")
+        await soon(held.reached())
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
@@ -118,16 +111,16 @@ async def test_an_abandoned_job_is_deleted_however_often_the_wait_is_cancelled(
 
 
 async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
-    proxy: FaultProxy, scripted_jobs: ScriptedJobs
+    faulty_server: FaultyServer, proxy: FaultProxy
 ) -> None:
-    stall = Stall(after=0)
+    held, stall = faulty_server.hold_job(), Stall(after=0)
     proxy.plan(stall, matching="^DELETE ")
-    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
-        job = await client.submit_job("scripted", scripted_jobs.script, {})
+    async with proxy.client() as client:
+        job = await client.hash.compute(b"x")
         scope = anyio.CancelScope()
 
         async def cancel() -> None:
-            await scripted_jobs.started()
+            await soon(held.reached())
             scope.cancel()
             await soon(stall.reached())
             await some_turns()
@@ -143,12 +136,12 @@ async def test_an_abandoned_job_is_deleted_inside_a_scope_of_anyio(
             await client.get_job(job.job_id)
 
 
-async def test_closing_waits_for_a_deletion(proxy: FaultProxy, scripted_jobs: ScriptedJobs) -> None:
-    stall = Stall(after=0)
+async def test_closing_waits_for_a_deletion(faulty_server: FaultyServer, proxy: FaultProxy) -> None:
+    held, stall = faulty_server.hold_job(), Stall(after=0)
     proxy.plan(stall, matching="^DELETE ")
-    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}) as client:
-        job = await client.submit_job("scripted", scripted_jobs.script, {})
-        await scripted_jobs.started()
+    async with proxy.client() as client:
+        job = await client.hash.compute(b"x")
+        await soon(held.reached())
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()
@@ -164,13 +157,13 @@ async def test_closing_waits_for_a_deletion(proxy: FaultProxy, scripted_jobs: Sc
 
 
 async def test_a_deletion_that_hangs_is_given_up_and_said(
-    proxy: FaultProxy, scripted_jobs: ScriptedJobs, caplog: pytest.LogCaptureFixture
+    faulty_server: FaultyServer, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stall = Stall(after=0)
+    held, stall = faulty_server.hold_job(), Stall(after=0)
     proxy.plan(stall, matching="^DELETE ")
-    async with proxy.client(plugin_endpoints={"scripted": "/jobs/scripted"}, timeout=BRIEF) as client:
-        job = await client.submit_job("scripted", scripted_jobs.script, {})
-        await scripted_jobs.started()
+    async with proxy.client(timeout=BRIEF) as client:
+        job = await client.hash.compute(b"x")
+        await soon(held.reached())
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, delete_on_cancel=True))
         await proxy.received(2)  # the wait has begun: it reads the job
         waiting.cancel()

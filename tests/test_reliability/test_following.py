@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from cl_client import WorkerCapability
     from cl_client.local import LocalServer
-    from support import Mosquitto, ScriptedJobs
+    from cl_client.testing import FaultyServer
+    from support import Mosquitto
 
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
@@ -70,13 +71,12 @@ async def test_a_broker_that_never_answers_holds_up_nothing(
 
 
 async def test_a_timeout_carries_the_last_known_job_and_leaves_nothing(
-    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
+    faulty_server: FaultyServer,
 ) -> None:
-    async with make_client(local_server()) as client:
+    faulty_server.hold_job()
+    async with faulty_server.client() as client:
         log = Log()
-        job = await client.submit_job(
-            "scripted", scripted_jobs.script, {}, {"on_progress": log.progress, "on_complete": log.complete}
-        )
+        job = await client.hash.compute(b"x", on_progress=log.progress, on_complete=log.complete)
         await log.was_told("processing")
         with pytest.raises(JobTimeoutError) as caught:
             await client.wait_for_job(job.job_id, timeout=0.05, delete_on_cancel=True)
@@ -87,18 +87,17 @@ async def test_a_timeout_carries_the_last_known_job_and_leaves_nothing(
             await client.get_job(job.job_id)
 
 
-async def test_cancelling_a_wait_keeps_the_job_unless_asked(
-    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
-) -> None:
-    async with make_client(local_server()) as client:
-        job = await client.submit_job("scripted", scripted_jobs.script, {})
-        running = await scripted_jobs.started()
+async def test_cancelling_a_wait_keeps_the_job_unless_asked(faulty_server: FaultyServer) -> None:
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
+        job = await client.hash.compute(b"x")
+        await soon(held.reached())
         waiting = asyncio.create_task(client.wait_for_job(job.job_id))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        scripted_jobs.tell(running, "finish")
+        held.release()
         assert (await client.wait_for_job(job.job_id, timeout=SECONDS)).status == "completed"
 
 
@@ -166,12 +165,11 @@ async def test_a_slow_callback_for_workers_gets_the_newest_state(
     assert len(seen) == 2
 
 
-async def test_closing_ends_every_wait(
-    local_server: MakeServer, make_client: MakeClient, scripted_jobs: ScriptedJobs
-) -> None:
-    client = make_client(local_server())
-    job = await client.submit_job("scripted", scripted_jobs.script, {})
-    await scripted_jobs.started()
+async def test_closing_ends_every_wait(faulty_server: FaultyServer) -> None:
+    held = faulty_server.hold_job()
+    client = faulty_server.client()
+    job = await client.hash.compute(b"x")
+    await soon(held.reached())
 
     async def watch() -> None:
         async for _ in client.watch_job(job.job_id):

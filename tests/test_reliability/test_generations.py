@@ -9,32 +9,31 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cl_client import JobNotFoundError, JobResponse
-from cl_client.testing import FaultProxy, Stall
+from cl_client.testing import FaultyServer, Stall
 from followers import Log
 from patience import SECONDS, soon
-from support import NO_SLOW_READS, free_port
+from support import NO_SLOW_READS, client_of, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     from cl_client import ComputeClient
     from cl_client.local import LocalServer
     from cl_client.models import TaskOutput
     from cl_client.options import SubmitOptions
-    from support import Mosquitto, ScriptedJobs, TLSFiles
+    from support import Mosquitto, TLSFiles
 
 
 @dataclass
 class Place:
     """A server, and a way to make clients of it."""
 
-    server: LocalServer
-    make_client: Callable[..., ComputeClient]
+    faulty: FaultyServer
     mqtt: dict[str, object]
 
     def client(self, **settings: object) -> ComputeClient:
-        return self.make_client(self.server, **{**NO_SLOW_READS, **self.mqtt, **settings})
+        return client_of(self.faulty.server, **{**NO_SLOW_READS, **self.mqtt, **settings})
 
 
 @pytest.fixture(params=["A", "B", "C"])
@@ -43,18 +42,19 @@ def generation(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["embedded", "mosquitto"])
-def place(
+async def place(
     *,
     request: pytest.FixtureRequest,
     generation: str,
     local_server: Callable[..., LocalServer],
-    make_client: Callable[..., ComputeClient],
     make_mosquitto: Callable[[str], Mosquitto],
     password_file: Path,
     tls_files: TLSFiles,
-) -> Place:
+) -> AsyncGenerator[Place]:
     if cast("str", request.param) == "embedded":
-        return Place(local_server(generation), make_client, {})
+        async with FaultyServer(local_server(generation)) as faulty:
+            yield Place(faulty, {})
+        return
     port = free_port()
     # Servers connect without TLS and without a password, as they do in the field.
     broker = make_mosquitto(
@@ -62,29 +62,33 @@ def place(
         f"password_file {password_file}\n{tls_files.for_mosquitto}"
     )
     mqtt: dict[str, object] = {"mqtt_broker": f"mqtts://me:pw@127.0.0.1:{port}", "ca_file": tls_files.ca}
-    return Place(local_server(generation, mqtt_url=broker.url), make_client, mqtt)
+    async with FaultyServer(local_server(generation, mqtt_url=broker.url)) as faulty:
+        yield Place(faulty, mqtt)
 
 
 def options(log: Log) -> SubmitOptions[TaskOutput]:
     return {"on_progress": log.progress, "on_complete": log.complete}
 
 
-@pytest.mark.parametrize("end", ["finish", "fail the disk is full"])
-async def test_a_job_that_ends(place: Place, scripted_jobs: ScriptedJobs, generation: str, end: str) -> None:
-    log = Log()
+@pytest.mark.parametrize("end", ["finish", "fail"])
+async def test_a_job_that_ends(place: Place, generation: str, end: str) -> None:
+    held, log = place.faulty.hold_job(), Log()
     async with place.client() as client:
         assert await client.mqtt_monitor.wait_connected(SECONDS)
-        await client.submit_job("scripted", scripted_jobs.script, {}, options(log))
-        running = await scripted_jobs.started()
+        await client.submit_job("hash", b"x", {}, options(log))
+        await soon(held.reached())
         # Each is waited for: of a job that hurries through them, some may never be read.
         await log.was_told("processing")
-        scripted_jobs.tell(running, "progress 40")
+        held.report(40)
         if generation != "A":
             await log.was_told("processing", 40)
-        scripted_jobs.tell(running, end)
+        if end == "finish":
+            held.release()
+        else:
+            held.fail("the disk is full")
         job = await log.the_end()
     if end == "finish":
-        assert job.task_output == {"done": True}
+        assert job.task_output == {"media_type": "unknown"}
     else:
         assert job.status == "failed"
         assert "the disk is full" in (job.error_message or "")
@@ -92,10 +96,9 @@ async def test_a_job_that_ends(place: Place, scripted_jobs: ScriptedJobs, genera
     assert (("processing", 40) in log.told) is (generation != "A")
 
 
-async def test_a_job_that_ends_before_its_submit_returns(place: Place, scripted_jobs: ScriptedJobs) -> None:
-    log = Log()
+async def test_a_job_that_ends_before_its_submit_returns(place: Place) -> None:
+    held, log, proxy = place.faulty.hold_job(), Log(), place.faulty.http
     async with (
-        FaultProxy(place.server) as proxy,
         place.client(base_url=proxy.base_url) as client,
         place.client() as witness,
     ):
@@ -103,26 +106,25 @@ async def test_a_job_that_ends_before_its_submit_returns(place: Place, scripted_
             assert await one.mqtt_monitor.wait_connected(SECONDS)
         stall = Stall(after=0)
         proxy.plan(stall)
-        submitting = asyncio.create_task(
-            client.submit_job("scripted", scripted_jobs.script, {}, options(log))
-        )
-        scripted_jobs.tell(await scripted_jobs.started(), "finish")
+        submitting = asyncio.create_task(client.submit_job("hash", b"x", {}, options(log)))
+        await soon(held.reached())
+        held.release()
         await soon(stall.reached())
         job_id = JobResponse.model_validate_json(proxy.responses[-1].partition(b"\r\n\r\n")[2]).job_id
         await witness.wait_for_job(job_id, timeout=SECONDS)
         stall.release()
         assert (await submitting).job_id == job_id
         job = await log.the_end()
-    assert job.task_output == {"done": True}
+    assert job.task_output == {"media_type": "unknown"}
 
 
-async def test_a_job_that_is_deleted_while_it_runs(place: Place, scripted_jobs: ScriptedJobs) -> None:
-    log = Log()
+async def test_a_job_that_is_deleted_while_it_runs(place: Place) -> None:
+    held, log = place.faulty.hold_job(), Log()
     async with place.client() as client:
         assert await client.mqtt_monitor.wait_connected(SECONDS)
-        job = await client.submit_job("scripted", scripted_jobs.script, {}, options(log))
+        job = await client.submit_job("hash", b"x", {}, options(log))
         waiting = asyncio.create_task(client.wait_for_job(job.job_id, timeout=SECONDS))
-        await scripted_jobs.started()
+        await soon(held.reached())
         await log.was_told("processing")
         await client.delete_job(job.job_id)
         with pytest.raises(JobNotFoundError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client.testing import FaultyServer
 from followers import Log
 from patience import SECONDS, soon
 from support import ENDPOINTS
@@ -32,7 +33,6 @@ async def test_a_broker_that_ends_under_running_jobs(
     local_server: MakeServer,
     make_client: MakeClient,
     make_mosquitto: MakeMosquitto,
-    scripted_jobs: ScriptedJobs,
 ) -> None:
     broker = make_mosquitto()
     ended: list[str] = []
@@ -44,14 +44,16 @@ async def test_a_broker_that_ends_under_running_jobs(
         if len(ended) == JOBS:
             all_ended.set()
 
-    async with make_client(local_server(mqtt_url=broker.url)) as client:
+    server = local_server(mqtt_url=broker.url)
+    async with FaultyServer(server) as faulty, make_client(server) as client:
         assert await client.mqtt_monitor.wait_connected(SECONDS)
         # The only worker is at this one, so that all the others are in flight until it ends.
-        await client.submit_job("scripted", scripted_jobs.script, {})
-        running = await scripted_jobs.started()
+        held = faulty.hold_job()
+        await client.hash.compute(b"first")
+        await soon(held.reached())
         jobs = [await client.hash.compute(b"%d" % n, on_complete=on_complete) for n in range(JOBS)]
         await asyncio.to_thread(broker.stop if end == "stop" else broker.kill)
-        scripted_jobs.tell(running, "finish")
+        held.release()
         await asyncio.to_thread(broker.start)
         await soon(all_ended.wait())
         assert await client.mqtt_monitor.wait_connected(SECONDS)

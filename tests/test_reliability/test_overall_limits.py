@@ -17,13 +17,13 @@ from cl_client import (
     RequestTimeoutError,
 )
 from patience import BRIEF, soon
-from support import SCRIPTED, client_of, heard, port_of
+from support import client_of, heard, port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from cl_client.local import LocalServer
-    from support import ScriptedJobs
+    from cl_client.testing import FaultyServer
 
 BUSY = b"HTTP/1.1 429 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -83,28 +83,25 @@ async def test_every_single_call_takes_a_limit(what: str) -> None:
         assert len(asked) == 1
 
 
-async def test_the_time_of_the_upload_counts(
-    local_server: Callable[..., LocalServer], scripted_jobs: ScriptedJobs
-) -> None:
-    async with client_of(local_server()) as client:
+async def test_the_time_of_the_upload_counts(faulty_server: FaultyServer) -> None:
+    faulty_server.hold_job()
+    async with faulty_server.client() as client:
         with pytest.raises(JobTimeoutError, match=r"timed out after 3 s"):
-            await client.submit_job(SCRIPTED, scripted_jobs.script, {}, {"wait": True, "timeout": 3})
+            await client.submit_job("hash", b"x", {}, {"wait": True, "timeout": 3})
         for seconds in (0, -1.0, float("nan")):
             with pytest.raises(InvalidParameterError, match="must be above 0"):
                 await client.hash.compute(b"x", timeout=seconds)
 
 
-async def test_ended_jobs_from_memory(
-    local_server: Callable[..., LocalServer], scripted_jobs: ScriptedJobs
-) -> None:
-    server = local_server()
-    async with client_of(server) as client:
-        job = await client.submit_job(SCRIPTED, scripted_jobs.script, {})
-        running = await scripted_jobs.started()
+async def test_ended_jobs_from_memory(faulty_server: FaultyServer) -> None:
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
+        job = await client.hash.compute(b"x")
+        await soon(held.reached())
         assert (await client.get_job(job.job_id, cache=True)).status == "processing"
-        scripted_jobs.tell(running, "finish")
+        held.release()
         ended = await client.wait_for_job(job.job_id)
-        async with client_of(server) as another:
+        async with faulty_server.client() as another:
             await another.delete_job(job.job_id)
         assert await client.get_job(job.job_id, cache=True) == ended
         with pytest.raises(JobNotFoundError):

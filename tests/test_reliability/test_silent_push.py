@@ -12,6 +12,7 @@ import pytest
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions, ConnectionState
+from cl_client.testing import FaultyServer
 from followers import Log
 from patience import NEVER, SECONDS, soon, within
 from support import heard
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from cl_client import ComputeClient
     from cl_client.local import LocalServer
-    from support import Mosquitto, ScriptedJobs
+    from support import Mosquitto
 
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
@@ -59,33 +60,29 @@ async def test_a_broker_whose_acl_lets_nobody_read_events_is_found_out(
     local_server: MakeServer,
     make_client: MakeClient,
     guarded: GuardedBroker,
-    scripted_jobs: ScriptedJobs,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "cl_client.mqtt")
     server = local_server(mqtt_url=guarded.broker.url, workers=3)
-    async with make_client(server, **READ_WITHOUT_PUSH) as client:
+    async with FaultyServer(server) as faulty, make_client(server, **READ_WITHOUT_PUSH) as client:
         monitor = client.mqtt_monitor
         assert await monitor.wait_connected(SECONDS)
         # Three jobs that end with nobody hearing of it, but for waits that look for themselves.
         logs = [Log() for _ in range(3)]
+        running = [faulty.hold_job(nth=nth) for nth in (1, 2, 3)]
         jobs = [
-            await client.submit_job(
-                "scripted",
-                scripted_jobs.script,
-                {},
-                {"on_progress": log.progress, "on_complete": log.complete},
-            )
+            await client.hash.compute(b"x", on_progress=log.progress, on_complete=log.complete)
             for log in logs
         ]
-        running = [await scripted_jobs.started() for _ in jobs]
+        for held in running:
+            await soon(held.reached())
         assert monitor.is_live
         waits = [client.wait_for_job(job.job_id, poll_interval=LONGER_THAN_EVENTS_TAKE) for job in jobs]
         waiting = asyncio.gather(*waits)
         for log in logs:
             await log.was_told("processing")
-        for job in running:
-            scripted_jobs.tell(job, "finish")
+        for held in running:
+            held.release()
         await soon(waiting)
         assert monitor.is_connected
         assert not monitor.is_live
