@@ -1,4 +1,4 @@
-"""Fixtures for every test: leak checks, a scripted task, and a real Mosquitto."""
+"""Fixtures for every test: leak checks, local servers, and a real Mosquitto."""
 
 from __future__ import annotations
 
@@ -26,14 +26,10 @@ from forked_workers import forked_workers
 from open_files import open_files
 from server_process import ServerProcess
 from support import (
-    SCRIPTED,
-    SCRIPTED_TASK,
     Mosquitto,
-    ScriptedJobs,
     TLSFiles,
     client_of,
     free_port,
-    port_of,
     require,
 )
 
@@ -130,18 +126,8 @@ async def no_leaked_tasks() -> AsyncGenerator[None]:
 
 
 @pytest.fixture
-async def scripted_jobs() -> AsyncGenerator[ScriptedJobs]:
-    jobs = ScriptedJobs()
-    server = await asyncio.start_server(jobs.accept, "127.0.0.1", 0)
-    jobs.port = port_of(server.sockets[0])
-    async with server:
-        yield jobs
-        await jobs.hang_up()
-
-
-@pytest.fixture
 def local_server() -> Generator[Callable[..., LocalServer]]:
-    """Makes local servers with the scripted task, and stops them after the test."""
+    """Makes local servers, and stops them after the test."""
     servers: list[LocalServer] = []
 
     def start(
@@ -152,7 +138,6 @@ def local_server() -> Generator[Callable[..., LocalServer]]:
             mqtt_url=mqtt_url,
             workers=workers,
             port=port,
-            extra_tasks={SCRIPTED: SCRIPTED_TASK},
         )
         server.start()
         servers.append(server)
@@ -165,7 +150,7 @@ def local_server() -> Generator[Callable[..., LocalServer]]:
 
 @pytest.fixture
 def server_process(tmp_path: Path) -> Generator[ServerProcess]:
-    """A server with the scripted task and one worker, which can be killed."""
+    """A server with one worker, which can be killed."""
     process = ServerProcess(tmp_path / "server")
     process.start()
     yield process

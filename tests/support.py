@@ -1,4 +1,4 @@
-"""What tests share that is no fixture: a scripted task's other end, a real Mosquitto, and the like."""
+"""What tests share that is no fixture: clients, a real Mosquitto, and the like."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
@@ -24,8 +24,7 @@ from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local.broker.publisher import Publisher
 from cl_client.local.models.users_models import users_models
-from cl_client.local.tasks import TaskSpec
-from patience import NEVER, SECONDS, eventually, soon
+from patience import NEVER, SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
     from cl_client.local import LocalServer
     from cl_client.testing import StubServer
     from server_process import ServerProcess
-
-SCRIPTED = "scripted"
-SCRIPTED_TASK = TaskSpec("scripted_task:run", "scripted_task:ScriptedParams", "output/result.json")
-ENDPOINTS = {SCRIPTED: f"/jobs/{SCRIPTED}"}
 
 # Longer than any test: what is read of a job is read because of an event, or of a worker's announcement.
 NO_SLOW_READS: Final = {"poll_min": NEVER, "poll_interval": NEVER, "poll_interval_push": NEVER}
@@ -69,43 +64,9 @@ def skip(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@dataclass
-class ScriptedJobs:
-    """Jobs of the scripted task call here, and do what they are told, line by line."""
-
-    port: int = 0
-    _calls: asyncio.Queue[asyncio.StreamWriter] = field(default_factory=asyncio.Queue[asyncio.StreamWriter])
-    _writers: list[asyncio.StreamWriter] = field(default_factory=list[asyncio.StreamWriter])
-
-    @property
-    def script(self) -> bytes:
-        """What to upload as the job's file."""
-        return str(self.port).encode()
-
-    async def started(self) -> asyncio.StreamWriter:
-        """The next job that has begun to run."""
-        return await soon(self._calls.get())
-
-    def tell(self, job: asyncio.StreamWriter, command: str) -> None:
-        """``progress N``, ``fail TEXT`` or ``finish``."""
-        job.write(f"{command}\n".encode())
-
-    async def accept(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A job has begun."""
-        self._writers.append(writer)
-        self._calls.put_nowait(writer)
-
-    async def hang_up(self) -> None:
-        """End whatever still runs."""
-        for writer in self._writers:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-
-
 def client_of(server: LocalServer | ServerProcess, **settings: object) -> ComputeClient:
-    """A client of a local server that knows the scripted task."""
-    values = {"base_url": server.base_url, "mqtt_broker": server.mqtt_url, "plugin_endpoints": ENDPOINTS}
+    """A client of a local server."""
+    values = {"base_url": server.base_url, "mqtt_broker": server.mqtt_url}
     return ComputeClient(config=ComputeClientConfig.create(**{**values, **settings}))
 
 

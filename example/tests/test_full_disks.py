@@ -9,16 +9,16 @@ import pytest
 
 from cl_client_cli.batch.manifest import BatchManifest
 from command_lines import json_objects, rest_of
+from patience import soon
 from small_disks import fill, make_read_only, small_disk
-from support import client_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from pathlib import Path
 
     from cl_client.local import LocalServer
+    from cl_client.testing import FaultyServer
     from command_lines import RunCLI, StartCLI
-    from support import ScriptedJobs
 
 
 @pytest.fixture
@@ -34,22 +34,21 @@ async def test_a_disk_that_is_full_while_a_batch_runs(
     disk: Path,
     start_cli: StartCLI,
     cli_environment: dict[str, str],
-    local_server: Callable[..., LocalServer],
-    scripted_jobs: ScriptedJobs,
+    faulty_server: FaultyServer,
 ) -> None:
-    server = local_server()
-    cli_environment["COMPUTE_SERVER_URL"] = server.base_url
-    cli_environment["MQTT_BROKER_HOST"] = server.mqtt_url
+    cli_environment["COMPUTE_SERVER_URL"] = faulty_server.base_url
+    cli_environment["MQTT_BROKER_HOST"] = faulty_server.mqtt_url
     (disk.parent / "a.txt").write_text("a")
-    async with client_of(server) as client:
-        await client.submit_job("scripted", scripted_jobs.script, {})
-        running = await scripted_jobs.started()
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
+        await client.hash.compute(b"x")
+        await soon(held.reached())
     with start_cli("batch", "submit", "a.txt", "-t", "hash", "-d", "disk", "--watch") as process:
         assert process.stderr is not None
         while "hash queued" not in (line := await asyncio.to_thread(process.stderr.readline)):
             assert line
         fill(disk)
-        scripted_jobs.tell(running, "finish")
+        held.release()
         rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 1
     assert "batch.sqlite: cannot be used" in rest

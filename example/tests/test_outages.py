@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from command_lines import RunningCommand, StartCLI
     from server_process import ServerProcess
-    from support import ScriptedJobs
 
 PLUGIN = ["hash", "compute", "a.txt", "b.txt", "-d", "out"]
 WAIT = ["jobs", "wait"]
@@ -38,12 +37,12 @@ def at_process(
 
 @asynccontextmanager
 async def _waiting(
-    start_cli: StartCLI, server: ServerProcess, jobs: ScriptedJobs, command: Sequence[str], give_up_after: int
+    start_cli: StartCLI, server: ServerProcess, command: Sequence[str], give_up_after: int
 ) -> AsyncGenerator[RunningCommand]:
     """A command whose two jobs are queued behind one that runs until the test ends it."""
     async with client_of(server) as client:
-        await client.submit_job("scripted", jobs.script, {})
-        await jobs.started()
+        await client.media_thumbnail.generate(b"x")
+        await server.reached()
         made = [await client.hash.compute(text) for text in (b"a", b"b")] if command == WAIT else []
     job_ids = [job.job_id for job in made]
     with start_cli(*command, *job_ids, "--watch", "--give-up-after", str(give_up_after)) as process:
@@ -64,9 +63,9 @@ async def _waiting(
     ],
 )
 async def test_a_server_that_stays_away(
-    start_cli: StartCLI, at_process: ServerProcess, scripted_jobs: ScriptedJobs, command: list[str], hint: str
+    start_cli: StartCLI, at_process: ServerProcess, command: list[str], hint: str
 ) -> None:
-    async with _waiting(start_cli, at_process, scripted_jobs, command, 1) as process:
+    async with _waiting(start_cli, at_process, command, 1) as process:
         await asyncio.to_thread(at_process.kill)
         rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 3, rest
@@ -77,14 +76,15 @@ async def test_a_server_that_stays_away(
 
 @pytest.mark.parametrize("command", [PLUGIN, WAIT, BATCH])
 async def test_a_server_that_comes_back_in_time(
-    start_cli: StartCLI, at_process: ServerProcess, scripted_jobs: ScriptedJobs, command: list[str]
+    start_cli: StartCLI, at_process: ServerProcess, command: list[str]
 ) -> None:
-    async with _waiting(start_cli, at_process, scripted_jobs, command, 90) as process:
+    async with _waiting(start_cli, at_process, command, 90) as process:
         await asyncio.to_thread(at_process.kill)
         await asyncio.to_thread(said_until, process, "The server does not respond")
         await asyncio.to_thread(at_process.start)
         await asyncio.to_thread(said_until, process, "The server is back")
-        scripted_jobs.tell(await scripted_jobs.started(), "finish")
+        await at_process.reached()
+        at_process.release()
         rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 0, rest
 

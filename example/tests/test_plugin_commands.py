@@ -17,17 +17,16 @@ from PIL import Image, ImageChops
 
 from cl_client.local import LocalServer
 from command_lines import json_objects, rest_of, said_until
-from support import SCRIPTED, client_of
+from patience import soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from cl_client import JSONObject
+    from cl_client.testing import FaultyServer
     from command_lines import RunCLI, StartCLI
-    from support import ScriptedJobs
 
 
 pytestmark = pytest.mark.usefixtures("at_server")
@@ -254,18 +253,17 @@ async def test_what_becomes_of_an_unfinished_job_after_an_interrupt(
     *,
     start_cli: StartCLI,
     samples: Path,
-    local_server: Callable[..., LocalServer],
-    scripted_jobs: ScriptedJobs,
+    faulty_server: FaultyServer,
     cli_environment: dict[str, str],
     delete: bool,
 ) -> None:
-    server = local_server()
-    cli_environment["COMPUTE_SERVER_URL"] = server.base_url
-    cli_environment["MQTT_BROKER_HOST"] = server.mqtt_url
-    async with client_of(server) as client:
+    cli_environment["COMPUTE_SERVER_URL"] = faulty_server.base_url
+    cli_environment["MQTT_BROKER_HOST"] = faulty_server.mqtt_url
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
         # It has the only worker: what the command submits stays queued.
-        await client.submit_job(SCRIPTED, scripted_jobs.script, {})
-        await scripted_jobs.started()
+        await client.hash.compute(b"x")
+        await soon(held.reached())
         before = (await client.admin.storage()).job_count
         options = ("--delete-on-cancel",) if delete else ()
         with start_cli("hash", "compute", str(samples / "drawing.png"), "--watch", *options) as process:

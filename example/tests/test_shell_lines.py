@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import httpx
 import pytest
 from pydantic import TypeAdapter
 
 from cl_client import JSONObject
-from cl_client.local import LocalServer
-from patience import SECONDS
-from support import SCRIPTED, SCRIPTED_TASK, port_of
+from patience import SECONDS, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
+
+    from cl_client.testing import FaultyServer
 
 Type: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
@@ -53,23 +52,6 @@ def type_in(work_folder: Path, samples: Path, cli_environment: dict[str, str]) -
         return ended
 
     return run
-
-
-@pytest.fixture
-def busy_server(at_server: LocalServer, cli_environment: dict[str, str]) -> Generator[None]:
-    """A server whose only worker has something else to do, in the place of the other one."""
-    del at_server
-    with (
-        LocalServer(workers=1, extra_tasks={SCRIPTED: SCRIPTED_TASK}) as server,
-        socket.create_server(("127.0.0.1", 0)) as orders,
-    ):
-        orders.settimeout(20)
-        script = {"file": ("script", str(port_of(orders)).encode())}
-        httpx.post(f"{server.base_url}/jobs/{SCRIPTED}", files=script).raise_for_status()
-        with orders.accept()[0]:
-            cli_environment["COMPUTE_SERVER_URL"] = server.base_url
-            cli_environment["MQTT_BROKER_HOST"] = server.mqtt_url
-            yield
 
 
 def test_embeddings_of_many_files_in_a_folder(type_in: Type, work_folder: Path) -> None:
@@ -105,9 +87,21 @@ def test_jobs_that_have_completed_are_listed_and_shown(type_in: Type) -> None:
     assert "completed" in type_in(f"cl-client jobs get {job_id}").stdout
 
 
-@pytest.mark.usefixtures("busy_server")
-def test_a_queued_job_is_cancelled(type_in: Type) -> None:
-    job_id = type_in("cl-client hash compute photo.jpg --no-wait").stdout.strip()
-    assert "queued" in type_in(f"cl-client jobs get {job_id}").stdout
-    type_in(f"cl-client jobs cancel {job_id}")
-    assert "404" in type_in(f"cl-client jobs get {job_id}", exit_code=1).stderr
+async def test_a_queued_job_is_cancelled(
+    type_in: Type, faulty_server: FaultyServer, cli_environment: dict[str, str]
+) -> None:
+    cli_environment["COMPUTE_SERVER_URL"] = faulty_server.base_url
+    cli_environment["MQTT_BROKER_HOST"] = faulty_server.mqtt_url
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
+        # It has the only worker: what is typed in stays queued.
+        await client.hash.compute(b"x")
+        await soon(held.reached())
+
+    def type_lines() -> None:
+        job_id = type_in("cl-client hash compute photo.jpg --no-wait").stdout.strip()
+        assert "queued" in type_in(f"cl-client jobs get {job_id}").stdout
+        type_in(f"cl-client jobs cancel {job_id}")
+        assert "404" in type_in(f"cl-client jobs get {job_id}", exit_code=1).stderr
+
+    await asyncio.to_thread(type_lines)

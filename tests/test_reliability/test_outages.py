@@ -10,15 +10,16 @@ import pytest
 from cl_client.testing import FaultyServer
 from followers import Log
 from patience import SECONDS, soon
-from support import ENDPOINTS
+from pictures import corners_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cl_client import ComputeClient, JobResponse
     from cl_client.local import LocalServer
     from server_process import ServerProcess
-    from support import Mosquitto, ScriptedJobs
+    from support import Mosquitto
 
     MakeServer = Callable[..., LocalServer]
     MakeClient = Callable[..., ComputeClient]
@@ -62,30 +63,31 @@ async def test_a_broker_that_ends_under_running_jobs(
 
 
 async def test_a_server_that_is_killed_while_it_works(
-    server_process: ServerProcess, make_client: MakeClient, scripted_jobs: ScriptedJobs
+    server_process: ServerProcess, make_client: MakeClient, tmp_path: Path
 ) -> None:
+    corners_picture().save(picture := tmp_path / "picture.png")
     logs = [Log() for _ in range(10)]
-    async with make_client(server_process, plugin_endpoints=ENDPOINTS) as client:
+    async with make_client(server_process) as client:
         assert await client.mqtt_monitor.wait_connected(SECONDS)
         jobs = [
-            await client.submit_job(
-                "scripted",
-                scripted_jobs.script,
-                {},
-                {"on_progress": log.progress, "on_complete": log.complete},
+            await client.media_thumbnail.generate(
+                picture, width=8, on_progress=log.progress, on_complete=log.complete
             )
             for log in logs
         ]
         waiting = asyncio.create_task(client.wait_for_job(jobs[-1].job_id, timeout=SECONDS))
-        scripted_jobs.tell(await scripted_jobs.started(), "finish")
+        assert await server_process.reached() == jobs[0].job_id
+        server_process.release()
         await logs[0].the_end()
-        scripted_jobs.tell(await scripted_jobs.started(), "progress 50")
+        assert await server_process.reached() == jobs[1].job_id
+        server_process.report(50)
         await logs[1].was_told("processing")
         await asyncio.to_thread(server_process.kill)
         await asyncio.to_thread(server_process.start)
         # The one that was interrupted runs again; what it had told already is not told again.
         for _ in logs[1:]:
-            scripted_jobs.tell(await scripted_jobs.started(), "finish")
+            await server_process.reached()
+            server_process.release()
         assert [(await log.the_end()).job_id for log in logs] == [job.job_id for job in jobs]
-        assert (await waiting).task_output == {"done": True}
+        assert (await waiting).task_output == {"media_type": "image"}
     assert all(len(set(log.told)) == len(log.told) for log in logs)
