@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -95,18 +96,23 @@ def home_of_a_test(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
 @pytest.fixture(autouse=True)
 def no_leaks() -> Generator[None]:
     """No test leaves a thread of the client, an open file or socket, or an unawaited coroutine behind."""
-    threads = {thread.ident for thread in threading.enumerate()}
+    threads = _mqtt_threads()
     opened = open_files()
     yield
     gc.collect()  # so that a "never awaited" is an error of the test that it belongs to
     gc.freeze()  # what is left, all modules among it, need not be looked through again after each test
-    left = [t.name for t in threading.enumerate() if t.ident not in threads and t.name.startswith("mqtt-")]
-    assert not left, f"threads left behind: {left}"
+    left = _mqtt_threads() - threads
+    assert not left, f"threads left behind: {[*left.elements()]}"
     # A server that tests share closes its end of a connection a moment after the client did.
     deadline = time.monotonic() + patience.SECONDS
     while (more := open_files() - opened) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert not more, f"left open: {more}"
+
+
+def _mqtt_threads() -> Counter[str]:
+    """By name, as a shared server that a test restarts has another thread of the same name."""
+    return Counter(thread.name for thread in threading.enumerate() if thread.name.startswith("mqtt-"))
 
 
 @pytest.fixture(autouse=True)
