@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from opentelemetry import metrics, trace
@@ -39,11 +39,14 @@ def sdk() -> None:
     metrics.set_meter_provider(MeterProvider([READER]))
 
 
-def points(metric: str) -> dict[tuple[object, ...], float]:
-    """The measurements of a metric: count or sum by operation, task and error."""
-    data = READER.get_metrics_data()
-    assert data is not None
-    found: dict[tuple[object, ...], float] = {}
+Points: TypeAlias = "dict[tuple[object, ...], float]"
+
+
+def points(metric: str, before: Points | None = None) -> Points:
+    """What was added to a metric since before: count or sum by operation, task and error."""
+    found: Points = {}
+    if (data := READER.get_metrics_data()) is None:
+        return found
     scopes = data.resource_metrics[0].scope_metrics
     for one in (one for scope in scopes for one in scope.metrics if one.name == metric):
         for point in one.data.data_points:
@@ -53,11 +56,12 @@ def points(metric: str) -> dict[tuple[object, ...], float]:
                 found[key] = point.count
             elif isinstance(point, NumberDataPoint):
                 found[key] = point.value
-    return found
+    return {key: value - (before or {}).get(key, 0) for key, value in found.items()}
 
 
 async def test_spans_and_metrics(faulty_server: FaultyServer) -> None:
     held, photo = faulty_server.hold_job(), b"a photo"
+    before = {name: points(name) for name in ("cl_client.operation.duration", "cl_client.transferred")}
     SPANS.clear()
     async with faulty_server.client() as client:
         with trace.get_tracer("test").start_as_current_span("caller") as caller:
@@ -80,10 +84,9 @@ async def test_spans_and_metrics(faulty_server: FaultyServer) -> None:
     assert wait == {"cl.task": "hash", "cl.job.id": job.job_id, "cl.job.status": "completed"}
     failed = spans["cl_client.download"]
     assert (failed.status.is_ok, failed.attributes) == (False, {"cl.job.id": job.job_id})
-    durations = points("cl_client.operation.duration")
+    durations, transferred = (points(name, earlier) for name, earlier in before.items())
     assert durations["submit", "hash", None] == 1
     assert durations["download", None, "JobFileNotFoundError"] == 1
-    transferred = points("cl_client.transferred")
     assert transferred["upload", "hash", None] == len(photo)
     assert transferred["download", None, None] == len(content)
 
@@ -114,7 +117,7 @@ async def test_a_wait_that_times_out_is_an_error_of_its_span(
     held = faulty_server.hold_job()
     SPANS.clear()
     async with faulty_server.client() as client:
-        job = await client.exif.extract(b"x")  # of another task than the jobs that are counted above
+        job = await client.hash.compute(b"x")
         await soon(held.reached())
         with pytest.raises(JobTimeoutError):
             await client.wait_for_job(job.job_id, timeout=0.05)
