@@ -113,6 +113,7 @@ class ForkedProgram(asyncio.Protocol):
         self.forked: asyncio.Future[int] = loop.create_future()
         self._ended: asyncio.Future[int] = loop.create_future()
         self._heard = b""
+        self._connection: asyncio.BaseTransport | None = None
 
     @property
     def pid(self) -> int:
@@ -140,11 +141,17 @@ class ForkedProgram(asyncio.Protocol):
                 await stream.read()
 
     @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._connection = transport
+
+    @override
     def data_received(self, data: bytes) -> None:
         self._heard += data
         for future, number in zip((self.forked, self._ended), self._heard.split(b"\n")[:-1], strict=False):
             if not future.done():
                 future.set_result(int(number))
+        if self._ended.done() and self._connection is not None:
+            self._connection.close()  # the loop may be closed before the fork server hangs up
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
