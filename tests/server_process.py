@@ -19,16 +19,19 @@ from forked_workers import fork_workers_here
 
 async def hold(job):
     if job.task_type == "media_thumbnail":
+        await asyncio.to_thread(addresses_are_told.wait)
         print(job.job_id, flush=True)
         while (order := (await asyncio.to_thread(sys.stdin.readline)).strip()).isdecimal():
             await job.report(int(order))
 
 fork_workers_here()
+addresses_are_told = threading.Event()
 server = LocalServer(
     workers=1, port=int(sys.argv[1]), mqtt_port=int(sys.argv[2]), data_dir=Path(sys.argv[3]), before_job=hold
 )
 server.start()
 print(server.base_url, server.mqtt_url, flush=True)
+addresses_are_told.set()
 threading.Event().wait()
 """
 
