@@ -112,6 +112,7 @@ class ForkedProgram(asyncio.Protocol):
         self.stderr: asyncio.StreamReader | None = None
         self.forked: asyncio.Future[int] = loop.create_future()
         self._ended: asyncio.Future[int] = loop.create_future()
+        self._lost: asyncio.Future[None] = loop.create_future()
         self._heard = b""
         self._connection: asyncio.BaseTransport | None = None
 
@@ -128,7 +129,9 @@ class ForkedProgram(asyncio.Protocol):
             os.kill(self.pid, signal.SIGKILL)
 
     async def wait(self) -> int:
-        return await asyncio.shield(self._ended)
+        code = await asyncio.shield(self._ended)
+        await asyncio.shield(self._lost)  # else a loop that ends now leaves a socket open
+        return code
 
     async def end(self) -> None:
         """Kill it, and wait until nothing of it is left."""
@@ -155,6 +158,7 @@ class ForkedProgram(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost.set_result(None)
         if not self.forked.done():
             self.forked.set_exception(OSError("the fork server is gone"))
         if not self._ended.done():

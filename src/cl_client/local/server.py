@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from cl_client.exceptions import ConfigurationError
+from cl_client._core.threads import in_thread
 from cl_client.local.auth.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_TOKEN_LIFETIME, AuthSettings
 from cl_client.local.models.users_models import users_models
 from cl_client.local.server_thread import ServerThread
@@ -294,20 +293,17 @@ class LocalServer:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        starting = asyncio.ensure_future(asyncio.to_thread(self.start))
         try:
-            await asyncio.shield(starting)
+            await in_thread(self.start)
         except asyncio.CancelledError:
-            with contextlib.suppress(OSError, ConfigurationError):
-                await starting
-            await asyncio.to_thread(self.stop)
+            await in_thread(self.stop)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.shield(asyncio.to_thread(self.stop))
+        await in_thread(self.stop)
 
     def _thread(self) -> ServerThread:
         if self._running is None:
