@@ -34,13 +34,15 @@ fork_workers_here()
 """
 
 
-def run(folder: Path, *options: str, mark: str = "asyncio") -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *options: str, mark: str = "asyncio", conftest: str = CONFTEST
+) -> subprocess.CompletedProcess[str]:
     (folder / "test_mine.py").write_text(TEST.format(mark=mark))
-    return run_there(folder, *options)
+    return run_there(folder, *options, conftest=conftest)
 
 
-def run_there(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    (folder / "conftest.py").write_text(CONFTEST)
+def run_there(folder: Path, *options: str, conftest: str = CONFTEST) -> subprocess.CompletedProcess[str]:
+    (folder / "conftest.py").write_text(conftest)
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "pytest", "-s", *options, "test_mine.py"]
     environment = {**os.environ, "PYTHONPATH": path}
@@ -128,3 +130,67 @@ def test_any_scope_of_the_event_loop(tmp_path: Path, scope: str, *, by_marker: b
     command = [sys.executable, "-m", "pytest", "-o", "asyncio_mode=auto", *options, "test_mine.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - pytest
     assert "2 passed" in result.stdout, result.stdout
+
+
+ISOLATED = """
+import pytest
+
+pytestmark = pytest.mark.asyncio
+
+async def test_one(faulty_server):
+    await faulty_server.stop_workers()
+    async with faulty_server.client() as client:
+        for _ in range(3):
+            await client.hash.compute(b"x")
+
+async def test_two(faulty_server):
+    faulty_server.fail_job("mine")
+    async with faulty_server.client() as client:
+        assert (await client.hash.compute(b"x", wait=True)).error_message == "mine"
+        faulty_server.slow_jobs(600)
+        await client.hash.compute(b"x")
+    await faulty_server.stop()
+
+async def test_three(faulty_server):
+    async with faulty_server.client() as client:
+        assert (await client.hash.compute(b"x", wait=True, timeout=60)).status == "completed"
+"""
+
+
+def test_no_test_sees_the_jobs_of_another(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(ISOLATED)
+    result = run_there(tmp_path)
+    assert "3 passed" in result.stdout, result.stdout
+
+
+def test_anyio_beside_pytest_asyncio_in_auto_mode_says_what_to_set(tmp_path: Path) -> None:
+    result = run(tmp_path, "-o", "asyncio_mode=auto", mark="anyio")
+    assert "Tests of anyio's plugin need asyncio_mode=strict, or pytest -p no:asyncio" in result.stdout
+
+
+NO_EXTRA = """
+import sys
+
+sys.modules["amqtt"] = sys.modules["platformdirs"] = None
+"""
+
+
+def test_the_missing_extra_is_named_in_one_line(tmp_path: Path) -> None:
+    result = run(tmp_path, conftest=NO_EXTRA)
+    assert "platformdirs is not installed: pip install 'cl_client[testing]'" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+@pytest.mark.parametrize("name", ["FaultyServer", "SessionReplay"])
+def test_a_name_says_which_extra_it_needs(name: str, run_python: Callable[[str], str]) -> None:
+    code = f"{NO_EXTRA}\nfrom cl_client import MissingExtraError\nimport cl_client.testing\n"
+    code += f"try:\n    cl_client.testing.{name}\nexcept MissingExtraError as exc:\n    print(exc)"
+    needs = f"cl_client.testing.{name} needs the extra 'testing': pip install 'cl_client[testing]'"
+    assert run_python(code) == needs
+
+
+def test_the_plugin_imports_nearly_nothing(run_python: Callable[[str], str]) -> None:
+    code = "import sys, pytest, pytest_asyncio; before = set(sys.modules);"
+    code += "import cl_client.testing.pytest_plugin;"
+    loaded = run_python(f"{code} print(*sorted(set(sys.modules) - before))")
+    assert loaded == "cl_client cl_client.testing cl_client.testing.pytest_plugin"

@@ -83,7 +83,14 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'cl_client.testing' has no attribute {name!r}")
-    module = import_module(f"cl_client.testing.{_MODULE_OF[name]}")
+    try:
+        module = import_module(f"cl_client.testing.{_MODULE_OF[name]}")
+    except ImportError as exc:
+        if (exc.name or "cl_client").partition(".")[0] == "cl_client":
+            raise
+        from cl_client.exceptions import MissingExtraError
+
+        raise MissingExtraError(f"cl_client.testing.{name}", "testing") from exc
     value = cast("object", getattr(module, name))
     globals()[name] = value
     return value

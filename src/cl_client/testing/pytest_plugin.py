@@ -69,19 +69,23 @@ def compute_server(request: pytest.FixtureRequest) -> Generator[ServerAddress]:
             )
         yield ServerAddress(server_url, mqtt_url)
         return
-    from cl_client.local import LocalServer
-
-    with LocalServer() as server:
+    with _local_server_class()() as server:
         yield ServerAddress(server.base_url, server.mqtt_url)
 
 
 @pytest.fixture(scope="session")
 def _shared_local_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalServer]:
     """The server behind `faulty_server`: started once; after each test it is as it was."""
-    from cl_client.local import LocalServer
-
-    with LocalServer(workers=1, data_dir=tmp_path_factory.mktemp("faulty-server")) as server:
+    with _local_server_class()(workers=1, data_dir=tmp_path_factory.mktemp("faulty-server")) as server:
         yield server
+
+
+def _local_server_class() -> type[LocalServer]:
+    try:
+        from cl_client.local import LocalServer
+    except ImportError as exc:
+        pytest.fail(f"{exc.name} is not installed: pip install 'cl_client[testing]'", pytrace=False)
+    return LocalServer
 
 
 def _on_loop(loop_scope: LoopScope, name: str) -> Callable[[object], object]:
@@ -159,6 +163,15 @@ def faulty_server(request: pytest.FixtureRequest, _shared_local_server: LocalSer
 
 
 def _on_the_loop_of_the_test(request: pytest.FixtureRequest, name: str) -> object:
+    config = request.config
+    if (
+        "anyio_backend" in request.fixturenames
+        and config.pluginmanager.hasplugin("asyncio")
+        and "auto" in {config.getoption("asyncio_mode"), config.getini("asyncio_mode")}
+    ):
+        pytest.fail(
+            "Tests of anyio's plugin need asyncio_mode=strict, or pytest -p no:asyncio", pytrace=False
+        )
     return cast("object", request.getfixturevalue(f"_{name}_on_{_loop_scope(request)}_loop"))
 
 
