@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cl_client._mqtt.address import BrokerAddress
 from cl_client.testing.connections import ConnectionServer, closing
@@ -35,12 +36,17 @@ class BrokerProxy:
 
     @property
     def mqtt_url(self) -> str:
-        """Where it listens.
+        """Where it listens, with the broker's user name, password and path.
 
         Raises:
             RuntimeError: It was not started.
         """
-        return f"{self._broker.scheme}://127.0.0.1:{self._listener.port}"
+        broker, login = self._broker, ""
+        if broker.username is not None:
+            password = "" if broker.password is None else broker.password.get_secret_value()
+            login = f"{quote(broker.username, safe='')}:{quote(password, safe='')}@"
+        path = broker.target if broker.websocket else ""
+        return f"{broker.scheme}://{login}127.0.0.1:{self._listener.port}{path}"
 
     async def cut(self) -> None:
         """Close all connections, and each new one at once, as if the broker was away."""

@@ -17,7 +17,7 @@ Serve: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaita
 
 @contextlib.asynccontextmanager
 async def closing(writer: asyncio.StreamWriter) -> AsyncGenerator[None]:
-    """Close a connection at the end of a block.
+    """Close a connection at the end of a block; after an exception at once, whatever was not sent yet.
 
     Args:
         writer: The connection.
@@ -27,23 +27,28 @@ async def closing(writer: asyncio.StreamWriter) -> AsyncGenerator[None]:
     """
     try:
         yield
-    finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+    except BaseException:
+        writer.transport.abort()  # a peer that does not read would delay anything else for ever
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        raise
 
 
 class ConnectionServer:
     """Listens on a free port of this machine.
 
     Args:
-        serve: Serves each connection.
+        serve: Serves each connection. `close` raises the first of its exceptions.
     """
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._error: Exception | None = None
 
     @property
     def port(self) -> int:
@@ -75,11 +80,18 @@ class ConnectionServer:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def close(self) -> None:
-        """Close all connections, and listen no more. Idempotent."""
+        """Close all connections, and listen no more. Idempotent.
+
+        Raises:
+            Exception: What has failed while a connection was served, such as a fault that a test defines.
+        """
         server, self._server = self._server, None
         if server is not None:
             server.close()
             await self.cut()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     async def drained(self) -> None:
         """Wait until all connections have ended by themselves."""
@@ -91,5 +103,8 @@ class ConnectionServer:
         serving.add_done_callback(self._serving.discard)
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with closing(writer):
-            await self._serve(reader, writer)
+        try:
+            async with closing(writer):
+                await self._serve(reader, writer)
+        except Exception as exc:  # noqa: BLE001 - raised by `close`, where a test sees it
+            self._error = self._error or exc

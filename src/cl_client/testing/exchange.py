@@ -26,6 +26,7 @@ class Exchange:
         writer: The same connection, for the response.
         ask: Passes the request to the server; see `response`.
         body: The body as it stands on the wire, once `request` was awaited.
+        keep_alive: False once the client or the server has said that the connection serves no more requests.
     """
 
     head: bytes
@@ -33,6 +34,7 @@ class Exchange:
     writer: asyncio.StreamWriter
     ask: Callable[[Exchange], Awaitable[bytes]]
     body: bytes | None = None
+    keep_alive: bool = True
 
     @property
     def method(self) -> str:
@@ -41,8 +43,15 @@ class Exchange:
 
     @property
     def target(self) -> str:
-        """The path, with its query."""
-        return self.head.split(b" ", 2)[1].decode()
+        """The path, with its query.
+
+        Raises:
+            ConnectionError: The request is not HTTP.
+        """
+        _, *words = self.head.split(b" ", 2)
+        if not words:
+            raise ConnectionError("not an HTTP request")
+        return words[0].decode()
 
     async def request(self) -> bytes:
         """Receive the rest of the request.
@@ -54,7 +63,8 @@ class Exchange:
             ConnectionError: The client closed the connection before the end.
         """
         if self.body is None:
-            self.body = await read_request_body(self.head, self.reader)
+            self.body, keep_alive = await read_request_body(self.head, self.reader)
+            self.keep_alive = self.keep_alive and keep_alive
         return self.head + self.body
 
     async def response(self) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
+import ssl
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,7 +17,6 @@ from cl_client.testing.faults import pass_on
 from cl_client.testing.http_framing import read_head, read_response_body
 
 if TYPE_CHECKING:
-    import ssl
     from typing import Self
 
     from cl_client.auth import AuthProvider
@@ -33,12 +32,15 @@ class FaultProxy:
         async with FaultProxy(server) as proxy, proxy.client() as client:
             proxy.plan(cut(after=100), matching="GET /jobs/.*/files/")
 
-    It holds whole requests and responses in memory, and serves HTTP/1.1 without TLS.
+    It holds whole requests and responses in memory: a response that the server does not finish does not
+    arrive in part. An exception of a fault is raised at the end of the block, as is a server certificate that
+    is not trusted. Requests with ``Expect: 100-continue`` get no interim response.
 
     Args:
         server: A local server, or the address of another service: http or https, perhaps with a path.
         default: What to do with requests for which nothing is planned.
         ssl_context: How to check the certificate of a server behind https; None for the usual way.
+        tls: The certificate that clients see, if they are to use https; None for http.
 
     Attributes:
         requests: The heads of all requests.
@@ -51,18 +53,20 @@ class FaultProxy:
         *,
         default: Fault = pass_on,
         ssl_context: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.server = httpx.URL(server if isinstance(server, str) else server.base_url)
         self.requests: list[bytes] = []
         self.responses: list[bytes] = []
         self._default = default
         self._ssl_context = ssl_context
+        self._tls = tls
         self._news = asyncio.Event()
         self._planned: list[tuple[re.Pattern[str], Fault]] = []
         self._listener = ConnectionServer(self._serve)
 
     async def __aenter__(self) -> Self:
-        await self._listener.start()
+        await self._listener.start(self._tls)
         return self
 
     async def __aexit__(self, *_args: object) -> None:
@@ -75,7 +79,8 @@ class FaultProxy:
         Raises:
             RuntimeError: It was not started.
         """
-        return f"http://127.0.0.1:{self._listener.port}{self.server.path.rstrip('/')}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._listener.port}{self.server.path.rstrip('/')}"
 
     def client(self, *, auth_provider: AuthProvider | None = None, **settings: object) -> ComputeClient:
         """Make a client whose requests go through here.
@@ -98,7 +103,7 @@ class FaultProxy:
         """Pass further requests on to another server.
 
         Args:
-            base_url: Its address.
+            base_url: Its address, with the same path as before.
         """
         self.server = httpx.URL(base_url)
 
@@ -109,8 +114,17 @@ class FaultProxy:
             fault: One of `cl_client.testing.faults`, or a function of your own.
             times: With how many requests, at least 1.
             matching: A regular expression that is searched for in ``"METHOD /path?query"``; empty for all.
+
+        Raises:
+            ValueError: ``times`` is below 1, or ``matching`` is not a regular expression.
         """
-        self._planned.extend([(re.compile(matching), fault)] * times)
+        if times < 1:
+            raise ValueError(f"times is {times}; it must be at least 1")
+        try:
+            pattern = re.compile(matching)
+        except re.error as exc:
+            raise ValueError(f"matching is {matching!r}, not a regular expression: {exc}") from exc
+        self._planned.extend([(pattern, fault)] * times)
 
     def forget_plans(self) -> None:
         """Deal with all further requests in the default way."""
@@ -135,14 +149,23 @@ class FaultProxy:
         return self._default
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A server that is away looks to the client like a connection that breaks.
-        with contextlib.suppress(HangUp, OSError, asyncio.IncompleteReadError):
-            while True:
-                head = await read_head(reader)
-                self.requests.append(head)
-                self._news.set()
-                exchange = Exchange(head, reader, writer, self._ask)
-                await self._next_fault(exchange)(exchange)
+        keep_alive = True
+        while keep_alive:
+            try:
+                keep_alive = await self._serve_one(reader, writer)
+            except ssl.SSLCertVerificationError:
+                raise
+            except (HangUp, OSError, asyncio.IncompleteReadError):
+                return  # a server that is away looks to the client like a connection that breaks
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Serve one request; whether the connection serves another one."""
+        head = await read_head(reader)
+        self.requests.append(head)
+        self._news.set()
+        exchange = Exchange(head, reader, writer, self._ask)
+        await self._next_fault(exchange)(exchange)
+        return exchange.keep_alive
 
     async def _ask(self, exchange: Exchange) -> bytes:
         request = _HOST.sub(rb"\g<1>" + self.server.netloc, await exchange.request(), count=1)
@@ -153,9 +176,11 @@ class FaultProxy:
             ssl=(self._ssl_context or True) if encrypted else None,
         )
         async with closing(sending):
-            sending.write(request)
-            await sending.drain()
+            sending.write(request)  # not awaited: a server may respond, and close, before it has read all
             head = await read_head(server)
-            response = head + await read_response_body(head, server, exchange.method)
+            body, keep_alive = await read_response_body(head, server, exchange.method)
+            sending.transport.abort()
+        response = head + body
+        exchange.keep_alive = exchange.keep_alive and keep_alive
         self.responses.append(response)
         return response

@@ -62,7 +62,11 @@ def cut(after: int) -> Fault:
 
     Returns:
         The fault.
+
+    Raises:
+        ValueError: ``after`` is negative.
     """
+    _check_after(after)
 
     async def fault(exchange: Exchange) -> None:
         await exchange.send((await exchange.response())[:after])
@@ -76,9 +80,13 @@ class Stall:
 
     Args:
         after: Bytes of the response that are sent before, counted from its status line; 0 for none.
+
+    Raises:
+        ValueError: ``after`` is negative.
     """
 
     def __init__(self, after: int) -> None:
+        _check_after(after)
         self._after = after
         self._stalled = self._released = False
         self._waiting: set[asyncio.Future[None]] = set()
@@ -187,7 +195,11 @@ def reset(after: int) -> Fault:
 
     Returns:
         The fault.
+
+    Raises:
+        ValueError: ``after`` is negative.
     """
+    _check_after(after)
 
     async def fault(exchange: Exchange) -> None:
         await exchange.reader.readexactly(after)
@@ -196,3 +208,8 @@ def reset(after: int) -> Fault:
         raise HangUp
 
     return fault
+
+
+def _check_after(after: int) -> None:
+    if after < 0:
+        raise ValueError(f"after is {after}; it is a number of bytes, at least 0")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import NamedTuple
 
 import h11
 
-if TYPE_CHECKING:
-    import asyncio
-
 _CHUNK_BYTES = 64 * 1024
 _MAX_HEAD_BYTES = 64 * 1024
+
+
+class Body(NamedTuple):
+    """What follows the head of a message.
+
+    Attributes:
+        wire: The body as it stands on the wire, chunk sizes included.
+        keep_alive: Whether another message may follow on the connection.
+    """
+
+    wire: bytes
+    keep_alive: bool
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes:
@@ -24,11 +34,15 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
 
     Raises:
         asyncio.IncompleteReadError: The connection ended before.
+        ConnectionError: The head is longer than 64 KiB.
     """
-    return await reader.readuntil(b"\r\n\r\n")
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError as exc:
+        raise ConnectionError("the head of an HTTP message is longer than 64 KiB") from exc
 
 
-async def read_request_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+async def read_request_body(head: bytes, reader: asyncio.StreamReader) -> Body:
     """Read what follows the head of a request.
 
     Args:
@@ -36,7 +50,7 @@ async def read_request_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
         reader: The connection, read up to the end of the head.
 
     Returns:
-        The body as it stands on the wire, chunk sizes included.
+        The body.
 
     Raises:
         ConnectionError: The connection ended within the body, or this is not HTTP.
@@ -44,7 +58,7 @@ async def read_request_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
     return await _read_body(_server_side(), head, reader)
 
 
-async def read_response_body(head: bytes, reader: asyncio.StreamReader, method: str) -> bytes:
+async def read_response_body(head: bytes, reader: asyncio.StreamReader, method: str) -> Body:
     """Read what follows the head of a response.
 
     Args:
@@ -53,7 +67,7 @@ async def read_response_body(head: bytes, reader: asyncio.StreamReader, method: 
         method: The method of the request; a response to ``HEAD`` has no body, whatever its length.
 
     Returns:
-        The body as it stands on the wire, chunk sizes included.
+        The body.
 
     Raises:
         ConnectionError: The connection ended within the body, or this is not HTTP.
@@ -123,15 +137,16 @@ def _parse(connection: h11.Connection, message: bytes) -> tuple[h11.Event | None
     return head, bytes(content)
 
 
-async def _read_body(connection: h11.Connection, head: bytes, reader: asyncio.StreamReader) -> bytes:
-    body = bytearray()
+async def _read_body(connection: h11.Connection, head: bytes, reader: asyncio.StreamReader) -> Body:
+    body, closed = bytearray(), False
     connection.receive_data(head)
     while not isinstance(event := _next_event(connection), h11.EndOfMessage):
         if event is h11.NEED_DATA:
             data = await reader.read(_CHUNK_BYTES)
             connection.receive_data(data)
             body += data
-    return bytes(body)
+            closed = not data
+    return Body(bytes(body), keep_alive=connection.their_state is h11.DONE and not closed)
 
 
 def _next_event(connection: h11.Connection) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:

@@ -95,7 +95,7 @@ class StubServer:
         """
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await read_head(reader)
-            self.requests.append(head + await read_request_body(head, reader))
+            self.requests.append(head + (await read_request_body(head, reader)).wire)
             self._news.set()
             response = await self.respond(head)
             if response is None:
