@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,19 +11,29 @@ import pytest
 from cl_client import (
     AuthenticationError,
     JobNotFoundError,
+    JWTAuthProvider,
     ServerBusyError,
     ServerUnavailableError,
 )
-from cl_client.local import LocalServer
+from cl_client.local import LocalServer, ServerTLS
 from cl_client.testing import FaultyServer, Stall
 from followers import Log
 from support import NO_SLOW_READS, heard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from cl_client.local import Generation
     from cl_client.local.tasks.job_hook import ClaimedJob
     from cl_client.testing import HeldJob
+    from support import Mosquitto, TLSFiles
+
+
+async def turns() -> None:
+    """Let others begin what they wait for."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def reached(held: HeldJob) -> str:
@@ -230,6 +241,146 @@ async def test_one_of_its_own() -> None:
         await server.restart()
         assert await client.get_job(job.job_id) == job
     assert not server.server.is_running
+
+
+async def test_a_server_without_a_folder_keeps_its_jobs() -> None:
+    server = LocalServer(workers=1)
+    async with FaultyServer(server) as faulty, faulty.client() as client:
+        job = await client.hash.compute(b"x", wait=True)
+        await faulty.restart()
+        assert await client.get_job(job.job_id) == job
+    assert server.settings.data_dir is None
+
+
+async def test_jobs_that_wait_go_on_when_faults_are_cleared(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        faulty_server.slow_jobs(600)
+        log = Log()
+        await client.hash.compute(b"x", on_progress=log.progress, on_complete=log.complete)
+        await log.was_told("processing")
+        await faulty_server.clear_faults()
+        assert (await log.the_end()).status == "completed"
+
+
+async def test_jobs_that_are_left_can_be_deleted(faulty_server: FaultyServer) -> None:
+    async with faulty_server.client() as client:
+        done = await client.hash.compute(b"x", wait=True)
+        held = faulty_server.hold_job()
+        jobs = [await client.hash.compute(b"x") for _ in range(3)]
+        await reached(held)
+        await asyncio.to_thread(faulty_server.server.delete_jobs)
+        for job in [done, *jobs]:
+            with pytest.raises(JobNotFoundError):
+                await client.get_job(job.job_id)
+        faulty_server.fail_job("the next one")
+        assert (await client.hash.compute(b"x", wait=True)).error_message == "the next one"
+
+
+async def test_an_impossible_progress_is_refused(faulty_server: FaultyServer) -> None:
+    with pytest.raises(ValueError, match="progress is 101"):
+        faulty_server.hold_job().report(101)
+
+
+async def test_two_jobs_are_held_at_once(tmp_path: Path) -> None:
+    async with FaultyServer(LocalServer(workers=3, data_dir=tmp_path)) as faulty, faulty.client() as client:
+        one, two = faulty.hold_job(at=10), faulty.hold_job(at=20, nth=2)
+        jobs = [await client.hash.compute(b"x") for _ in range(2)]
+        assert {await reached(one), await reached(two)} == {job.job_id for job in jobs}
+        assert (await client.hash.compute(b"x", wait=True)).status == "completed"
+        await client.delete_job(await reached(one))
+        two.release()
+        assert (await client.wait_for_job(await reached(two))).status == "completed"
+
+
+@pytest.mark.parametrize("generation", ["A", "B"])
+async def test_older_servers(generation: Generation) -> None:
+    server = LocalServer(workers=1, generation=generation)
+    async with FaultyServer(server) as faulty, faulty.client() as client:
+        faulty.fail_job("disk full")
+        assert (await client.hash.compute(b"x", wait=True)).error_message == "disk full"
+
+
+async def test_a_server_with_tls_and_logins(tls_files: TLSFiles) -> None:
+    tls = ServerTLS(tls_files.server_cert, tls_files.server_key)
+    server = LocalServer(workers=1, auth=True, mqtt_auth=True, tls=tls)
+    async with FaultyServer(server) as faulty:
+        token = server.issue_token()
+        login: dict[str, object] = {"mqtt_username": "admin", "mqtt_password": token}
+        async with faulty.client(
+            auth_provider=JWTAuthProvider(token), ca_file=tls_files.ca, **login
+        ) as client:
+            assert faulty.base_url.startswith("https:")
+            assert await client.mqtt_monitor.wait_connected(20)
+            faulty.fail_job("disk full")
+            assert (await client.hash.compute(b"x", wait=True)).error_message == "disk full"
+            faulty.drop_connection(after=10)
+            assert (await client.health()).service
+
+
+async def test_an_external_broker_with_a_password(
+    make_mosquitto: Callable[[str], Mosquitto], password_file: Path
+) -> None:
+    broker = make_mosquitto(f"password_file {password_file}")
+    server = LocalServer(workers=1, mqtt_url=f"mqtt://me:pw@127.0.0.1:{broker.port}")
+    async with FaultyServer(server) as faulty, faulty.client() as client:
+        assert await client.mqtt_monitor.wait_connected(20)
+        await faulty.cut_push()
+        faulty.restore_push()
+        assert await client.mqtt_monitor.wait_connected(20)
+
+
+def server_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("cl-local-server")}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("step", ["enter", "stop", "start", "exit"])
+async def test_nothing_is_left_when_it_is_cancelled(step: str, times: int) -> None:
+    faulty, there = FaultyServer(), asyncio.Event()
+
+    async def use() -> None:
+        if step == "enter":
+            there.set()
+        async with faulty:
+            if step == "stop":
+                there.set()
+            await faulty.stop()
+            if step == "start":
+                there.set()
+                await faulty.start()
+            there.set()
+
+    before = server_threads()
+    using = asyncio.ensure_future(use())
+    await there.wait()
+    for _ in range(times):
+        await turns()
+        using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert server_threads() == before
+
+
+async def test_a_shared_server_is_as_before_when_its_user_is_cancelled(tmp_path: Path) -> None:
+    with LocalServer(workers=1, data_dir=tmp_path) as server:
+        stopped = asyncio.Event()
+
+        async def use() -> None:
+            async with FaultyServer(server) as faulty:
+                await faulty.stop()
+                stopped.set()
+
+        using = asyncio.ensure_future(use())
+        await stopped.wait()
+        for _ in range(2):
+            await turns()
+            using.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+        assert server.before_job is None
+        async with server.client() as client:
+            assert (await client.hash.compute(b"x", wait=True)).status == "completed"
 
 
 @pytest.mark.parametrize(

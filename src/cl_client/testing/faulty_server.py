@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cl_client._core.cancellation import run_uncancelled
+from cl_client._core.threads import in_thread
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local import LocalServer
+from cl_client.local.net.tls import load_tls
 from cl_client.testing.broker_proxy import BrokerProxy
 from cl_client.testing.fault_proxy import FaultProxy
 from cl_client.testing.faults import cut, http_response, reply
 from cl_client.testing.job_faults import JobFaults
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Self
 
     from cl_client.auth import AuthProvider
@@ -35,32 +39,41 @@ class FaultyServer:
     Clients reach it through a proxy for HTTP and one for MQTT, whose addresses stay when it restarts.
 
     Args:
-        server: The server; None for one with one worker whose jobs survive a restart. One that is running
-            already stays so in the end; its ``before_job`` is replaced meanwhile.
+        server: The server; None for one with one worker. One that is running already stays so in the end;
+            its ``before_job`` is replaced meanwhile, so it has one `FaultyServer` at a time. Jobs survive a
+            restart, unless the server was running already and has no ``data_dir``. With ``tls``, clients
+            use https and mqtts here, too. The auth service is not proxied: its address is
+            ``server.server.auth_url``, and a restart changes it unless ``auth_port`` is given.
 
     Attributes:
         http: The proxy for HTTP. It knows all requests, and more faults.
         broker: The proxy for MQTT.
+
+    Raises:
+        ConfigurationError: The TLS files of the server are invalid.
     """
 
     def __init__(self, server: LocalServer | None = None) -> None:
-        self._given = server
-        self._server = server or LocalServer()
+        self._server = server or LocalServer(workers=1)
         self._jobs = JobFaults()
         self._stack = AsyncExitStack()
-        self.http = FaultProxy("http://127.0.0.1")
+        tls = None if self._server.settings.tls is None else load_tls(self._server.settings.tls)
+        self.http = FaultProxy(
+            "http://127.0.0.1",
+            tls=None if tls is None else tls.http,
+            ssl_context=None if tls is None else tls.own_client,
+        )
         self.broker = BrokerProxy("mqtt://127.0.0.1")
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            if self._given is None:
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cl-faulty-server-"))
-                self._server = LocalServer(workers=1, data_dir=Path(folder))
             if not self._server.is_running:
+                _ = stack.enter_context(_lasting_data_dir(self._server))
                 _ = await stack.enter_async_context(self._server)
             before, self._server.before_job = self._server.before_job, self._jobs.before_job
             stack.callback(setattr, self._server, "before_job", before)
-            stack.push_async_callback(self.clear_faults)
+            # Also when cancelled: a server that was running already is used by others.
+            stack.push_async_callback(lambda: run_uncancelled(self.clear_faults()))
             self._aim()
             _ = await stack.enter_async_context(self.http)
             _ = await stack.enter_async_context(self.broker)
@@ -68,7 +81,7 @@ class FaultyServer:
         return self
 
     async def __aexit__(self, *_args: object) -> None:
-        await self._stack.aclose()
+        await run_uncancelled(self._stack.aclose())
 
     @property
     def base_url(self) -> str:
@@ -140,11 +153,11 @@ class FaultyServer:
 
     async def stop_workers(self) -> None:
         """Stop all workers: jobs stay queued, and no worker is announced."""
-        await asyncio.to_thread(self._server.stop_workers)
+        await in_thread(self._server.stop_workers)
 
     async def start_workers(self) -> None:
         """Start the workers again; jobs that were interrupted run from their beginning."""
-        await asyncio.to_thread(self._server.start_workers)
+        await in_thread(self._server.start_workers)
 
     def lose_push(self) -> None:
         """Lose every MQTT message from now on; connections to the broker stay, and look healthy."""
@@ -167,6 +180,10 @@ class FaultyServer:
             after: Bytes of the response that still arrive, counted from its status line.
             times: For how many requests.
             matching: A regular expression for ``"METHOD /path"``; empty for all requests.
+
+        Raises:
+            ValueError: ``after`` is negative, ``times`` is below 1, or ``matching`` is not a regular
+                expression.
         """
         self.http.plan(cut(after), times, matching=matching)
 
@@ -179,6 +196,9 @@ class FaultyServer:
             retry_after: Whole seconds for the header ``Retry-After``; None for no such header.
             times: To how many requests.
             matching: A regular expression for ``"METHOD /path"``; empty for all requests.
+
+        Raises:
+            ValueError: ``times`` is below 1, or ``matching`` is not a regular expression.
         """
         header = "" if retry_after is None else f"Retry-After: {retry_after}\r\n"
         self.plan(reply(http_response("503 Service Unavailable", headers=header)), times, matching=matching)
@@ -189,6 +209,9 @@ class FaultyServer:
         Args:
             times: To how many requests.
             matching: A regular expression for ``"METHOD /path"``; empty for all requests.
+
+        Raises:
+            ValueError: ``times`` is below 1, or ``matching`` is not a regular expression.
         """
         body = '{"detail": "Not authenticated"}'
         headers = "Content-Type: application/json\r\nWWW-Authenticate: Bearer\r\n"
@@ -201,17 +224,20 @@ class FaultyServer:
             fault: One of `cl_client.testing.faults`, or a function of your own.
             times: With how many requests.
             matching: A regular expression for ``"METHOD /path"``; empty for all requests.
+
+        Raises:
+            ValueError: ``times`` is below 1, or ``matching`` is not a regular expression.
         """
         self.http.plan(fault, times, matching=matching)
 
     async def stop(self) -> None:
         """Stop the server: every connection breaks until `start`."""
         await self.broker.cut()
-        await asyncio.to_thread(self._server.stop)
+        await in_thread(self._server.stop)
 
     async def start(self) -> None:
         """Start the server that `stop` has stopped. Jobs that were interrupted run again."""
-        await asyncio.to_thread(self._server.start)
+        await in_thread(self._server.start)
         self._aim()
         self.broker.restore()
 
@@ -232,3 +258,18 @@ class FaultyServer:
     def _aim(self) -> None:
         self.http.aim(self._server.base_url)
         self.broker.mqtt_broker = self._server.mqtt_url
+
+
+@contextmanager
+def _lasting_data_dir(server: LocalServer) -> Generator[None]:
+    """Let the jobs of a server survive a restart, though it has no folder of its own."""
+    before = server.settings
+    if before.data_dir is not None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="cl-faulty-server-") as folder:
+        server.settings = replace(before, data_dir=Path(folder))
+        try:
+            yield
+        finally:
+            server.settings = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from concurrent.futures import Future
@@ -24,7 +25,7 @@ class HeldJob:
     Made by `FaultyServer.hold_job`. All but `reached` may be called before the job is there.
     """
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int | None) -> None:
         self._at = at
         self._job_id: Future[str] = Future()
         self._orders: deque[_Order] = deque()
@@ -44,7 +45,11 @@ class HeldJob:
 
         Args:
             progress: Percent, 0-100.
+
+        Raises:
+            ValueError: ``progress`` is not 0-100.
         """
+        _check_percent("progress", progress)
         self._tell(progress)
 
     def release(self) -> None:
@@ -69,7 +74,8 @@ class HeldJob:
             TaskFailedError: `fail` was called.
         """
         self._server_loop = asyncio.get_running_loop()
-        await job.report(self._at)
+        if self._at is not None:
+            await job.report(self._at)
         self._job_id.set_result(job.job_id)
         while True:
             self._has_orders.clear()
@@ -137,19 +143,19 @@ class JobFaults:
         Raises:
             ValueError: ``nth`` is below 1, or ``at`` is not 0-100.
         """
-        if not 0 <= at <= 100:  # noqa: PLR2004 - percent
-            raise ValueError(f"at is {at}; progress is 0-100 percent")
+        _check_percent("at", at)
         held = HeldJob(at)
         self._add(held.hold, nth, task_type)
-        self._held.append(held)
+        with self._lock:
+            self._held.append(held)
         return held
 
     def clear(self) -> None:
         """Forget all faults, and release the jobs that are held."""
         with self._lock:
             self._rules.clear()
+            held, self._held = self._held, []
         self.delay = 0.0
-        held, self._held = self._held, []
         for job in held:
             job.release()
 
@@ -162,9 +168,19 @@ class JobFaults:
         Raises:
             TaskFailedError: The job is to fail.
         """
-        await asyncio.sleep(self.delay)
+        if self.delay > 0:
+            await self._wait(job)
         for act in self._due(job.task_type):
             await act(job)
+
+    async def _wait(self, job: ClaimedJob) -> None:
+        """Wait for the delay, or until all faults are cleared."""
+        delayed = HeldJob(at=None)
+        with self._lock:
+            self._held.append(delayed)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.delay):
+                await delayed.hold(job)
 
     def _add(self, act: JobHook, nth: int, task_type: str | None) -> None:
         if nth < 1:
@@ -180,3 +196,8 @@ class JobFaults:
                 rule.skip -= 1
             self._rules = [rule for rule in self._rules if rule.skip >= 0]
         return [rule.act for rule in due]
+
+
+def _check_percent(name: str, value: int) -> None:
+    if not 0 <= value <= 100:  # noqa: PLR2004 - percent
+        raise ValueError(f"{name} is {value}; progress is 0-100 percent")
