@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from errno import ENOENT
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from paho.mqtt.client import topic_matches_sub
 
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
+from cl_client._mqtt.types import ConnectionOptions
 from cl_client.exceptions import ServerUnavailableError
 from cl_client.testing.fault_proxy import FaultProxy
 from cl_client.testing.http_framing import parse_request, parse_response
@@ -16,7 +22,6 @@ from cl_client.testing.session_file import Announced, Content, Exchanged, Record
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -48,7 +53,8 @@ class SessionRecorder:
         base_url: The server.
         mqtt_url: Its broker, perhaps with user name and password; None to record no messages.
         topics: What to record of the broker.
-        ssl_context: How to check the certificate of a server behind https; None for the usual way.
+        ssl_context: How to check the certificates of a server behind https and a broker behind mqtts; None
+            for the usual way. For the broker, the client has settings of its own, such as ``ca_file``.
     """
 
     def __init__(
@@ -60,21 +66,31 @@ class SessionRecorder:
         topics: tuple[str, ...] = ("inference/events", "inference/workers/+"),
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._path = path
+        self._path = Path(path)
         self._mqtt_url = mqtt_url
         self._topics = topics
+        self._ssl_context = ssl_context
         self._proxy = FaultProxy(base_url, default=self._record, ssl_context=ssl_context)
         self._begun = 0.0
+        self._news = asyncio.Event()
         self._recorded_at = datetime.now(UTC)
         self._entries: list[Entry | None] = []
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        if not self._path.absolute().parent.is_dir():  # before a long session, rather than at its end
+            raise FileNotFoundError(ENOENT, "There is no such folder", str(self._path.absolute().parent))
+        self._recorded_at = datetime.now(UTC)
         self._begun = time.monotonic()
         async with AsyncExitStack() as stack:
             if self._mqtt_url is not None:
                 address = BrokerAddress.parse(self._mqtt_url)
-                connection = MQTTConnection(address, topics=self._topics, on_messages=self._note)
+                options = ConnectionOptions()
+                if (context := self._ssl_context) is not None:
+                    options = ConnectionOptions(make_ssl_context=lambda: context)
+                connection = MQTTConnection(
+                    address, topics=self._topics, on_messages=self._note, options=options
+                )
                 stack.push_async_callback(connection.close)
                 connection.start()
                 if not await connection.wait_connected(_CONNECT_SECONDS):
@@ -102,6 +118,16 @@ class SessionRecorder:
         entries = [entry for entry in self._entries if entry is not None]
         return RecordedSession(recorded_at=self._recorded_at, entries=entries)
 
+    async def noted(self, count: int) -> None:
+        """Wait until so many MQTT messages are recorded. Wrap it in `asyncio.timeout`.
+
+        Args:
+            count: How many messages since the start.
+        """
+        while sum(isinstance(entry, Announced) for entry in self._entries) < count:
+            self._news.clear()
+            await self._news.wait()
+
     def client(self, *, auth_provider: AuthProvider | None = None, **settings: object) -> ComputeClient:
         """Make a client that is recorded.
 
@@ -123,10 +149,14 @@ class SessionRecorder:
 
     def _note(self, messages: list[MQTTMessage]) -> None:
         for message in messages:
+            # The embedded broker (amqtt) also sends retained messages that others have subscribed to.
+            if not any(topic_matches_sub(topic, message.topic) for topic in self._topics):
+                continue
             payload = Content.of(message.payload)
             self._entries.append(
                 Announced(at=self._now(), topic=message.topic, retain=message.retain, payload=payload)
             )
+        self._news.set()
 
     async def _record(self, exchange: Exchange) -> None:
         place = len(self._entries)

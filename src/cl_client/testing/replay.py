@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cl_client._core.owned_tasks import OwnedTasks
@@ -16,9 +17,10 @@ from cl_client.local.quiet_logging import quiet_libraries
 from cl_client.testing.fault_proxy import FaultProxy
 from cl_client.testing.faults import http_response
 from cl_client.testing.http_framing import parse_request
-from cl_client.testing.session_file import Announced, Exchanged, RecordedSession, digest_of
+from cl_client.testing.session_file import Announced, Content, Exchanged, RecordedSession, digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
     from typing import Self
 
@@ -41,6 +43,8 @@ class SessionReplay:
       messages that were recorded before the next such request follow.
     - A read gets the next response recorded for that path that is not older than what was played last; in the
       end the last one again, as a client need not ask as often as it did then.
+    - The ``timestamp`` of messages is moved to the time of the replay: workers that were announced long ago
+      would be gone.
     - Everything else gets status 501 and is kept in `unexpected`.
 
     Args:
@@ -62,7 +66,10 @@ class SessionReplay:
         if speed is not None and speed <= 0:
             raise ValueError(f"speed is {speed}; it must be above 0, or None for no pauses")
         self._path = path
-        self._entries: list[Entry] = list(RecordedSession.load(path).entries)
+        session = RecordedSession.load(path)
+        self._entries: list[Entry] = list(session.entries)
+        self._recorded_at = session.recorded_at
+        self._age_ms = 0.0
         self._speed = speed
         self._played = -1
         self._used: set[int] = set()
@@ -81,14 +88,16 @@ class SessionReplay:
             await broker.start()
             stack.push_async_callback(broker.stop)
             self._mqtt_url = url_of("mqtt", listener)
-            self._publisher = Publisher(BrokerAddress.parse(self._mqtt_url))
-            self._publisher.start()
-            stack.push_async_callback(self._publisher.close)
-            if not await self._publisher.wait_connected(_CONNECT_SECONDS):
-                raise TimeoutError("The replay's own broker does not answer")
-            await self._announce_after(-1)
+            self._age_ms = (datetime.now(UTC) - self._recorded_at) / timedelta(milliseconds=1)
+            retained = _retained_at_first(self._entries)
+            publisher = await stack.enter_async_context(_publishing(self._mqtt_url))
+            for entry in retained:
+                self._publish(publisher, entry)
+            await publisher.flush()
+            self._publisher = publisher
             _ = await stack.enter_async_context(self.http)
             stack.push_async_callback(self._tasks.cancel)
+            self._tasks.add(asyncio.ensure_future(self._announce_after(len(retained) - 1)))
             self._stack = stack.pop_all()
         return self
 
@@ -178,12 +187,44 @@ class SessionReplay:
             if self._speed is not None:
                 await asyncio.sleep((entry.at - begun) / self._speed)
                 begun = entry.at
-            self._publish(entry)
+            if self._publisher is not None:
+                self._publish(self._publisher, entry)
             self._played = max(self._played, later)
 
-    def _publish(self, entry: Announced) -> None:
-        if self._publisher is not None:
-            self._publisher.publish(entry.topic, entry.payload.to_bytes(), retain=entry.retain)
+    def _publish(self, publisher: Publisher, entry: Announced) -> None:
+        payload = _moved(entry.payload, self._age_ms).to_bytes()
+        publisher.publish(entry.topic, payload, retain=entry.retain)
+
+
+@asynccontextmanager
+async def _publishing(mqtt_url: str) -> AsyncGenerator[Publisher]:
+    """Connect to the broker."""
+    publisher = Publisher(BrokerAddress.parse(mqtt_url))
+    publisher.start()
+    try:
+        if not await publisher.wait_connected(_CONNECT_SECONDS):
+            raise TimeoutError("The replay's own broker does not answer")
+        yield publisher
+    finally:
+        await publisher.close()
+
+
+def _retained_at_first(entries: list[Entry]) -> list[Announced]:
+    found: list[Announced] = []
+    for entry in entries:
+        if not (isinstance(entry, Announced) and entry.retain):
+            break
+        found.append(entry)
+    return found
+
+
+def _moved(payload: Content, milliseconds: float) -> Content:
+    """Give a message the time of today: workers that were announced long ago are gone for clients."""
+    if isinstance(payload.data, dict):
+        time = payload.data.get("timestamp")
+        if isinstance(time, int | float):
+            return Content(data={**payload.data, "timestamp": int(time + milliseconds)})
+    return payload
 
 
 def _response_of(entry: Exchanged) -> bytes:

@@ -7,11 +7,10 @@ import contextlib
 import hashlib
 import re
 import secrets
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from cl_client.exceptions import ConfigurationError
 
@@ -143,7 +142,7 @@ class RecordedSession(_Part):
     """
 
     format: Literal["cl_client session, version 1"] = "cl_client session, version 1"
-    recorded_at: datetime
+    recorded_at: AwareDatetime
     entries: list[Annotated[Exchanged | Announced, Field(discriminator="kind")]]
 
     @classmethod
