@@ -58,10 +58,19 @@ PARTS: Final = {
     ),
     "partial_file": Part(
         ("_transfers/partial_file.py",),
-        ("test_reliability/test_downloads.py", "test_reliability/test_file_faults.py"),
+        (
+            "test_client/test_partial_file.py",
+            "test_reliability/test_downloads.py",
+            "test_reliability/test_file_faults.py",
+        ),
     ),
     "reader": Part(
-        ("_jobs/reader.py",), ("test_client/test_job_reader.py", "test_client/test_read_errors.py")
+        ("_jobs/reader.py",),
+        (
+            "test_client/test_job_reader.py",
+            "test_client/test_read_errors.py",
+            "test_client/test_giving_way.py",
+        ),
     ),
     "tracker": Part(
         ("_jobs/tracker.py", "_jobs/followed_job.py"),

@@ -29,8 +29,12 @@ class Crossing:
         self._gates: dict[str, asyncio.Event] = {}
         self._away = False
         for job_id in ("first", "second"):
-            self._gates[job_id] = asyncio.Event()
-            self.jobs.ask(job_id, ReadReason.ENDING)
+            self.expect(job_id)
+
+    def expect(self, job_id: str) -> None:
+        """An event has told the end of this job, which is read now."""
+        self._gates[job_id] = asyncio.Event()
+        self.jobs.ask(job_id, ReadReason.ENDING)
 
     async def read(self, *job_ids: str) -> None:
         for job_id in job_ids:
@@ -125,6 +129,31 @@ async def test_the_end_that_waited_is_no_longer_wanted() -> None:
     crossing.jobs.drop("second")
     await settle()
     assert crossing.gone == ["a"]
+    await crossing.over()
+
+
+async def test_an_end_that_comes_when_a_submit_is_to_go_on() -> None:
+    crossing = Crossing()
+    await crossing.submit("a")
+    crossing.jobs.drop("second")
+    crossing.expect("third")
+    await settle()
+    assert crossing.gone == []
+    await crossing.read("first")
+    assert crossing.gone == ["a"]
+    await crossing.over()
+
+
+async def test_submits_go_on_in_one_iteration_of_the_loop_each() -> None:
+    crossing = Crossing()
+    await crossing.submit("a", "b", "c")
+    crossing.jobs.drop("second")
+    crossing.jobs.drop("second")
+    seen = {0}
+    for _ in range(20):
+        await asyncio.sleep(0)
+        seen.add(len(crossing.gone))
+    assert seen == {0, 1, 2, 3}
     await crossing.over()
 
 

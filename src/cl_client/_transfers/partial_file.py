@@ -134,8 +134,8 @@ class PartialFile:
             version: Version of the server's file; None if the server does not tell.
         """
         with writing(self._target):
-            before, self.version = self.version, version and _digest(version)
-            self._let_go(keep=self.version == before)
+            self.version = version and _digest(version)
+            self._let_go()
             self.done = 0
             self._target.parent.mkdir(parents=True, exist_ok=True)
             if (path := self._kept_path()) is not None and self._take(path, os.O_CREAT):
@@ -186,9 +186,10 @@ class PartialFile:
 
     def close(self) -> None:
         """Close the file, and delete it unless a later download may continue it."""
-        self._let_go(keep=True)
+        self._let_go()
 
-    def _let_go(self, *, keep: bool) -> None:
+    def _let_go(self) -> None:
+        """Close the file, and delete it unless a later download would find it."""
         file, path = self._file, self._path
         self._file = self._path = None
         if file is None or path is None:
@@ -196,7 +197,7 @@ class PartialFile:
         # On a full disk, closing cannot write the rest; an error was raised before in that case.
         with contextlib.suppress(OSError):
             file.close()
-        if not (keep and path == self._kept_path()):
+        if path != self._kept_path():
             with writing(self._target):
                 path.unlink(missing_ok=True)
 
