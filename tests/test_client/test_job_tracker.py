@@ -8,13 +8,15 @@ import httpx
 import pytest
 
 from cl_client._http.errors import error_for
+from cl_client._jobs.reader import ReadReason
+from cl_client._jobs.tracker import JobTracker
 from cl_client._jobs.waiting import Waiter, Watcher
 from cl_client.config import ComputeClientConfig
 from cl_client.exceptions import ClientClosedError, ServerUnavailableError
 from cl_client.models import JobEvent, JobResponse, JobStatus
 from followers import Log
 from patience import soon, within
-from tracked_jobs import IDLE_CONFIG, Server, event, job, tracker_of
+from tracked_jobs import CONFIG, IDLE_CONFIG, Server, event, job, reader_of, tracker_of
 
 
 async def test_a_subscription_reconciles_with_one_read() -> None:
@@ -321,3 +323,79 @@ async def test_push_that_comes_and_goes() -> None:
     await log.was_told("processing", 0)
     assert server.reads == 1
     await tracker.close()
+
+
+async def test_an_end_that_is_told_twice_is_read_once() -> None:
+    server, log = Server(job("processing", 10)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_event(event("completed", 100))
+    await asyncio.sleep(0)
+    assert server.reads == 1  # it goes on
+    tracker.on_event(event("completed", 100))
+    await log.was_told("processing", 10)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert server.reads == 1
+    await tracker.close()
+
+
+async def test_reads_go_on_after_events() -> None:
+    server, log = Server(job("completed", 100)), Log()
+    tracker = tracker_of(server.read)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_event(event("processing", 10))
+    tracker.on_event(event("processing", 20))
+    await log.the_end()
+    assert log.told == [("queued", 0), ("processing", 10), ("processing", 20)]
+    await tracker.close()
+
+
+async def test_a_read_goes_on_from_an_event() -> None:
+    server, log = Server(job("processing", 30)), Log()
+    tracker = tracker_of(server.read, IDLE_CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    tracker.on_event(event("processing", 20))
+    tracker.reconcile()
+    await log.was_told("processing", 30)
+    await tracker.close()
+
+
+async def test_reads_go_on_after_a_worker_turned_idle() -> None:
+    server, log = Server(job("processing", 10), job("completed", 100)), Log()
+    reader = reader_of(server.read)
+    tracker = JobTracker(reader, CONFIG)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    await asyncio.sleep(0)
+    busy_since = asyncio.get_running_loop().time()
+    tracker.on_event(event("processing"))
+    tracker.on_worker_idle({"hash"}, busy_since)
+    await log.the_end()
+    assert reader.counts == {ReadReason.WORKER_IDLE: 1, ReadReason.SAFETY_NET: 1}
+    await tracker.close()
+
+
+async def test_a_server_that_does_not_tell_the_task() -> None:
+    unnamed = job("completed", 100).model_copy(update={"task_type": ""})
+    log = Log()
+    tracker = tracker_of(Server(unnamed).read)
+    tracker.subscribe("j", log.progress, log.complete, submitted=job("queued"), fresh=True)
+    assert (await log.the_end()).task_type == "hash"
+    await tracker.close()
+
+
+async def test_the_last_known_state() -> None:
+    log = Log()
+    tracker = tracker_of(Server(job("processing", 10)).read, IDLE_CONFIG)
+    assert tracker.last_known("j") is None
+    tracker.subscribe("j", log.progress, log.complete)
+    assert tracker.last_known("j") is None
+    await log.was_told("processing", 10)
+    known = tracker.last_known("j")
+    assert known is not None
+    assert known.progress == 10
+    await tracker.close()
+    assert tracker.last_known("j") is None

@@ -193,3 +193,19 @@ async def test_jobs_that_are_followed_already_are_read_sooner_from_then_on() -> 
         tracker.push.ended_without_event(60)
     assert (await soon(ended.get())).status == "completed"
     await tracker.close()
+
+
+async def test_how_long_a_job_had_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(job_id: str) -> JobResponse:
+        return job(job_id, "completed")
+
+    lasted: list[float] = []
+    tracker = tracker_of(read)
+    monkeypatch.setattr(tracker.push, "ended_without_event", lasted.append)
+    ended: asyncio.Queue[JobResponse] = asyncio.Queue()
+    before = asyncio.get_running_loop().time()
+    tracker.subscribe("j", None, ended.put_nowait, submitted=job("j", "queued"), fresh=True)
+    await soon(ended.get())
+    assert len(lasted) == 1
+    assert 0 <= lasted[0] <= asyncio.get_running_loop().time() - before
+    await tracker.close()

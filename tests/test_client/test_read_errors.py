@@ -23,6 +23,7 @@ from cl_client.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
     JobTimeoutError,
+    PermissionDeniedError,
     ServerUnavailableError,
 )
 from cl_client.testing import StubServer, http_response
@@ -84,6 +85,19 @@ async def test_any_other_refusal_is_final_at_once() -> None:
         await soon(waiter.ended)
     assert server.reads == 1
     assert not can_repeat(refusal(405))
+    await tracker.close()
+
+
+async def test_a_subscription_without_a_callback_for_errors_logs_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server, errors = Server(refusal(403)), asyncio.Queue[Exception]()
+    tracker = tracker_of(server.read)
+    tracker.subscribe("j", None, None)
+    tracker.subscribe("j", None, None, errors.put_nowait)
+    assert isinstance(await soon(errors.get()), PermissionDeniedError)
+    assert server.reads == MAX_BAD_READS
+    assert caplog.text.count("job j is no longer followed: ") == 1
     await tracker.close()
 
 

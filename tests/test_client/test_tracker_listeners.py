@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cl_client._core.callback_queue import CallbackQueue
 from cl_client._core.owned_tasks import OwnedTasks
-from cl_client._jobs.waiting import Watcher
+from cl_client._jobs.waiting import Waiter, Watcher
 from cl_client.exceptions import InvalidParameterError
 from cl_client.models import JobResponse
 from followers import Log
@@ -204,4 +206,35 @@ async def test_a_deletion_of_this_client_is_looked_into_at_once() -> None:
     tracker.on_deleted("j")
     await log.the_end()
     assert server.reads == 2
+    await tracker.close()
+
+
+async def test_nothing_is_kept_of_a_subscription_to_an_ended_job() -> None:
+    tracker = tracker_of(Server(job("completed", 100)).read, IDLE_CONFIG)
+    ended = asyncio.Event()
+
+    def complete(_job: JobResponse) -> None:
+        ended.set()
+
+    callback = weakref.ref(complete)
+    tracker.subscribe("j", None, complete)
+    del complete
+    await soon(ended.wait())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert callback() is None
+    await tracker.close()
+
+
+async def test_the_most_impatient_listener_sets_the_pause() -> None:
+    tracker = tracker_of(Server(job("processing", 10)).read, IDLE_CONFIG)
+    patient, impatient = Waiter(500), Waiter(100)
+    tracker.subscribe("j", None, None)
+    for listener in (patient, impatient):
+        tracker.follow("j", listener)
+    assert patient.followed is not None
+    assert patient.followed.max_interval == 100
+    tracker.unfollow(impatient)
+    assert patient.followed.max_interval == 500
     await tracker.close()

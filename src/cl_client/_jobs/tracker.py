@@ -366,7 +366,6 @@ class JobTracker(ReadListener):
                 listener.progress(job)
 
     def _complete(self, followed: FollowedJob, job: JobResponse) -> None:
-        followed.job = job
         if followed.eventless_since is not None and job.status is not JobStatus.DELETED:
             self.push.ended_without_event(self._loop.time() - followed.eventless_since)
         listeners = tuple(followed.listeners)
