@@ -54,7 +54,11 @@ PARTS: Final = {
     ),
     "body": Part(
         ("_transfers/multipart.py", "_transfers/body.py"),
-        ("test_client/test_transfers.py", "test_reliability/test_downloads.py"),
+        (
+            "test_client/test_transfers.py",
+            "test_client/test_body_reader.py",
+            "test_reliability/test_downloads.py",
+        ),
     ),
     "partial_file": Part(
         ("_transfers/partial_file.py",),
