@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 
 _home_numbers = itertools.count(1)
+_FAILED = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -72,6 +73,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.fixturenames.insert(item.fixturenames.index("no_leaks") + 1, "no_leaked_tasks")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell fixtures whether the test has failed."""
+    report = yield
+    item.stash[_FAILED] = report.failed
+    return report
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cheap_servers() -> Generator[None]:
     """Local servers fork their workers and hash passwords cheaply; a few tests ask for the real thing."""
@@ -94,7 +103,7 @@ def home_of_a_test(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_leaks() -> Generator[None]:
+def no_leaks(request: pytest.FixtureRequest) -> Generator[None]:
     """No test leaves a thread of the client, an open file or socket, or an unawaited coroutine behind."""
     threads = _mqtt_threads()
     opened = open_files()
@@ -104,7 +113,9 @@ def no_leaks() -> Generator[None]:
     left = _mqtt_threads() - threads
     assert not left, f"threads left behind: {[*left.elements()]}"
     # A server that tests share closes its end of a connection a moment after the client did.
-    deadline = time.monotonic() + patience.SECONDS
+    # The traceback of a failed test keeps what its functions have opened.
+    failed = cast("pytest.Item", request.node).stash.get(_FAILED, False)
+    deadline = time.monotonic() + (0 if failed else patience.SECONDS)
     while (more := open_files() - opened) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert not more, f"left open: {more}"
