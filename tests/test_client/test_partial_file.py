@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -234,13 +236,64 @@ def test_what_the_file_system_refuses_names_the_destination(tmp_path: Path) -> N
         PartialFile(target).start(None)
     assert caught.value.path == target
     assert isinstance(caught.value.__cause__, OSError)
-    gone = begun(tmp_path / "a", b"abc")
-    for path in tmp_path.glob(".a*"):
+
+
+@pytest.mark.parametrize("of", [THE_FILE, None])
+def test_a_partial_file_that_something_else_has_deleted(target: Path, of: str | None) -> None:
+    part = begun(target, b"abc", of=of)
+    for path in target.parent.iterdir():
         path.unlink()
     with pytest.raises(FileWriteError) as caught:
-        gone.finish(overwrite=True)
-    assert (caught.value.path, caught.value.errno) == (tmp_path / "a", errno.ENOENT)
-    gone.close()  # it need not exist
+        part.finish(overwrite=True)
+    assert (caught.value.path, caught.value.errno) == (target, errno.ENOENT)
+    part.close()
+    assert contents(target.parent) == []
+
+
+def test_a_partial_file_that_cannot_be_deleted(target: Path) -> None:
+    part = begun(target, b"abc", of=None)
+    [path] = target.parent.iterdir()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(FileWriteError) as caught:
+        part.close()
+    assert caught.value.path == target
+    part.close()  # its file is closed already
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no sockets in folders")
+def test_a_partial_file_that_cannot_be_opened(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun(target, b"abc").close()
+    [path] = target.parent.iterdir()
+    path.unlink()
+    monkeypatch.chdir(target.parent)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as unusable:
+        unusable.bind(path.name)
+        with pytest.raises(FileWriteError) as caught:
+            PartialFile(target, THE_FILE).find()
+        assert caught.value.path == target
+        with pytest.raises(FileWriteError) as caught:
+            PartialFile(target, THE_FILE).start("one")
+        assert caught.value.path == target
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of the size of files")
+def test_a_file_that_becomes_too_large(target: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    part = begun(target, b"")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        part.write(b"x" * 20_000)
+        part.write(b"y")  # it is in a buffer
+        with pytest.raises(FileWriteError) as caught:
+            part.write(b"y" * 20_000)
+        part.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (caught.value.path, caught.value.errno) == (target, errno.EFBIG)
+    assert kept_bytes(target) == 20_000
 
 
 def test_errors_of_the_library_are_not_converted(target: Path) -> None:
