@@ -11,7 +11,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from cl_client import InvalidResponseError, ServerUnavailableError
+from cl_client import ClientClosedError, InvalidResponseError, ServerUnavailableError
 from cl_client._transfers.body import TOLD, BodyReader, announced_size
 from cl_client._transfers.sources import CHUNK_SIZE
 
@@ -80,9 +80,10 @@ async def test_blocks_of_a_given_size_or_as_they_arrive(block_size: int | None, 
 async def test_no_block_is_larger_than_a_mebibyte() -> None:
     blocks = await blocks_of(reader_of(b"x" * (CHUNK_SIZE + 1), b"y"))
     assert [len(block) for block in blocks] == [CHUNK_SIZE, 1, 1]
-    bomb = gzip.compress(bytes(3 * CHUNK_SIZE))
-    blocks = await blocks_of(reader_of(bomb, content_encoding="gzip"))
-    assert [len(block) for block in blocks] == [CHUNK_SIZE] * 3
+    zeros = bytes(3 * CHUNK_SIZE)
+    for encoding, bomb in (("gzip", gzip.compress(zeros)), ("deflate", zlib.compress(zeros)[2:-4])):
+        blocks = await blocks_of(reader_of(bomb, content_encoding=encoding))
+        assert [len(block) for block in blocks] == [CHUNK_SIZE] * 3
 
 
 async def test_a_small_compressed_body_is_not_decoded_past_the_limit() -> None:
@@ -180,6 +181,8 @@ def test_other_encodings(encoding: str) -> None:
         ("gzip", (gzip.compress(RANDOM)[:1000], bytes(1000), bytes(100_000))),
         ("deflate", (zlib.compress(RANDOM)[:20_000], b"\xff" * 100_000)),
         ("gzip", (RAW_DEFLATE,)),
+        # What is in place of the checksum would be a body of its own.
+        ("deflate", (zlib.compress(RANDOM)[:-4], RAW_DEFLATE)),
     ],
 )
 async def test_what_cannot_be_decoded(encoding: str, blocks: tuple[bytes, ...]) -> None:
@@ -243,7 +246,7 @@ async def test_an_error_that_is_not_converted() -> None:
     assert body.closed
 
 
-@pytest.mark.parametrize("error", [None, httpx.ReadError("reset"), httpx.StreamClosed()])
+@pytest.mark.parametrize("error", [None, httpx.ReadError("reset"), httpx.StreamClosed(), ClientClosedError()])
 async def test_closing_a_body_that_was_not_read(error: Exception | None) -> None:
     body = Arriving(b"abc", b"def", error=error)
     reader = BodyReader("a.bin", response_of(body), block_size=1)

@@ -188,7 +188,7 @@ class _Stage:
 
 
 def _stages(name: str, response: httpx.Response) -> list[_Stage]:
-    encodings = cast("str", response.headers.get("Content-Encoding", ""))
+    encodings = response.headers["Content-Encoding"]
     codings = [coding for part in encodings.split(",") if (coding := part.strip().lower()) not in _PLAIN]
     if len(codings) > _MOST_CODINGS or not _CODINGS.keys() >= set(codings):
         raise InvalidResponseError(
