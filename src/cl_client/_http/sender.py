@@ -27,6 +27,7 @@ from cl_client._transfers.body import TOLD, BodyReader
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+    from typing import Self
 
     from typing_extensions import Unpack
 
@@ -91,8 +92,8 @@ class RequestSender:
         self._under_way: set[asyncio.Timeout] = set()
         self._answers: set[httpx.Response] = set()
 
-    def with_config(self, config: ComputeClientConfig) -> RequestSender:
-        """Create a sender that shares the connections, with different timeouts and headers.
+    def with_config(self, config: ComputeClientConfig) -> Self:
+        """Create a sender that shares the connections, with different timeouts, headers and retries.
 
         Args:
             config: Settings of the new sender, for the same server.

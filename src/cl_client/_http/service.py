@@ -1,15 +1,15 @@
-"""The HTTP calls of the compute service: reads, submits, deletions and streams, with retries."""
+"""The HTTP calls of the compute service: reads, submits and deletions, with retries."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
+from typing_extensions import override
 
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
@@ -20,14 +20,12 @@ from cl_client._http.retries import RetryRules, can_repeat, retried, was_not_acc
 from cl_client._http.sender import RequestSender
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     import httpx
     from typing_extensions import Unpack
 
-    from cl_client._auth.providers import AuthProvider
     from cl_client._core.deadlines import Limit
     from cl_client._http.sender import Content
     from cl_client.config import ComputeClientConfig
@@ -38,63 +36,13 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ResultT = TypeVar("ResultT")
 
 
-class HTTPService:
-    """Sends requests to the compute service, and repeats them if needed; belongs to one event loop.
+class HTTPService(RequestSender):
+    """Sends requests to the compute service, and repeats them if needed; belongs to one event loop."""
 
-    Args:
-        config: URLs, limits and retries.
-        provider: Source of the credentials.
-        make_ssl_context: Creates the TLS context on first use; called in a thread.
-        http_client: HTTP client to use instead of creating one; it is not closed.
-        transport: Transport for the created client; closed together with it.
-    """
-
-    def __init__(
-        self,
-        config: ComputeClientConfig,
-        provider: AuthProvider,
-        make_ssl_context: Callable[[], ssl.SSLContext],
-        *,
-        http_client: httpx.AsyncClient | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._sender = RequestSender(
-            config, provider, make_ssl_context, http_client=http_client, transport=transport
-        )
-        self._configure(config)
-
-    def with_config(self, config: ComputeClientConfig) -> HTTPService:
-        """Create a service that shares the connections, with different timeouts, retries and headers.
-
-        Args:
-            config: Settings of the new service, for the same server.
-
-        Returns:
-            The new service.
-        """
-        sibling = copy(self)
-        sibling._sender = self._sender.with_config(config)  # noqa: SLF001 - of the same class
-        sibling._configure(config)  # noqa: SLF001 - of the same class
-        return sibling
-
+    @override
     def _configure(self, config: ComputeClientConfig) -> None:
-        self._base_url = config.base_url
+        super()._configure(config)
         self._retries = RetryRules(config.max_retries, config.max_retry_wait)
-
-    async def close(self) -> None:
-        """Close all connections; of an ``http_client`` that was passed in, only those in use.
-
-        Running calls raise `ClientClosedError`.
-        """
-        await self._sender.close()
-
-    def stop(self) -> None:
-        """Stop all calls and open no new connections: the part of `close` that cannot be cancelled."""
-        self._sender.stop()
-
-    def abandon(self) -> None:
-        """Close all connections of the own pool after their event loop was closed."""
-        self._sender.abandon()
 
     async def get(
         self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER, *, quiet: bool = False
@@ -111,7 +59,7 @@ class HTTPService:
             The model.
         """
         return parse(
-            model, await self.retried(can_repeat, partial(self._sender.send, "GET", path, asked), quiet=quiet)
+            model, await self.retried(can_repeat, partial(self.send, "GET", path, asked), quiet=quiet)
         )
 
     async def get_once(self, path: str, model: type[ModelT], asked: Asked = Asked.OTHER) -> ModelT:
@@ -125,7 +73,7 @@ class HTTPService:
         Returns:
             The model.
         """
-        return parse(model, await self._sender.send("GET", path, asked))
+        return parse(model, await self.send("GET", path, asked))
 
     async def delete(self, path: str, asked: Asked = Asked.OTHER) -> None:
         """Delete something, with retries.
@@ -142,7 +90,7 @@ class HTTPService:
         async def attempt() -> None:
             nonlocal perhaps_done
             try:
-                await self._sender.send("DELETE", path, asked)
+                await self.send("DELETE", path, asked)
             except ComputeClientError as exc:
                 if perhaps_done and isinstance(exc, HTTPError) and says_missing(exc.response):
                     return
@@ -167,7 +115,7 @@ class HTTPService:
             ServerUnavailableError: The server is unreachable.
             InvalidResponseError: The response is larger than 64 MiB.
         """
-        return await self.retried(can_repeat, partial(self._sender.send, method, path, **content))
+        return await self.retried(can_repeat, partial(self.send, method, path, **content))
 
     async def submit(self, path: str, body: httpx.AsyncByteStream, headers: Mapping[str, str]) -> Document:
         """Send a job; repeat that only if the server certainly did not accept it.
@@ -181,29 +129,8 @@ class HTTPService:
             The response.
         """
         return await self.retried(
-            was_not_accepted, partial(self._sender.send, "POST", path, body=body, headers=headers)
+            was_not_accepted, partial(self.send, "POST", path, body=body, headers=headers)
         )
-
-    def stream(
-        self,
-        path: str,
-        asked: Asked = Asked.OTHER,
-        *,
-        headers: Mapping[str, str] | None = None,
-        accept: Collection[int] = (),
-    ) -> AbstractAsyncContextManager[httpx.Response]:
-        """Send a GET request and stream the response, without retries.
-
-        Args:
-            path: Path, relative to ``base_url``.
-            asked: What the request is about; decides what a 404 means.
-            headers: Headers of the request.
-            accept: Error statuses that do not raise an error.
-
-        Returns:
-            A context with the response, whose body was not read yet; see `RequestSender.stream`.
-        """
-        return self._sender.stream(path, asked, headers=headers, accept=accept)
 
     def within(
         self, seconds: float | None, what: str, path: str, method: str = "GET"
@@ -219,7 +146,7 @@ class HTTPService:
         Returns:
             A context in which the call runs.
         """
-        return deadline(seconds, what, f"{self._base_url}{path}", method)
+        return deadline(seconds, what, f"{self._config.base_url}{path}", method)
 
     async def retried(
         self,
@@ -252,4 +179,4 @@ class HTTPService:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._sender.closed.wait()
+                await self.closed.wait()
