@@ -37,6 +37,32 @@ async def closing(writer: asyncio.StreamWriter) -> AsyncGenerator[None]:
         raise
 
 
+class ReceivedRequests:
+    """What a server of the test kit has received.
+
+    Attributes:
+        requests: The requests, in the order in which they arrived.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self._news = asyncio.Event()
+
+    async def received(self, count: int) -> None:
+        """Wait until so many requests have arrived since the start. Wrap it in `asyncio.timeout`.
+
+        Args:
+            count: How many requests, finished or not.
+        """
+        while len(self.requests) < count:
+            self._news.clear()
+            await self._news.wait()
+
+    def _note(self, request: bytes) -> None:
+        self.requests.append(request)
+        self._news.set()
+
+
 class ConnectionServer:
     """Listens on a free port of this machine.
 

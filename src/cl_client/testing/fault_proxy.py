@@ -11,7 +11,7 @@ import httpx
 
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
-from cl_client.testing.connections import ConnectionServer, closing
+from cl_client.testing.connections import ConnectionServer, ReceivedRequests, closing
 from cl_client.testing.exchange import Exchange, HangUp
 from cl_client.testing.faults import pass_on
 from cl_client.testing.http_framing import read_head, read_response_body
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOST = re.compile(rb"(\r\nhost: *)[^\r]*", re.IGNORECASE)
 
 
-class FaultProxy:
+class FaultProxy(ReceivedRequests):
     """Passes requests on to a server, except for those that a fault is planned for.
 
         async with FaultProxy(server) as proxy, proxy.client() as client:
@@ -56,12 +56,11 @@ class FaultProxy:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.server = httpx.URL(server if isinstance(server, str) else server.base_url)
-        self.requests: list[bytes] = []
+        super().__init__()
         self.responses: list[bytes] = []
         self._default = default
         self._ssl_context = ssl_context
         self._tls = tls
-        self._news = asyncio.Event()
         self._planned: list[tuple[re.Pattern[str], Fault]] = []
         self._listener = ConnectionServer(self._serve)
 
@@ -130,16 +129,6 @@ class FaultProxy:
         """Deal with all further requests in the default way."""
         self._planned.clear()
 
-    async def received(self, count: int) -> None:
-        """Wait until so many requests have arrived since the start. Wrap it in `asyncio.timeout`.
-
-        Args:
-            count: How many requests, finished or not.
-        """
-        while len(self.requests) < count:
-            self._news.clear()
-            await self._news.wait()
-
     def _next_fault(self, exchange: Exchange) -> Fault:
         line = f"{exchange.method} {exchange.target}"
         for index, (pattern, fault) in enumerate(self._planned):
@@ -161,8 +150,7 @@ class FaultProxy:
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Serve one request; whether the connection serves another one."""
         head = await read_head(reader)
-        self.requests.append(head)
-        self._news.set()
+        self._note(head)
         exchange = Exchange(head, reader, writer, self._ask)
         await self._next_fault(exchange)(exchange)
         return exchange.keep_alive

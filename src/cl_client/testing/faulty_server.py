@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from cl_client._core.cancellation import run_uncancelled
 from cl_client._core.threads import in_thread
-from cl_client.compute_client import ComputeClient
-from cl_client.config import ComputeClientConfig
 from cl_client.local import LocalServer
 from cl_client.local.net.tls import load_tls
 from cl_client.testing.broker_proxy import BrokerProxy
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cl_client.auth import AuthProvider
+    from cl_client.compute_client import ComputeClient
     from cl_client.testing.exchange import Fault
     from cl_client.testing.job_faults import HeldJob
 
@@ -111,8 +110,7 @@ class FaultyServer:
         Raises:
             ConfigurationError: A setting is invalid.
         """
-        values: dict[str, object] = {"base_url": self.base_url, "mqtt_broker": self.mqtt_url, **settings}
-        return ComputeClient(config=ComputeClientConfig.create(**values), auth_provider=auth_provider)
+        return self.http.client(auth_provider=auth_provider, **{"mqtt_broker": self.mqtt_url, **settings})
 
     def fail_job(self, message: str, *, nth: int = 1, task_type: str | None = None) -> None:
         """Fail a job before its task runs.

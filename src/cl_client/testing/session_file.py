@@ -178,7 +178,7 @@ class RecordedSession(_Part):
         target = Path(path)
         neighbour = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
-            text = self.model_dump_json(indent=1, exclude_defaults=False, exclude_none=True)
+            text = self.model_dump_json(indent=1, exclude_none=True)
             _ = neighbour.write_text(f"{text}\n", encoding="utf-8")
             _ = neighbour.replace(target)
         finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
-from cl_client.testing.connections import ConnectionServer
+from cl_client.testing.connections import ConnectionServer, ReceivedRequests
 from cl_client.testing.http_framing import read_head, read_request_body
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
 
-class StubServer:
+class StubServer(ReceivedRequests):
     """Responds to one request for each connection, and closes it.
 
         stub = StubServer(http_response("503 Service Unavailable"), http_response("200 OK", job))
@@ -36,27 +36,16 @@ class StubServer:
     def __init__(
         self, *responses: bytes | None, files: Mapping[str, bytes | None] | None = None, port: int = 0
     ) -> None:
+        super().__init__()
         self._port = port
         self._responses = list(responses)
         self._files: Mapping[str, bytes | None] = {} if files is None else files
-        self._news = asyncio.Event()
         self._listener = ConnectionServer(self.serve)
-        self.requests: list[bytes] = []
 
     @property
     def targets(self) -> list[str]:
         """The path and query of each request."""
         return [request.split(b" ", 2)[1].decode() for request in self.requests]
-
-    async def received(self, count: int) -> None:
-        """Wait until so many requests have arrived. Wrap it in `asyncio.timeout`.
-
-        Args:
-            count: How many requests.
-        """
-        while len(self.requests) < count:
-            self._news.clear()
-            await self._news.wait()
 
     @contextlib.asynccontextmanager
     async def running(
@@ -95,8 +84,7 @@ class StubServer:
         """
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await read_head(reader)
-            self.requests.append(head + (await read_request_body(head, reader)).wire)
-            self._news.set()
+            self._note(head + (await read_request_body(head, reader)).wire)
             response = await self.respond(head)
             if response is None:
                 await reader.read()
