@@ -14,15 +14,16 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
 from cl_client.local.workers import process
 from cl_client.local.workers.launcher import MAX_REPLY_BYTES, import_path, start_interpreter
+from forking import REPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from cl_client.local.workers.launcher import Launcher
 
@@ -95,7 +96,7 @@ class ForkServer:
         # With more than one thread, which numpy would start, a process cannot be forked safely.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", str(_PROGRAM), str(self._listener.fileno())],
+            [sys.executable, str(_PROGRAM), str(self._listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[self._listener.fileno()],
             env=environment,
@@ -150,9 +151,11 @@ class ForkedProgram(asyncio.Protocol):
     @override
     def data_received(self, data: bytes) -> None:
         self._heard += data
-        for future, number in zip((self.forked, self._ended), self._heard.split(b"\n")[:-1], strict=False):
+        whole = len(self._heard) // REPORT.size * REPORT.size
+        reports = cast("Iterator[tuple[int]]", REPORT.iter_unpack(self._heard[:whole]))
+        for future, (number,) in zip((self.forked, self._ended), reports, strict=False):
             if not future.done():
-                future.set_result(int(number))
+                future.set_result(number)
         if self._ended.done() and self._connection is not None:
             self._connection.close()  # the loop may be closed before the fork server hangs up
 

@@ -18,16 +18,18 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
+import warm_process
 from command_lines import rest_of
+from forking import REPORT
 from patience import SECONDS
-from warm_process import MAX_ORDER, REPORT, Order
+from warm_process import MAX_ORDER, Order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-_PROGRAM: Final = Path(__file__).with_name("warm_process.py")
+_PROGRAM: Final = Path(warm_process.__file__)
 _FOR_COMMANDS: Final = {"PYTHON_KEYRING_BACKEND"}
 """Which variables look like the interpreter's, and are not."""
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

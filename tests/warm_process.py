@@ -13,23 +13,16 @@ import json
 import multiprocessing.process
 import os
 import runpy
-import select
 import signal
 import socket
-import struct
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TextIO, TypedDict, cast
+from typing import BinaryIO, Final, TextIO, TypedDict, cast
 
+from forking import Ordered, fork_for_each, take_streams
 from warm_spawning import fork_spare
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-REPORT: Final = struct.Struct("i")
-"""What is reported of a command: its process's number, and later its return code."""
 MAX_ORDER: Final = 1 << 17
 """Bytes; an order is one message, which the descriptors come with."""
 
@@ -65,13 +58,6 @@ class Order(TypedDict):
     has_terminal: bool
 
 
-class Command(NamedTuple):
-    """An order with the descriptors of its standard streams."""
-
-    order: Order
-    streams: Sequence[int]
-
-
 def main(control: socket.socket) -> None:
     """Serve until nobody wants commands any more; in each child, run one."""
     for name in _MODULES:
@@ -79,90 +65,33 @@ def main(control: socket.socket) -> None:
     gc.collect()
     gc.freeze()  # so that a collection in a child does not copy the memory that they share
     with control:
-        command = _serve(control)
-    if command is None:
+        ordered = fork_for_each([control], lambda _ready: _next_order(control))
+    if ordered is None:
         return
-    _become(command)
+    _become(ordered)
     spawned = fork_spare() if "batch" in sys.argv else None
     if spawned is None:
-        runpy.run_module(command.order["module"], run_name="__main__", alter_sys=True)
+        runpy.run_module(ordered.order["module"], run_name="__main__", alter_sys=True)
     else:
         code = spawned.index("-c")
         sys.argv[:] = spawned[code : code + 1] + spawned[code + 2 :]
         exec(spawned[code + 1])  # noqa: S102 - what an interpreter does with it
 
 
-def _serve(control: socket.socket) -> Command | None:
-    """Fork a child for each order; returns its command in the child, and nothing at the end of all orders."""
-    running: dict[int, socket.socket] = {}
-    try:
-        with _woken_by_children() as wakeup:
-            while True:
-                ready, _, _ = select.select([control, wakeup], [], [])
-                if wakeup in ready:
-                    wakeup.recv(4096)
-                    _report_ends(running)
-                if control in ready:
-                    command, report = _next_order(control)
-                    if command is None or report is None:
-                        return None
-                    running[0] = report
-                    pid = os.fork()
-                    if pid == 0:
-                        return command
-                    for stream in command.streams:
-                        os.close(stream)
-                    report.sendall(REPORT.pack(pid))
-                    running[pid] = running.pop(0)
-    finally:
-        for report in running.values():
-            report.close()
-
-
-def _next_order(control: socket.socket) -> tuple[Command, socket.socket] | tuple[None, None]:
+def _next_order(control: socket.socket) -> Ordered[Order] | None:
     content, descriptors, *_ = socket.recv_fds(control, MAX_ORDER, 4)
     if not content:
-        return None, None
+        return None
     *streams, report = descriptors
-    return Command(cast("Order", json.loads(content)), streams), socket.socket(fileno=report)
+    return Ordered(cast("Order", json.loads(content)), streams, socket.socket(fileno=report))
 
 
-@contextmanager
-def _woken_by_children() -> Generator[socket.socket]:
-    """A socket that has something to read whenever a child may have ended."""
-    wakeup, writer = socket.socketpair()
-    with wakeup, writer:
-        writer.settimeout(0)
-        signal.signal(signal.SIGCHLD, _note)
-        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        try:
-            yield wakeup
-        finally:
-            signal.set_wakeup_fd(before)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def _note(_number: int, _frame: object) -> None:
-    """A handler is what makes a signal wake."""
-
-
-def _report_ends(running: dict[int, socket.socket]) -> None:
-    """Report the return code of each child that has ended, as `subprocess.Popen` has it."""
-    for pid in [*running]:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            with running.pop(pid) as report:
-                report.sendall(REPORT.pack(os.waitstatus_to_exitcode(status)))
-
-
-def _become(command: Command) -> None:
+def _become(ordered: Ordered[Order]) -> None:
     """Turn into what the interpreter would be if it had just been started for this command."""
-    order = command.order
+    order = ordered.order
     if order["has_terminal"]:
         os.setsid()
-    for number, stream in enumerate(command.streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    take_streams(ordered.streams)
     if order["has_terminal"]:
         _let_terminal_control()
     os.chdir(order["folder"])
