@@ -14,7 +14,7 @@ import pytest
 
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_samples
-from patience import SECONDS
+from patience import SECONDS, soon
 from screens import shown_by, start_python
 from small_models import save_small_models
 from warm_commands import CAN_FORK, WarmCommands
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from cl_client.testing import FaultyServer, HeldJob
     from command_lines import RunCLI, RunningCommand, ShownInTerminal, StartCLI, StartInTerminal
 
 
@@ -65,6 +66,18 @@ def at_server(media_server: LocalServer, cli_environment: dict[str, str]) -> Loc
     cli_environment["COMPUTE_SERVER_URL"] = media_server.base_url
     cli_environment["MQTT_BROKER_HOST"] = media_server.mqtt_url
     return media_server
+
+
+@pytest.fixture
+async def held_worker(faulty_server: FaultyServer, cli_environment: dict[str, str]) -> HeldJob:
+    """The job that holds the only worker of a server known to the commands: what they submit stays queued."""
+    cli_environment["COMPUTE_SERVER_URL"] = faulty_server.base_url
+    cli_environment["MQTT_BROKER_HOST"] = faulty_server.mqtt_url
+    held = faulty_server.hold_job()
+    async with faulty_server.client() as client:
+        await client.hash.compute(b"x")
+        await soon(held.reached())
+    return held
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from cl_client_cli.batch.manifest import BatchManifest
 from command_lines import json_objects, rest_of
-from patience import soon
 from small_disks import fill, make_read_only, small_disk
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.local import LocalServer
-    from cl_client.testing import FaultyServer
+    from cl_client.testing import HeldJob
     from command_lines import RunCLI, StartCLI
 
 
@@ -33,22 +32,15 @@ def disk(work_folder: Path) -> Generator[Path]:
 async def test_a_disk_that_is_full_while_a_batch_runs(
     disk: Path,
     start_cli: StartCLI,
-    cli_environment: dict[str, str],
-    faulty_server: FaultyServer,
+    held_worker: HeldJob,
 ) -> None:
-    cli_environment["COMPUTE_SERVER_URL"] = faulty_server.base_url
-    cli_environment["MQTT_BROKER_HOST"] = faulty_server.mqtt_url
     (disk.parent / "a.txt").write_text("a")
-    held = faulty_server.hold_job()
-    async with faulty_server.client() as client:
-        await client.hash.compute(b"x")
-        await soon(held.reached())
     with start_cli("batch", "submit", "a.txt", "-t", "hash", "-d", "disk", "--watch") as process:
         assert process.stderr is not None
         while "hash queued" not in (line := await asyncio.to_thread(process.stderr.readline)):
             assert line
         fill(disk)
-        held.release()
+        held_worker.release()
         rest = (await asyncio.to_thread(rest_of, process))[1]
     assert process.returncode == 1
     assert "batch.sqlite: cannot be used" in rest

@@ -17,7 +17,6 @@ from PIL import Image, ImageChops
 
 from cl_client.local import LocalServer
 from command_lines import json_objects, rest_of, said_until
-from patience import soon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cl_client import JSONObject
-    from cl_client.testing import FaultyServer
+    from cl_client.testing import FaultyServer, HeldJob
     from command_lines import RunCLI, StartCLI
 
 
@@ -254,16 +253,10 @@ async def test_what_becomes_of_an_unfinished_job_after_an_interrupt(
     start_cli: StartCLI,
     samples: Path,
     faulty_server: FaultyServer,
-    cli_environment: dict[str, str],
+    held_worker: HeldJob,
     delete: bool,
 ) -> None:
-    cli_environment["COMPUTE_SERVER_URL"] = faulty_server.base_url
-    cli_environment["MQTT_BROKER_HOST"] = faulty_server.mqtt_url
-    held = faulty_server.hold_job()
     async with faulty_server.client() as client:
-        # It has the only worker: what the command submits stays queued.
-        await client.hash.compute(b"x")
-        await soon(held.reached())
         before = (await client.admin.storage()).job_count
         options = ("--delete-on-cancel",) if delete else ()
         with start_cli("hash", "compute", str(samples / "drawing.png"), "--watch", *options) as process:
@@ -271,6 +264,7 @@ async def test_what_becomes_of_an_unfinished_job_after_an_interrupt(
             process.send_signal(signal.SIGINT)
             errors = (await asyncio.to_thread(rest_of, process))[1]
         left = (await client.admin.storage()).job_count - before
+    held_worker.release()
     assert process.returncode == 130
     assert left == (0 if delete else 1)
     words = "have been deleted on the server" if delete else "continue on the server"

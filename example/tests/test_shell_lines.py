@@ -15,12 +15,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from cl_client import JSONObject
-from patience import SECONDS, soon
+from patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cl_client.testing import FaultyServer
+    from cl_client.testing import HeldJob
+
 
 Type: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
@@ -87,17 +88,7 @@ def test_jobs_that_have_completed_are_listed_and_shown(type_in: Type) -> None:
     assert "completed" in type_in(f"cl-client jobs get {job_id}").stdout
 
 
-async def test_a_queued_job_is_cancelled(
-    type_in: Type, faulty_server: FaultyServer, cli_environment: dict[str, str]
-) -> None:
-    cli_environment["COMPUTE_SERVER_URL"] = faulty_server.base_url
-    cli_environment["MQTT_BROKER_HOST"] = faulty_server.mqtt_url
-    held = faulty_server.hold_job()
-    async with faulty_server.client() as client:
-        # It has the only worker: what is typed in stays queued.
-        await client.hash.compute(b"x")
-        await soon(held.reached())
-
+async def test_a_queued_job_is_cancelled(type_in: Type, held_worker: HeldJob) -> None:
     def type_lines() -> None:
         job_id = type_in("cl-client hash compute photo.jpg --no-wait").stdout.strip()
         assert "queued" in type_in(f"cl-client jobs get {job_id}").stdout
@@ -105,3 +96,4 @@ async def test_a_queued_job_is_cancelled(
         assert "404" in type_in(f"cl-client jobs get {job_id}", exit_code=1).stderr
 
     await asyncio.to_thread(type_lines)
+    held_worker.release()

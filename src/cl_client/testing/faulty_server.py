@@ -183,7 +183,7 @@ class FaultyServer:
             ValueError: ``after`` is negative, ``times`` is below 1, or ``matching`` is not a regular
                 expression.
         """
-        self.http.plan(cut(after), times, matching=matching)
+        self.plan(cut(after), times, matching=matching)
 
     def respond_unavailable(
         self, retry_after: int | None = None, *, times: int = 1, matching: str = ""
