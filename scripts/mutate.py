@@ -72,6 +72,7 @@ PARTS: Final = {
         ("_jobs/reader.py",),
         (
             "test_client/test_job_reader.py",
+            "test_client/test_reader_pauses.py",
             "test_client/test_read_errors.py",
             "test_client/test_giving_way.py",
         ),
@@ -85,6 +86,7 @@ PARTS: Final = {
             "test_client/test_push_health.py",
             "test_client/test_read_errors.py",
             "test_client/test_job_reader.py",
+            "test_client/test_reader_pauses.py",
         ),
     ),
 }
