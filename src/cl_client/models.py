@@ -115,7 +115,14 @@ class ServerModel(BaseModel):
 
 
 class TaskOutput(ServerModel):
-    """Output of a task (``task_output``); each plugin has a subclass with typed fields."""
+    """Output of a task (``task_output``); each plugin has a subclass with typed fields.
+
+    Attributes:
+        warnings: What was wrong with the file although the job completed, for instance that an image is
+            truncated. Only `LocalServer` sends it; empty from other servers.
+    """
+
+    warnings: Annotated[tuple[Annotated[str, OrLeftOut()], ...], OrElse(())] = ()
 
 
 _set_slot = object.__setattr__

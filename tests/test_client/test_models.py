@@ -41,6 +41,15 @@ def test_status_words(word: str, status: JobStatus, terminal: bool) -> None:  # 
     assert (made.status, made.raw_status, made.status.is_terminal) == (status, word, terminal)
 
 
+def test_an_output_has_its_warnings_without_what_is_no_text() -> None:
+    output = job(status="completed", task_output={"warnings": ["truncated", 5]}).output
+    other = job(status="completed", task_output={"warnings": "truncated"}).output
+    assert output is not None
+    assert other is not None
+    assert output.warnings == ("truncated",)
+    assert other.warnings == ()
+
+
 def test_seed_words_compare_equal() -> None:
     assert job(status="error").status == "failed"
     assert job(status="completed").status == "completed"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.contract import MAX_WARNINGS, TaskFailedError
 from cl_client.models import JSONObject, TaskParams
 
 if TYPE_CHECKING:
@@ -43,6 +43,13 @@ def _progress(context: TaskContext[ScriptedParams]) -> JSONObject:
     for percent in (10, 10, 50, 40, 200):
         context.report(percent)
     return {}
+
+
+def _warn(context: TaskContext[ScriptedParams]) -> JSONObject:
+    for number in range(MAX_WARNINGS + 5):
+        context.warn(f"part {number // 2} is damaged")
+        context.warn(f"line {number} is missing")
+    return {"size": 1}
 
 
 def _fail(context: TaskContext[ScriptedParams]) -> JSONObject:
@@ -89,6 +96,7 @@ _ACTIONS = {
     "succeed": _succeed,
     "progress": _progress,
     "fail": _fail,
+    "warn": _warn,
     "raise": _raise,
     "exit": _exit,
     "die": _die,

@@ -55,6 +55,21 @@ def error_of(caller: Caller, action: str) -> str:
     return str(job["error_message"])
 
 
+def test_warnings_are_part_of_the_output_once_each_and_not_without_end(caller: Caller) -> None:
+    output = caller.ended(caller.submit(action="warn"))["task_output"]
+    assert isinstance(output, dict)
+    warnings = output["warnings"]
+    assert isinstance(warnings, list)
+    assert output["size"] == 1
+    assert warnings[:4] == [
+        "part 0 is damaged",
+        "line 0 is missing",
+        "line 1 is missing",
+        "part 1 is damaged",
+    ]
+    assert len(warnings) == 20
+
+
 def test_the_tasks_own_words_are_kept(caller: Caller) -> None:
     assert error_of(caller, "fail") == "photo.jpg: no picture"
 

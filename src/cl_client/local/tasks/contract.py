@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from cl_client.models import JSONObject, TaskParams
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from cl_client.local.models.store import ModelStore
 
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
+
+MAX_WARNINGS: Final = 20
+"""A damaged file may cause any number of warnings; so many are kept, which is enough to see what is wrong."""
 
 
 class TaskFailedError(Exception):
@@ -41,6 +44,7 @@ class TaskContext(Generic[ParamsT]):
         job_folder: The job's folder; nothing may be read or written outside of it.
         report: Reports progress, 0-100 percent. Fast: call it as often as the progress changes.
         models: Finds the task's models; by default in the user's cache folder.
+        warnings: What `warn` was given.
     """
 
     params: ParamsT
@@ -49,6 +53,18 @@ class TaskContext(Generic[ParamsT]):
     job_folder: Path
     report: Callable[[int], None]
     models: ModelStore = field(default_factory=_users_models)
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Add a warning to the ``task_output``: the job completes, but its user should know this.
+
+        Each is kept once, and no more than `MAX_WARNINGS`.
+
+        Args:
+            message: The problem and its consequence, without the name of the file.
+        """
+        if message not in self.warnings and len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(message)
 
 
 TaskFunction: TypeAlias = Callable[[TaskContext[ParamsT]], JSONObject]

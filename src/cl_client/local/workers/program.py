@@ -24,6 +24,8 @@ from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.workers.protocol import TaskError, TaskProgress, TaskReply, TaskRequest, TaskResult
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from cl_client.local.tasks.contract import TaskFunction
     from cl_client.models import JSONObject, TaskParams
 
@@ -82,6 +84,9 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
         models=request.models,
     )
     output = function(context)
+    if context.warnings:
+        warnings: JsonValue = [*context.warnings]
+        output = output | {"warnings": warnings}
     # NaN and infinity are not valid JSON, and would break the HTTP response with the job.
     json.dumps(output, allow_nan=False)
     return output
