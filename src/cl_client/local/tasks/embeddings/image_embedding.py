@@ -14,6 +14,7 @@ from cl_client.local.tasks.media.files import written_whole
 from cl_client.local.tasks.media.images import displayable, flattened, open_picture, upright
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -74,14 +75,14 @@ def embed(context: TaskContext[ParamsT], embedding: ImageEmbedding, *, normalize
         ModelUnavailableError: The model is missing or damaged.
     """
     path = context.models.require(embedding.model)
-    batch = _batch(context.input_file, embedding)
+    batch = _batch(context.input_file, context.warn, embedding)
     vector = _vector(onnx_model.load(path).run(batch), embedding, path)
     save_vector(unit_vector(vector) if normalize else vector, context.output_file)
     return {"embedding_dim": vector.size, "normalized": normalize}
 
 
-def _batch(file: Path, embedding: ImageEmbedding) -> NDArray[np.float32]:
-    with open_picture(file) as image:
+def _batch(file: Path, warn: Callable[[str], None], embedding: ImageEmbedding) -> NDArray[np.float32]:
+    with open_picture(file, warn) as image:
         picture = flattened(displayable(upright(image))).convert("RGB")
         square = picture.resize((_SIDE, _SIDE), embedding.resampling)
     colours = np.asarray(square, dtype=np.float32) / np.float32(0xFF)

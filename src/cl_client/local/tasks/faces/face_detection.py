@@ -81,7 +81,7 @@ def _detect(context: TaskContext[FaceDetectionParams]) -> tuple[Picture, str, Se
     """Return the image, the name of the detector, and the faces."""
     params = context.params
     model = yunet_detector.model_file(context.models)
-    picture = read_picture(context.input_file)
+    picture = read_picture(context.input_file, context.warn)
     context.report(_READ)
     if model is not None:
         faces = yunet_detector.detect_faces(

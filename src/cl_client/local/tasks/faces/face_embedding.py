@@ -59,7 +59,7 @@ def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
 
 def _face(context: TaskContext[FaceEmbeddingParams]) -> BgrPixels:
     """Return the face, 112 x 112 pixels."""
-    picture = read_picture(context.input_file)
+    picture = read_picture(context.input_file, context.warn)
     context.report(20)
     if picture.size == (FACE_SIDE, FACE_SIDE):
         return picture.pixels

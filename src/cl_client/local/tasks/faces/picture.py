@@ -19,7 +19,7 @@ from cl_client.local.tasks.media.images import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cv2.typing import MatLike
@@ -85,11 +85,12 @@ class Picture:
     size: tuple[int, int]
 
 
-def read_picture(file: Path) -> Picture:
+def read_picture(file: Path, warn: Callable[[str], None]) -> Picture:
     """Read an image of any format; of an animation, the first frame. Transparent parts become white.
 
     Args:
         file: The image.
+        warn: Called with each problem that does not prevent the image from being used.
 
     Returns:
         The upright image.
@@ -97,7 +98,7 @@ def read_picture(file: Path) -> Picture:
     Raises:
         TaskFailedError: The file is not an image, is damaged, or is too large.
     """
-    with open_picture(file) as image:
+    with open_picture(file, warn) as image:
         width, height = upright_size(image)
         scale = min(1, sqrt(_MAX_PIXELS / (width * height)))
         size = max(1, round(width * scale)), max(1, round(height * scale))

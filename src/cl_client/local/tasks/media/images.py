@@ -18,7 +18,7 @@ from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
 from cl_client.local.tasks.media.videos import stream_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from PIL.ImageFile import ImageFile
@@ -41,11 +41,13 @@ SWAPPED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
 
 
 @contextmanager
-def open_picture(file: Path) -> Generator[ImageFile]:
+def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile]:
     """Open an image. Its pixels are decoded on first use, which must be inside the block.
 
     Args:
         file: The image.
+        warn: Called with each problem that does not prevent the image from being used, and its consequence;
+            also later, while the block uses the image.
 
     Yields:
         The image, as stored.
@@ -54,6 +56,7 @@ def open_picture(file: Path) -> Generator[ImageFile]:
         TaskFailedError: The file is empty, not an image, truncated, damaged, or larger than `PIXEL_LIMIT`.
             Also raised for errors of Pillow inside the block.
     """
+    _ = warn
     require_content(file)
     with _picture_errors(file), _pillow_settings(), Image.open(file, formats=_FORMATS) as image:
         yield image

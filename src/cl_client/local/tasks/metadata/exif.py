@@ -15,7 +15,7 @@ from cl_client.local.tasks.metadata.exiftool import read_with_exiftool
 from cl_client.local.tasks.metadata.pillow_exif import read_with_pillow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -67,7 +67,7 @@ def run(context: TaskContext[ExifParams]) -> JSONObject:
     Raises:
         TaskFailedError: The file is not media, or needs ExifTool, which is not installed.
     """
-    raw = _read(context.input_file)
+    raw = _read(context.input_file, context.warn)
     context.report(80)
     tags = context.params.tags
     output: JSONObject = {**_typed_fields(raw), "raw_metadata": _restricted(raw, tags) if tags else raw}
@@ -75,7 +75,7 @@ def run(context: TaskContext[ExifParams]) -> JSONObject:
     return output
 
 
-def _read(file: Path) -> JSONObject:
+def _read(file: Path, warn: Callable[[str], None]) -> JSONObject:
     require_content(file)
     exiftool = shutil.which("exiftool")
     if exiftool is None:
@@ -83,7 +83,7 @@ def _read(file: Path) -> JSONObject:
             raise TaskFailedError(
                 f"{file.name}: {kind} metadata needs ExifTool, which is not installed on the server"
             )
-        return read_with_pillow(file)
+        return read_with_pillow(file, warn)
     raw = read_with_exiftool(file, exiftool)
     is_media = str(raw.get("File:MIMEType")).startswith(("image/", "video/", "audio/"))
     if not is_media and detect_media_type(file) == "unknown":

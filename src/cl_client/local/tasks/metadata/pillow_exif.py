@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import IFDRational
 from cl_client.local.tasks.media.images import DAMAGE_ERRORS, SWAPPED_ORIENTATIONS, open_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from PIL.ImageFile import ImageFile
@@ -42,11 +42,12 @@ _CHARACTER_CODE_LENGTH: Final = 8
 """UserComment starts with the name of its character code, for instance ``ASCII\\0\\0\\0``."""
 
 
-def read_with_pillow(file: Path) -> JSONObject:
+def read_with_pillow(file: Path, warn: Callable[[str], None]) -> JSONObject:
     """Read the metadata of an image; damaged EXIF is skipped.
 
     Args:
         file: The image.
+        warn: Called with each problem of the image that does not prevent reading its metadata.
 
     Returns:
         Keys with ExifTool's group prefix, for instance ``EXIF:Make``; numeric values as numbers.
@@ -54,7 +55,7 @@ def read_with_pillow(file: Path) -> JSONObject:
     Raises:
         TaskFailedError: The file is not an image that Pillow can read.
     """
-    with open_picture(file) as image:
+    with open_picture(file, warn) as image:
         exif = _exif_items(image)
         turned: object = image.info.get("original_orientation")  # of a HEIC, which is opened upright
         if isinstance(turned, int):

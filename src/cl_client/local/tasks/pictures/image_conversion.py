@@ -80,7 +80,7 @@ def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
     """
     target = _TARGETS[context.params.format]
     file = context.input_file
-    with open_picture(file) as image:
+    with open_picture(file, context.warn) as image:
         if target.max_side is not None and max(image.size) > target.max_side:
             width, height = image.size
             raise TaskFailedError(

@@ -61,7 +61,7 @@ def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
 
 
 def _thumbnail_of_picture(context: TaskContext[MediaThumbnailParams]) -> Image.Image:
-    with open_picture(context.input_file) as image:
+    with open_picture(context.input_file, context.warn) as image:
         size = _thumbnail_size(context, upright_size(image))
         # Decode a JPEG at 1/2, 1/4 or 1/8, not below this size: fast and with little memory for huge ones.
         image.draft(None, stored_size(image, size))
