@@ -15,6 +15,8 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
+from cl_client.local.tasks.media.tiff_directories import tiff_directories
+from cl_client.local.tasks.media.tiff_pictures import with_first_directory
 from cl_client.local.tasks.media.videos import stream_kind
 
 if TYPE_CHECKING:
@@ -56,10 +58,23 @@ def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile
         TaskFailedError: The file is empty, not an image, truncated, damaged, or larger than `PIXEL_LIMIT`.
             Also raised for errors of Pillow inside the block.
     """
-    _ = warn
     require_content(file)
-    with _picture_errors(file), _pillow_settings(), Image.open(file, formats=_FORMATS) as image:
+    with _picture_errors(file), _pillow_settings(), _opened(file, warn) as image:
         yield image
+
+
+@contextmanager
+def _opened(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile]:
+    directories = tiff_directories(file)
+    full = next((directory for directory in directories if not directory.reduced), None)
+    if full is None or full.frame == 0:
+        with Image.open(file, formats=_FORMATS) as image:
+            if directories and full is None:
+                warn(f"the file has only a reduced picture, of {image.width} x {image.height} pixels")
+            yield image
+    else:
+        with with_first_directory(file, full) as stream, Image.open(stream, formats=("TIFF",)) as image:
+            yield image
 
 
 def is_picture(file: Path) -> bool:
@@ -73,7 +88,7 @@ def is_picture(file: Path) -> bool:
     """
     with _pillow_settings():
         try:
-            with Image.open(file, formats=_FORMATS):
+            with _opened(file, lambda _: None):
                 return True
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             return True
