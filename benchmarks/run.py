@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "import_time",
+    "metadata",
     "job_path",
     "dispatch",
     "memory",

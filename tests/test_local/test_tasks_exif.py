@@ -19,7 +19,7 @@ from support import require
 if TYPE_CHECKING:
     from pathlib import Path
 
-TYPED_FIELDS = sorted(set(ExifOutput.model_fields) - {"raw_metadata"})
+TYPED_FIELDS = sorted(set(ExifOutput.model_fields) - {"raw_metadata", "warnings"})
 
 
 class Extract(Protocol):

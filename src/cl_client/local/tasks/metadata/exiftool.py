@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import TypeAdapter
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.metadata.exiftool_process import (
+    AnswerTooLargeError,
+    ExifToolEndedError,
+    KeptExifTool,
+)
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:
@@ -16,11 +20,18 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S: Final = 60
 """Far more than ExifTool needs, even for a long video on a slow disk."""
+_OPTIONS: Final = (
+    *("-json", "-n", "-G"),
+    *("-charset", "filename=UTF8"),
+    # Without it, versions before 13 stop reading at 2 GiB of video, and its metadata usually come last.
+    *("-api", "LargeFileSupport=1"),
+)
 _TEXT_TAGS: Final = (":Make", ":Model", ":Software")
 _SERVER_KEYS: Final = frozenset({"SourceFile", "File:Directory"})
 """The file's location on the server, which clients must not see."""
 
 _OUTPUT = TypeAdapter(list[JSONObject])
+_kept = KeptExifTool(_OPTIONS)
 
 
 class _WrittenNumber(float):
@@ -50,24 +61,21 @@ def read_with_exiftool(file: Path, exiftool: str) -> JSONObject:
 
 
 def _output_of(exiftool: str, file: Path) -> bytes:
-    options = ("-config", "", "-json", "-n", "-G", "-charset", "filename=UTF8")
+    place = file.absolute()
     try:
-        done = subprocess.run(  # noqa: S603 - no shell; an absolute path after "--" is never an option
-            [exiftool, *options, "--", str(file.absolute())],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
+        output, errors = _kept.read(exiftool, place, _TIMEOUT_S)
+    except TimeoutError as exc:
         raise TaskFailedError(f"{file.name}: ExifTool timed out after {_TIMEOUT_S} s") from exc
     except OSError as exc:
         raise TaskFailedError(f"{file.name}: ExifTool cannot be run: {exc.strerror}") from exc
-    if not done.stdout.strip():
-        words = done.stderr.decode(errors="replace").replace(str(file.absolute()), file.name).strip()
-        reason = words or f"exit code {done.returncode}"
+    except AnswerTooLargeError as exc:
+        raise TaskFailedError(f"{file.name}: ExifTool found more metadata than can be returned") from exc
+    except ExifToolEndedError as exc:
+        output, errors = b"", str(exc)
+    if not output.strip():
+        reason = errors.replace(str(place), file.name) or "it printed nothing"
         raise TaskFailedError(f"{file.name}: ExifTool returned no metadata: {reason}")
-    return done.stdout
+    return output
 
 
 def _parsed(output: bytes, file: Path) -> JSONObject:
