@@ -21,13 +21,13 @@ from typing_extensions import override
 
 from cl_client._core.threads import in_own_thread, in_thread_unless_cancelled
 from cl_client._errors import InvalidParameterError, UploadNotRepeatableError
+from cl_client._transfers.content_types import UNKNOWN_TYPE, type_of_content, type_of_media
 from cl_client._transfers.names import base_name
 from cl_client.options import BinaryFile, FileSource, UploadStream
 
 CHUNK_SIZE: Final = 1 << 20
 _HEAD_SIZE: Final = 4096
 _POLL_MS: Final = 100
-_UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 class Source(ABC):
@@ -43,7 +43,7 @@ class Source(ABC):
     name: str = "file"
     size: int | None = None
     head: bytes = b""
-    media_type: str = _UNKNOWN_TYPE
+    media_type: str = UNKNOWN_TYPE
 
     @abstractmethod
     def blocks(self) -> AsyncGenerator[bytes]:
@@ -58,7 +58,7 @@ class Source(ABC):
 
     def find_media_type(self) -> None:
         """Set the MIME type by the name's extension, or else by the content. The first call reads files."""
-        self.media_type = mimetypes.guess_type(self.name)[0] or _type_of_content(self.head)
+        self.media_type = mimetypes.guess_type(self.name)[0] or type_of_content(self.head)
 
 
 async def open_source(source: FileSource) -> Source:
@@ -81,7 +81,11 @@ async def open_source(source: FileSource) -> Source:
         found = await _started(source)
     else:
         found = await _opened(source)
-    if _reads_files_no_more():
+    # The content comes first: the type of an extension depends on the machine; on Debian, the videos of
+    # camcorders (.mts) are 3D models.
+    if media_type := type_of_media(found.head):
+        found.media_type = media_type
+    elif _reads_files_no_more():
         found.find_media_type()
     else:
         await in_thread_unless_cancelled(found.find_media_type)
@@ -359,13 +363,3 @@ def _checked_size(name: str, size: int) -> int:
 
 def _empty(name: str) -> InvalidParameterError:
     return InvalidParameterError(f"{name}: the file is empty, there is nothing to process")
-
-
-def _type_of_content(head: bytes) -> str:
-    import puremagic
-
-    try:
-        found = puremagic.from_string(head, mime=True)  # pyright: ignore[reportUnknownMemberType] - a bare PathLike
-    except (puremagic.PureError, ValueError):
-        return _UNKNOWN_TYPE
-    return found or _UNKNOWN_TYPE
