@@ -18,6 +18,7 @@ from cl_client.plugins.hls_streaming import HlsStreamingParams
 from cl_client_cli.batch.items import ItemKey
 from cl_client_cli.batch.plan import plan_items
 from cl_client_cli.batch.spec import read_spec
+from cl_client_cli.frame.options import InputOptions
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.frame.user_folders import DATA_DIR_VARIABLE
 from cl_client_cli.jobs.ledger import Ledger
@@ -170,7 +171,10 @@ def test_a_list_of_names_that_are_no_unicode_from_standard_input(
 def test_a_folder_with_nothing_in_it(search: InputSearch, told: list[str]) -> None:
     make("a.jpg", "p/notes.txt")
     assert names(search, "p", "a.jpg") == ["a.jpg"]
-    assert told == ["'p': no suitable files in this folder or its subfolders"]
+    assert told == [
+        "'p': no suitable files in this folder or its subfolders",
+        "Skipped 1 file or folder: 1 of other file types (.txt)",
+    ]
     assert "--recursive" not in refused(search, "p")
     assert "--recursive searches subfolders too" in refused(replace(search, recursive=False), "p")
     assert refused(search, "a.jpg", "*.nope") == "'*.nope': no file matches this pattern"
@@ -217,7 +221,9 @@ def test_a_batch_keeps_the_places_it_has_noted(search: InputSearch, monkeypatch:
     folder, noted = Path("out"), Path("sub/../2024/a.jpg").absolute()
     params = '{"algorithm": "sha512"}'
     known = {ItemKey(noted, "hash", params): folder / "x"}
-    planned = partial(plan_items, params=(), folder=folder, known=known, recursive=True, say=search.say)
+    planned = partial(
+        plan_items, params=(), folder=folder, known=known, search=InputOptions(recursive=True), say=search.say
+    )
     assert planned(["sub/jobs.csv"], ()) == known
     items = planned(["2024", "sub/b.jpg"], ["exif", "hash"])
     assert {path.as_posix() for path in items.values()} == {

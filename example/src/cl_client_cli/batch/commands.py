@@ -74,7 +74,7 @@ def submit(
     from cl_client_cli.batch.lifecycle import submit_batch
 
     texts = [*map(str, inputs)]
-    return submit_batch(texts, task, param, output_dir, options, recursive=search.recursive)
+    return submit_batch(texts, task, param, output_dir, options, search=search)
 
 
 @batch_app.command

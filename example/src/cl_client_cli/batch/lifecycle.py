@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from cl_client_cli.batch.items import ItemKey
     from cl_client_cli.frame.command_frame import CommandContext
-    from cl_client_cli.frame.options import BatchOptions
+    from cl_client_cli.frame.options import BatchOptions, InputOptions
 
 _PAGE: Final = "report"
 
@@ -46,7 +46,7 @@ def submit_batch(
     folder: Path,
     options: BatchOptions,
     *,
-    recursive: bool,
+    search: InputOptions,
 ) -> int:
     """Add items to the batch in a folder, and run it.
 
@@ -56,7 +56,7 @@ def submit_batch(
         params: Parameters, each as TASK.NAME=VALUE.
         folder: The folder of the batch.
         options: The options of the command.
-        recursive: Search subfolders too.
+        search: How inputs are found.
 
     Returns:
         The exit code.
@@ -68,7 +68,7 @@ def submit_batch(
         with BatchManifest.open(folder) as manifest:
             known = manifest.known_items()
     terminal = Terminal.make(options.output)
-    items = plan_items(arguments, tasks, params, folder, known, recursive=recursive, say=terminal.say)
+    items = plan_items(arguments, tasks, params, folder, known, search=search, say=terminal.say)
     with BatchManifest.open(folder, create=True) as manifest:
         added = manifest.add(items)
     say_added(terminal, added, len(items), folder)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from cl_client_cli.frame.options import InputOptions
+
 
 def plan_items(
     arguments: Sequence[str],
@@ -31,7 +33,7 @@ def plan_items(
     folder: Path,
     known: Mapping[ItemKey, Path],
     *,
-    recursive: bool,
+    search: InputOptions,
     say: Callable[[str], None],
 ) -> dict[ItemKey, Path]:
     """Find the items of a batch, and choose the paths of their results.
@@ -42,8 +44,8 @@ def plan_items(
         params: Parameters, each as TASK.NAME=VALUE.
         folder: The folder for the results.
         known: The items that the batch already has, with the paths of their results.
-        recursive: Search subfolders too.
-        say: Called with a message for each folder without suitable files.
+        search: How inputs are found.
+        say: See `InputSearch`.
 
     Returns:
         The path of the result for each item.
@@ -65,8 +67,10 @@ def plan_items(
         raise UsageError("no task given: name at least one, for instance --task exif --task media-thumbnail")
     values = _parse_params(params, chosen)
     with Ledger.open() as ledger:
-        search = InputSearch(recursive=recursive, suffixes=suffixes_for(chosen), ledger=ledger, say=say)
-        found = find_inputs(arguments, search)
+        wanted = suffixes_for(chosen)
+        found = find_inputs(
+            arguments, InputSearch(search.recursive, wanted, ledger, say, exclude=search.exclude)
+        )
     inputs = without_own_results(found.files, arguments, known, folder)
     # Not validated, because validation rejects names with invalid Unicode.
     jobs = [

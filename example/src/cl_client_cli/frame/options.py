@@ -70,9 +70,12 @@ class InputOptions:
 
     Attributes:
         recursive: Search subfolders too.
+        exclude: Skip files and folders of this name or pattern, such as '*.png', Exports or '2019/**'; can be
+            repeated. Files that are named are never skipped.
     """
 
     recursive: Annotated[Flag, Parameter(alias="-r")] = False
+    exclude: Annotated[tuple[str, ...], Parameter(negative_iterable=(), show_default=False)] = ()
 
 
 @Parameter(name="*", group=_JOBS)

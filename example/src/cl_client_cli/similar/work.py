@@ -77,6 +77,7 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             ledger=ledger,
             say=Terminal.make(options.output).say,
             temp_dir=temp,
+            exclude=options.inputs.exclude,
         )
         name_of = partial(display_name, temp_dir=temp)
         wanted, *more = find_inputs([query], replace(search, recursive=False)).files

@@ -16,6 +16,7 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.folder_search import files_below, files_matching, fixed_folder
 from cl_client_cli.tasks.known_results import without_results
 from cl_client_cli.tasks.result_names import real_place
+from cl_client_cli.tasks.skip_rules import Reason, Skipped, SkipRules, check_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -37,8 +38,9 @@ class InputSearch:
         suffixes: The suffixes of files to take from folders, in lower case; None for all files. Files that
             are named, also by patterns, are always taken.
         ledger: The ledger of jobs. Files in a folder that are results of others there are skipped.
-        say: Called with a message for each folder without suitable files.
+        say: Called with a message for each folder without suitable files, and one about what was skipped.
         temp_dir: Where standard input is saved; None if it is not supported.
+        exclude: Patterns of files and folders to skip. Files that are named are always taken.
     """
 
     recursive: bool
@@ -46,6 +48,7 @@ class InputSearch:
     ledger: Ledger
     say: Callable[[str], None]
     temp_dir: Path | None = None
+    exclude: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +86,13 @@ def find_inputs(arguments: Sequence[str], search: InputSearch) -> FoundInputs:
         raise UsageError(
             f"no input given: name at least one file, folder, pattern{',' if more else ' or'} @list.txt{more}"
         )
+    check_patterns(search.exclude)
     found: dict[Path, Path] = {}
     folders: list[Path] = []
     empty: list[str] = []
+    skipped = Skipped()
     for argument in _with_lists(arguments):
-        folder, files = _files_of(argument, search)
+        folder, files = _files_of(argument, search, skipped)
         if folder is not None:
             folders.append(folder)
         if not files:
@@ -95,8 +100,9 @@ def find_inputs(arguments: Sequence[str], search: InputSearch) -> FoundInputs:
         for file in files:
             found.setdefault(real_place(file), file)
     if not found:
-        raise UsageError("; ".join(empty) or "the list is empty: it names no file")
-    for words in empty:
+        words = filter(None, ("; ".join(empty) or "the list is empty: it names no file", skipped.report()))
+        raise UsageError(". ".join(words))
+    for words in filter(None, (*empty, skipped.report())):
         search.say(words)
     files = list(found.values())
     return FoundInputs(files, folders or [files[0].parent])
@@ -134,34 +140,42 @@ def _listed(name: str) -> Iterator[str]:
     yield from (line for line in lines if line and not line.startswith("#"))
 
 
-def _files_of(argument: str, search: InputSearch) -> tuple[Path | None, list[Path]]:
+def _files_of(argument: str, search: InputSearch, skipped: Skipped) -> tuple[Path | None, list[Path]]:
     """An argument's folder, None for standard input, and its files."""
     path = Path(argument)
     if argument == STANDARD_INPUT:
         return None, [_kept_standard_input(search.temp_dir)]
     if path.is_dir():
-        return path, _files_in(path, search)
+        return path, _files_in(path, search, skipped)
     if path.is_file():
         return path.parent, [path]
     if path.exists():
         raise UsageError(f"{argument!r}: not a regular file; pipe its content into '-'")
     if not has_magic(argument):
         raise UsageError(f"{argument!r}: no such file or folder")
-    files = files_matching(argument)
+    files = files_matching(argument, SkipRules(search.exclude), skipped)
     if not files:
-        raise UsageError(f"{argument!r}: no file matches this pattern")
+        words = filter(None, (f"{argument!r}: no file matches this pattern", skipped.report()))
+        raise UsageError(". ".join(words))
     return fixed_folder(argument), files
 
 
-def _files_in(folder: Path, search: InputSearch) -> list[Path]:
+def _files_in(folder: Path, search: InputSearch, skipped: Skipped) -> list[Path]:
     there: list[Path] = []
 
     def suits(path: Path) -> bool:
         there.append(path)
-        return search.suffixes is None or path.suffix.lower() in search.suffixes
+        if search.suffixes is None or path.suffix.lower() in search.suffixes:
+            return True
+        skipped.add(Reason.OTHER_TYPE, path.suffix.lower() or "no suffix")
+        return False
 
-    files = files_below(folder, recursive=search.recursive, wanted=suits)
-    return without_results(files, there, search.ledger)
+    rules = SkipRules(search.exclude)
+    files = files_below(folder, recursive=search.recursive, wanted=suits, rules=rules, skipped=skipped)
+    kept = without_results(files, there, search.ledger)
+    for _ in range(len(files) - len(kept)):
+        skipped.add(Reason.RESULT)
+    return kept
 
 
 def _kept_standard_input(temp_dir: Path | None) -> Path:

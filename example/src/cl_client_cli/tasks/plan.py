@@ -86,6 +86,7 @@ class Planner:
             ledger=self.ledger,
             say=Terminal.make(self.options.output).say,
             temp_dir=self.temp_dir,
+            exclude=self.options.inputs.exclude,
         )
         inputs = find_inputs(files, search)
         target_of = self._targets(inputs, result_suffix(self.task, params))
