@@ -19,6 +19,7 @@ from cl_client_cli.batch.copies import copy_result
 from cl_client_cli.batch.items import content_of
 from cl_client_cli.frame.outages import PAUSES, is_outage
 from cl_client_cli.tasks.job_engine import JobRequest, Outcome, failed
+from cl_client_cli.tasks.notes import print_notes
 from cl_client_cli.tasks.resilient_engine import Attempt, last_outcome, may_be_sent
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class BatchRun:
         terminal: Where outcomes are printed.
         retries: How often a transient failure is retried.
         retry_failed: Whether permanent failures are retried too.
-        ended: How many items were done, failed, copied, submitted or unchanged so far.
+        ended: How many items were done, failed, copied, submitted, unchanged, or have warnings so far.
     """
 
     engine: ResilientEngine
@@ -98,6 +99,7 @@ class BatchRun:
                     raise outcome
                 if outcome is not None:
                     self.terminal.record(outcome.as_json())
+                    self.ended["noted"] += print_notes(self.terminal, outcome)
 
     async def _run_item(self, item: Item) -> Outcome | None:
         """Run an item; None if there was nothing to do."""

@@ -74,6 +74,8 @@ def say_summary(
     words = [f"{run.ended['done']} done"]
     if copied := run.ended["copied"]:
         words.append(f"{copied} of them copied from files with the same content")
+    if noted := run.ended["noted"]:
+        words.append(f"{noted} with warnings")
     if submitted := run.ended["submitted"]:
         words.append(f"{submitted} submitted ({resume_command(manifest.folder)} downloads the results)")
     if failures := run.ended["failed"]:

@@ -148,6 +148,15 @@ class Terminal:
         if not self.quiet:
             _print_words(self.err, Text(text))
 
+    def warn(self, text: str) -> None:
+        """Print a warning; with ``--quiet`` nothing.
+
+        Args:
+            text: The warning.
+        """
+        if not self.quiet:
+            _print_words(self.err, Text(f"warning: {text}", style="yellow"))
+
     def log(self, text: str, *, is_bad: bool) -> None:
         """Print a log record, whatever ``--quiet`` says; the log level decides which ones get here.
 

@@ -11,6 +11,7 @@ from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ids import SHORT_ID
 from cl_client_cli.jobs.noted_jobs import NotedJobs, run_on_jobs
+from cl_client_cli.tasks.notes import notes_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,8 @@ async def _wait(
     jobs.terminal.record(job)
     words = f": {job.error_message}" if job.error_message else ""
     jobs.terminal.result(f"{job.job_id}: {job.task_type} {job.status}{words}")
+    for note in notes_in(job.task_output or {}):
+        jobs.terminal.warn(f"{job.job_id}: {note}")
     return job.status == JobStatus.COMPLETED
 
 

@@ -13,6 +13,7 @@ from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.face_detection import BoundingBox, FaceDetectionOutput
 from cl_client_cli.report.entries import EMBEDDINGS
 from cl_client_cli.report.thumbnails import thumbnail_of
+from cl_client_cli.tasks.notes import notes_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ class Fact:
     name: str
     value: str
     failed: bool = False
+    warning: bool = False
     code: bool = False
 
 
@@ -70,6 +72,9 @@ def card_of(entry: ReportEntry, side: int) -> Card:
             facts.append(Fact(task, result.error, failed=True))
         else:
             facts.extend(_FACTS[task](result) if task in _FACTS else _named(task, result))
+    # Several tasks may warn of the same.
+    notes = dict.fromkeys(note for result in entry.results.values() for note in notes_in(result.data))
+    facts.extend(Fact("warning", note, warning=True) for note in notes)
     found = entry.results.get("face_detection")
     faces = _read(FaceDetectionOutput, found) if found else None
     boxes = tuple(face.bbox for face in faces.faces) if faces else ()

@@ -28,6 +28,7 @@ from cl_client_cli.similar.ranking import ranked, unit_rows
 from cl_client_cli.tasks.inputs import STANDARD_INPUT, InputSearch, content_digest, display_name, find_inputs
 from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
 from cl_client_cli.tasks.media_kinds import suffixes_for
+from cl_client_cli.tasks.notes import print_notes
 from cl_client_cli.tasks.plan import check_job_options
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.task_params import task_params
@@ -162,6 +163,7 @@ class _Embedder:
         row = progress.start(request.name, self.task)
         outcome = await self.engine.run(request, row)
         progress.end(row, failed=outcome.error is not None)
+        print_notes(self.context.terminal, outcome)
         vector = _vector(outcome)
         if not isinstance(vector, str):
             self.cache.put(self.models, self.task, digest, vector)

@@ -22,6 +22,7 @@ from cl_client.exceptions import (
     ServerUnavailableError,
     WorkerUnavailableError,
 )
+from cl_client_cli.tasks.notes import with_notes
 from cl_client_cli.tasks.table import TASKS
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ class JobEngine:
             job.raise_for_status()
             if request.target is not None:
                 await asyncio.to_thread(request.target.parent.mkdir, parents=True, exist_ok=True)
-            result = await TASKS[request.task].fetch(self._client, job, request.target)
+            result = with_notes(await TASKS[request.task].fetch(self._client, job, request.target), job)
             if request.target is not None:
                 await asyncio.to_thread(self._ledger.kept, job_id, server=self._server)
         except (JobNotFoundError, *CONCERNS_ALL_JOBS):

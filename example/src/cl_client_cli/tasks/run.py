@@ -18,6 +18,7 @@ from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine, failed
+from cl_client_cli.tasks.notes import print_notes
 from cl_client_cli.tasks.plan import JobPlan, Planner, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.table import TASKS
@@ -112,14 +113,17 @@ async def _run(
     outages = Outages(context.client, context.terminal, jobs.give_up_after, waits_at_first=False)
     engine = ResilientEngine(JobEngine(context.client, ledger, jobs), outages)
     counts: Counter[bool] = Counter()
+    noted = 0
     failures = Failures(context.terminal)
 
     async def run_all(progress: JobProgress) -> None:
+        nonlocal noted
         running = run_requests(plan.requests, engine.run, progress, concurrency=jobs.concurrency, after=after)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 counts[outcome.error is None] += 1
                 _tell(context.terminal, outcome, plan, failures)
+                noted += print_notes(context.terminal, outcome)
 
     on_news = outages.moved
     try:
@@ -131,7 +135,8 @@ async def _run(
     finally:
         engine.say_unanswered()
     if len(plan.requests) + plan.skipped > 1:
-        context.terminal.say(_summary(counts, plan.skipped, done="succeeded" if jobs.wait else "submitted"))
+        done = "succeeded" if jobs.wait else "submitted"
+        context.terminal.say(_summary(counts, plan.skipped, noted, done=done))
     return SOME_FAILED if counts[False] else 0
 
 
@@ -204,8 +209,10 @@ def _tell_result(terminal: Terminal, outcome: Outcome, *, alone: bool) -> None:
         terminal.result(f"{outcome.request.name}: {result.summary}{kept}")
 
 
-def _summary(counts: Counter[bool], skipped: int, *, done: str = "succeeded") -> str:
+def _summary(counts: Counter[bool], skipped: int, noted: int = 0, *, done: str = "succeeded") -> str:
     words = [f"{counts[True]} of {counts.total()} {done}"] if counts else []
+    if noted:
+        words.append(f"{noted} with warnings")
     if counts[False]:
         words.append(f"{counts[False]} failed")
     if skipped:

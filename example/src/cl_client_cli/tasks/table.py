@@ -113,7 +113,9 @@ def _camera_and_date(metadata: ExifOutput) -> str:
 
 def _listed(metadata: ExifOutput) -> str:
     """One line per value: the common ones, then all tags as the server read them."""
-    facts = cast("Mapping[str, object]", metadata.model_dump(exclude={"raw_metadata"}, exclude_none=True))
+    facts = cast(
+        "Mapping[str, object]", metadata.model_dump(exclude={"raw_metadata", "warnings"}, exclude_none=True)
+    )
     named = [(name.replace("_", " "), value) for name, value in facts.items()]
     rows = [*named, *sorted(metadata.raw_metadata.items())]
     width = max((len(name) for name, _ in rows), default=0)

@@ -1,0 +1,29 @@
+"""Tasks that complete with warnings, or without a part of their input; run in the local server's workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cl_client.local.tasks import file_hash
+from cl_client.local.tasks.pictures import image_conversion
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.models import JSONObject
+    from cl_client.plugins.hash import HashParams
+    from cl_client.plugins.image_conversion import ImageConversionParams
+
+
+def hash_with_warnings(context: TaskContext[HashParams]) -> JSONObject:
+    """Warn of each line of the file but the first."""
+    for line in context.input_file.read_text().splitlines()[1:]:
+        context.warn(line)
+    return file_hash.run(context)
+
+
+def convert_with_losses(context: TaskContext[ImageConversionParams]) -> JSONObject:
+    """Convert, and say that the animation and the layers were dropped."""
+    dropped: JsonValue = ["animation", "layers"]
+    return image_conversion.run(context) | {"dropped": dropped}
