@@ -67,7 +67,7 @@ def assert_corners(image: Image.Image) -> None:
 
 
 def write_no_picture(path: Path, picture: Image.Image) -> None:
-    """One of `NO_PICTURES`; where it is a cut one, the first third of this picture's file."""
+    """One of `NO_PICTURES`; where it is a cut one, this picture's file up to where the pixels begin."""
     if path.stem == "empty":
         path.touch()
     elif path.stem == "text":
@@ -76,5 +76,10 @@ def write_no_picture(path: Path, picture: Image.Image) -> None:
         draw_video(path, seconds=0.2, size=(64, 48))
     else:
         picture.save(path)
-        content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 3])
+        path.write_bytes(without_pixels(path.read_bytes()))
+
+
+def without_pixels(content: bytes) -> bytes:
+    """A JPEG or PNG up to where the data of its pixels begin."""
+    start = content.index(b"IDAT") + 4 if content.startswith(b"\x89PNG") else content.index(b"\xff\xda") + 14
+    return content[:start]

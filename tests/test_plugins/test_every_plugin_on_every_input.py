@@ -26,6 +26,7 @@ from cl_client.plugins.image_conversion import ImageConversionParams
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from hls_playback import Playlist
 from patience import SECONDS
+from pictures import without_pixels
 from small_models import save_small_models
 from video_clips import Clip, steady
 
@@ -69,6 +70,11 @@ def cut_short(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+def cut_before_its_pixels(path: Path) -> None:
+    draw_photo(path, PHOTO)
+    path.write_bytes(without_pixels(path.read_bytes()))
+
+
 INPUTS: Mapping[str, Callable[[Path], object]] = {
     "rotated.jpg": lambda path: draw_photo(path, PHOTO, orientation=6),
     "transparent.png": lambda path: draw_drawing(path, (200, 150)),
@@ -82,7 +88,8 @@ INPUTS: Mapping[str, Callable[[Path], object]] = {
     "vertical phone.mp4": lambda path: Clip(times=steady(2), size=(160, 120), rotation=90).write(path),
     "variable frame rate.mp4": lambda path: Clip(times=SCREEN_TIMES, size=(160, 120)).write(path),
     "sound.wav": record_silence,
-    "corrupt.jpg": cut_short,
+    "cut.jpg": cut_short,
+    "corrupt.jpg": cut_before_its_pixels,
     "zero bytes.jpg": lambda path: path.touch(),
 }
 
@@ -172,6 +179,7 @@ MADE_OF: Mapping[str, dict[str, object]] = {
         "hls_streaming": Failed("the file has only audio, no video"),
         "media_thumbnail": Failed("the file has only audio, no video"),
     },
+    "cut.jpg": picture(PHOTO, exif=("Canon", PHOTO, 1), thumbnail=(64, 96)),
     "corrupt.jpg": {
         **dict.fromkeys(no_picture(""), Failed("the image is truncated (")),
         "exif": ("Canon", PHOTO, 1),

@@ -17,6 +17,7 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
 from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.media.tiff_pictures import with_first_directory
+from cl_client.local.tasks.media.truncated import shown_as_far_as_it_goes
 from cl_client.local.tasks.media.videos import stream_kind
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile
             Also raised for errors of Pillow inside the block.
     """
     require_content(file)
-    with _picture_errors(file), _pillow_settings(), _opened(file, warn) as image:
+    with (
+        _picture_errors(file),
+        _pillow_settings(),
+        _opened(file, warn) as image,
+        shown_as_far_as_it_goes(image, warn),
+    ):
         yield image
 
 
