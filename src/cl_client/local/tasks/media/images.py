@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from contextlib import contextmanager
 from functools import cache
-from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 import pillow_heif
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
+from cl_client.local.tasks.media.orientation import (
+    SWAPPED_ORIENTATIONS,
+    orientation,
+    stored_size,
+    upright,
+    upright_size,
+)
+from cl_client.local.tasks.media.pixels import displayable, flattened, matching_profile
+from cl_client.local.tasks.media.raw_kinds import raw_kind
+from cl_client.local.tasks.media.raw_photos import RawPhoto
 from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.media.tiff_pictures import with_first_directory
 from cl_client.local.tasks.media.truncated import shown_as_far_as_it_goes
@@ -26,21 +34,25 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
+__all__ = [
+    "DAMAGE_ERRORS",
+    "SWAPPED_ORIENTATIONS",
+    "displayable",
+    "flattened",
+    "is_picture",
+    "matching_profile",
+    "open_picture",
+    "orientation",
+    "stored_size",
+    "upright",
+    "upright_size",
+]
+
 # Pillow supports more, but opens MPEG videos as images, runs Ghostscript on EPS, and guesses at TGA.
 _FORMATS: Final = (
     "JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "HEIF", "AVIF", "JPEG2000", "ICO", "ICNS",
     "PPM", "PSD", "QOI", "SGI", "PCX", "DDS",
 )  # fmt: skip
-
-DAMAGE_ERRORS: Final = (
-    OSError, ValueError, SyntaxError, EOFError, RuntimeError, LookupError, ArithmeticError, TypeError,
-    struct.error, zlib.error,
-)  # fmt: skip
-"""The exceptions of Pillow's decoders on damaged data, besides `UnidentifiedImageError`."""
-
-_PROFILE_COLOURS: Final = {"L": "GRAY", "LA": "GRAY", "I;16": "GRAY", "P": "RGB", "CMYK": "CMYK"}
-SWAPPED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
-"""The EXIF orientations that swap width and height."""
 
 
 @contextmanager
@@ -72,6 +84,13 @@ def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile
 @contextmanager
 def _opened(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile]:
     directories = tiff_directories(file)
+    kind = raw_kind(file, directories)
+    if kind is not None:
+        with RawPhoto(file, kind, directories) as photo:
+            if photo.width * photo.height > PIXEL_LIMIT:
+                raise Image.DecompressionBombError
+            yield photo
+        return
     full = next((directory for directory in directories if not directory.reduced), None)
     if full is None or full.frame == 0:
         with Image.open(file, formats=_FORMATS) as image:
@@ -97,6 +116,8 @@ def is_picture(file: Path) -> bool:
             with _opened(file, lambda _: None):
                 return True
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            return True
+        except TaskFailedError:  # a raw file that needs LibRaw
             return True
         except DAMAGE_ERRORS:
             return False
@@ -155,145 +176,3 @@ def _describe_content(file: Path) -> str:
     # The sample may end within a UTF-8 character, which does not make it binary.
     is_text = b"\0" not in start and "\ufffd" not in start.decode(errors="replace")[:-1]
     return "text" if is_text else "damaged, or an unknown format"
-
-
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an image.
-
-    Args:
-        image: The image.
-
-    Returns:
-        1-8; 1, upright, if the image has none or its EXIF is damaged.
-    """
-    if image.format == "TIFF":  # Pillow turns a TIFF upright itself when it loads it
-        return 1
-    try:
-        value: object = image.getexif().get(ExifTags.Base.Orientation)
-    except DAMAGE_ERRORS:
-        return 1
-    return value if isinstance(value, int) and value in range(1, 9) else 1
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return the size of an image after turning it upright.
-
-    Args:
-        image: The image, as stored.
-
-    Returns:
-        Width and height in pixels.
-    """
-    return stored_size(image, image.size)
-
-
-def stored_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """Convert a size between the stored and the upright image; the same in both directions.
-
-    Args:
-        image: The image, as stored.
-        size: Width and height in pixels.
-
-    Returns:
-        Width and height, swapped if the EXIF orientation swaps them.
-    """
-    width, height = size
-    return (height, width) if orientation(image) in SWAPPED_ORIENTATIONS else (width, height)
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """Rotate and mirror an image according to its EXIF orientation.
-
-    Args:
-        image: The image, as stored.
-
-    Returns:
-        The upright image; the same object if it is already upright.
-    """
-    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
-
-
-def displayable(image: Image.Image) -> Image.Image:
-    """Convert an image to 8 bits per channel, with an alpha channel only if it has transparency.
-
-    Grey values of more than 8 bits are scaled, not clipped. CMYK is converted with its ICC profile if it has
-    one.
-
-    Args:
-        image: An image of any mode.
-
-    Returns:
-        The image in mode L, LA, RGB or RGBA; the same object if it already is.
-    """
-    if image.mode.startswith(("I", "F")):
-        image = _scaled_to_8_bits(image)
-    if image.mode == "CMYK":
-        return _cmyk_to_rgb(image)
-    base = "L" if image.mode in {"1", "L", "LA", "La"} else "RGB"
-    mode = f"{base}A" if image.has_transparency_data else base
-    return image if image.mode == mode else image.convert(mode)
-
-
-def flattened(image: Image.Image) -> Image.Image:
-    """Remove the alpha channel: transparent parts become white.
-
-    Args:
-        image: An image from `displayable`.
-
-    Returns:
-        The image in mode L or RGB; the same object if it has no alpha channel.
-    """
-    if not image.mode.endswith("A"):
-        return image
-    base = image.mode.removesuffix("A")
-    flat = Image.new(base, image.size, "white")
-    flat.paste(image.convert(base), mask=image.getchannel("A"))
-    flat.info = image.info.copy()
-    return flat
-
-
-def matching_profile(image: Image.Image) -> bytes | None:
-    """Return the image's ICC profile if it fits the image's current mode.
-
-    Args:
-        image: The image.
-
-    Returns:
-        The profile; None if there is none, or it is for another colour space.
-    """
-    profile: object = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or not profile:
-        return None
-    colours = profile[16:20].decode("latin-1").strip()  # the header's "data colour space", ICC.1 7.2.6
-    return profile if colours == _PROFILE_COLOURS.get(image.mode, "RGB") else None
-
-
-def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
-    """Convert modes I;16, I and F to L; the range of I and F is taken from the pixels."""
-    if image.mode.startswith("I;16"):
-        return _scaled(image.convert("I"), 0, 0xFFFF)
-    low, high = (float(value) for value in image.getextrema() if isinstance(value, int | float))
-    known_tops = (1, 0xFF, 0xFFFF) if image.mode == "F" else (0xFF, 0xFFFF)
-    if low >= 0:
-        low, high = 0, next((top for top in known_tops if high <= top), high)
-    return _scaled(image, low, high)
-
-
-def _scaled(image: Image.Image, low: float, high: float) -> Image.Image:
-    factor = 0xFF / (high - low) if high > low else 0.0
-    offset = 0.5 - low * factor  # 0.5 to round, as the conversion to L truncates
-    return image.point(lambda value: value * factor + offset).convert("L")
-
-
-def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
-    profile = matching_profile(image)
-    if profile is None:
-        return image.convert("RGB")
-    srgb = ImageCms.ImageCmsProfile(
-        ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
-    )
-    try:
-        rgb = ImageCms.profileToProfile(image, BytesIO(profile), srgb, outputMode="RGB")
-    except ImageCms.PyCMSError:
-        rgb = None
-    return image.convert("RGB") if rgb is None else rgb

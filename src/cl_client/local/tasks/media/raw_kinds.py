@@ -1,0 +1,89 @@
+"""Camera raw files, recognized by their content."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from PIL import ExifTags, Image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from cl_client.local.tasks.media.tiff_directories import TiffDirectory
+
+_SENSOR_VALUES: Final = frozenset({32803, 34892})
+"""PhotometricInterpretation: a colour filter array, linear raw. DNG 1.7, chapter 4."""
+_SIGNATURES: Final[Mapping[bytes, str]] = {
+    b"FUJIFILMCCD-RAW": "Fujifilm RAF",
+    b"IIRO": "Olympus ORF",
+    b"IIRS": "Olympus ORF",
+    b"MMOR": "Olympus ORF",
+    b"IIU\0": "Panasonic RW2",
+    b"FOVb": "Sigma X3F",
+    b"\0MRM": "Minolta MRW",
+}
+_LATER_SIGNATURES: Final[Mapping[tuple[int, bytes], str]] = {
+    (4, b"ftypcrx "): "Canon CR3",
+    (6, b"HEAPCCDR"): "Canon CRW",
+    (8, b"CR\2\0"): "Canon CR2",
+}
+_BY_MAKER: Final[Mapping[str, str]] = {
+    "nikon": "Nikon NEF",
+    "sony": "Sony ARW",
+    "pentax": "Pentax PEF",
+    "ricoh": "Pentax PEF",
+    "samsung": "Samsung SRW",
+    "hasselblad": "Hasselblad 3FR",
+}
+_DNG_VERSION: Final = 50706
+_START: Final = 32
+
+
+def raw_kind(file: Path, directories: Sequence[TiffDirectory]) -> str | None:
+    """Tell which kind of camera raw file a file is.
+
+    Args:
+        file: The file.
+        directories: Its directories, if it is a TIFF, as most of these formats are.
+
+    Returns:
+        Maker and format, such as ``Canon CR3``; None if it is no raw file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with file.open("rb") as stream:
+        start = stream.read(_START)
+    for signature, kind in _SIGNATURES.items():
+        if start.startswith(signature):
+            return kind
+    for (position, signature), kind in _LATER_SIGNATURES.items():
+        if start.startswith(signature, position):
+            return kind
+    return _tiff_kind(file) if sensor_directory(directories) is not None else None
+
+
+def sensor_directory(directories: Sequence[TiffDirectory]) -> TiffDirectory | None:
+    """Find the sensor's values in a TIFF.
+
+    Args:
+        directories: The directories of a TIFF.
+
+    Returns:
+        The largest directory of them; None if there is none.
+    """
+    sensors = [directory for directory in directories if directory.photometric in _SENSOR_VALUES]
+    return max(sensors, key=lambda directory: directory.width * directory.height, default=None)
+
+
+def _tiff_kind(file: Path) -> str:
+    exif = Image.Exif()
+    with file.open("rb") as stream:
+        exif.load_from_fp(stream)
+        maker: object = exif.get(ExifTags.Base.Make)
+    if _DNG_VERSION in exif:
+        return "DNG"
+    maker = maker.strip(" \0") if isinstance(maker, str) else ""
+    known = (kind for start, kind in _BY_MAKER.items() if maker.lower().startswith(start))
+    return next(known, maker or "TIFF")
