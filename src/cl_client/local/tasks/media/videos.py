@@ -1,19 +1,17 @@
-"""Videos and audio: type detection, and a representative frame of a video."""
+"""Videos and audio: type detection, and the stream that players show."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 import av
 from av.error import FFmpegError
 from av.stream import Disposition
-from PIL import Image
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
+from cl_client.local.tasks.media.files import PIXEL_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
     from av.video.codeccontext import VideoCodecContext
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 # Only containers that include their data. FFmpeg would also open playlists (hls, concat, dash), which can
@@ -32,11 +29,6 @@ _CONTAINERS: Final = (
 )
 _PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heim", "heis", "heix", "hevc", "mif1", "msf1"})
 """Brands of ISO media files that are HEIC or AVIF images."""
-_POSTER_POSITION: Final = 0.1
-"""Position of the representative frame, as a fraction of the duration: after a black or fading start."""
-_MAX_DECODED_FRAMES: Final = 250
-"""How many frames to decode from a keyframe to that position; x264's default keyframe interval."""
-
 
 # Before version 19, PyAV refuses a file whose title is not UTF-8 by default.
 _LENIENT_SINCE: Final = 19
@@ -146,56 +138,3 @@ def decodable_video(container: InputContainer, file: Path) -> VideoStream:
         )
     stream.thread_type = "AUTO"
     return stream
-
-
-def representative_frame(file: Path) -> Image.Image:
-    """Decode a frame from the start of a video.
-
-    Args:
-        file: The video.
-
-    Returns:
-        An RGB image, upright and with square pixels.
-
-    Raises:
-        TaskFailedError: The file is not a video, or no frame of it can be decoded.
-    """
-    require_content(file)
-    with video_errors(file), open_container(file) as container:
-        stream = decodable_video(container, file)
-        frame = _frame_near_poster_position(container, stream)
-        if frame is None:
-            raise TaskFailedError(f"{file.name}: no frame of the video can be decoded")
-        return _upright_picture(frame, stream)
-
-
-def _frame_near_poster_position(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
-    start = (container.start_time or 0) / av.time_base
-    position = start + _POSTER_POSITION * (container.duration or 0) / av.time_base
-    with suppress(FFmpegError):  # not seekable: decode from the start
-        container.seek(int(position * av.time_base))
-    frame = _decode_up_to(container, stream, position)
-    if frame is None:
-        container.seek(int(start * av.time_base))
-        frame = _decode_up_to(container, stream, start)
-    return frame
-
-
-def _decode_up_to(container: InputContainer, stream: VideoStream, seconds: float) -> VideoFrame | None:
-    frame: VideoFrame | None = None
-    # After damage, return the last good frame, even if it is before the requested position.
-    with suppress(FFmpegError):
-        for frame in islice(container.decode(stream), _MAX_DECODED_FRAMES):
-            if frame.pts is None or frame.time >= seconds:
-                break
-    return frame
-
-
-def _upright_picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
-    rgb = frame.reformat(format="rgb24")
-    plane = rgb.planes[0]
-    picture = Image.frombuffer("RGB", (rgb.width, rgb.height), bytes(plane), "raw", "RGB", plane.line_size, 1)
-    pixel_shape = stream.sample_aspect_ratio
-    if pixel_shape:
-        picture = picture.resize((max(1, round(picture.width * pixel_shape)), picture.height))
-    return picture.rotate(frame.rotation, expand=True)

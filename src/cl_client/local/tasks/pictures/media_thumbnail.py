@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from PIL import Image
@@ -18,7 +19,8 @@ from cl_client.local.tasks.media.images import (
     upright,
     upright_size,
 )
-from cl_client.local.tasks.media.videos import representative_frame, stream_kind
+from cl_client.local.tasks.media.representative_frame import representative_frame
+from cl_client.local.tasks.media.videos import stream_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,9 +52,7 @@ def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
     is_video = not is_picture(file) and stream_kind(file) is not None  # or audio, which fails below
     context.report(10)
     if is_video:
-        frame = representative_frame(file)
-        context.report(60)
-        thumbnail = frame.resize(_thumbnail_size(context, frame.size), reducing_gap=2.0)
+        thumbnail = representative_frame(file, partial(_thumbnail_size, context))
     else:
         thumbnail = _thumbnail_of_picture(context)
     context.report(80)

@@ -14,8 +14,8 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.frame_conversion import FrameConverter, Turn
 from cl_client.local.tasks.media.videos import decodable_video, open_container
-from cl_client.local.tasks.video.scaling import FrameScaler
 from cl_client.local.tasks.video.source import CLOCK, CLOCK_RATE, SOUND_RATE, decodable_sound
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _MAX_MACROBLOCKS: Final = 139_264
 _MAX_SIDE_MACROBLOCKS: Final = 1055
 """The largest frame of H.264 and its longest side, in blocks of 16 x 16 pixels (ITU-T H.264, level 6.2)."""
 
+_PIXEL_FORMAT: Final = "yuv420p"
 _H264_OPTIONS: Final = {
     "preset": "veryfast",
     "profile": "high",
@@ -154,7 +155,9 @@ class _Track:
 
     def __init__(self, container: OutputContainer, facts: VideoFacts, rendition: Rendition) -> None:
         self._container = container
-        self._scaler = FrameScaler(rendition.width, rendition.height, facts.quarter_turns)
+        self._converter = FrameConverter(
+            rendition.width, rendition.height, facts.turn, _PIXEL_FORMAT, facts.colour.streamed
+        )
         self._video = _add_h264(container, facts, rendition)
         self._sound: AudioStream | None = None
         if facts.sound_codec is not None:
@@ -165,7 +168,7 @@ class _Track:
         """Encode a video frame, or with None flush the encoder."""
         scaled = None
         if frame is not None:
-            scaled = self._scaler.scale(frame)
+            scaled = self._converter.convert(frame)
             scaled.pict_type = PictureType.I if keyframe else PictureType.NONE
         self._container.mux(self._video.encode(scaled))  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
 
@@ -182,13 +185,15 @@ def fits_unchanged(facts: VideoFacts) -> bool:
         facts: The properties of the video.
 
     Returns:
-        True for 8-bit H.264 with AAC, MP3 or no audio, stored upright.
+        True for progressive 8-bit H.264 in the standard range, stored upright, with AAC, MP3 or no audio.
     """
     return (
         facts.video_codec == "h264"
         and facts.pixel_format in {"yuv420p", "yuvj420p"}
         and facts.sound_codec in {None, "aac", "mp3"}
-        and facts.quarter_turns == 0  # MPEG-TS cannot store a rotation
+        and facts.turn == Turn()  # MPEG-TS cannot store a rotation
+        and not facts.interlaced
+        and facts.colour.streamed == facts.colour
         and facts.container_format != "avi"  # has no presentation times
     )
 
@@ -270,14 +275,16 @@ def _open_hls(
 
 def _add_h264(container: OutputContainer, facts: VideoFacts, rendition: Rendition) -> VideoStream:
     video = container.add_stream("libx264", rate=facts.frame_rate)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
-    video.width, video.height, video.pix_fmt = rendition.width, rendition.height, "yuv420p"
+    video.width, video.height, video.pix_fmt = rendition.width, rendition.height, _PIXEL_FORMAT
     video.options = {**_H264_OPTIONS, **rendition.rate_control}
     # Frames have their own durations; without this flag they would all have the same one.
     video.codec_context.time_base = CLOCK
     video.codec_context.flags |= Flags.frame_duration
     # PyAV's default makes x264 split each frame into slices, which lowers the quality.
     video.thread_type = "AUTO"
-    primaries, transfer, matrix = facts.colour
+    # All renditions have the same, stated: players take what is not stated from the height, so the colours
+    # would change with the rendition.
+    primaries, transfer, matrix = facts.colour.streamed
     video.color_primaries, video.color_trc, video.colorspace = primaries, transfer, matrix
     video.color_range = ColorRange.MPEG
     return video

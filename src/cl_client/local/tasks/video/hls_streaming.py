@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.deinterlacing import deinterlaced
 from cl_client.local.tasks.media.files import require_content
 from cl_client.local.tasks.media.images import is_picture
 from cl_client.local.tasks.video.hls_output import (
@@ -62,7 +63,8 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
             if params.include_original and not fits_unchanged(facts):
                 original = HlsOutput(file, facts, folder, [_original_rendition(facts)])
                 outputs.append(stack.enter_context(original))
-            for frame in read_frames(file, facts, lambda part: context.report(int(99 * part))):
+            frames = read_frames(file, facts, lambda part: context.report(int(99 * part)))
+            for frame in deinterlaced(frames):
                 for output in outputs:
                     output.write(frame)
         if params.include_original and fits_unchanged(facts):

@@ -13,6 +13,8 @@ from av.error import InvalidDataError
 from av.video.frame import VideoFrame
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.colours import specify_colour
+from cl_client.local.tasks.media.frame_conversion import turn_of
 from cl_client.local.tasks.media.videos import decodable_video, open_container, video_errors
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
+
+    from cl_client.local.tasks.media.colours import Colour
+    from cl_client.local.tasks.media.frame_conversion import Turn
 
 CLOCK_RATE: Final = 90_000
 """Ticks per second of all timestamps; the clock of MPEG-TS (ISO/IEC 13818-1, 2.4.3.7)."""
@@ -47,9 +52,10 @@ class VideoFacts:
     Attributes:
         width: Pixels as displayed: upright, and with square pixels.
         height: Pixels as displayed.
-        quarter_turns: Rotation of the stored frames counter-clockwise in steps of 90 degrees, 0-3.
+        turn: How the stored frames are shown.
+        interlaced: Whether the odd and even lines of the first frame are of different times.
         frame_rate: Average number of frames per second.
-        colour: Primaries, transfer characteristics and matrix as in ISO/IEC 23091-2; 2 is unknown.
+        colour: The colours of the first frame, as players take them.
         start: Time in seconds at which video or audio starts, on the file's own clock.
         duration: In seconds; None if the file does not state it, as is common for browser recordings.
         container_format: FFmpeg's name of the container.
@@ -60,9 +66,10 @@ class VideoFacts:
 
     width: int
     height: int
-    quarter_turns: int
+    turn: Turn
+    interlaced: bool
     frame_rate: Fraction
-    colour: tuple[int, int, int]
+    colour: Colour
     start: float
     duration: float | None
     container_format: str
@@ -92,16 +99,16 @@ def examine(file: Path) -> VideoFacts:
         width, height = frame.width, frame.height
         if video.sample_aspect_ratio:
             width = max(1, round(width * float(video.sample_aspect_ratio)))
-        quarter_turns = round(frame.rotation / 90) % 4
-        if quarter_turns % 2:
-            width, height = height, width
+        turn = turn_of(frame)
+        width, height = turn.applied_to(width, height)
         frame_rate = video.average_rate or video.guessed_rate or _FALLBACK_FRAME_RATE
         return VideoFacts(
             width=width,
             height=height,
-            quarter_turns=quarter_turns,
+            turn=turn,
+            interlaced=frame.interlaced_frame,
             frame_rate=Fraction(frame_rate),
-            colour=(frame.color_primaries, frame.color_trc, frame.colorspace),
+            colour=specify_colour(frame),
             start=_start_of(video, sound, default=frame.time),
             duration=_stated_duration(container),
             container_format=container.format.name,
