@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from cl_client.local.samples import draw_video
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cl_client.local.samples import Orientation
@@ -61,9 +62,9 @@ def assert_close(colour: tuple[int, ...], expected: tuple[int, ...], tolerance: 
     assert all(abs(a - b) <= tolerance for a, b in zip(colour, expected, strict=True)), (colour, expected)
 
 
-def assert_corners(image: Image.Image) -> None:
-    for index, expected in enumerate((RED, GREEN, BLUE, YELLOW)):
-        assert_close(pixel(image, 0.2 + 0.6 * (index % 2), 0.2 + 0.6 * (index // 2)), expected)
+def assert_corners(image: Image.Image, expected: Sequence[Colour] = (RED, GREEN, BLUE, YELLOW)) -> None:
+    for index, colour in enumerate(expected):
+        assert_close(pixel(image, 0.2 + 0.6 * (index % 2), 0.2 + 0.6 * (index // 2)), colour)
 
 
 def write_no_picture(path: Path, picture: Image.Image) -> None:
