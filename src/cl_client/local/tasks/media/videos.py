@@ -29,6 +29,8 @@ _CONTAINERS: Final = (
 )
 _PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heim", "heis", "heix", "hevc", "mif1", "msf1"})
 """Brands of ISO media files that are HEIC or AVIF images."""
+_PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails
+"""Streams of single pictures."""
 
 # Before version 19, PyAV refuses a file whose title is not UTF-8 by default.
 _LENIENT_SINCE: Final = 19
@@ -55,18 +57,30 @@ def open_container(file: Path) -> InputContainer:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the first video stream; the cover of a song is not one.
+    """Return the video stream that players show: the default one, or the first.
 
     Args:
         container: The open container.
 
     Returns:
-        The stream; None if there is none.
+        The stream; None if there is none. The cover of a song and a track of thumbnails are none.
     """
-    return next(
-        (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic),
-        None,
-    )
+    streams = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
+    return max(streams, key=lambda stream: (_is_playable(stream), _is_default(stream)), default=None)
+
+
+def _is_playable(stream: VideoStream) -> bool:
+    """Tell whether there is a decoder, and a frame: a recording of television may only announce a stream."""
+    return _decoder(stream) is not None and stream.width > 0
+
+
+def _is_default(stream: VideoStream) -> bool:
+    return bool(stream.disposition & Disposition.default)
+
+
+def _decoder(stream: VideoStream) -> VideoCodecContext | None:
+    # PyAV's types say that it always exists, but it is None if FFmpeg has no decoder.
+    return cast("VideoCodecContext | None", stream.codec_context)
 
 
 def stream_kind(file: Path) -> Literal["video", "audio"] | None:
@@ -113,7 +127,7 @@ def video_errors(file: Path) -> Generator[None]:
 
 
 def decodable_video(container: InputContainer, file: Path) -> VideoStream:
-    """Return the first video stream, checked to be decodable and set to decode on all cores.
+    """Return the video stream that players show, checked to be decodable and set to decode on all cores.
 
     Args:
         container: The open container.
@@ -128,8 +142,7 @@ def decodable_video(container: InputContainer, file: Path) -> VideoStream:
     stream = video_stream(container)
     if stream is None:
         raise TaskFailedError(f"{file.name}: the file has only audio, no video")
-    # PyAV's types say that it always exists, but it is None if FFmpeg has no decoder.
-    if cast("VideoCodecContext | None", stream.codec_context) is None:
+    if _decoder(stream) is None:
         raise TaskFailedError(f"{file.name}: the video codec is not supported")
     if stream.width * stream.height > PIXEL_LIMIT:
         raise TaskFailedError(
