@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import av
 import pytest
+from av.video.frame import VideoFrame
+from PIL import Image
 
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from colour_clips import UNSPECIFIED, ColourClip, thumbnail_of
@@ -15,8 +19,6 @@ from pictures import assert_close, pixel
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from av.video.frame import VideoFrame
 
     from colour_clips import Parts, Tags
 
@@ -191,3 +193,30 @@ def test_colours_that_change_within_a_stream(tmp_path: Path) -> None:
         assert len(frames) == 10
         for frame in frames:
             assert_close(streamed_pixel(frame, 0.5, 0.5), GREEN_8_BIT, 5)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "name", "left"),
+    [
+        pytest.param("qtrle", "argb", "logo.mov", (0, 0, 0), id="QuickTime animation"),
+        pytest.param("png", "rgba", "logo.mov", (0, 0, 0), id="PNG"),
+        pytest.param("prores_ks", "yuva444p10le", "logo.mov", (0, 0, 0), id="ProRes 4444"),
+        pytest.param("ffv1", "yuva420p", "logo.mkv", (0, 0, 0), id="FFV1"),
+        pytest.param("rawvideo", "bgra", "screen.avi", (255, 255, 255), id="Windows bitmaps"),
+    ],
+)
+def test_what_is_transparent_is_black(
+    tmp_path: Path, codec: str, pixel_format: str, name: str, left: tuple[int, int, int]
+) -> None:
+    source = tmp_path / name
+    with av.open(str(source), mode="w") as container:
+        video = container.add_stream(codec, rate=5)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = *SD, pixel_format
+        picture = Image.new("RGBA", SD, (255, 255, 255, 0))
+        picture.paste((0, 191, 64, 255), (SD[0] // 2, 0, *SD))
+        frame = VideoFrame.from_bytes(picture.tobytes(), *SD).reformat(format=pixel_format)
+        frame.pts, frame.time_base = 0, Fraction(1, 5)
+        for packets in (video.encode(frame), video.encode(None)):  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType] - PyAV leaves its packets' type open
+            container.mux(packets)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
+    assert_shown(source, tmp_path, left, GREEN_8_BIT, encodes_original=True)

@@ -128,7 +128,7 @@ class FrameConverter:
             nodes += [graph.add("format", _CUBE_FORMAT), graph.add("haldclut", "clut=first")]
             source_of(graph, cube).link_to(nodes[-1], 0, 1)
             nodes.append(graph.add("scale", self._output))
-        if any(component.is_alpha for component in frame.format.components):
+        if _is_transparent(frame):
             nodes += [graph.add("format", "gbrap"), graph.add("premultiply", "inplace=1")]
             nodes += [graph.add("format", "gbrp"), graph.add("scale", self._output)]
         nodes.append(graph.add("format", self._pixel_format))
@@ -161,6 +161,12 @@ def source_of(graph: Graph, frame: VideoFrame) -> FilterContext:
         colorspace=str(frame.colorspace),
         range=str(frame.color_range),
     )
+
+
+def _is_transparent(frame: VideoFrame) -> bool:
+    # The fourth byte of Windows' bitmaps is undefined; most recorders leave it 0.
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    return has_alpha and frame.format.name not in {"bgra", "pal8"}
 
 
 def _cube_frame(colour: Colour, frame: VideoFrame) -> VideoFrame:
