@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 from colour_clips import ColourClip, thumbnail_of
@@ -12,6 +13,8 @@ from video_clips import Clip, steady
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from colour_clips import Parts
 
 TS_PACKET = 188
 
@@ -74,3 +77,22 @@ def test_leading_pictures_of_an_open_gop(tmp_path: Path) -> None:
     image = thumbnail_of(clip.write(tmp_path / "clip.mp4"), tmp_path)
     assert_close(pixel(image, 0.2, 0.5), (255, 0, 0), 24)
     assert_close(pixel(image, 0.8, 0.5), (0, 0, 255), 24)
+
+
+@pytest.mark.parametrize("dark", [5, 15, 29])
+def test_a_black_start_is_passed_over(tmp_path: Path, dark: int) -> None:
+    colours: list[Parts] = [(0, 0, 0)] * dark + [(1, 0, 0)] * (60 - dark)
+    source = tmp_path / "film.mp4"
+    with av.open(str(source), mode="w") as container:
+        video = container.add_stream("libx264", rate=5)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        for index, colour in enumerate(colours):
+            container.mux(video.encode(ColourClip(stripes=[colour], matrix=6).frame(index)))  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
+        container.mux(video.encode(None))  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
+    assert_close(pixel(thumbnail_of(source, tmp_path), 0.5, 0.5), (255, 0, 0))
+
+
+def test_a_video_that_is_black_from_start_to_end(tmp_path: Path) -> None:
+    source = ColourClip(stripes=[(0, 0, 0)]).write(tmp_path / "black.mp4")
+    assert_close(pixel(thumbnail_of(source, tmp_path), 0.5, 0.5), (0, 0, 0))
