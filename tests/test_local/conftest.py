@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from cl_client.local import LocalServer
 from cl_client.local.tasks import TaskSpec
 from cl_client.models import JSONObject
+from conversions import Converter
 from patience import SECONDS, eventually
 
 if TYPE_CHECKING:
@@ -180,3 +181,8 @@ def listen() -> type[Listener]:
 def eventually_fixture() -> Callable[[Callable[[], object]], None]:
     """Waiting for a condition."""
     return eventually
+
+
+@pytest.fixture
+def convert(tmp_path: Path) -> Converter:
+    return Converter(tmp_path)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageSequence
 
 from cl_client.local.samples import camera_exif, draw_photo, draw_video
-from cl_client.local.tasks.contract import TaskContext, TaskFailedError
-from cl_client.local.tasks.pictures import image_conversion
-from cl_client.plugins.image_conversion import ImageConversionParams
+from cl_client.local.tasks.contract import TaskFailedError
 from pictures import (
     BLUE,
     GREEN,
@@ -31,35 +29,14 @@ if TYPE_CHECKING:
 
     from cl_client._core.choices import ImageFormat
     from cl_client.local.samples import Orientation
+    from conversions import Converter
 
 FORMATS: tuple[ImageFormat, ...] = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff")
 
 
-class Convert(Protocol):
-    def __call__(self, source: Path, target: ImageFormat, quality: int | None = None) -> Path: ...
-
-
-@pytest.fixture
-def convert(tmp_path: Path) -> Convert:
-    def run(source: Path, target: ImageFormat, quality: int | None = None) -> Path:
-        output = tmp_path / "output" / f"converted.{target}"
-        output.parent.mkdir(exist_ok=True)
-        params = ImageConversionParams(format=target, quality=quality)
-        progress: list[int] = []
-        context = TaskContext(params, source, output, tmp_path, progress.append)
-        try:
-            assert image_conversion.run(context) == {}
-            assert progress == sorted(progress)
-        finally:
-            assert not list(output.parent.glob(".*")), "a partial file is left behind"
-        return output
-
-    return run
-
-
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_every_exif_orientation_comes_out_upright(
-    tmp_path: Path, convert: Convert, orientation: Orientation
+    tmp_path: Path, convert: Converter, orientation: Orientation
 ) -> None:
     stored = corners_picture()
     if orientation != 1:
@@ -76,7 +53,9 @@ def test_every_exif_orientation_comes_out_upright(
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_a_turned_tiff_comes_out_upright(tmp_path: Path, convert: Convert, orientation: Orientation) -> None:
+def test_a_turned_tiff_comes_out_upright(
+    tmp_path: Path, convert: Converter, orientation: Orientation
+) -> None:
     stored = corners_picture()
     if orientation != 1:
         stored = stored.transpose(STORED_AS[orientation])
@@ -91,7 +70,7 @@ def test_a_turned_tiff_comes_out_upright(tmp_path: Path, convert: Convert, orien
 @pytest.mark.parametrize("target", FORMATS)
 @pytest.mark.parametrize("source_name", ["photo.heic", "photo.avif", "photo.webp", "photo.tiff", "photo.bmp"])
 def test_formats_convert_into_each_other(
-    tmp_path: Path, convert: Convert, source_name: str, target: ImageFormat
+    tmp_path: Path, convert: Converter, source_name: str, target: ImageFormat
 ) -> None:
     draw_photo(tmp_path / "any.heic", size=(8, 8))  # makes Pillow know HEIC
     source = tmp_path / source_name
@@ -102,7 +81,7 @@ def test_formats_convert_into_each_other(
         assert_corners(image)
 
 
-def test_exif_keeps_exposure_and_place_and_drops_what_is_stale(tmp_path: Path, convert: Convert) -> None:
+def test_exif_keeps_exposure_and_place_and_drops_what_is_stale(tmp_path: Path, convert: Converter) -> None:
     exif = camera_exif(6)
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExifImageWidth] = 64
     source = tmp_path / "photo.jpg"
@@ -117,14 +96,14 @@ def test_exif_keeps_exposure_and_place_and_drops_what_is_stale(tmp_path: Path, c
         assert place[ExifTags.GPS.GPSLatitude] == (45, 58, 35)
 
 
-def test_damaged_exif_does_not_stop_a_conversion(tmp_path: Path, convert: Convert) -> None:
+def test_damaged_exif_does_not_stop_a_conversion(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "photo.jpg"
     corners_picture().save(source, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01", quality=95)
     with Image.open(convert(source, "png")) as image:
         assert_corners(image)
 
 
-def test_maker_notes_too_long_for_jpeg_are_dropped_alone(tmp_path: Path, convert: Convert) -> None:
+def test_maker_notes_too_long_for_jpeg_are_dropped_alone(tmp_path: Path, convert: Converter) -> None:
     exif = camera_exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = bytes(70_000)
     source = tmp_path / "photo.png"
@@ -134,7 +113,7 @@ def test_maker_notes_too_long_for_jpeg_are_dropped_alone(tmp_path: Path, convert
 
 
 @pytest.mark.parametrize("target", ["png", "webp", "tiff", "gif"])
-def test_transparency_is_kept(tmp_path: Path, convert: Convert, target: ImageFormat) -> None:
+def test_transparency_is_kept(tmp_path: Path, convert: Converter, target: ImageFormat) -> None:
     source = tmp_path / "drawing.png"
     picture = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
     picture.paste((*RED, 255), (30, 0, 60, 40))
@@ -146,7 +125,9 @@ def test_transparency_is_kept(tmp_path: Path, convert: Convert, target: ImageFor
 
 @pytest.mark.parametrize("target", ["jpg", "bmp"])
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_becomes_white(tmp_path: Path, convert: Convert, target: ImageFormat, mode: str) -> None:
+def test_transparency_becomes_white(
+    tmp_path: Path, convert: Converter, target: ImageFormat, mode: str
+) -> None:
     source = tmp_path / "drawing.png"
     picture = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
     picture.paste((90, 90, 90, 255), (30, 0, 60, 40))
@@ -156,7 +137,7 @@ def test_transparency_becomes_white(tmp_path: Path, convert: Convert, target: Im
         assert_close(pixel(image, 0.9, 0.5), (90, 90, 90))
 
 
-def test_half_transparent_grey_survives_in_webp(tmp_path: Path, convert: Convert) -> None:
+def test_half_transparent_grey_survives_in_webp(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "veil.png"
     Image.new("LA", (20, 20), (100, 128)).save(source)
     with Image.open(convert(source, "webp")) as image:
@@ -164,7 +145,7 @@ def test_half_transparent_grey_survives_in_webp(tmp_path: Path, convert: Convert
 
 
 @pytest.mark.parametrize("target", ["jpg", "webp", "gif", "bmp"])
-def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, convert: Convert, target: ImageFormat) -> None:
+def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, convert: Converter, target: ImageFormat) -> None:
     source = sixteen_bit_ramp(tmp_path / "scan.png")
     with Image.open(convert(source, target)) as image:
         assert_close(pixel(image, 0.0, 0.5), (0, 0, 0), 8)
@@ -173,7 +154,9 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, convert: Convert, tar
 
 
 @pytest.mark.parametrize("target", ["png", "tiff"])
-def test_16_bit_grey_stays_16_bit_where_it_can(tmp_path: Path, convert: Convert, target: ImageFormat) -> None:
+def test_16_bit_grey_stays_16_bit_where_it_can(
+    tmp_path: Path, convert: Converter, target: ImageFormat
+) -> None:
     source = sixteen_bit_ramp(tmp_path / "scan.png")
     with Image.open(source) as before, Image.open(convert(source, target)) as after:
         assert after.mode == "I;16"
@@ -193,7 +176,7 @@ def sixteen_bit_ramp(path: Path) -> Path:
     ("mode", "low", "high"), [("F", 0.0, 1.0), ("F", 0.0, 255.0), ("F", -3.5, 9.5), ("I", 0, 65535)]
 )
 def test_deep_tiff_greys_fill_the_range(
-    tmp_path: Path, convert: Convert, mode: str, low: float, high: float
+    tmp_path: Path, convert: Converter, mode: str, low: float, high: float
 ) -> None:
     source = tmp_path / "depth.tiff"
     picture = Image.new(mode, (20, 10), low)
@@ -205,7 +188,7 @@ def test_deep_tiff_greys_fill_the_range(
 
 
 @pytest.mark.parametrize("target", ["png", "webp", "jpg"])
-def test_cmyk_jpeg_becomes_rgb(tmp_path: Path, convert: Convert, target: ImageFormat) -> None:
+def test_cmyk_jpeg_becomes_rgb(tmp_path: Path, convert: Converter, target: ImageFormat) -> None:
     source = tmp_path / "print.jpg"
     corners_picture().convert("CMYK").save(source, quality=95)
     with Image.open(source) as before:
@@ -215,7 +198,7 @@ def test_cmyk_jpeg_becomes_rgb(tmp_path: Path, convert: Convert, target: ImageFo
         assert_corners(image)
 
 
-def test_an_icc_profile_travels_only_to_a_mode_it_is_for(tmp_path: Path, convert: Convert) -> None:
+def test_an_icc_profile_travels_only_to_a_mode_it_is_for(tmp_path: Path, convert: Converter) -> None:
     srgb = ImageCms.ImageCmsProfile(
         ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
     ).tobytes()
@@ -239,7 +222,7 @@ def animation(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("target", ["webp", "gif", "png", "tiff"])
 def test_an_animation_keeps_frames_and_durations(
-    convert: Convert, animation: Path, target: ImageFormat
+    convert: Converter, animation: Path, target: ImageFormat
 ) -> None:
     durations: list[object] = []
     with Image.open(convert(animation, target)) as image:
@@ -251,7 +234,7 @@ def test_an_animation_keeps_frames_and_durations(
 
 
 def test_a_transparent_animation_leaves_no_remains_of_earlier_frames(
-    tmp_path: Path, convert: Convert
+    tmp_path: Path, convert: Converter
 ) -> None:
     source = tmp_path / "walk.webp"
     frames: list[Image.Image] = []
@@ -269,13 +252,13 @@ def test_a_transparent_animation_leaves_no_remains_of_earlier_frames(
 
 @pytest.mark.parametrize("target", ["jpg", "bmp"])
 def test_a_format_without_frames_gets_the_first(
-    convert: Convert, animation: Path, target: ImageFormat
+    convert: Converter, animation: Path, target: ImageFormat
 ) -> None:
     with Image.open(convert(animation, target)) as image:
         assert_close(pixel(image, 0.5, 0.5), RED)
 
 
-def test_quality_is_85_unless_given(tmp_path: Path, convert: Convert) -> None:
+def test_quality_is_85_unless_given(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "photo.png"
     draw_photo(source, size=(320, 240))
     for target in ("jpg", "webp"):
@@ -285,7 +268,7 @@ def test_quality_is_85_unless_given(tmp_path: Path, convert: Convert) -> None:
 
 
 @pytest.mark.parametrize("name", ["-rf.jpg", "été à la plage ☀.jpg", "a:b %d.jpg"])
-def test_odd_file_names(tmp_path: Path, convert: Convert, name: str) -> None:
+def test_odd_file_names(tmp_path: Path, convert: Converter, name: str) -> None:
     source = tmp_path / name
     with io.BytesIO() as data:
         corners_picture().save(data, "JPEG", quality=95)
@@ -299,7 +282,7 @@ def test_odd_file_names(tmp_path: Path, convert: Convert, name: str) -> None:
 
 @pytest.mark.parametrize("source_name", ["cut.jpg", "cut.png", "cut.gif", "cut.tiff"])
 def test_a_truncated_picture_is_converted_as_far_as_it_goes(
-    tmp_path: Path, convert: Convert, source_name: str
+    tmp_path: Path, convert: Converter, source_name: str
 ) -> None:
     source = tmp_path / source_name
     draw_photo(source, size=(400, 300))
@@ -310,7 +293,7 @@ def test_a_truncated_picture_is_converted_as_far_as_it_goes(
 
 
 @pytest.mark.parametrize("source_name", ["cut.webp", "cut.heic"])
-def test_a_truncated_picture_fails(tmp_path: Path, convert: Convert, source_name: str) -> None:
+def test_a_truncated_picture_fails(tmp_path: Path, convert: Converter, source_name: str) -> None:
     source = tmp_path / source_name
     draw_photo(source, size=(400, 300))
     whole = source.read_bytes()
@@ -320,26 +303,26 @@ def test_a_truncated_picture_fails(tmp_path: Path, convert: Convert, source_name
     assert not (tmp_path / "output" / "converted.png").exists()
 
 
-def test_an_empty_file_fails(tmp_path: Path, convert: Convert) -> None:
+def test_an_empty_file_fails(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "photo.jpg"
     source.touch()
     with pytest.raises(TaskFailedError, match=r"^photo\.jpg: the file is empty$"):
         convert(source, "png")
 
 
-def test_a_missing_file_fails(tmp_path: Path, convert: Convert) -> None:
+def test_a_missing_file_fails(tmp_path: Path, convert: Converter) -> None:
     with pytest.raises(TaskFailedError, match=r"^gone\.jpg: cannot be read: "):
         convert(tmp_path / "gone.jpg", "png")
 
 
-def test_text_named_jpg_fails(tmp_path: Path, convert: Convert) -> None:
+def test_text_named_jpg_fails(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "notes.jpg"
     source.write_text("Buy milk. Grüße! " * 100, encoding="utf-8")
     with pytest.raises(TaskFailedError, match=r"^notes\.jpg: not an image in a supported format \(text\)$"):
         convert(source, "png")
 
 
-def test_a_video_is_no_picture(tmp_path: Path, convert: Convert) -> None:
+def test_a_video_is_no_picture(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "clip.jpg"
     draw_video(tmp_path / "clip.mp4", seconds=0.2, size=(64, 48))
     (tmp_path / "clip.mp4").rename(source)
@@ -347,7 +330,7 @@ def test_a_video_is_no_picture(tmp_path: Path, convert: Convert) -> None:
         convert(source, "png")
 
 
-def test_a_decompression_bomb_fails_before_it_is_decoded(tmp_path: Path, convert: Convert) -> None:
+def test_a_decompression_bomb_fails_before_it_is_decoded(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "bomb.png"
     chunks = (b"IHDR", struct.pack(">IIBBBBB", 40_000, 20_000, 1, 0, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")
     source.write_bytes(
@@ -365,7 +348,7 @@ def test_a_decompression_bomb_fails_before_it_is_decoded(tmp_path: Path, convert
     assert Image.MAX_IMAGE_PIXELS < 500_000_000, "Pillow's own setting is not put back"
 
 
-def test_a_side_too_long_for_the_format_fails(tmp_path: Path, convert: Convert) -> None:
+def test_a_side_too_long_for_the_format_fails(tmp_path: Path, convert: Converter) -> None:
     source = tmp_path / "strip.png"
     Image.new("L", (20_000, 2)).save(source)
     with pytest.raises(TaskFailedError, match=r"^strip\.png: a WEBP cannot have 20000 x 2 pixels"):
@@ -376,7 +359,7 @@ def test_a_side_too_long_for_the_format_fails(tmp_path: Path, convert: Convert) 
     "source_name", ["photo.jpg", "photo.png", "photo.gif", "photo.webp", "photo.tiff", "photo.heic"]
 )
 def test_damage_anywhere_fails_clearly_or_not_at_all(
-    tmp_path: Path, convert: Convert, source_name: str
+    tmp_path: Path, convert: Converter, source_name: str
 ) -> None:
     source = tmp_path / source_name
     draw_photo(source, size=(48, 36))

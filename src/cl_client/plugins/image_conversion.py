@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from cl_client._core.choices import ImageFormat  # noqa: TC001 - pydantic reads it at run time
+from cl_client._core.lenient import OrElse, OrLeftOut
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.plugins.file_result import FileResultClient
 
@@ -24,7 +25,15 @@ class ImageConversionParams(TaskParams):
 
 
 class ImageConversionOutput(TaskOutput):
-    """The output of the task; it has no fields, the result is the job's file."""
+    """The output of the task; the result itself is the job's file.
+
+    Attributes:
+        dropped: What the original has and the result has not, in alphabetical order, for instance
+            ``"IPTC"`` or ``"animation"``. docs/files.md lists all words. Only `LocalServer` sends it;
+            empty from other servers.
+    """
+
+    dropped: Annotated[tuple[Annotated[str, OrLeftOut()], ...], OrElse(())] = ()
 
 
 class ImageConversionClient(FileResultClient[ImageConversionOutput, ImageConversionParams]):

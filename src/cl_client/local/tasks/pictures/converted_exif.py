@@ -2,74 +2,165 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
 
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
-from cl_client.local.tasks.media.images import DAMAGE_ERRORS
+from cl_client.local.tasks.pictures.exif_directories import DirectoryReader, tiff_block
 
-_MAIN_TAGS: Final = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Rating,
-    ExifTags.Base.Copyright,
-    ExifTags.Base.XPTitle,
-    ExifTags.Base.XPComment,
-    ExifTags.Base.XPAuthor,
-    ExifTags.Base.XPKeywords,
-    ExifTags.Base.XPSubject,
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from cl_client.local.tasks.pictures.exif_directories import ByteOrder, Directory, Field
+
+EXIF_MARK: Final = b"Exif\0\0"
+_DOCUMENT_NAME: Final = 0x010D
+_RATING_PERCENT: Final = 0x4749
+_TIME_ZONE: Final = 0x882A
+_SUBJECT_AREA: Final = 0x9214
+_MAIN_TAGS: Final = frozenset(
+    {
+        _DOCUMENT_NAME,
+        ExifTags.Base.ImageDescription,
+        ExifTags.Base.Make,
+        ExifTags.Base.Model,
+        ExifTags.Base.XResolution,
+        ExifTags.Base.YResolution,
+        ExifTags.Base.ResolutionUnit,
+        ExifTags.Base.Software,
+        ExifTags.Base.DateTime,
+        ExifTags.Base.Artist,
+        ExifTags.Base.HostComputer,
+        ExifTags.Base.Rating,
+        _RATING_PERCENT,
+        ExifTags.Base.Copyright,
+        _TIME_ZONE,
+        ExifTags.Base.XPTitle,
+        ExifTags.Base.XPComment,
+        ExifTags.Base.XPAuthor,
+        ExifTags.Base.XPKeywords,
+        ExifTags.Base.XPSubject,
+        ExifTags.Base.CameraSerialNumber,
+    }
 )
 """Tags that describe the image; the others of the main directory describe how its pixels were stored."""
 
-
 _STALE_TAGS: Final = frozenset[int](
-    {ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.IFD.Interop}
+    {
+        ExifTags.Base.CompressedBitsPerPixel,
+        ExifTags.Base.ExifImageWidth,
+        ExifTags.Base.ExifImageHeight,
+        ExifTags.IFD.Interop,
+    }
 )
-_MAX_LENGTH: Final = 65_533
-"""Bytes that fit into the single EXIF segment of a JPEG; the other formats allow more."""
+_PLACES_IN_THE_IMAGE: Final = frozenset[int]({_SUBJECT_AREA, ExifTags.Base.SubjectLocation})
+"""Positions in pixels, which are others in a turned image."""
+_INTEROP_TAGS: Final = frozenset({1, 2})
+"""What tells Adobe RGB from sRGB where a camera stores no ICC profile; the others are sizes in pixels."""
+_GEO_TIFF_TAGS: Final = (33550, 33922, 34264, 34735)
+_PREVIEW_TAGS: Final = frozenset({ExifTags.Base.JpegIFOffset, ExifTags.Base.StripOffsets})
 
 
-def exif_for(image: Image.Image) -> bytes:
-    """Copy the image's EXIF for an upright copy of the image.
+@dataclass(frozen=True, slots=True)
+class KeptExif:
+    """EXIF of an upright copy.
 
-    Camera, exposure, dates and GPS position are kept. The embedded preview, the orientation and the size in
-    pixels are dropped, as they would no longer be correct.
+    Attributes:
+        directory: The main directory with its sub-directories.
+        order: The byte order of its values.
+    """
+
+    directory: Directory
+    order: ByteOrder
+
+    def block(self) -> bytes:
+        """Write it as the formats other than TIFF store it.
+
+        Returns:
+            A TIFF without pixels.
+        """
+        return tiff_block(self.directory, self.order)
+
+    def without_maker_note(self) -> KeptExif:
+        """Leave out the maker note, which is the longest part by far.
+
+        Returns:
+            The rest.
+        """
+        directory = dict(self.directory)
+        details = directory.get(ExifTags.IFD.Exif)
+        if isinstance(details, dict):
+            directory[ExifTags.IFD.Exif] = {
+                tag: field for tag, field in details.items() if tag != ExifTags.Base.MakerNote
+            }
+        return KeptExif(directory, self.order)
+
+
+def exif_in_block(block: bytes, *, turned: bool, dropped: set[str]) -> KeptExif | None:
+    """Take over what is in an EXIF block of a JPEG, PNG, WebP, HEIC, AVIF or PSD.
 
     Args:
-        image: The original image.
+        block: The block, with or without its mark.
+        turned: Whether the copy is turned or mirrored.
+        dropped: Collects what is not kept.
 
     Returns:
-        The EXIF data; empty if there is none, or it cannot be read.
+        The EXIF; None if there is none.
+    """
+    return exif_in_tiff(BytesIO(block.removeprefix(EXIF_MARK)), turned=turned, dropped=dropped, block=True)
+
+
+def exif_in_tiff(
+    stream: BinaryIO, *, turned: bool, dropped: set[str], block: bool = False
+) -> KeptExif | None:
+    """Take over the EXIF of a TIFF: camera, exposure, dates, people, GPS position.
+
+    The embedded preview, the orientation and the size in pixels are left out, as they would no longer be
+    correct.
+
+    Args:
+        stream: The file.
+        turned: Whether the copy is turned or mirrored.
+        dropped: Collects what is not kept.
+        block: Whether it is an EXIF block, so that a second directory is a preview and not a page.
+
+    Returns:
+        The EXIF; None if there is none.
     """
     try:
-        original = image.getexif()
-        exif = _copied(original, dropped=_STALE_TAGS)
-        if len(exif) > _MAX_LENGTH:
-            exif = _copied(original, dropped=_STALE_TAGS | {ExifTags.Base.MakerNote})
-    except DAMAGE_ERRORS:  # damaged EXIF does not make the image unusable
-        return b""
-    return exif if len(exif) <= _MAX_LENGTH else b""
+        reader = DirectoryReader(stream)
+    except ValueError:
+        dropped.add("EXIF")
+        return None
+    main = reader.directory(
+        reader.first, _MAIN_TAGS | {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, *_GEO_TIFF_TAGS}
+    )
+    if block:
+        following = reader.offset_after(reader.first)
+        if following and reader.directory(following, _PREVIEW_TAGS):
+            dropped.add("embedded preview")
+        if not main and not reader.directory(reader.first):
+            dropped.add("EXIF")
+    if any(tag in main for tag in _GEO_TIFF_TAGS):
+        dropped.add("GeoTIFF tags")
+    kept: Directory = {tag: field for tag, field in main.items() if tag in _MAIN_TAGS}
+    details = _details(reader, main, turned=turned)
+    if details:
+        kept[ExifTags.IFD.Exif] = details
+    place: Directory = {**reader.sub_directory(main, ExifTags.IFD.GPSInfo)}
+    if place:
+        kept[ExifTags.IFD.GPSInfo] = place
+    return KeptExif(kept, reader.order) if kept else None
 
 
-def _copied(original: Image.Exif, *, dropped: frozenset[int]) -> bytes:
-    copy = Image.Exif()
-    for tag in _MAIN_TAGS:
-        if tag in original:
-            copy[tag] = original[tag]
-    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        content = {tag: value for tag, value in _directory(original, directory).items() if tag not in dropped}
-        if content:
-            copy[directory] = content
-    return copy.tobytes() if len(copy) else b""
-
-
-def _directory(exif: Image.Exif, directory: ExifTags.IFD) -> dict[int, object]:
-    return dict(exif.get_ifd(directory))
+def _details(reader: DirectoryReader, main: dict[int, Field], *, turned: bool) -> Directory:
+    original = reader.sub_directory(main, ExifTags.IFD.Exif)
+    left_out = _STALE_TAGS | _PLACES_IN_THE_IMAGE if turned else _STALE_TAGS
+    details: Directory = {tag: field for tag, field in original.items() if tag not in left_out}
+    interop = reader.sub_directory(original, ExifTags.IFD.Interop)
+    kept: Directory = {tag: field for tag, field in interop.items() if tag in _INTEROP_TAGS}
+    if kept:
+        details[ExifTags.IFD.Interop] = kept
+    return details

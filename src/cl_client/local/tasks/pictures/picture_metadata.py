@@ -1,0 +1,226 @@
+"""What an image file says about its picture, read from every format for a converted copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
+
+from PIL import ExifTags, JpegImagePlugin, PngImagePlugin, PsdImagePlugin, TiffImagePlugin
+from pydantic import TypeAdapter, ValidationError
+
+from cl_client.local.tasks.media.images import orientation
+from cl_client.local.tasks.pictures import photoshop_resources
+from cl_client.local.tasks.pictures.converted_exif import exif_in_block, exif_in_tiff
+from cl_client.local.tasks.pictures.converted_xmp import kept_xmp
+from cl_client.local.tasks.pictures.exif_directories import DirectoryReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from PIL.ImageFile import ImageFile
+
+    from cl_client.local.tasks.pictures.converted_exif import KeptExif
+
+_IPTC_TAG: Final = 33723
+_PHOTOSHOP_TAG: Final = 34377
+_IPTC_START: Final = 0x1C
+_GIF_XMP: Final = b"\x21\xff\x0bXMP DataXMP"
+_GIF_XMP_END: Final = b"\x01\xff\xfe\xfd"
+_MAX_GIF_XMP: Final = 16 * 2**20
+_GAIN_MAP_MARK: Final = b"urn:iso:std:iso:ts:21496:-1"
+_PROFILES_IN_TEXT: Final = {"exif": "exif", "APP1": "exif", "xmp": "xmp", "iptc": "iptc"}
+"""The text chunks in which older programs store metadata as hexadecimal digits: "Raw profile type exif"."""
+_AUXILIARY: Final = (("hdrgainmap", "gain map"), ("depth", "depth map"), ("auxid:2", "depth map"))
+_ALPHA: Final = ("alpha", "auxid:1")
+_SEGMENTS = TypeAdapter(list[tuple[str, bytes]])
+_RESOURCES = TypeAdapter(list[tuple[int, bytes, bytes]])
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a copy can take over.
+
+    Attributes:
+        exif: The EXIF.
+        xmp: The XMP packet.
+        resources: IPTC and what belongs to it, by the numbers of Photoshop's image resources.
+        comment: The comment of a JPEG or GIF.
+        texts: The texts of a PNG by their keywords, other than XMP.
+        dpi: The resolution for printing.
+    """
+
+    exif: KeptExif | None = None
+    xmp: bytes = b""
+    resources: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+    comment: bytes = b""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    dpi: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The blocks of a file as stored; an empty one is not there."""
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    resources: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+
+
+def read_metadata(image: ImageFile, file: Path, dropped: set[str]) -> Metadata:
+    """Read what the image's format holds of EXIF, XMP, IPTC and texts.
+
+    Args:
+        image: The opened image.
+        file: The same as a file.
+        dropped: Collects what no copy can have, as the pixels or the file are others.
+
+    Returns:
+        What a copy can take over. What is damaged is left out.
+    """
+    turned = _is_turned(image)
+    blocks = _blocks(image, file)
+    exif: KeptExif | None = None
+    if image.format == "TIFF":
+        with file.open("rb") as stream:
+            exif = exif_in_tiff(stream, turned=turned, dropped=dropped)
+    elif blocks.exif:
+        exif = exif_in_block(blocks.exif, turned=turned, dropped=dropped)
+    if not photoshop_resources.PREVIEWS.isdisjoint(blocks.resources):
+        dropped.add("embedded preview")
+    _note_other_images(image, dropped)
+    return Metadata(
+        exif,
+        kept_xmp(blocks.xmp, turned=turned, dropped=dropped) if blocks.xmp.strip(b"\0") else b"",
+        photoshop_resources.kept_resources(blocks.resources),
+        _bytes(image.info.get("comment")) if image.format in {"JPEG", "MPO", "GIF"} else b"",
+        _texts(image),
+        _dpi(image),
+    )
+
+
+def _is_turned(image: ImageFile) -> bool:
+    if orientation(image) != 1:
+        return True
+    stored: object = image.info.get("original_orientation")  # HEIF is turned already
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        stored = image.tag_v2.get(ExifTags.Base.Orientation)  # and so is TIFF
+    return isinstance(stored, int) and stored in range(2, 9)
+
+
+def _blocks(image: ImageFile, file: Path) -> _Blocks:
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return _jpeg_blocks(image)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _Blocks(xmp=_bytes(image.info.get("xmp")), resources=_tiff_resources(file))
+    if isinstance(image, PsdImagePlugin.PsdImageFile):
+        stored = _RESOURCES.validate_python(cast("object", image.resources))
+        resources = {number: content for number, _, content in reversed(stored)}
+        return _Blocks(
+            resources.get(photoshop_resources.EXIF, b""),
+            resources.get(photoshop_resources.XMP, b""),
+            resources,
+        )
+    if image.format == "GIF":
+        return _Blocks(xmp=_gif_xmp(file))
+    exif, xmp = _bytes(image.info.get("exif")), _bytes(image.info.get("xmp"))
+    profiles = _profiles_in_text(image)
+    return _Blocks(
+        exif or profiles.get("exif", b""),
+        xmp or profiles.get("xmp", b""),
+        photoshop_resources.read_resources(profiles.get("iptc", b"")),
+    )
+
+
+def _jpeg_blocks(image: JpegImagePlugin.JpegImageFile) -> _Blocks:
+    mark = photoshop_resources.SEGMENT_MARK
+    segments = _SEGMENTS.validate_python(image.applist)
+    parts = [
+        content.removeprefix(mark)
+        for name, content in segments
+        if name == "APP13" and content.startswith(mark)
+    ]
+    resources = photoshop_resources.read_resources(b"".join(parts))
+    return _Blocks(_bytes(image.info.get("exif")), _bytes(image.info.get("xmp")), resources)
+
+
+def _tiff_resources(file: Path) -> dict[int, bytes]:
+    with file.open("rb") as stream:
+        try:
+            reader = DirectoryReader(stream)
+        except ValueError:
+            return {}
+        fields = reader.directory(reader.first, {_IPTC_TAG, _PHOTOSHOP_TAG})
+    blocks = fields.get(_PHOTOSHOP_TAG)
+    resources = photoshop_resources.read_resources(blocks.content) if blocks is not None else {}
+    iptc = fields.get(_IPTC_TAG)
+    if iptc is not None:
+        content = iptc.content
+        if content[3:4] == bytes((_IPTC_START,)) and content[0] != _IPTC_START:
+            # Some programs store it as numbers of 4 bytes and swap those.
+            content = b"".join(content[at : at + 4][::-1] for at in range(0, len(content), 4))
+        resources[photoshop_resources.IPTC] = content.rstrip(b"\0")
+    return resources
+
+
+def _gif_xmp(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        _, mark, rest = stream.read(_MAX_GIF_XMP).partition(_GIF_XMP)
+    return rest.partition(_GIF_XMP_END)[0] if mark else b""
+
+
+def _profiles_in_text(image: ImageFile) -> dict[str, bytes]:
+    profiles: dict[str, bytes] = {}
+    for name, kind in _PROFILES_IN_TEXT.items():
+        text: object = image.info.get(f"Raw profile type {name}")
+        if isinstance(text, str):
+            digits = text.split(maxsplit=2)[2:]  # after the name and the length
+            try:
+                profiles.setdefault(kind, bytes.fromhex(digits[0]) if digits else b"")
+            except ValueError:
+                continue
+    return profiles
+
+
+def _texts(image: ImageFile) -> dict[str, str]:
+    if not isinstance(image, PngImagePlugin.PngImageFile):
+        return {}
+    try:
+        texts = TypeAdapter(dict[str, str]).validate_python(image.text)
+    except ValidationError:
+        return {}
+    return {
+        keyword: text
+        for keyword, text in texts.items()
+        if keyword != "XML:com.adobe.xmp"
+        and keyword.removeprefix("Raw profile type ") not in _PROFILES_IN_TEXT
+        and text
+    }
+
+
+def _note_other_images(image: ImageFile, dropped: set[str]) -> None:
+    if image.info.get("depth_images"):
+        dropped.add("depth map")
+    if image.info.get("thumbnails"):
+        dropped.add("embedded preview")
+    auxiliary: object = image.info.get("aux")
+    for kind in TypeAdapter(dict[str, object]).validate_python(auxiliary) if auxiliary else ():
+        if not any(alpha in kind for alpha in _ALPHA):
+            dropped.add(next((word for part, word in _AUXILIARY if part in kind), "auxiliary images"))
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        segments = _SEGMENTS.validate_python(image.applist)
+        if any(content.startswith(_GAIN_MAP_MARK) for name, content in segments if name == "APP2"):
+            dropped.add("gain map")
+
+
+def _dpi(image: ImageFile) -> tuple[float, float] | None:
+    dpi: object = image.info.get("dpi")
+    try:
+        width, height = TypeAdapter(tuple[float, float]).validate_python(dpi)
+    except ValidationError:
+        return None
+    return (width, height) if 1 <= width <= 0xFFFF and 1 <= height <= 0xFFFF else None  # noqa: PLR2004 - what all formats can store
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""
