@@ -38,6 +38,7 @@ _DEEP_MODES: Final = ("I", "F")
 _BIG_ENDIAN_MODES: Final = frozenset({"I;16B", "I;16N"})
 _KEPT_INFO: Final = ("icc_profile", "transparency")
 _BITS: Final = 8
+_PROFILE_TAG: Final = 34675
 _NUMBERS = TypeAdapter(tuple[int, ...])
 _PNG_DEPTH_AT: Final = 24
 """Where a PNG stores the bits per channel."""
@@ -175,6 +176,8 @@ class _Fitting:
             The frame.
         """
         image.load()
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and _PROFILE_TAG not in image.tag_v2:
+            image.info.pop("icc_profile", None)  # Pillow leaves that of an earlier page
         profile: object = image.info.get("icc_profile")
         frame = self._in_a_mode_of_the_format(_little_endian(upright(image)))
         if frame is image and (not alone or isinstance(image, TiffImagePlugin.TiffImageFile)):
@@ -225,10 +228,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
         ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
     )
     try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image
-        converted = ImageCms.profileToProfile(image, source, srgb, outputMode=image.mode)
+        converted = ImageCms.profileToProfile(image, BytesIO(profile), srgb, outputMode=image.mode)
     except (ImageCms.PyCMSError, OSError):  # a damaged profile
         return image
     return image if converted is None else converted
