@@ -240,3 +240,21 @@ def test_pages_that_are_not_kept(tmp_path: Path, convert: Converter) -> None:
     with Image.open(convert(source, "tiff")) as image:
         assert getattr(image, "n_frames", 1) == 3
     assert convert.dropped == ()
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_frames_of_256_colours(tmp_path: Path, convert: Converter, hole: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    pictures = [
+        Image.frombytes("RGB", (16, 16), bytes((index * 7 + shift) % 256 for index in range(768)))
+        for shift in (0, 9)
+    ]
+    if hole:
+        pictures = [picture.convert("RGBA") for picture in pictures]
+        pictures[1].paste((0, 0, 0, 0), (0, 0, 4, 4))
+    source = tmp_path / APNG
+    write(source, pictures, [100] * 2, 0)
+    with Image.open(convert(source, "gif")) as image:
+        for frame, picture in zip(ImageSequence.Iterator(image), pictures, strict=True):
+            assert pixel(frame, 1, 1) == pytest.approx(pixel(picture, 1, 1), abs=10)
+        assert pixel(image, 0, 0, "RGBA")[3] == (0 if hole else 255)
+    assert convert.dropped == (("colours",) if hole else ())

@@ -324,3 +324,42 @@ def test_maker_notes_too_long_for_jpeg_are_named(tmp_path: Path, convert: Conver
     with Image.open(convert(source, "webp")) as image:
         assert image.getexif().get_ifd(0x8769)[0x927C] == bytes(70_000)
     assert convert.dropped == ()
+
+
+def test_the_colour_space_of_cameras_without_a_profile_stays(tmp_path: Path, convert: Converter) -> None:
+    exif = Image.Exif()
+    details = exif.get_ifd(0x8769)
+    details[0xA001] = 0xFFFF
+    details[0xA005] = {1: "R03", 2: b"0100", 0x1001: 96}
+    source = tmp_path / "photo.jpg"
+    corners_picture().save(source, exif=exif)
+    with Image.open(convert(source, "png")) as image:
+        interop = image.getexif().get_ifd(0xA005)
+    assert interop == {1: "R03", 2: b"0100"}, "Adobe RGB, and no size in pixels"
+
+
+def test_xmp_in_another_kind_of_png_text(tmp_path: Path, convert: Converter) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("XML:com.adobe.xmp", XMP[XMP.index(b"<x:") :].decode("latin-1"), zip=True)
+    source = tmp_path / "photo.png"
+    corners_picture().save(source, pnginfo=info)
+    with Image.open(convert(source, "jpg")) as image:
+        assert xmp_of(image) == XMP[XMP.index(b"<x:") :]
+    assert convert.dropped == ()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_damaged_metadata_never_stops_a_conversion(tmp_path: Path, convert: Converter, order: str) -> None:
+    source = tmp_path / "photo.jpg"
+    block = exif_block(order)
+    for position in range(0, len(block), 3):
+        damaged = block[:position] + b"\xff\xf0\xff" + block[position + 3 :]
+        corners_picture((16, 16)).save(
+            source, exif=b"Exif\0\0" + damaged, extra=app13(resource(0x0404, IPTC))
+        )
+        for target in ("tiff", "jpg"):
+            with Image.open(convert(source, target)) as image:
+                assert image.size == (16, 16)
+    for length in range(0, len(IPTC) + 12, 5):
+        corners_picture((16, 16)).save(source, extra=app13(resource(0x0404, IPTC)[:length]))
+        convert(source, "tiff")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cl_client import ComputeClient, ImageFormat, InvalidParameterError, JobResponse, JSONObject
-from cl_client.plugins.image_conversion import ImageConversionParams
+from cl_client.plugins.image_conversion import ImageConversionOutput, ImageConversionParams
 from patience import SECONDS
 from plugin_checks import check_fields, check_refused
 from written_files_task import script
@@ -34,6 +34,20 @@ async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Pa
     (tmp_path / "results").mkdir()
     with Image.open(await live_client.image_conversion.download(job, tmp_path / "results")) as picture:
         assert (picture.format, picture.size) == ("PNG", (640, 480))
+
+
+async def test_what_the_result_does_not_have(live_client: ComputeClient, tmp_path: Path) -> None:
+    sticker = tmp_path / "sticker.png"
+    Image.new("RGBA", (20, 20), (200, 0, 0, 90)).save(sticker)
+    job = await live_client.image_conversion.convert(sticker, "jpg", wait=True)
+    assert job.output is not None
+    assert job.output.dropped == ("transparency",)
+
+
+@pytest.mark.parametrize(("sent", "read"), [(["EXIF", 5], ("EXIF",)), ("EXIF", ()), (None, ())])
+def test_a_server_that_tells_nothing_or_no_list(sent: object, read: tuple[str, ...]) -> None:
+    assert ImageConversionOutput.model_validate({}).dropped == ()
+    assert ImageConversionOutput.model_validate({"dropped": sent}).dropped == read
 
 
 async def test_the_file_arrives_as_a_whole_in_a_new_folder(

@@ -24,6 +24,8 @@ _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11
 """Bytes of one value of each type; those that only BigTIFF has are left out."""
 _UNITS: Final = _SIZES | {5: 4, 10: 4}
 """Bytes that are reversed together in the other byte order; a rational is two numbers."""
+_MAX_OFFSET: Final = 2**48
+"""Larger offsets of a damaged BigTIFF are not passed on to the system, which refuses them in various ways."""
 _MAX_BYTES: Final = 32 * 2**20
 """Bytes of values that are read from one file, so that entries that point to the same place cannot add up."""
 
@@ -92,8 +94,8 @@ class DirectoryReader:
         """
         fields: dict[int, Field] = {}
         for at in self._entries(offset):
-            self._stream.seek(at)
             try:
+                self._seek(at)
                 tag, kind, count = self._unpack("HHQ" if self._big else "HHI")
                 if (wanted is None or tag in wanted) and kind in _SIZES:
                     fields[tag] = Field(kind, self._content(count * _SIZES[kind]))
@@ -129,17 +131,17 @@ class DirectoryReader:
         """
         entries = self._entries(offset)
         end = entries.stop if entries else offset + 2
-        self._stream.seek(end)
         try:
+            self._seek(end)
             return self._unpack("Q" if self._big else "I")[0]
-        except struct.error:
+        except (struct.error, ValueError):
             return 0
 
     def _entries(self, offset: int) -> range:
-        self._stream.seek(offset)
         try:
+            self._seek(offset)
             (count,) = self._unpack("Q" if self._big else "H")
-        except struct.error:
+        except (struct.error, ValueError):
             return range(0)
         size, start = (20, offset + 8) if self._big else (12, offset + 2)
         return range(start, start + size * min(count, 0xFFFF), size)
@@ -150,11 +152,16 @@ class DirectoryReader:
         self._budget -= length
         if length > (8 if self._big else 4):
             (offset,) = self._unpack("Q" if self._big else "I")
-            self._stream.seek(offset)
+            self._seek(offset)
         content = self._stream.read(length)
         if len(content) < length:
             raise ValueError("the value is beyond the end")
         return content
+
+    def _seek(self, offset: int) -> None:
+        if offset > _MAX_OFFSET:
+            raise ValueError("the offset is beyond any end")
+        self._stream.seek(offset)
 
     def _unpack(self, letters: str) -> tuple[int, ...]:
         layout = self.order + letters

@@ -38,25 +38,29 @@ def gif_frame(image: Image.Image, dropped: set[str]) -> Image.Image:
         dropped: Collects what is lost.
 
     Returns:
-        The frame in mode P, with room for one more colour.
+        The frame in mode P, with room for one more colour unless it has exactly 256.
     """
     if image.mode == "RGBA":
         return _with_transparency(image, dithered=False, dropped=dropped)
-    return _reduced(image, _COLOURS - 1, dithered=False, dropped=dropped)
+    colours = _COLOURS if image.getcolors(_COLOURS) is not None else _COLOURS - 1
+    return _reduced(image, colours, dithered=False, dropped=dropped)
 
 
-def give_all_a_transparent_index(frames: list[Image.Image]) -> None:
+def with_transparent_indexes(frames: list[Image.Image], dropped: set[str]) -> list[Image.Image]:
     """Let each frame have a transparent index if one of them does.
 
     A frame is cleared before the next one is shown. Pillow clears it to a colour if it has no such index.
 
     Args:
         frames: All frames, from `gif_frame`.
+        dropped: Collects what is lost.
+
+    Returns:
+        The frames.
     """
-    needed = any("transparency" in frame.info for frame in frames)
-    for frame in frames if needed else ():
-        if "transparency" not in frame.info:
-            _add_transparent_index(frame)
+    if not any("transparency" in frame.info for frame in frames):
+        return frames
+    return [frame if "transparency" in frame.info else _with_index(frame, dropped) for frame in frames]
 
 
 def _with_transparency(image: Image.Image, *, dithered: bool, dropped: set[str]) -> Image.Image:
@@ -71,6 +75,15 @@ def _with_transparency(image: Image.Image, *, dithered: bool, dropped: set[str])
     colours.paste(_some_opaque_colour(colours, transparent), mask=transparent)
     frame = _reduced(colours, _COLOURS - 1, dithered=dithered, dropped=dropped)
     frame.paste(_add_transparent_index(frame), mask=transparent)
+    return frame
+
+
+def _with_index(frame: Image.Image, dropped: set[str]) -> Image.Image:
+    info = frame.info
+    if len(frame.getpalette() or []) // 3 == _COLOURS:
+        frame = _reduced(frame.convert("RGB"), _COLOURS - 1, dithered=False, dropped=dropped)
+    frame.info = info
+    _add_transparent_index(frame)
     return frame
 
 

@@ -21,7 +21,7 @@ from cl_client.local.tasks.media.images import (
 )
 from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.pictures.animation_timing import plays, schedule, source_duration_ms
-from cl_client.local.tasks.pictures.gif_frames import gif_frame, gif_still, give_all_a_transparent_index
+from cl_client.local.tasks.pictures.gif_frames import gif_frame, gif_still, with_transparent_indexes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +130,7 @@ def _read_animation(
             fitting.dropped.add("frame durations")
         return Frames(tuple(frames))
     if target.name == "GIF":
-        give_all_a_transparent_index(frames)
+        frames = with_transparent_indexes(frames, fitting.dropped)
     else:  # all frames of an animation need the same mode
         mode = "RGBA" if any(frame.mode == "RGBA" for frame in frames) else "RGB"
         frames = [frame if frame.mode == mode else frame.convert(mode) for frame in frames]

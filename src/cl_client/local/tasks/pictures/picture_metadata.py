@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
     from cl_client.local.tasks.pictures.converted_exif import KeptExif
+    from cl_client.local.tasks.pictures.exif_directories import Field
 
+_XMP_TAG: Final = 700
 _IPTC_TAG: Final = 33723
 _PHOTOSHOP_TAG: Final = 34377
 _IPTC_START: Final = 0x1C
+_XMP_KEYWORD: Final = "XML:com.adobe.xmp"
 _GIF_XMP: Final = b"\x21\xff\x0bXMP DataXMP"
 _GIF_XMP_END: Final = b"\x01\xff\xfe\xfd"
 _MAX_GIF_XMP: Final = 16 * 2**20
@@ -112,7 +115,7 @@ def _blocks(image: ImageFile, file: Path) -> _Blocks:
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         return _jpeg_blocks(image)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return _Blocks(xmp=_bytes(image.info.get("xmp")), resources=_tiff_resources(file))
+        return _tiff_blocks(image, file)
     if isinstance(image, PsdImagePlugin.PsdImageFile):
         stored = _RESOURCES.validate_python(cast("object", image.resources))
         resources = {number: content for number, _, content in reversed(stored)}
@@ -127,7 +130,7 @@ def _blocks(image: ImageFile, file: Path) -> _Blocks:
     profiles = _profiles_in_text(image)
     return _Blocks(
         exif or profiles.get("exif", b""),
-        xmp or profiles.get("xmp", b""),
+        xmp or profiles.get("xmp", b"") or _text(image, _XMP_KEYWORD).encode("latin-1", "replace"),
         photoshop_resources.read_resources(profiles.get("iptc", b"")),
     )
 
@@ -144,13 +147,21 @@ def _jpeg_blocks(image: JpegImagePlugin.JpegImageFile) -> _Blocks:
     return _Blocks(_bytes(image.info.get("exif")), _bytes(image.info.get("xmp")), resources)
 
 
-def _tiff_resources(file: Path) -> dict[int, bytes]:
+def _tiff_blocks(image: TiffImagePlugin.TiffImageFile, file: Path) -> _Blocks:
+    """Read the blocks of the first directory, which may be another than that of the picture: a preview."""
     with file.open("rb") as stream:
         try:
             reader = DirectoryReader(stream)
         except ValueError:
-            return {}
-        fields = reader.directory(reader.first, {_IPTC_TAG, _PHOTOSHOP_TAG})
+            return _Blocks()
+        fields = reader.directory(reader.first, {_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG})
+    xmp = fields.get(_XMP_TAG)
+    return _Blocks(
+        xmp=_bytes(image.info.get("xmp")) if xmp is None else xmp.content, resources=_tiff_resources(fields)
+    )
+
+
+def _tiff_resources(fields: Mapping[int, Field]) -> dict[int, bytes]:
     blocks = fields.get(_PHOTOSHOP_TAG)
     resources = photoshop_resources.read_resources(blocks.content) if blocks is not None else {}
     iptc = fields.get(_IPTC_TAG)
@@ -172,14 +183,17 @@ def _gif_xmp(file: Path) -> bytes:
 def _profiles_in_text(image: ImageFile) -> dict[str, bytes]:
     profiles: dict[str, bytes] = {}
     for name, kind in _PROFILES_IN_TEXT.items():
-        text: object = image.info.get(f"Raw profile type {name}")
-        if isinstance(text, str):
-            digits = text.split(maxsplit=2)[2:]  # after the name and the length
-            try:
-                profiles.setdefault(kind, bytes.fromhex(digits[0]) if digits else b"")
-            except ValueError:
-                continue
+        digits = _text(image, f"Raw profile type {name}").split(maxsplit=2)[2:]  # after name and length
+        try:
+            profiles.setdefault(kind, bytes.fromhex("".join(digits)))
+        except ValueError:
+            continue
     return profiles
+
+
+def _text(image: ImageFile, keyword: str) -> str:
+    text: object = image.info.get(keyword)
+    return text if isinstance(text, str) else ""
 
 
 def _texts(image: ImageFile) -> dict[str, str]:
@@ -192,7 +206,7 @@ def _texts(image: ImageFile) -> dict[str, str]:
     return {
         keyword: text
         for keyword, text in texts.items()
-        if keyword != "XML:com.adobe.xmp"
+        if keyword != _XMP_KEYWORD
         and keyword.removeprefix("Raw profile type ") not in _PROFILES_IN_TEXT
         and text
     }
