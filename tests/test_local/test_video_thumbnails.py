@@ -81,7 +81,9 @@ def test_leading_pictures_of_an_open_gop(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dark", [5, 15, 29])
 def test_a_black_start_is_passed_over(tmp_path: Path, dark: int) -> None:
-    colours: list[Parts] = [(0, 0, 0)] * dark + [(1, 0, 0)] * (60 - dark)
+    black: Parts = (0, 0, 0)
+    red: Parts = (1, 0, 0)
+    colours = [black] * dark + [red] * (60 - dark)
     source = tmp_path / "film.mp4"
     with av.open(str(source), mode="w") as container:
         video = container.add_stream("libx264", rate=5)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
