@@ -13,6 +13,7 @@ import pytest
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.inputs import InputSearch, find_inputs
+from cl_client_cli.tasks.media_kinds import suffixes_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -135,6 +136,20 @@ def test_excluding_from_a_pattern(search: InputSearch, told: list[str]) -> None:
     with pytest.raises(UsageError, match="the pattern is empty"):
         names(search, "p", exclude=("a", "/"))
     assert told == ["Skipped 1 file or folder: 1 excluded (b*)"]
+
+
+@pytest.mark.parametrize(
+    ("task", "taken"),
+    [
+        ("media_thumbnail", ["p/a.HIF", "p/b.jfif", "p/c.jp2", "p/d.mpo", "p/e.m2t", "p/f.VOB"]),
+        ("image_conversion", ["p/a.HIF", "p/b.jfif", "p/c.jp2", "p/d.mpo"]),
+        ("hls_streaming", ["p/e.m2t", "p/f.VOB"]),
+        ("hash", ["p/a.HIF", "p/b.jfif", "p/c.jp2", "p/d.mpo", "p/e.m2t", "p/f.VOB", "p/g.ts"]),
+    ],
+)
+def test_the_suffixes_that_suit_a_task(search: InputSearch, task: str, taken: list[str]) -> None:
+    make("p/a.HIF", "p/b.jfif", "p/c.jp2", "p/d.mpo", "p/e.m2t", "p/f.VOB", "p/g.ts")
+    assert names(replace(search, suffixes=suffixes_for((task,))), "p") == taken
 
 
 @_LINKS

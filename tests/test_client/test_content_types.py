@@ -57,6 +57,7 @@ async def test_a_transport_stream_by_any_name(tmp_path: Path, transport_stream: 
         ("photo.png", b"GIF89a\1\0\1\0", "image/gif"),
         ("scan.tiff", b"II*\0\x08\0\0\0", "image/tiff"),
         ("drawing.svg", b"<svg/>", "image/svg+xml"),
+        ("photo.jpg.gz", b"\x1f\x8b\x08\0" + bytes(20), "application/x-gzip"),
         ("nameless", b"II*\0\x08\0\0\0", "image/tiff"),
         ("nameless", b"nothing that is known", UNKNOWN),
     ],

@@ -58,7 +58,8 @@ class Source(ABC):
 
     def find_media_type(self) -> None:
         """Set the MIME type by the name's extension, or else by the content. The first call reads files."""
-        self.media_type = mimetypes.guess_type(self.name)[0] or type_of_content(self.head)
+        by_name, compression = mimetypes.guess_type(self.name)
+        self.media_type = type_of_content(self.head) if by_name is None or compression else by_name
 
 
 async def open_source(source: FileSource) -> Source:

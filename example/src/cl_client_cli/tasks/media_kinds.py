@@ -14,10 +14,30 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final[Mapping[Media, frozenset[str]]] = {
     "picture": frozenset(
-        {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+        {
+            *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+            *(".mpo", ".png", ".tif", ".tiff", ".webp"),
+        }
     ),
+    # Not .ts, which is also source code.
     "video": frozenset(
-        {".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"}
+        {
+            *(
+                ".3g2",
+                ".3gp",
+                ".asf",
+                ".avi",
+                ".flv",
+                ".m2t",
+                ".m2ts",
+                ".m4v",
+                ".mkv",
+                ".mov",
+                ".mp4",
+                ".mpe",
+            ),
+            *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".vob", ".webm", ".wmv"),
+        }
     ),
 }
 

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from cl_client_cli.jobs.ledger import Ledger
 
 _MAX_CONCURRENCY: Final = 64
-_SAME_FORMAT: Final = {".jpeg": ".jpg", ".tif": ".tiff", ".heif": ".heic"}
+_SAME_FORMAT: Final = {
+    **dict.fromkeys((".jpeg", ".jpe", ".jfif"), ".jpg"),
+    **dict.fromkeys((".heif", ".hif"), ".heic"),
+    ".tif": ".tiff",
+}
 
 
 @dataclass(frozen=True, slots=True)
