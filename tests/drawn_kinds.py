@@ -188,6 +188,7 @@ def raw_files() -> Iterator[Kind]:
     )
     yield Kind("ORF", b"IIRO\x08\0\0\0" + entries + bytes(2000), ("image/x-olympus-orf",))
     yield Kind("ORF, older", b"IIRS\x08\0\0\0" + entries + bytes(2000), ("image/x-olympus-orf",))
+    yield Kind("ORF, big-endian", b"MMOR\0\0\0\x08" + bytes(2000), ("image/x-olympus-orf",))
     yield Kind("RW2", b"IIU\0\x18\0\0\0" + bytes(2000), ("image/x-panasonic-rw2", "image/x-panasonic-raw"))
     yield Kind("X3F", b"FOVb\0\0\x02\0" + bytes(2000), ("image/x-sigma-x3f", "image/x-x3f"))
     yield Kind("MRW", b"\0MRM\0\0\x01\0\0PRD" + bytes(2000), ("image/x-minolta-mrw",))

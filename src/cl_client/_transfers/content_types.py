@@ -24,6 +24,7 @@ _SIGNATURES: Final[Mapping[bytes, str]] = {
     b"II\x1a\0\0\0HEAPCCDR": "image/x-canon-crw",
     b"IIRO": "image/x-olympus-orf",
     b"IIRS": "image/x-olympus-orf",
+    b"MMOR": "image/x-olympus-orf",
     b"IIU\0": "image/x-panasonic-rw2",
     b"\0MRM": "image/x-minolta-mrw",
     b"FUJIFILMCCD-RAW": "image/x-fujifilm-raf",

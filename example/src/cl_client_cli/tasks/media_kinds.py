@@ -19,6 +19,13 @@ SUFFIXES: Final[Mapping[Media, frozenset[str]]] = {
             *(".mpo", ".png", ".tif", ".tiff", ".webp"),
         }
     ),
+    # Camera raw files, of the tasks that only need their metadata or a preview.
+    "raw": frozenset(
+        {
+            *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mrw", ".nef"),
+            *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        }
+    ),
     # Not .ts, which is also source code.
     "video": frozenset(
         {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cl_client.plugins.file_result import FileResultClient
     from cl_client.plugins.hls_streaming import HlsStreamingClient
 
-Media: TypeAlias = Literal["picture", "video"]
+Media: TypeAlias = Literal["picture", "raw", "video"]
 
 _HASH_DIGITS: Final = 16
 _UNIT_TOLERANCE: Final = 1e-3
@@ -259,8 +259,14 @@ TASKS: Final[Mapping[str, TaskKind]] = {
     kind.task: kind
     for kind in (
         TaskKind("hash", _hash, ".hash.json", suits=None),
-        TaskKind("exif", _exif, ".exif.json", suits=("picture", "video")),
-        TaskKind("media_thumbnail", _media_thumbnail, ".thumbnail.jpg", ("picture", "video"), is_file=True),
+        TaskKind("exif", _exif, ".exif.json", suits=("picture", "raw", "video")),
+        TaskKind(
+            "media_thumbnail",
+            _media_thumbnail,
+            ".thumbnail.jpg",
+            ("picture", "raw", "video"),
+            is_file=True,
+        ),
         TaskKind("image_conversion", _image_conversion, "", is_file=True),
         TaskKind("face_detection", _face_detection, ".faces.json", beside=_crops_folder),
         TaskKind("clip_embedding", _clip_embedding, ".clip.npy"),
