@@ -11,7 +11,11 @@ import pytest
 from av.video.frame import VideoFrame
 from PIL import Image
 
+from cl_client.local.tasks.contract import TaskContext
+from cl_client.local.tasks.pictures import media_thumbnail
+from cl_client.local.tasks.video import hls_streaming
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
+from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from colour_clips import UNSPECIFIED, ColourClip, thumbnail_of
 from hls_playback import pixel as streamed_pixel
 from hls_playback import stream_of
@@ -83,7 +87,6 @@ def test_what_is_not_described_goes_by_the_height_of_the_source(
         pytest.param(HD, 1, (UNSPECIFIED, 1, UNSPECIFIED), id="transfer alone"),
         pytest.param(HD, 1, (3, 3, 3), id="reserved"),
         pytest.param(SD, 6, (UNSPECIFIED, UNSPECIFIED, 0), id="YUV that is described as RGB"),
-        pytest.param(HD, 1, (1, 1, 8), id="a matrix that FFmpeg cannot convert"),
     ],
 )
 def test_a_description_that_is_unusual_or_not_whole(
@@ -131,13 +134,14 @@ def srgb(light: float) -> float:
     return 1.055 * math.pow(light, 1 / 2.4) - 0.055
 
 
-def test_bt_2020_in_the_standard_range(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tagged_matrix", [9, 10, UNSPECIFIED])
+def test_bt_2020_in_the_standard_range(tmp_path: Path, tagged_matrix: int) -> None:
     stripes: list[Parts] = []
     for light in ((0.2, 0.2, 0.2), (0.6, 0.1, 0.1)):
         red, green, blue = in_bt_2020(*light)
         stripes.append((srgb(red), srgb(green), srgb(blue)))
-    clip = ColourClip(stripes=stripes, matrix=9, tags=(9, 14, 9), pixel_format="yuv420p10le")
-    source = clip.write(tmp_path / "uhd.mp4")
+    clip = ColourClip(stripes=stripes, matrix=9, tags=(9, 14, tagged_matrix), pixel_format="yuv420p10le")
+    source = clip.write(tmp_path / "uhd.mkv")
     assert_shown(source, tmp_path, (124, 124, 124), (203, 89, 89), encodes_original=True)
 
 
@@ -220,3 +224,17 @@ def test_what_is_transparent_is_black(
         for packets in (video.encode(frame), video.encode(None)):  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType] - PyAV leaves its packets' type open
             container.mux(packets)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
     assert_shown(source, tmp_path, left, GREEN_8_BIT, encodes_original=True)
+
+
+def test_a_matrix_that_is_not_supported_is_a_warning(tmp_path: Path) -> None:
+    source = ColourClip(stripes=[GREEN], tags=(1, 1, 8), size=SD).write(tmp_path / "screen.mkv")
+    thumbnail = TaskContext(
+        MediaThumbnailParams(), source, tmp_path / "thumbnail.jpg", tmp_path, lambda _: None
+    )
+    _ = media_thumbnail.run(thumbnail)
+    stream = TaskContext(
+        HlsStreamingParams(variants=VARIANTS), source, tmp_path / "stream", tmp_path, lambda _: None
+    )
+    _ = hls_streaming.run(stream)
+    expected = "the video's colour matrix is not supported (H.273, number 8): wrong colours"
+    assert thumbnail.warnings == stream.warnings == [expected]

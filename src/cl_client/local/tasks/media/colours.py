@@ -30,6 +30,7 @@ _KNOWN_PRIMARIES: Final = frozenset({1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22})
 _KNOWN_TRANSFERS: Final = frozenset({1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18})
 _CONVERTIBLE_MATRICES: Final = frozenset({1, 4, 5, 6, 7, 9})
 """Those of YUV that FFmpeg converts; it fails for the others."""
+_UNSUPPORTED_MATRICES: Final = frozenset({8, 11, 12, 13, 14, 15, 16, 17})
 _STREAMED_MATRICES: Final = frozenset({_BT709, _BT601, _BT601_625_LINES})
 
 
@@ -82,6 +83,20 @@ def specify_colour(frame: VideoFrame) -> Colour:
     if matrix == _RGB:
         frame.color_range = ColorRange.JPEG
     return Colour(primaries, transfer, matrix)
+
+
+def colour_warning(frame: VideoFrame) -> str | None:
+    """Tell whether a frame's colours are coded in a way that is not supported.
+
+    Args:
+        frame: The frame, as decoded: before `specify_colour`.
+
+    Returns:
+        A warning, if they are.
+    """
+    if frame.colorspace in _UNSUPPORTED_MATRICES and not frame.format.is_rgb:
+        return f"the video's colour matrix is not supported (H.273, number {frame.colorspace}): wrong colours"
+    return None
 
 
 def _matrix_of(frame: VideoFrame, primaries: int | None, transfer: int | None) -> int:

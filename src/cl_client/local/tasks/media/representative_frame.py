@@ -12,7 +12,7 @@ from av.error import FFmpegError, InvalidDataError
 from PIL import Image
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.colours import BT709
+from cl_client.local.tasks.media.colours import BT709, colour_warning
 from cl_client.local.tasks.media.deinterlacing import deinterlaced_alone
 from cl_client.local.tasks.media.files import require_content
 from cl_client.local.tasks.media.frame_conversion import FrameConverter, turn_of
@@ -40,12 +40,15 @@ _LIGHT_PART: Final = 0.01
 """A picture is black if fewer of its pixels have a level of grey, 0-255, from there on."""
 
 
-def representative_frame(file: Path, size_for: Callable[[Size], Size]) -> Image.Image:
+def representative_frame(
+    file: Path, size_for: Callable[[Size], Size], warn: Callable[[str], None]
+) -> Image.Image:
     """Decode a frame from the start of a video, but not a black one if there are others.
 
     Args:
         file: The video.
         size_for: Gives the size for the picture, from that of the video as displayed.
+        warn: Called if the picture is not as it should be.
 
     Returns:
         An RGB image of that size, upright and with square pixels, in the standard range.
@@ -57,8 +60,15 @@ def representative_frame(file: Path, size_for: Callable[[Size], Size]) -> Image.
     first: Image.Image | None = None
     with video_errors(file):
         for position in _POSITIONS:
-            picture = _picture_at(file, position, size_for)
-            if picture is not None and not _is_black(picture):
+            found = _frame_at(file, position)
+            if found is None:
+                break
+            frame, pixel_shape = found
+            warning = colour_warning(frame)
+            if warning is not None:
+                warn(warning)
+            picture = _picture(frame, pixel_shape, size_for)
+            if not _is_black(picture):
                 return picture
             first = first or picture
     if first is None:
@@ -66,8 +76,12 @@ def representative_frame(file: Path, size_for: Callable[[Size], Size]) -> Image.
     return first
 
 
-def _picture_at(file: Path, position: float, size_for: Callable[[Size], Size]) -> Image.Image | None:
-    """Decode from the keyframe before the position. If that is not found, from the start of the file."""
+def _frame_at(file: Path, position: float) -> tuple[VideoFrame, Fraction] | None:
+    """Decode from the keyframe before the position. If that is not found, from the start of the file.
+
+    Returns:
+        A frame, and the aspect ratio of its pixels.
+    """
     for seeks in (True, False):
         with open_container(file) as container:
             stream = decodable_video(container, file)
@@ -78,7 +92,7 @@ def _picture_at(file: Path, position: float, size_for: Callable[[Size], Size]) -
                     container.seek(int(seconds / clock), stream=stream)
             frame = _decode_up_to(container, stream, seconds)
             if frame is not None:
-                return _picture(frame, stream.sample_aspect_ratio or Fraction(1), size_for)
+                return frame, stream.sample_aspect_ratio or Fraction(1)
     return None
 
 

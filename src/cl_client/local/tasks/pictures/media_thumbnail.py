@@ -52,7 +52,7 @@ def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
     is_video = not is_picture(file) and stream_kind(file) is not None  # or audio, which fails below
     context.report(10)
     if is_video:
-        thumbnail = representative_frame(file, partial(_thumbnail_size, context))
+        thumbnail = representative_frame(file, partial(_thumbnail_size, context), context.warn)
     else:
         thumbnail = _thumbnail_of_picture(context)
     context.report(80)

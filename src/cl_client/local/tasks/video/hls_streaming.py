@@ -54,7 +54,7 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
     require_content(file)
     if is_picture(file):
         raise TaskFailedError(f"{file.name}: this is an image, not a video")
-    facts = examine(file)
+    facts = examine(file, context.warn)
     variants = {_name(variant): _variant_rendition(facts, variant) for variant in params.variants}
     with _folder_written_whole(context.output_file) as folder:
         with ExitStack() as stack:

@@ -13,7 +13,7 @@ from av.error import InvalidDataError
 from av.video.frame import VideoFrame
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.colours import specify_colour
+from cl_client.local.tasks.media.colours import colour_warning, specify_colour
 from cl_client.local.tasks.media.frame_conversion import turn_of
 from cl_client.local.tasks.media.videos import decodable_video, open_container, video_errors
 
@@ -78,11 +78,12 @@ class VideoFacts:
     sound_codec: str | None
 
 
-def examine(file: Path) -> VideoFacts:
+def examine(file: Path, warn: Callable[[str], None]) -> VideoFacts:
     """Read a video's headers and its first frame.
 
     Args:
         file: The video.
+        warn: Called if its colours are not supported.
 
     Returns:
         The properties of the video.
@@ -100,6 +101,9 @@ def examine(file: Path) -> VideoFacts:
         if video.sample_aspect_ratio:
             width = max(1, round(width * float(video.sample_aspect_ratio)))
         turn = turn_of(frame)
+        warning = colour_warning(frame)
+        if warning is not None:
+            warn(warning)
         width, height = turn.applied_to(width, height)
         frame_rate = video.average_rate or video.guessed_rate or _FALLBACK_FRAME_RATE
         return VideoFacts(
