@@ -11,6 +11,7 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.media.avif_repair import repaired_avif
 from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
 from cl_client.local.tasks.media.orientation import (
@@ -23,6 +24,7 @@ from cl_client.local.tasks.media.orientation import (
 from cl_client.local.tasks.media.pixels import displayable, flattened, matching_profile
 from cl_client.local.tasks.media.raw_kinds import raw_kind
 from cl_client.local.tasks.media.raw_photos import RawPhoto
+from cl_client.local.tasks.media.still_colours import shown_in_srgb
 from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.media.tiff_pictures import with_first_directory
 from cl_client.local.tasks.media.truncated import shown_as_far_as_it_goes
@@ -77,6 +79,7 @@ def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile
         _pillow_settings(),
         _opened(file, warn) as image,
         shown_as_far_as_it_goes(image, warn),
+        shown_in_srgb(image, file),
     ):
         yield image
 
@@ -93,13 +96,23 @@ def _opened(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile]:
         return
     full = next((directory for directory in directories if not directory.reduced), None)
     if full is None or full.frame == 0:
-        with Image.open(file, formats=_FORMATS) as image:
+        with _opened_by_pillow(file) as image:
             if directories and full is None:
                 warn(f"the file has only a reduced picture, of {image.width} x {image.height} pixels")
             yield image
     else:
         with with_first_directory(file, full) as stream, Image.open(stream, formats=("TIFF",)) as image:
             yield image
+
+
+def _opened_by_pillow(file: Path) -> ImageFile:
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError:
+        repaired = repaired_avif(file)
+        if repaired is None:
+            raise
+        return Image.open(repaired, formats=("AVIF",))
 
 
 def is_picture(file: Path) -> bool:
