@@ -14,6 +14,7 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.media.avif_repair import repaired_avif
 from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
+from cl_client.local.tasks.media.image_kinds import is_document, supported_kind, unsupported_kind
 from cl_client.local.tasks.media.orientation import (
     SWAPPED_ORIENTATIONS,
     orientation,
@@ -122,7 +123,8 @@ def is_picture(file: Path) -> bool:
         file: The file.
 
     Returns:
-        True also for an image that is damaged after its header, or too large.
+        True also for an image that is damaged after its header, too large, or in a known format that is not
+        supported.
     """
     with _pillow_settings():
         try:
@@ -133,7 +135,8 @@ def is_picture(file: Path) -> bool:
         except TaskFailedError:  # a raw file that needs LibRaw
             return True
         except DAMAGE_ERRORS:
-            return False
+            kind = unsupported_kind(file)
+            return kind is not None and not is_document(kind)
 
 
 @cache
@@ -161,9 +164,7 @@ def _picture_errors(file: Path) -> Generator[None]:
     try:
         yield
     except UnidentifiedImageError as exc:
-        raise TaskFailedError(
-            f"{file.name}: not an image in a supported format ({_describe_content(file)})"
-        ) from exc
+        raise TaskFailedError(f"{file.name}: {_describe_content(file)}") from exc
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise TaskFailedError(
             f"{file.name}: the image is larger than the limit of {PIXEL_LIMIT:,} pixels"
@@ -181,6 +182,17 @@ def _describe_damage(exc: BaseException, file: Path) -> str:
 
 
 def _describe_content(file: Path) -> str:
+    """Say why Pillow does not know a file."""
+    unsupported = unsupported_kind(file)
+    if unsupported is not None:
+        return f"not an image in a supported format ({unsupported}); convert it to JPEG or PNG first"
+    supported = supported_kind(file)
+    if supported is not None:
+        return f"the image is damaged, truncated or of a rare kind of {supported} that is not supported"
+    return f"not an image in a supported format ({_describe_other_content(file)})"
+
+
+def _describe_other_content(file: Path) -> str:
     kind = stream_kind(file)
     if kind is not None:
         return "a video" if kind == "video" else "audio"

@@ -75,6 +75,8 @@ class RawPhoto(ImageFile.ImageFile):
             self._size = sensor.width, sensor.height
         if self._preview is not None and self._preview.is_full(self.size):
             self._size = self._preview.size
+        if self._preview is not None and not self._directories:
+            self.info["exif"] = self._preview.image.info.get("exif", b"")
 
     @override
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> None:
@@ -90,15 +92,18 @@ class RawPhoto(ImageFile.ImageFile):
             picture = preview.upright(enough) if preview and has_enough else self._developed(enough)
             self.im = picture.im
             self._mode, self._size = picture.mode, picture.size
-            self.info |= picture.info
+            if "icc_profile" in picture.info:
+                self.info["icc_profile"] = picture.info["icc_profile"]
         return Image.Image.load(self)
 
     @override
     def getexif(self) -> Image.Exif:
+        """Return the EXIF of the file if it is a TIFF, as most are, otherwise that of the preview."""
+        if not self._directories or self.fp is None:
+            return super().getexif()
         exif = Image.Exif()
-        if self._directories and self.fp is not None:
-            self.fp.seek(0)
-            exif.load_from_fp(self.fp)
+        self.fp.seek(0)
+        exif.load_from_fp(self.fp)
         return exif
 
     def _developed(self, enough: tuple[int, int]) -> Image.Image:

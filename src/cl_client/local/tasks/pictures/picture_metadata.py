@@ -84,7 +84,7 @@ def read_metadata(image: ImageFile, file: Path, dropped: set[str]) -> Metadata:
     turned = _is_turned(image)
     blocks = _blocks(image, file)
     exif: KeptExif | None = None
-    if image.format == "TIFF":
+    if image.format == "TIFF" or (image.format == "RAW" and not blocks.exif):  # most raw files are TIFFs
         with file.open("rb") as stream:
             exif = exif_in_tiff(stream, turned=turned, dropped=dropped)
     elif blocks.exif:
@@ -108,6 +108,8 @@ def _is_turned(image: ImageFile) -> bool:
     stored: object = image.info.get("original_orientation")  # HEIF is turned already
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         stored = image.tag_v2.get(ExifTags.Base.Orientation)  # and so is TIFF
+    elif image.format == "RAW":
+        stored = image.getexif().get(ExifTags.Base.Orientation)
     return isinstance(stored, int) and stored in range(2, 9)
 
 
