@@ -76,7 +76,7 @@ class RawPhoto(ImageFile.ImageFile):
         if self._preview is not None and self._preview.is_full(self.size):
             self._size = self._preview.size
         if self._preview is not None and not self._directories:
-            self.info["exif"] = self._preview.image.info.get("exif", b"")
+            self.info["exif"] = self._preview.upright_exif()
 
     @override
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> None:
@@ -158,6 +158,17 @@ class _Preview:
         width, height = self.size
         same_shape = abs(width * photo[1] / (height * photo[0]) - 1) < _SAME_SHAPE
         return same_shape and width >= enough[0] and height >= enough[1]
+
+    def upright_exif(self) -> bytes:
+        """Return its EXIF without the orientation, which holds for its stored pixels alone."""
+        data: object = self.image.info.get("exif")
+        exif = Image.Exif()
+        try:
+            exif.load(data if isinstance(data, bytes) else b"")
+            exif.pop(ExifTags.Base.Orientation, None)
+            return exif.tobytes()
+        except DAMAGE_ERRORS:
+            return b""
 
     def upright(self, enough: tuple[int, int]) -> Image.Image:
         self.image.draft("RGB", stored_size(self.image, enough))

@@ -16,7 +16,6 @@ from PIL import Image, ImageFilter
 
 from cl_client.local.tasks.media.colours import BT2020, HDR, Colour
 from cl_client.local.tasks.media.item_properties import Meta, boxes, read_meta
-from cl_client.local.tasks.media.tone_mapping import colour_cube
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -74,6 +73,8 @@ def _load(
 
 @lru_cache(maxsize=4)
 def _table(colour: Colour) -> ImageFilter.Color3DLUT:
+    from cl_client.local.tasks.media.tone_mapping import colour_cube  # with NumPy, which few images need
+
     cube = colour_cube(colour)
     return ImageFilter.Color3DLUT(round(math.cbrt(cube.size / 3)), (cube / 0xFFFF).ravel())
 
