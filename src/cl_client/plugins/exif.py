@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias, cast
+from datetime import datetime  # noqa: TC003 - a type of a field
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
 from cl_client._core.lenient import OrElse
 from cl_client.models import JobResponse, JSONObject, TaskOutput, TaskParams
-from cl_client.plugins.exif_tags import (
-    as_altitude,
-    as_datetime,
-    as_integer,
-    as_last_integer,
-    as_latitude,
-    as_longitude,
-    as_number,
-    as_orientation,
-    as_text,
-    tag_key,
-    tags_named,
-)
+from cl_client.plugins.exif_fields.camera import camera_text
+from cl_client.plugins.exif_fields.dates import created, taken
+from cl_client.plugins.exif_fields.display import display
+from cl_client.plugins.exif_fields.exposure import exposure_time, f_number, focal_length, iso
+from cl_client.plugins.exif_fields.place import place
+from cl_client.plugins.exif_tags import tag_key, tags_named
 from cl_client.plugins.file_result import FileResultClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
 
     from pydantic import JsonValue
     from typing_extensions import Unpack
 
     from cl_client.options import FileSource, SubmitOptions
-
-    _Reader: TypeAlias = Callable[[object], str | float | None]
-    _ReaderWithRef: TypeAlias = Callable[[object, object], float | None]
 
 
 def _split_tags(tags: object) -> object:
@@ -54,30 +44,6 @@ class ExifParams(TaskParams):
         return ",".join(tags)
 
 
-_TAGS: Final[Mapping[str, tuple[_Reader, tuple[str, ...]]]] = {
-    "make": (as_text, ("Make", "AndroidMake")),
-    "model": (as_text, ("Model", "AndroidModel")),
-    "date_time_original": (as_text, ("DateTimeOriginal", "CreationDate")),
-    "create_date": (as_text, ("CreateDate", "DateTimeDigitized")),
-    "image_width": (as_integer, ("ImageSize", "ImageWidth", "ExifImageWidth")),
-    "image_height": (as_last_integer, ("ImageSize", "ImageHeight", "ExifImageHeight")),
-    "orientation": (as_orientation, ("Orientation",)),
-    "iso": (as_integer, ("ISO", "PhotographicSensitivity")),
-    "f_number": (as_number, ("FNumber", "Aperture")),
-    "exposure_time": (as_number, ("ExposureTime", "ShutterSpeed")),
-    "focal_length": (as_number, ("FocalLength",)),
-    "software": (as_text, ("Software", "CreatorTool")),
-}
-"""How each field is parsed, and which tags replace it if the server left it null, best first."""
-_GPS_TAGS: Final[Mapping[str, tuple[_ReaderWithRef, str]]] = {
-    "gps_latitude": (as_latitude, "GPSLatitude"),
-    "gps_longitude": (as_longitude, "GPSLongitude"),
-    "gps_altitude": (as_altitude, "GPSAltitude"),
-}
-"""The same for values whose sign is in a second tag, such as ``GPSLatitudeRef``."""
-_UNSIGNED_GROUPS: Final = frozenset({"EXIF", "GPS"})
-
-
 class ExifOutput(TaskOutput):
     """The common metadata fields, and all tags that the server read in ``raw_metadata``.
 
@@ -87,11 +53,17 @@ class ExifOutput(TaskOutput):
     Attributes:
         make: Manufacturer of the camera.
         model: Model of the camera.
-        date_time_original: When the image was taken, as text: ``2025:12:30 10:20:30``; see `taken_at`.
-        create_date: When the image was digitised, as text; see `created_at`.
+        date_time_original: When the image was taken, as the text of the tag: ``2025:12:30 10:20:30``.
+        create_date: When the image was digitised, or the video created, as the text of the tag.
+        taken_at: When the image or video was taken, with fractions of a second; None if it is unknown.
+            Timezone-aware if the file gives the time zone, or is a video with a date in UTC; otherwise naive,
+            in the local time of the camera.
+        created_at: ``create_date`` as a datetime, in the same way.
         image_width: Stored width in pixels, before ``orientation`` is applied.
         image_height: Stored height in pixels, before ``orientation`` is applied.
-        orientation: EXIF orientation, 1-8; 1 is upright.
+        display_width: Width in pixels as shown: upright, and with square pixels.
+        display_height: Height in pixels as shown.
+        orientation: How the stored image or video is turned for display, as in EXIF: 1-8; 1 is upright.
         iso: ISO sensitivity.
         f_number: Aperture.
         exposure_time: Exposure time in seconds.
@@ -107,8 +79,12 @@ class ExifOutput(TaskOutput):
     model: str | None = None
     date_time_original: str | None = None
     create_date: str | None = None
+    taken_at: Annotated[datetime | None, OrElse(None)] = None
+    created_at: Annotated[datetime | None, OrElse(None)] = None
     image_width: int | None = None
     image_height: int | None = None
+    display_width: int | None = None
+    display_height: int | None = None
     orientation: int | None = None
     iso: int | None = None
     f_number: float | None = None
@@ -128,27 +104,7 @@ class ExifOutput(TaskOutput):
         said = cast("Mapping[str, object]", data)
         tags = said.get("raw_metadata")
         raw = cast("Mapping[str, object]", tags if isinstance(tags, dict) else {})
-        read = {field: _read(said.get(field), field, raw) for field in _TAGS}
-        read_gps = {field: _read_gps(said.get(field), field, raw) for field in _GPS_TAGS}
-        return {**said, **read, **read_gps}
-
-    @property
-    def taken_at(self) -> datetime | None:
-        """``date_time_original`` as a datetime; None if it is missing or cannot be parsed.
-
-        Timezone-aware if the text or the tag ``OffsetTimeOriginal`` gives the time zone; otherwise naive, in
-        the local time of the camera.
-        """
-        return as_datetime(self.date_time_original, self.tag("OffsetTimeOriginal"))
-
-    @property
-    def created_at(self) -> datetime | None:
-        """``create_date`` as a datetime; None if it is missing or cannot be parsed.
-
-        Timezone-aware if the text or the tag ``OffsetTimeDigitized`` gives the time zone; otherwise naive.
-        Videos should have UTC here, but many cameras write local time, so UTC is not assumed.
-        """
-        return as_datetime(self.create_date, self.tag("OffsetTimeDigitized"))
+        return {**said, **_fields(said, raw)}
 
     def tag(self, name: str) -> JsonValue:
         """Get a raw tag by name.
@@ -166,23 +122,28 @@ class ExifOutput(TaskOutput):
         return None if group is None else self.raw_metadata[tag_key(group, name)]
 
 
-def _read(said: object, field: str, raw: Mapping[str, object]) -> str | float | None:
-    read, names = _TAGS[field]
-    candidates = (value for name in names for _, value in tags_named(raw, name))
-    return next((value for value in map(read, (said, *candidates)) if value is not None), None)
-
-
-def _read_gps(said: object, field: str, raw: Mapping[str, object]) -> float | None:
-    read, name = _GPS_TAGS[field]
-    if (value := read(said, None)) is not None:
-        return value
-    for group, written in tags_named(raw, name):
-        ref = raw.get(tag_key(group, f"{name}Ref"))
-        if group in _UNSIGNED_GROUPS and ref is None and field != "gps_altitude":
-            continue  # the hemisphere is unknown
-        if (value := read(written, ref)) is not None:
-            return value
-    return None
+def _fields(said: Mapping[str, object], raw: Mapping[str, object]) -> dict[str, object]:
+    """Compute the typed fields from what the server said in them or, where they are null, the raw tags."""
+    original = taken(said.get("date_time_original"), raw)
+    digitised = created(said.get("create_date"), raw)
+    shown = display(said, raw)
+    return {
+        **{field: camera_text(said.get(field), field, raw) for field in ("make", "model", "software")},
+        "date_time_original": original.text,
+        "create_date": digitised.text,
+        "taken_at": said.get("taken_at") or original.when,
+        "created_at": said.get("created_at") or digitised.when,
+        "image_width": shown.width,
+        "image_height": shown.height,
+        "display_width": shown.display_width,
+        "display_height": shown.display_height,
+        "orientation": shown.orientation,
+        "iso": iso(said.get("iso"), raw),
+        "f_number": f_number(said.get("f_number"), raw),
+        "exposure_time": exposure_time(said.get("exposure_time"), raw),
+        "focal_length": focal_length(said.get("focal_length"), raw),
+        **place(said, raw),
+    }
 
 
 class ExifClient(FileResultClient[ExifOutput, ExifParams]):

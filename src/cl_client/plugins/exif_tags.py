@@ -38,8 +38,14 @@ _MAX_DEGREE_PARTS: Final = 3
 _NUMBER: Final = re.compile(r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?:/(\d+))?")
 _FRACTION: Final = re.compile(r"\s*(\d+)\s*/\s*(\d+)")
 _HEMISPHERE: Final = re.compile(r"[NESW]\s*$", re.IGNORECASE)
-_DATE: Final = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d:\d\d.*)")
-_ZONE: Final = re.compile(r"(Z|[-+]\d\d:?\d\d)$")
+_DATE: Final = re.compile(
+    r"(\d{4})[:/.-](\d{1,2})[:/.-](\d{1,2})[ T]+"
+    r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(Z|[-+]\d\d:?\d\d)?",
+    re.IGNORECASE,
+)
+_ZONE: Final = re.compile(r"Z|[-+]\d\d:?\d\d")
+_FRACTION_OF_SECOND: Final = re.compile(r"\s*(\d+)")
+_MICROSECOND_DIGITS: Final = 6
 
 
 def tags_named(raw: Mapping[str, object], name: str) -> Iterator[tuple[str, object]]:
@@ -58,6 +64,23 @@ def tags_named(raw: Mapping[str, object], name: str) -> Iterator[tuple[str, obje
         empty = value is None or (isinstance(value, str) and value.startswith(_NO_DATE))
         if not empty and group not in _THUMBNAIL_GROUPS:
             yield group, value
+
+
+def values_of(raw: Mapping[str, object], names: Sequence[str]) -> Iterator[tuple[str, object]]:
+    """Find all tags of several names that have a value.
+
+    Args:
+        raw: The raw metadata.
+        names: The names, best first; with a group, for instance ``XML:DeviceModelName``, only this tag.
+
+    Yields:
+        Groups and values: the first name in all groups, the most reliable group first, then the second name.
+    """
+    for name in names:
+        if ":" not in name:
+            yield from tags_named(raw, name)
+        elif raw.get(name) is not None:
+            yield name.rpartition(":")[0], raw[name]
 
 
 def tag_key(group: str, name: str) -> str:
@@ -85,9 +108,9 @@ def as_text(value: object) -> str | None:
         value: The raw value.
 
     Returns:
-        The text without surrounding white space; None if it is blank or not text.
+        The text up to a NUL, without surrounding white space; None if it is blank or not text.
     """
-    return str(value).strip() or None if isinstance(value, str | int | float) else None
+    return str(value).partition("\0")[0].strip() or None if isinstance(value, str | int | float) else None
 
 
 def as_number(value: object) -> float | None:
@@ -102,7 +125,7 @@ def as_number(value: object) -> float | None:
     if isinstance(value, str) and (fraction := _FRACTION.match(value)) is not None:
         quotient = _quotient(fraction.group(1), fraction.group(2))
         return quotient if math.isfinite(quotient) else None
-    return next(iter(_numbers(value)), None)
+    return next(iter(as_numbers(value)), None)
 
 
 def as_integer(value: object) -> int | None:
@@ -126,7 +149,7 @@ def as_last_integer(value: object) -> int | None:
     Returns:
         The number; None if there is none or it is not an integer.
     """
-    return _whole(next(reversed(_numbers(value)), None))
+    return _whole(next(reversed(as_numbers(value)), None))
 
 
 def _whole(number: float | None) -> int | None:
@@ -185,7 +208,7 @@ def _as_degrees(value: object, ref: object, *, limit: float) -> float | None:
     Returns:
         Decimal degrees; None if the value is invalid.
     """
-    numbers = _numbers(value)
+    numbers = as_numbers(value)
     if not 1 <= len(numbers) <= _MAX_DEGREE_PARTS:
         return None
     degrees = sum(abs(number) / 60**power for power, number in enumerate(numbers))
@@ -213,12 +236,13 @@ def as_altitude(value: object, ref: object = None) -> float | None:
     return -abs(metres) if below else metres
 
 
-def as_datetime(text: str | None, offset: object = None) -> datetime | None:
+def as_datetime(text: str | None, offset: object = None, fraction: object = None) -> datetime | None:
     """Parse a date and time.
 
     Args:
         text: For instance ``2025:12:30 10:20:30``.
         offset: The offset from UTC from its own tag, for instance ``+05:30``.
+        fraction: The fraction of a second from its own tag: ``25`` is a quarter.
 
     Returns:
         A datetime, timezone-aware if the text or ``offset`` gives the time zone; None if it is invalid.
@@ -226,21 +250,35 @@ def as_datetime(text: str | None, offset: object = None) -> datetime | None:
     parts = _DATE.fullmatch(text.strip()) if text is not None else None
     if parts is None:
         return None
-    year, month, day, time = parts.groups()
-    time = time.replace(" ", "").upper()
-    zone = (as_text(offset) or "").upper()
-    if _ZONE.search(time) or not _ZONE.fullmatch(zone):
-        zone = ""
+    year, month, day, hour, minute, second, own_fraction, own_zone = parts.groups()
+    digits = (own_fraction or _digits(fraction))[:_MICROSECOND_DIGITS]
+    zone = (own_zone or as_text(offset) or "").upper()
     try:
-        return datetime.fromisoformat(f"{year}-{month}-{day}T{time}{zone}")
+        return datetime.fromisoformat(
+            f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second or '00'}.{digits:0<6}"
+            f"{zone if _ZONE.fullmatch(zone) else ''}"
+        )
     except ValueError:
         return None
 
 
-def _numbers(value: object) -> list[float]:
-    """All finite numbers of a value; a fraction such as ``51/1`` is one number."""
+def _digits(fraction: object) -> str:
+    """The digits after the decimal point; ExifTool writes ``05`` as text, but ``25`` as a number."""
+    found = _FRACTION_OF_SECOND.match(as_text(fraction) or "")
+    return found.group(1) if found else ""
+
+
+def as_numbers(value: object) -> list[float]:
+    """Read all finite numbers of a value.
+
+    Args:
+        value: For instance ``200``, ``"0 200"`` or ``"48/1 51/1 2900/100"``, where a fraction is one number.
+
+    Returns:
+        The numbers.
+    """
     if isinstance(value, list | tuple):
-        return [number for part in cast("Sequence[object]", value) for number in _numbers(part)]
+        return [number for part in cast("Sequence[object]", value) for number in as_numbers(part)]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return []
     found = (_quotient(*match.groups(default="1")) for match in _NUMBER.finditer(str(value)))

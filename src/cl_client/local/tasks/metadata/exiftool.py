@@ -48,15 +48,13 @@ def read_with_exiftool(file: Path, exiftool: str) -> JSONObject:
         exiftool: Path of the program.
 
     Returns:
-        Keys with ExifTool's group prefix, for instance ``EXIF:Make``; numeric values as numbers.
+        Keys with ExifTool's group prefix, for instance ``EXIF:Make``; numeric values as numbers. With
+        ``ExifTool:Error`` if it does not support the file.
 
     Raises:
-        TaskFailedError: ExifTool does not support the format, or cannot be run.
+        TaskFailedError: ExifTool cannot be run.
     """
     raw = _parsed(_output_of(exiftool, file), file)
-    error = raw.get("ExifTool:Error")
-    if error is not None:
-        raise TaskFailedError(f"{file.name}: not media in a supported format ({error})")
     return {key: value for key, value in raw.items() if key not in _SERVER_KEYS}
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+import warnings
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
-from PIL import ExifTags
+from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from cl_client.local.tasks.media.images import DAMAGE_ERRORS, SWAPPED_ORIENTATIONS, open_picture
+from cl_client.local.tasks.media.images import DAMAGE_ERRORS, open_picture
+from cl_client.local.tasks.media.tiff_directories import full_size_directory
+from cl_client.local.tasks.metadata.pillow_xmp import iptc_dates, xmp_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from PIL.ImageFile import ImageFile
@@ -29,13 +32,24 @@ _EXIFTOOL_NAMES: Final[Mapping[str, str]] = {
     "ISOSpeedRatings": "ISO",
     "ImageLength": "ImageHeight",
     "LensSpecification": "LensInfo",
+    "SubsecTime": "SubSecTime",
+    "SubsecTimeDigitized": "SubSecTimeDigitized",
+    "SubsecTimeOriginal": "SubSecTimeOriginal",
 }
 """ExifTool's names of the tags that the EXIF standard names differently."""
 _STRUCTURE_TAGS: Final = frozenset(
     {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop, ExifTags.IFD.MakerNote}
 )
+_DIRECTORIES: Final[Mapping[int, Mapping[int, str]]] = {
+    0: ExifTags.TAGS,
+    ExifTags.IFD.Exif: ExifTags.TAGS,
+    ExifTags.IFD.GPSInfo: ExifTags.GPSTAGS,
+}
+"""The directories, and the names of their tags; 0 is the main one."""
+_PNG_TEXTS: Final = {"Software": "Software", "Creation Time": "CreationTime"}
 _SIGNIFICANT_DIGITS: Final = 10
 """The precision with which ExifTool writes a rational number."""
+_MAX_APEX: Final = 100
 _SHORT_BYTES: Final = 8
 """Up to this length bytes are written as numbers, such as the order of the colour components."""
 _CHARACTER_CODE_LENGTH: Final = 8
@@ -47,7 +61,7 @@ def read_with_pillow(file: Path, warn: Callable[[str], None]) -> JSONObject:
 
     Args:
         file: The image.
-        warn: Called with each problem of the image that does not prevent reading its metadata.
+        warn: Called with each problem of the metadata.
 
     Returns:
         Keys with ExifTool's group prefix, for instance ``EXIF:Make``; numeric values as numbers.
@@ -56,11 +70,9 @@ def read_with_pillow(file: Path, warn: Callable[[str], None]) -> JSONObject:
         TaskFailedError: The file is not an image that Pillow can read.
     """
     with open_picture(file, warn) as image:
-        exif = _exif_items(image)
-        turned: object = image.info.get("original_orientation")  # of a HEIC, which is opened upright
-        if isinstance(turned, int):
-            exif["EXIF:Orientation"] = turned
-        width, height = _stored_size(image, exif)
+        with _damage_reported(warn):
+            exif = _exif_items(image, file, warn)
+        width, height = _stored_size(image, file)
         raw: JSONObject = {
             "File:FileName": file.name,
             "File:FileSize": file.stat().st_size,
@@ -69,25 +81,74 @@ def read_with_pillow(file: Path, warn: Callable[[str], None]) -> JSONObject:
             "File:ImageWidth": width,
             "File:ImageHeight": height,
             **exif,
+            **_other_items(image, warn),
         }
     return raw | _composite(raw)
 
 
-def _stored_size(image: ImageFile, exif: Mapping[str, JsonValue]) -> tuple[int, int]:
-    """Return the size as stored: Pillow returns that of a HEIC or TIFF after turning it upright."""
-    width, height = image.size
-    turned = image.format in {"HEIF", "TIFF"} and exif.get("EXIF:Orientation") in SWAPPED_ORIENTATIONS
-    return (height, width) if turned else (width, height)
+@contextmanager
+def _damage_reported(warn: Callable[[str], None]) -> Generator[None]:
+    """Pass on Pillow's own warnings, for instance that EXIF is truncated."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for message in caught:
+        warn(f"the metadata may be incomplete: {_one_line(message.message)}")
 
 
-def _exif_items(image: ImageFile) -> dict[str, JsonValue]:
-    """Read all tags with a standard name, up to the first damaged part."""
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _stored_size(image: ImageFile, file: Path) -> tuple[int, int]:
+    """Return the size as stored: Pillow turns a TIFF upright, and opens the preview of a raw file."""
+    directory = full_size_directory(file) if image.format == "TIFF" else None
+    return (directory.width, directory.height) if directory else image.size
+
+
+def _exif_items(image: ImageFile, file: Path, warn: Callable[[str], None]) -> dict[str, JsonValue]:
+    """Read all tags with a standard name; of a damaged directory, none."""
     found: dict[str, JsonValue] = {}
-    with suppress(*DAMAGE_ERRORS):
-        exif = image.getexif()
-        found |= _named(exif, ExifTags.TAGS)
-        found |= _named(exif.get_ifd(ExifTags.IFD.Exif), ExifTags.TAGS)
-        found |= _named(exif.get_ifd(ExifTags.IFD.GPSInfo), ExifTags.GPSTAGS)
+    with ExitStack() as stack:
+        try:
+            if image.format == "TIFF":  # from its first directory, whichever picture was opened
+                exif = Image.Exif()
+                exif.load_from_fp(stack.enter_context(file.open("rb")))
+            else:
+                exif = image.getexif()
+        except DAMAGE_ERRORS as exc:
+            warn(f"the EXIF cannot be read: {_one_line(exc)}")
+            return found
+        for directory, names in _DIRECTORIES.items():
+            try:
+                tags = exif.get_ifd(directory) if directory else exif
+                found |= _named(tags, names)
+            except DAMAGE_ERRORS as exc:
+                warn(f"a part of the EXIF cannot be read: {_one_line(exc)}")
+    turned: object = image.info.get("original_orientation")  # of a HEIC, which is opened upright
+    if isinstance(turned, int):
+        found["EXIF:Orientation"] = turned
+    return found
+
+
+def _other_items(image: ImageFile, warn: Callable[[str], None]) -> dict[str, JsonValue]:
+    """Read XMP, IPTC and the texts of a PNG."""
+    found: dict[str, JsonValue] = {}
+    xmp: object = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    packet = xmp.encode() if isinstance(xmp, str) else xmp if isinstance(xmp, bytes) else b""
+    try:
+        found |= xmp_tags(packet) if packet else {}
+    except ValueError as exc:
+        warn(f"the XMP cannot be read: {exc}")
+    try:
+        found |= iptc_dates(image)
+    except DAMAGE_ERRORS as exc:
+        warn(f"the IPTC metadata cannot be read: {_one_line(exc)}")
+    if image.format == "PNG":
+        for key, name in _PNG_TEXTS.items():
+            text: object = image.info.get(key)
+            if isinstance(text, str):
+                found[f"PNG:{name}"] = text
     return found
 
 
@@ -110,12 +171,12 @@ def _readable(name: str, value: object) -> JsonValue:
     if isinstance(value, bytes):
         return _readable_bytes(name, value)
     if isinstance(value, str):
-        return _utf8(value).strip(" \0")
-    return _number(value)
+        return _utf8(value.partition("\0")[0]).strip()
+    return _number(name, value)
 
 
 def _readable_list(name: str, values: tuple[object, ...]) -> JsonValue:
-    numbers = [_number(value) for value in values]
+    numbers = [_number(name, value) for value in values]
     if name in {"GPSLatitude", "GPSLongitude"}:
         return _degrees(numbers)
     present = [str(number) for number in numbers if number is not None]
@@ -155,21 +216,34 @@ def _utf8(text: str) -> str:
         return text
 
 
-def _number(value: object) -> int | float | None:
+def _number(name: str, value: object) -> int | float | None:
     """Convert to an integer if it is one, otherwise round as ExifTool does."""
     if not isinstance(value, int | float | IFDRational):
         return None
-    number = float(value)
+    number = _unit_of(name, float(value))
     if not math.isfinite(number):
         return None
     return int(number) if number.is_integer() else float(f"{number:.{_SIGNIFICANT_DIGITS}g}")
 
 
+def _unit_of(name: str, value: float) -> float:
+    """Convert logarithmic (APEX) values to seconds and f-numbers, as ExifTool does."""
+    if name == "ShutterSpeedValue":
+        return 2**-value if abs(value) < _MAX_APEX else 0
+    if name in {"ApertureValue", "MaxApertureValue"}:
+        return 2 ** (value / 2) if abs(value) < _MAX_APEX else 0
+    return value
+
+
 def _composite(raw: JSONObject) -> JSONObject:
     """Add the tags that ExifTool derives: the size, and the GPS position with signs instead of references."""
     derived: JSONObject = {"Composite:ImageSize": f"{raw['File:ImageWidth']} {raw['File:ImageHeight']}"}
-    for name, negative in (("GPSLatitude", "S"), ("GPSLongitude", "W"), ("GPSAltitude", 1)):
-        value = raw.get(f"EXIF:{name}")
-        if isinstance(value, int | float):
-            derived[f"Composite:{name}"] = -value if raw.get(f"EXIF:{name}Ref") == negative else value
+    for name, positive, negative in (
+        ("GPSLatitude", "N", "S"),
+        ("GPSLongitude", "E", "W"),
+        ("GPSAltitude", 0, 1),
+    ):
+        value, ref = raw.get(f"EXIF:{name}"), raw.get(f"EXIF:{name}Ref")
+        if isinstance(value, int | float) and (ref in {positive, negative} or name == "GPSAltitude"):
+            derived[f"Composite:{name}"] = -value if ref == negative else value
     return derived
