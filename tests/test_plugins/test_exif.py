@@ -248,6 +248,333 @@ def test_a_clock_that_was_never_set_is_passed_over() -> None:
     assert read(raw).date_time_original == "2025:12:30 10:20:30"
 
 
+UTC_MORNING = datetime(2024, 5, 1, 8, 20, 30, tzinfo=UTC)
+MORNING = datetime(2024, 5, 1, 10, 20, 30)  # noqa: DTZ001 - its zone is not known
+
+
+@pytest.mark.parametrize(
+    ("raw", "when"),
+    [
+        # bursts: fractions of a second
+        ({"EXIF:DateTimeOriginal": "2024:05:01 10:20:30", "EXIF:SubSecTimeOriginal": 25}, 0.25),
+        ({"EXIF:DateTimeOriginal": "2024:05:01 10:20:30", "EXIF:SubSecTimeOriginal": "05"}, 0.05),
+        ({"EXIF:DateTimeOriginal": "2024:05:01 10:20:30", "EXIF:SubSecTimeOriginal": "123456789"}, 0.123456),
+        ({"EXIF:DateTimeOriginal": "2024:05:01 10:20:30", "EXIF:SubSecTimeOriginal": "   "}, 0),
+        ({"ExifIFD:DateTimeOriginal": "2024:05:01 10:20:30", "ExifIFD:SubSecTimeOriginal": 5}, 0.5),
+        ({"SubSecDateTimeOriginal": "2024:05:01 10:20:30.25"}, 0.25),
+        ({"EXIF:DateTimeOriginal": "2024:05:01 10:20:30", "XMP:SubSecTimeOriginal": 25}, 0),
+        # other ways to write the same
+        ({"EXIF:DateTimeOriginal": "2024/5/1 10:20:30"}, 0),
+        ({"EXIF:DateTimeOriginal": "2024-05-01T10:20:30,5"}, 0.5),
+    ],
+)
+def test_fractions_of_a_second(raw: JSONObject, when: float) -> None:
+    assert read(raw).taken_at == MORNING + timedelta(seconds=when)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        "0000:00:00 00:00:00",
+        "0000-00-00T00:00:00Z",
+        "    :  :     :  :  ",
+        " ",
+        "\0" * 19,
+        "0001:01:01 00:00:00",
+        "2024:13:45 10:20:30",
+        "2024:05:  :  :  ",
+        None,
+    ],
+)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"XMP:DateTimeOriginal": "2024:05:01 10:20:30+02:00"},
+        {"XMP:DateCreated": "2024:05:01 10:20:30+02:00"},
+        {"IPTC:DateCreated": "2024:05:01", "IPTC:TimeCreated": "10:20:30+02:00"},
+        {"Composite:DateTimeCreated": "2024:05:01 10:20:30+02:00"},
+        {"MakerNotes:DateTimeOriginal": "2024:05:01 10:20:30+02:00"},
+    ],
+)
+def test_other_metadata_has_the_date_if_exif_has_none(unknown: str | None, other: JSONObject) -> None:
+    output = read({"EXIF:DateTimeOriginal": unknown, **other})
+    assert output.taken_at == UTC_MORNING
+    assert output.date_time_original == "2024:05:01 10:20:30+02:00"
+
+
+def test_a_date_without_a_time_of_day_stays_a_text() -> None:
+    output = read({"XMP:DateCreated": "2024:05:01", "IPTC:DateCreated": "2024:05:02"})
+    assert (output.taken_at, output.date_time_original) == (None, "2024:05:01")
+
+
+@pytest.mark.parametrize(
+    ("raw", "when"),
+    [
+        # Android, and everything else that follows the standard
+        ({"QuickTime:CreateDate": "2024:05:01 08:20:30", "QuickTime:AndroidVersion": 14}, UTC_MORNING),
+        ({"QuickTime:CreateDate": "2024:05:01 08:20:30"}, UTC_MORNING),
+        (
+            {
+                "QuickTime:CreateDate": "0000:00:00 00:00:00",
+                "QuickTime:MediaCreateDate": "2024:05:01 08:20:30",
+            },
+            UTC_MORNING,
+        ),
+        # ExifTool's option QuickTimeUTC
+        ({"QuickTime:CreateDate": "2024:05:01 10:20:30+02:00"}, UTC_MORNING),
+        # Apple: with its zone
+        (
+            {
+                "QuickTime:CreateDate": "2024:05:01 08:20:31",
+                "QuickTime:CreationDate": "2024:05:01 10:20:30+02:00",
+            },
+            UTC_MORNING,
+        ),
+        ({"QuickTime:ContentCreateDate": "2024:05:01 10:20:30+02:00"}, UTC_MORNING),
+        # XAVC, AVCHD, AVI, Matroska, Windows Media
+        (
+            {
+                "QuickTime:CreateDate": "2024:05:01 08:20:00",
+                "XML:CreationDateValue": "2024:05:01 10:20:30+02:00",
+            },
+            UTC_MORNING,
+        ),
+        ({"H264:DateTimeOriginal": "2024:05:01 10:20:30+02:00"}, UTC_MORNING),
+        ({"RIFF:DateTimeOriginal": "2024:05:01 10:20:30"}, MORNING),
+        ({"Matroska:DateTimeOriginal": "2024:05:01 08:20:30Z"}, UTC_MORNING),
+        ({"ASF:CreationDate": "2024:05:01 08:20:30Z"}, UTC_MORNING),
+        # cameras that also write their local time, or nothing else
+        (
+            {"QuickTime:CreateDate": "2024:05:01 08:20:30", "EXIF:DateTimeOriginal": "2024:05:01 10:20:30"},
+            MORNING,
+        ),
+        (
+            {"QuickTime:CreateDate": "2024:05:01 10:20:30", "QuickTime:CompressorName": "GoPro AVC encoder"},
+            MORNING,
+        ),
+        ({"QuickTime:CreateDate": "2024:05:01 10:20:30", "GoPro:Model": "HERO10 Black"}, MORNING),
+        # clocks that were never set
+        ({"QuickTime:CreateDate": "0000:00:00 00:00:00"}, None),
+        ({"QuickTime:CreateDate": "1904:01:01 00:00:07"}, None),
+        ({"QuickTime:CreateDate": "1970:01:01 00:00:00"}, None),
+        # what is not about the original
+        ({"XMP:CreateDate": "2024:05:01 10:20:30"}, None),
+        ({"EXIF:CreateDate": "2024:05:01 10:20:30", "EXIF:ModifyDate": "2024:05:01 10:20:30"}, None),
+        ({"PDF:CreationTime": "2024:05:01 10:20:30"}, None),
+        ({"PNG:CreationTime": "2024:05:01 10:20:30"}, MORNING),
+    ],
+)
+def test_when_other_files_were_taken(raw: JSONObject, when: datetime | None) -> None:
+    assert read(raw).taken_at == when
+
+
+def test_the_zone_of_an_iphone_is_kept() -> None:
+    taken_at = read({"QuickTime:CreationDate": "2024:05:01 10:20:30+02:00"}).taken_at
+    assert taken_at is not None
+    assert taken_at.utcoffset() == timedelta(hours=2)
+
+
+def test_when_a_file_was_created() -> None:
+    video = read({"QuickTime:CreateDate": "2024:05:01 08:20:30"})
+    assert (video.create_date, video.created_at) == ("2024:05:01 08:20:30", UTC_MORNING)
+    unset = read({"QuickTime:CreateDate": "1970:01:01 00:00:00"})
+    assert (unset.create_date, unset.created_at) == (None, None)
+    scan = read({"IPTC:DigitalCreationDate": "2024:05:01", "IPTC:DigitalCreationTime": "10:20:30+02:00"})
+    assert (scan.created_at, scan.taken_at) == (UTC_MORNING, None)
+
+
+def test_times_that_the_server_says() -> None:
+    output = read({}, taken_at="2024-05-01T10:20:30.25+02:00", created_at="sometime")
+    assert output.taken_at == UTC_MORNING + timedelta(seconds=0.25)
+    assert output.created_at is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "iso"),
+    [
+        ({"EXIF:ISO": 65535, "EXIF:SensitivityType": 1, "EXIF:StandardOutputSensitivity": 102400}, 102400),
+        (
+            {
+                "EXIF:ISO": 65535,
+                "EXIF:SensitivityType": 2,
+                "EXIF:StandardOutputSensitivity": 1,
+                "EXIF:RecommendedExposureIndex": 204800,
+            },
+            204800,
+        ),
+        ({"EXIF:ISO": 65535, "EXIF:SensitivityType": 3, "EXIF:ISOSpeed": 409600}, 409600),
+        ({"EXIF:ISO": 65535, "EXIF:RecommendedExposureIndex": 102400}, 102400),
+        ({"EXIF:RecommendedExposureIndex": 800}, 800),
+        ({"EXIF:ISO": 65535, "MakerNotes:ISO": 102400}, 102400),
+        ({"EXIF:ISO": 100, "Composite:ISO": 159.7}, 100),
+        ({"Composite:ISO": 159.7}, 160),
+        ({"MakerNotes:ISO": "0 200"}, 200),
+        ({"MakerNotes:ISO": "0 0"}, None),
+        ({"MakerNotes:ISO": 65535}, None),
+        ({"MakerNotes:ISO": 6}, None),  # Pentax's number of ISO 100
+        ({"EXIF:ISO": 6}, 6),
+        ({"EXIF:ISO": 0, "XMP:ISO": 400}, 400),
+        ({"EXIF:ISO": 65535}, None),
+    ],
+)
+def test_sensitivities(raw: JSONObject, iso: int | None) -> None:
+    assert read(raw).iso == iso
+    assert read(raw, iso=65535).iso == iso
+    assert read(raw, iso=0).iso == iso
+
+
+@pytest.mark.parametrize(
+    ("raw", "seconds"),
+    [
+        ({"EXIF:ExposureTime": 250, "EXIF:ShutterSpeedValue": 0.004}, 0.004),
+        ({"EXIF:ExposureTime": 250, "MakerNotes:ExposureTime": 0.00399}, 0.00399),
+        ({"EXIF:ExposureTime": 250}, 250),
+        ({"MakerNotes:ExposureTime": 250, "Composite:ShutterSpeed": 250}, None),
+        (
+            {"MakerNotes:ExposureTime": 250, "Composite:ShutterSpeed": 250, "EXIF:ShutterSpeedValue": 0.004},
+            0.004,
+        ),
+        ({"MakerNotes:ExposureTime": 0.5}, 0.5),
+        ({"EXIF:ExposureTime": 0, "EXIF:ShutterSpeedValue": 0.004}, 0.004),
+        ({"EXIF:ExposureTime": "inf"}, None),
+        ({"EXIF:ExposureTime": 4294967295}, None),
+        ({"EXIF:ExposureTime": -1}, None),
+    ],
+)
+def test_exposure_times(raw: JSONObject, seconds: float | None) -> None:
+    assert read(raw).exposure_time == seconds
+
+
+def test_a_manual_lens_has_no_aperture_and_no_focal_length() -> None:
+    output = read(
+        {"EXIF:FNumber": 0, "EXIF:ApertureValue": 1, "Composite:Aperture": 1, "EXIF:FocalLength": 0}
+    )
+    assert (output.f_number, output.focal_length) == (None, None)
+    assert read({"EXIF:FNumber": "undef", "EXIF:ApertureValue": 4}).f_number == 4
+    assert read({}, f_number=0, focal_length="0.0 mm").f_number is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "camera"),
+    [
+        ({"H264:Make": 0x108, "H264:Model": "HDR-CX730"}, ("Sony", "HDR-CX730")),
+        ({"H264:Make": 0x103}, ("Panasonic", None)),
+        ({"H264:Make": "Canon"}, ("Canon", None)),
+        ({"XML:DeviceManufacturer": "Sony", "XML:DeviceModelName": "ILCE-7M4"}, ("Sony", "ILCE-7M4")),
+        ({"RIFF:Make": "Example", "RIFF:Model": "One"}, ("Example", "One")),
+        ({"ICC_Profile:DeviceManufacturer": "IEC", "ICC_Profile:DeviceModel": "sRGB"}, (None, None)),
+        ({"EXIF:Make": "Example\0rubbish"}, ("Example", None)),
+    ],
+)
+def test_cameras(raw: JSONObject, camera: tuple[str | None, str | None]) -> None:
+    output = read(raw)
+    assert (output.make, output.model) == camera
+
+
+@pytest.mark.parametrize(
+    ("raw", "known"),
+    [
+        ({"EXIF:GPSStatus": "V"}, False),
+        ({"EXIF:GPSStatus": "Measurement Void"}, False),
+        ({}, False),
+        ({"EXIF:GPSStatus": "A"}, True),
+        ({"EXIF:GPSStatus": "Measurement Active"}, True),
+    ],
+)
+def test_a_place_at_0_0_needs_a_fix(raw: JSONObject, *, known: bool) -> None:
+    place: JSONObject = {"Composite:GPSLatitude": 0, "Composite:GPSLongitude": 0, "Composite:GPSAltitude": 0}
+    output = read({**place, **raw})
+    assert (output.gps_latitude, output.gps_longitude, output.gps_altitude) == (
+        (0, 0, 0) if known else (None,) * 3
+    )
+
+
+def test_a_place_on_the_equator_or_the_prime_meridian() -> None:
+    output = read({"Composite:GPSLatitude": 0, "Composite:GPSLongitude": 9.5, "EXIF:GPSStatus": "V"})
+    assert (output.gps_latitude, output.gps_longitude) == (0, 9.5)
+
+
+def test_a_hemisphere_that_is_none() -> None:
+    raw: JSONObject = {"Composite:GPSLatitude": 12.5, "EXIF:GPSLatitude": 12.5, "EXIF:GPSLatitudeRef": ""}
+    assert read(raw).gps_latitude is None
+    assert read({"EXIF:GPSLatitude": 12.5, "EXIF:GPSLatitudeRef": "E"}).gps_latitude is None
+
+
+VIDEO: JSONObject = {"File:MIMEType": "video/mp4", "QuickTime:ImageWidth": 320, "QuickTime:ImageHeight": 240}
+HEIC: JSONObject = {"File:MIMEType": "image/heic", "File:ImageWidth": 640, "File:ImageHeight": 320}
+
+
+@pytest.mark.parametrize(
+    ("raw", "orientation", "shown"),
+    [
+        ({**VIDEO, "Composite:Rotation": 0}, 1, (320, 240)),
+        ({**VIDEO, "Composite:Rotation": 90}, 6, (240, 320)),
+        ({**VIDEO, "Composite:Rotation": 180}, 3, (320, 240)),
+        ({**VIDEO, "Composite:Rotation": 270}, 8, (240, 320)),
+        ({**VIDEO, "Composite:Rotation": -90}, 8, (240, 320)),
+        ({**VIDEO, "Composite:Rotation": 45}, None, (320, 240)),
+        # the matrix of the sound's track, which does not count
+        (
+            {**VIDEO, "Composite:Rotation": 90, "QuickTime:MatrixStructure": "1 0 0 0 1 0 0 0 1"},
+            6,
+            (240, 320),
+        ),
+        (
+            {**VIDEO, "Composite:Rotation": 180, "QuickTime:MatrixStructure": "-1 0 0 0 1 0 320 0 1"},
+            2,
+            (320, 240),
+        ),
+        ({**VIDEO, "QuickTime:MatrixStructure": "0 1 0 1 0 0 0 0 1"}, 5, (240, 320)),
+        ({**VIDEO, "QuickTime:PixelAspectRatio": "16:11"}, None, (465, 240)),
+        ({**VIDEO, "QuickTime:PixelAspectRatio": "16:11", "Composite:Rotation": 90}, 6, (240, 465)),
+        ({**VIDEO, "QuickTime:PixelAspectRatio": "0:0"}, None, (320, 240)),
+        (HEIC, 1, (640, 320)),
+        ({**HEIC, "QuickTime:Rotation": 270}, 6, (320, 640)),
+        ({**HEIC, "QuickTime:Rotation": 3}, 6, (320, 640)),  # the same in newer versions of ExifTool
+        ({**HEIC, "QuickTime:Rotation": 90}, 8, (320, 640)),
+        ({**HEIC, "QuickTime:Rotation": 180}, 3, (640, 320)),
+        ({**HEIC, "QuickTime:Rotation": 0, "EXIF:Orientation": 6}, 1, (640, 320)),
+        ({**HEIC, "EXIF:Orientation": 6}, 1, (640, 320)),
+        ({**HEIC, "QuickTime:Rotation": 3, "EXIF:Orientation": 8}, 6, (320, 640)),
+        ({**HEIC, "QuickTime:Mirroring": 1}, 2, (640, 320)),
+        ({**HEIC, "QuickTime:Mirroring": 0}, 4, (640, 320)),
+        ({**HEIC, "QuickTime:Mirroring": 0, "QuickTime:Rotation": 2}, 2, (640, 320)),
+        ({**HEIC, "QuickTime:Mirroring": 1, "QuickTime:Rotation": 1}, 7, (320, 640)),
+        ({**HEIC, "QuickTime:Mirroring": 0, "QuickTime:Rotation": 1}, 5, (320, 640)),
+        (
+            {"File:MIMEType": "image/jpeg", "Composite:ImageSize": "640 320", "EXIF:Orientation": 6},
+            6,
+            (320, 640),
+        ),
+        (
+            {"File:MIMEType": "image/jpeg", "Composite:ImageSize": "640 320", "EXIF:Orientation": 4},
+            4,
+            (640, 320),
+        ),
+        ({"Composite:ImageSize": "640 320"}, None, (640, 320)),
+    ],
+)
+def test_how_a_file_is_shown(raw: JSONObject, orientation: int | None, shown: tuple[int, int]) -> None:
+    output = read(raw)
+    assert output.orientation == orientation
+    assert (output.display_width, output.display_height) == shown
+
+
+def test_a_video_whose_header_has_the_size_for_display() -> None:
+    output = read(
+        {
+            "File:MIMEType": "video/quicktime",
+            "Composite:ImageSize": "1920 1080",
+            "QuickTime:ImageWidth": 1920,
+            "QuickTime:ImageHeight": 1080,
+            "QuickTime:SourceImageWidth": 1440,
+            "QuickTime:SourceImageHeight": 1080,
+        }
+    )
+    assert (output.image_width, output.image_height) == (1440, 1080)
+    assert (output.display_width, output.display_height) == (1920, 1080)
+
+
 def test_raw_tags_by_name() -> None:
     output = read({"EXIF:LensModel": "50mm", "XMP:LensModel": "other", "Keywords": ["a", "b"]})
     assert (output.tag("LensModel"), output.tag("XMP:LensModel")) == ("50mm", "other")

@@ -111,7 +111,7 @@ def _exif_facts(result: ReportResult) -> Iterator[Fact]:
         if metadata.gps_latitude is None or metadata.gps_longitude is None
         else f"{metadata.gps_latitude:.4f}, {metadata.gps_longitude:.4f}"
     )
-    width, height = metadata.image_width, metadata.image_height
+    width, height = metadata.display_width, metadata.display_height
     for name, value in (
         ("camera", camera),
         ("taken", str(metadata.taken_at or metadata.date_time_original or "")),

@@ -111,24 +111,32 @@ def _exif_items(image: ImageFile, file: Path, warn: Callable[[str], None]) -> di
     found: dict[str, JsonValue] = {}
     with ExitStack() as stack:
         try:
-            if image.format == "TIFF":  # from its first directory, whichever picture was opened
-                exif = Image.Exif()
-                exif.load_from_fp(stack.enter_context(file.open("rb")))
-            else:
-                exif = image.getexif()
+            exif = _loaded_exif(image, file, stack)
         except DAMAGE_ERRORS as exc:
             warn(f"the EXIF cannot be read: {_one_line(exc)}")
             return found
         for directory, names in _DIRECTORIES.items():
             try:
-                tags = exif.get_ifd(directory) if directory else exif
-                found |= _named(tags, names)
+                found |= _named(exif.get_ifd(directory) if directory else exif, names)
             except DAMAGE_ERRORS as exc:
                 warn(f"a part of the EXIF cannot be read: {_one_line(exc)}")
     turned: object = image.info.get("original_orientation")  # of a HEIC, which is opened upright
     if isinstance(turned, int):
         found["EXIF:Orientation"] = turned
     return found
+
+
+def _loaded_exif(image: ImageFile, file: Path, stack: ExitStack) -> Image.Exif:
+    """Parse the EXIF again: Pillow may have done so when it opened the image, and its warnings are lost."""
+    data: object = image.info.get("exif")
+    exif = Image.Exif()
+    if image.format == "TIFF":  # from its first directory, whichever picture was opened
+        exif.load_from_fp(stack.enter_context(file.open("rb")))
+    elif isinstance(data, bytes):
+        exif.load(data)
+    else:
+        return image.getexif()
+    return exif
 
 
 def _other_items(image: ImageFile, warn: Callable[[str], None]) -> dict[str, JsonValue]:
