@@ -107,7 +107,9 @@ def _camera_and_date(metadata: ExifOutput) -> str:
     make, model = metadata.make or "", metadata.model or ""
     # Many makers repeat their name in the model's.
     camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
-    taken = ", ".join(filter(None, (camera, metadata.date_time_original)))
+    # A video has no date as text, but one in its header.
+    date = metadata.date_time_original or str(metadata.taken_at or "")
+    taken = ", ".join(filter(None, (camera, date)))
     return taken or str(metadata.tag("ImageDescription") or "no camera or date found")
 
 
