@@ -9,6 +9,8 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.media.files import write_json
 from cl_client.local.tasks.media.images import is_picture
 from cl_client.local.tasks.media.media_types import detect_media_type
+from cl_client.local.tasks.media.raw_kinds import raw_kind
+from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.media.videos import stream_kind
 from cl_client.local.tasks.metadata.exiftool import read_with_exiftool
 from cl_client.local.tasks.metadata.heif_properties import heif_properties
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from cl_client.models import JSONObject
     from cl_client.plugins.exif import ExifParams
 
+_NOT_MEDIA: Final = "the file is not an image, video or audio in a supported format, so it has no metadata"
 _MESSAGES: Final = ("ExifTool:Warning", "ExifTool:Error")
 
 
@@ -72,11 +75,13 @@ def _read(file: Path, warn: Callable[[str], None]) -> JSONObject:
     return raw
 
 
-_NOT_MEDIA: Final = "the file is not an image, video or audio in a supported format, so it has no metadata"
-
-
 def _read_without_exiftool(file: Path, warn: Callable[[str], None]) -> JSONObject:
-    if is_picture(file):
+    directories = tiff_directories(file)
+    if not directories and (raw := raw_kind(file, directories)) is not None:
+        raise TaskFailedError(
+            f"{file.name}: metadata of RAW ({raw}) needs ExifTool, which is not installed on the server"
+        )
+    if directories or is_picture(file):
         return read_with_pillow(file, warn)
     if (kind := stream_kind(file)) is not None:
         raise TaskFailedError(

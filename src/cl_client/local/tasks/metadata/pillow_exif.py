@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from cl_client.local.tasks.media.images import DAMAGE_ERRORS, open_picture
-from cl_client.local.tasks.media.tiff_directories import full_size_directory
+from cl_client.local.tasks.media.raw_kinds import raw_kind
+from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.metadata.pillow_xmp import iptc_dates, xmp_tags
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
     from pydantic import JsonValue
 
+    from cl_client.local.tasks.media.tiff_directories import TiffDirectory
     from cl_client.models import JSONObject
 
 _EXIFTOOL_NAMES: Final[Mapping[str, str]] = {
@@ -46,6 +48,11 @@ _DIRECTORIES: Final[Mapping[int, Mapping[int, str]]] = {
     ExifTags.IFD.GPSInfo: ExifTags.GPSTAGS,
 }
 """The directories, and the names of their tags; 0 is the main one."""
+_XMP_TAG: Final = 700
+_IPTC_TAG: Final = 33723
+_IPTC_RESOURCE: Final = 0x0404
+"""The number of Photoshop's image resource."""
+_RAW_TYPES: Final[Mapping[str, str]] = {"DNG": "Adobe DNG"}
 _PNG_TEXTS: Final = {"Software": "Software", "Creation Time": "CreationTime"}
 _SIGNIFICANT_DIGITS: Final = 10
 """The precision with which ExifTool writes a rational number."""
@@ -69,21 +76,64 @@ def read_with_pillow(file: Path, warn: Callable[[str], None]) -> JSONObject:
     Raises:
         TaskFailedError: The file is not an image that Pillow can read.
     """
-    with open_picture(file, warn) as image:
-        with _damage_reported(warn):
-            exif = _exif_items(image, file, warn)
-        width, height = _stored_size(image, file)
-        raw: JSONObject = {
-            "File:FileName": file.name,
-            "File:FileSize": file.stat().st_size,
-            "File:FileType": image.format,
-            "File:MIMEType": image.get_format_mimetype(),
-            "File:ImageWidth": width,
-            "File:ImageHeight": height,
-            **exif,
-            **_other_items(image, warn),
-        }
+    directories = tiff_directories(file)
+    raw = _of_tiff(file, directories, warn) if directories else _of_picture(file, warn)
     return raw | _composite(raw)
+
+
+def _of_tiff(file: Path, directories: Sequence[TiffDirectory], warn: Callable[[str], None]) -> JSONObject:
+    """Read the tags of the first directory, and the size of the full picture. Many camera raw files are TIFF."""
+    exif = Image.Exif()
+    with file.open("rb") as stream, _damage_reported(warn):
+        with _damage_skipped("EXIF", warn):
+            exif.load_from_fp(stream)
+        items = _exif_items(exif, warn)
+        xmp, iptc = (_stored_bytes(exif.get(tag)) for tag in (_XMP_TAG, _IPTC_TAG))
+    full = next((directory for directory in directories if not directory.reduced), directories[0])
+    kind = raw_kind(file, directories)
+    format_name = kind.rpartition(" ")[2] if kind else "TIFF"
+    mime_type = f"image/x-{_RAW_TYPES.get(kind, kind).lower().replace(' ', '-')}" if kind else "image/tiff"
+    return {
+        **_file_items(file, format_name, mime_type, (full.width, full.height)),
+        **items,
+        **_other_items(xmp, iptc, warn),
+    }
+
+
+def _of_picture(file: Path, warn: Callable[[str], None]) -> JSONObject:
+    with open_picture(file, warn) as image:
+        exif = Image.Exif()
+        data: object = image.info.get("exif")
+        with _damage_reported(warn):
+            with _damage_skipped("EXIF", warn):
+                if isinstance(data, bytes):  # parsed again: the warnings of the first time are lost
+                    exif.load(data)
+                else:
+                    exif = image.getexif()
+            items = _exif_items(exif, warn)
+        turned: object = image.info.get("original_orientation")  # of a HEIC, which is opened upright
+        if isinstance(turned, int):
+            items["EXIF:Orientation"] = turned
+        xmp: object = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+        return {
+            **_file_items(file, image.format, image.get_format_mimetype(), image.size),
+            **items,
+            **_other_items(_stored_bytes(xmp), _photoshop_iptc(image), warn),
+            **_png_items(image),
+        }
+
+
+def _file_items(
+    file: Path, format_name: str | None, mime_type: str | None, size: tuple[int, int]
+) -> dict[str, JsonValue]:
+    return {
+        "File:FileName": file.name,
+        "File:FileSize": file.stat().st_size,
+        "File:FileType": format_name,
+        "File:MIMEType": mime_type,
+        "File:ImageWidth": size[0],
+        "File:ImageHeight": size[1],
+    }
 
 
 @contextmanager
@@ -100,64 +150,48 @@ def _one_line(message: object) -> str:
     return " ".join(str(message).split())
 
 
-def _stored_size(image: ImageFile, file: Path) -> tuple[int, int]:
-    """Return the size as stored: Pillow turns a TIFF upright, and opens the preview of a raw file."""
-    directory = full_size_directory(file) if image.format == "TIFF" else None
-    return (directory.width, directory.height) if directory else image.size
+@contextmanager
+def _damage_skipped(part: str, warn: Callable[[str], None]) -> Generator[None]:
+    try:
+        yield
+    except DAMAGE_ERRORS as exc:
+        warn(f"a part of the {part} cannot be read: {_one_line(exc)}")
 
 
-def _exif_items(image: ImageFile, file: Path, warn: Callable[[str], None]) -> dict[str, JsonValue]:
+def _exif_items(exif: Image.Exif, warn: Callable[[str], None]) -> dict[str, JsonValue]:
     """Read all tags with a standard name; of a damaged directory, none."""
     found: dict[str, JsonValue] = {}
-    with ExitStack() as stack:
-        try:
-            exif = _loaded_exif(image, file, stack)
-        except DAMAGE_ERRORS as exc:
-            warn(f"the EXIF cannot be read: {_one_line(exc)}")
-            return found
-        for directory, names in _DIRECTORIES.items():
-            try:
-                found |= _named(exif.get_ifd(directory) if directory else exif, names)
-            except DAMAGE_ERRORS as exc:
-                warn(f"a part of the EXIF cannot be read: {_one_line(exc)}")
-    turned: object = image.info.get("original_orientation")  # of a HEIC, which is opened upright
-    if isinstance(turned, int):
-        found["EXIF:Orientation"] = turned
+    for directory, names in _DIRECTORIES.items():
+        with _damage_skipped("EXIF", warn):
+            found |= _named(exif.get_ifd(directory) if directory else exif, names)
     return found
 
 
-def _loaded_exif(image: ImageFile, file: Path, stack: ExitStack) -> Image.Exif:
-    """Parse the EXIF again: Pillow may have done so when it opened the image, and its warnings are lost."""
-    data: object = image.info.get("exif")
-    exif = Image.Exif()
-    if image.format == "TIFF":  # from its first directory, whichever picture was opened
-        exif.load_from_fp(stack.enter_context(file.open("rb")))
-    elif isinstance(data, bytes):
-        exif.load(data)
-    else:
-        return image.getexif()
-    return exif
+def _stored_bytes(value: object) -> bytes:
+    return value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else b""
 
 
-def _other_items(image: ImageFile, warn: Callable[[str], None]) -> dict[str, JsonValue]:
-    """Read XMP, IPTC and the texts of a PNG."""
-    found: dict[str, JsonValue] = {}
-    xmp: object = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    packet = xmp.encode() if isinstance(xmp, str) else xmp if isinstance(xmp, bytes) else b""
-    try:
-        found |= xmp_tags(packet) if packet else {}
-    except ValueError as exc:
-        warn(f"the XMP cannot be read: {exc}")
-    try:
-        found |= iptc_dates(image)
-    except DAMAGE_ERRORS as exc:
-        warn(f"the IPTC metadata cannot be read: {_one_line(exc)}")
-    if image.format == "PNG":
-        for key, name in _PNG_TEXTS.items():
-            text: object = image.info.get(key)
-            if isinstance(text, str):
-                found[f"PNG:{name}"] = text
+def _photoshop_iptc(image: ImageFile) -> bytes:
+    """Find IPTC in a JPEG, where it is a part of what Photoshop adds."""
+    resources: object = image.info.get("photoshop")
+    if not isinstance(resources, dict):
+        return b""
+    return _stored_bytes(cast("Mapping[object, object]", resources).get(_IPTC_RESOURCE))
+
+
+def _other_items(xmp: bytes, iptc: bytes, warn: Callable[[str], None]) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = iptc_dates(iptc)
+    if xmp:
+        with _damage_skipped("XMP", warn):
+            found |= xmp_tags(xmp)
     return found
+
+
+def _png_items(image: ImageFile) -> dict[str, JsonValue]:
+    if image.format != "PNG":
+        return {}
+    texts = {name: cast("object", image.info.get(key)) for key, name in _PNG_TEXTS.items()}
+    return {f"PNG:{name}": text for name, text in texts.items() if isinstance(text, str)}
 
 
 def _named(directory: Mapping[int, object], names: Mapping[int, str]) -> dict[str, JsonValue]:

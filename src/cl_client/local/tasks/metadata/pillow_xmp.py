@@ -6,14 +6,11 @@ import re
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
-from PIL import IptcImagePlugin
-
 from cl_client.plugins.exif_tags import as_latitude, as_longitude, as_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from PIL.ImageFile import ImageFile
     from pydantic import JsonValue
 
 _EXIF: Final = "http://ns.adobe.com/exif/1.0/"
@@ -50,8 +47,12 @@ _LATITUDE: Final = f"{{{_EXIF}}}GPSLatitude"
 _LONGITUDE: Final = f"{{{_EXIF}}}GPSLongitude"
 
 _ISO_DATE: Final = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?")
-_IPTC_DATES: Final = {(2, 55): "DateCreated", (2, 62): "DigitalCreationDate"}
-_IPTC_TIMES: Final = {(2, 60): "TimeCreated", (2, 63): "DigitalCreationTime"}
+_IPTC_DATES: Final = {55: "DateCreated", 62: "DigitalCreationDate"}
+_IPTC_TIMES: Final = {60: "TimeCreated", 63: "DigitalCreationTime"}
+_DATA_SET_HEADER: Final = 5
+_DATA_SET_MARK: Final = 0x1C
+_APPLICATION_RECORD: Final = 2
+_EXTENDED: Final = 0x8000
 
 
 def xmp_tags(packet: bytes) -> dict[str, JsonValue]:
@@ -106,25 +107,33 @@ def _tag(name: str, text: str) -> tuple[str, JsonValue]:
     return "", None
 
 
-def iptc_dates(image: ImageFile) -> dict[str, JsonValue]:
-    """Read the dates of IPTC.
+def iptc_dates(data: bytes) -> dict[str, JsonValue]:
+    """Read the dates of IPTC (IIM 4.2, record 2).
 
     Args:
-        image: The open image.
+        data: The data sets.
 
     Returns:
         Keys with the group ``IPTC``; empty if there are none.
     """
-    entries = IptcImagePlugin.getiptcinfo(image) or {}
     found: dict[str, JsonValue] = {}
-    for key, value in entries.items():
-        text = (value[0] if isinstance(value, list) else value).decode("latin-1").strip("\0 ")
-        if key in _IPTC_DATES:
-            found[f"IPTC:{_IPTC_DATES[key]}"] = re.sub(r"^(\d{4})(\d\d)(\d\d)$", r"\1:\2:\3", text)
-        elif key in _IPTC_TIMES:
-            found[f"IPTC:{_IPTC_TIMES[key]}"] = re.sub(
-                r"^(\d\d)(\d\d)(\d\d)(?:([-+]\d\d)(\d\d))?$",
-                lambda match: ":".join(match.group(1, 2, 3)) + (f"{match[4]}:{match[5]}" if match[4] else ""),
-                text,
-            )
+    for number, text in _data_sets(data):
+        if number in _IPTC_DATES:
+            found[f"IPTC:{_IPTC_DATES[number]}"] = re.sub(r"^(\d{4})(\d\d)(\d\d)$", r"\1:\2:\3", text)
+        elif number in _IPTC_TIMES:
+            time = re.sub(r"^(\d\d)(\d\d)(\d\d)", r"\1:\2:\3", text)
+            found[f"IPTC:{_IPTC_TIMES[number]}"] = re.sub(r"([-+]\d\d)(\d\d)$", r"\1:\2", time)
     return found
+
+
+def _data_sets(data: bytes) -> Iterator[tuple[int, str]]:
+    position = 0
+    while position + _DATA_SET_HEADER <= len(data) and data[position] == _DATA_SET_MARK:
+        record, number = data[position + 1], data[position + 2]
+        length = int.from_bytes(data[position + 3 : position + 5])
+        if length & _EXTENDED:  # longer than 32 KB, which no date is
+            return
+        position += _DATA_SET_HEADER
+        if record == _APPLICATION_RECORD:
+            yield number, data[position : position + length].decode("latin-1").strip("\0 ")
+        position += length

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from av.error import FFmpegError
 
 from cl_client.local.tasks.media.videos import open_container, video_stream
+from cl_client.plugins.exif_fields.display import SWAPPED_ORIENTATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def video_display(file: Path, orientation: int | None) -> JSONObject:
     except (FFmpegError, ValueError):
         return {}
     shown = (max(1, round(width * shape)) if shape else width, height)
-    if orientation in {5, 6, 7, 8}:
+    if orientation in SWAPPED_ORIENTATIONS:
         shown = (shown[1], shown[0])
     return {
         "image_width": width,
