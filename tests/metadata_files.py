@@ -32,11 +32,16 @@ def xmp_packet(properties: Mapping[str, str]) -> bytes:
     ).encode()
 
 
-def iptc_segment(entries: Mapping[int, str]) -> bytes:
-    """Write a JPEG segment with the data sets of IPTC's application record."""
-    data = b"".join(
+def iptc_data(entries: Mapping[int, str]) -> bytes:
+    """Write data sets of IPTC's application record."""
+    return b"".join(
         struct.pack(">BBBH", 0x1C, 2, key, len(text)) + text.encode() for key, text in entries.items()
     )
+
+
+def iptc_segment(entries: Mapping[int, str]) -> bytes:
+    """Write a JPEG segment with IPTC."""
+    data = iptc_data(entries)
     resource = b"8BIM" + struct.pack(">HBBI", 0x0404, 0, 0, len(data)) + data + b"\0" * (len(data) % 2)
     content = b"Photoshop 3.0\0" + resource
     return b"\xff\xed" + struct.pack(">H", len(content) + 2) + content

@@ -15,7 +15,7 @@ from cl_client.local.samples import camera_exif, draw_photo
 from cl_client.local.tasks.contract import TaskContext
 from cl_client.local.tasks.metadata import exif
 from cl_client.plugins.exif import ExifOutput, ExifParams
-from metadata_files import heif_transformed, iptc_segment, with_segment, xmp_packet
+from metadata_files import heif_transformed, iptc_data, iptc_segment, with_segment, xmp_packet
 from support import require
 from tiff_files import Directory, write_tiff
 
@@ -95,6 +95,12 @@ def with_iptc(folder: Path) -> Path:
     Image.new("RGB", (80, 60)).save(file)
     with_segment(file, iptc_segment({55: "20240501", 60: "102030+0200", 62: "20240601", 63: "112131-0330"}))
     return file
+
+
+def with_iptc_in_tiff(folder: Path) -> Path:
+    tags = {33723: iptc_data({55: "20240501", 60: "102030Z"})}
+    Image.new("RGB", (80, 60)).save(folder / "scan.tiff", tiffinfo=tags)
+    return folder / "scan.tiff"
 
 
 def with_png_texts(folder: Path) -> Path:
@@ -183,6 +189,11 @@ KINDS: dict[str, Drawn] = {
     "xmp in webp": with_xmp(
         "photo.webp", **{"xmp:CreateDate": "2024-05-01T10:20Z", "xmp:CreatorTool": "Example 2"}
     ),
+    **{
+        f"xmp in {suffix}": with_xmp(f"photo.{suffix}", **{"photoshop:DateCreated": "2024-05-01T10:20:30"})
+        for suffix in ("gif", "tiff", "heic", "avif")
+    },
+    "iptc in tiff": with_iptc_in_tiff,
     "xmp with a date alone": with_xmp("photo.jpg", **{"photoshop:DateCreated": "2024-05-01"}),
     "xmp with a month alone": with_xmp("photo.jpg", **{"photoshop:DateCreated": "2024-05"}),
     "xmp exposure": with_xmp(

@@ -82,7 +82,7 @@ def read_with_pillow(file: Path, warn: Callable[[str], None]) -> JSONObject:
 
 
 def _of_tiff(file: Path, directories: Sequence[TiffDirectory], warn: Callable[[str], None]) -> JSONObject:
-    """Read the tags of the first directory, and the size of the full picture. Many camera raw files are TIFF."""
+    """Read the tags of the first directory, and the size of the full picture: raw files are TIFF too."""
     exif = Image.Exif()
     with file.open("rb") as stream, _damage_reported(warn):
         with _damage_skipped("EXIF", warn):
