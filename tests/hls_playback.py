@@ -115,10 +115,13 @@ def segment_start(file: Path) -> float:
 class Stream:
     """What the task has made of a video."""
 
-    def __init__(self, folder: Path, task_output: JSONObject, progress: list[int]) -> None:
+    def __init__(
+        self, folder: Path, task_output: JSONObject, progress: list[int], warnings: list[str]
+    ) -> None:
         self.folder = folder
         self.task_output = task_output
         self.progress = progress
+        self.warnings = warnings
         self.master = (folder / "adaptive.m3u8").read_text()
 
     def playlist(self, name: str) -> Playlist:
@@ -133,4 +136,4 @@ def stream_of(source: Path, folder: Path, params: HlsStreamingParams) -> Stream:
         task_output = hls_streaming.run(context)
     finally:
         assert not list(folder.glob(".*")), "a partial folder is left behind"
-    return Stream(output, task_output, progress)
+    return Stream(output, task_output, progress, context.warnings)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from fractions import Fraction
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import av
@@ -14,12 +15,12 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.frame_conversion import FrameConverter, Turn
-from cl_client.local.tasks.media.videos import decodable_video, open_container
-from cl_client.local.tasks.video.source import CLOCK, CLOCK_RATE, SOUND_RATE, decodable_sound
+from cl_client.local.tasks.media.frame_conversion import FrameConverter
+from cl_client.local.tasks.video.playlists import Variant, finish_playlist, write_master
+from cl_client.local.tasks.video.timing import CLOCK, CLOCK_RATE, SOUND_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
-    from av.packet import Packet
-    from av.stream import Stream
     from av.video.stream import VideoStream
 
     from cl_client.local.tasks.video.source import VideoFacts
@@ -45,6 +44,11 @@ _MAX_SIDE_MACROBLOCKS: Final = 1055
 """The largest frame of H.264 and its longest side, in blocks of 16 x 16 pixels (ITU-T H.264, level 6.2)."""
 
 _PIXEL_FORMAT: Final = "yuv420p"
+_SEQUENCE_PARAMETERS: Final = b"\0\0\1\x67"
+"""The start of x264's NAL unit with the sequence parameters (ITU-T H.264, B.1 and 7.3.1)."""
+_AAC: Final = "mp4a.40.2"
+"""AAC-LC in RFC 6381."""
+
 _H264_OPTIONS: Final = {
     "preset": "veryfast",
     "profile": "high",
@@ -99,12 +103,13 @@ class HlsOutput:
     ) -> None:
         for rendition in renditions:
             _require_possible(file, rendition)
-        self._file = file
+        self._file, self._folder, self._master = file, folder, master
         self._next_keyframe = 0
         names = [rendition.name for rendition in renditions]
-        self._container = _open_hls(folder, names, with_sound=facts.sound_codec is not None, master=master)
+        with_sound = facts.sound_codec is not None
+        self._container = open_hls(folder, names, with_sound=with_sound, independent=True)
         self._tracks = [_Track(self._container, facts, rendition) for rendition in renditions]
-        with _writing(file):
+        with writing(file):
             self._container.start_encoding()
 
     def __enter__(self) -> Self:
@@ -115,11 +120,12 @@ class HlsOutput:
     ) -> None:
         try:
             if exc_type is None:
-                with _writing(self._file):
+                with writing(self._file):
                     for track in self._tracks:
                         track.write_picture(None)
                         track.write_sound(None)
                     self._container.close()
+                self._finish_playlists()
         finally:
             with suppress(FFmpegError):
                 self._container.close()  # does nothing the second time
@@ -133,7 +139,7 @@ class HlsOutput:
         Raises:
             TaskFailedError: The files cannot be written.
         """
-        with _writing(self._file):
+        with writing(self._file):
             if not isinstance(frame, VideoFrame):
                 for track in self._tracks:
                     track.write_sound(frame)
@@ -141,6 +147,12 @@ class HlsOutput:
             keyframe = self._is_keyframe(frame.pts or 0)
             for track in self._tracks:
                 track.write_picture(frame, keyframe=keyframe)
+
+    def _finish_playlists(self) -> None:
+        for track in self._tracks:
+            finish_playlist(self._folder / track.variant.playlist, lead=0, total=track.seconds)
+        if self._master is not None:
+            write_master(self._folder / self._master, [track.variant for track in self._tracks])
 
     def _is_keyframe(self, pts: int) -> bool:
         """Choose keyframes by time and not by count, so that they are at the same times at any frame rate."""
@@ -155,6 +167,8 @@ class _Track:
 
     def __init__(self, container: OutputContainer, facts: VideoFacts, rendition: Rendition) -> None:
         self._container = container
+        self._rendition = rendition
+        self._frame_durations: Counter[int] = Counter()
         self._converter = FrameConverter(
             rendition.width, rendition.height, facts.turn, _PIXEL_FORMAT, facts.colour.streamed
         )
@@ -164,10 +178,28 @@ class _Track:
             self._sound = container.add_stream("aac", rate=SOUND_RATE, layout="stereo")  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
             self._sound.bit_rate = _SOUND_BIT_RATE
 
+    @property
+    def seconds(self) -> float:
+        """The duration of the video, and so of the audio."""
+        return sum(self._frame_durations.elements()) / CLOCK_RATE
+
+    @property
+    def variant(self) -> Variant:
+        """The rendition as the master playlist describes it."""
+        h264 = _h264_codec(self._video.codec_context.extradata or b"")
+        return Variant(
+            playlist=playlist_name(self._rendition.name),
+            width=self._rendition.width,
+            height=self._rendition.height,
+            frame_rate=CLOCK_RATE / median(self._frame_durations.elements()),
+            codecs=[h264] if self._sound is None else [h264, _AAC],
+        )
+
     def write_picture(self, frame: VideoFrame | None, *, keyframe: bool = False) -> None:
         """Encode a video frame, or with None flush the encoder."""
         scaled = None
         if frame is not None:
+            self._frame_durations[frame.duration] += 1
             scaled = self._converter.convert(frame)
             scaled.pict_type = PictureType.I if keyframe else PictureType.NONE
         self._container.mux(self._video.encode(scaled))  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
@@ -178,97 +210,52 @@ class _Track:
             self._container.mux(self._sound.encode(frame))  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
 
 
-def fits_unchanged(facts: VideoFacts) -> bool:
-    """Tell whether players can play a video without encoding it again.
+def playlist_name(rendition: str) -> str:
+    """Return the name of a rendition's media playlist.
 
     Args:
-        facts: The properties of the video.
+        rendition: The name of the rendition.
 
     Returns:
-        True for progressive 8-bit H.264 in the standard range, stored upright, with AAC, MP3 or no audio.
+        The file name.
     """
-    return (
-        facts.video_codec == "h264"
-        and facts.pixel_format in {"yuv420p", "yuvj420p"}
-        and facts.sound_codec in {None, "aac", "mp3"}
-        and facts.turn == Turn()  # MPEG-TS cannot store a rotation
-        and not facts.interlaced
-        and facts.colour.streamed == facts.colour
-        and facts.container_format != "avi"  # has no presentation times
-    )
+    return f"adaptive-{rendition}.m3u8"
 
 
-def remux(file: Path, facts: VideoFacts, folder: Path, name: str) -> None:
-    """Split a video into segments at its own keyframes, without encoding it again.
+def _h264_codec(header: bytes) -> str:
+    """Return the codec as in RFC 6381: profile, constraints and level, from the sequence parameter set."""
+    start = header.index(_SEQUENCE_PARAMETERS) + len(_SEQUENCE_PARAMETERS)
+    return f"avc1.{header[start : start + 3].hex()}"
+
+
+def open_hls(folder: Path, names: Sequence[str], *, with_sound: bool, independent: bool) -> OutputContainer:
+    """Open FFmpeg's HLS muxer, which expects the streams in the order of names: video, audio, video, ...
 
     Args:
-        file: The video.
-        facts: The properties of the video.
         folder: The folder for the files.
-        name: Part of the file names.
+        names: The names of the renditions, part of their files' names.
+        with_sound: Whether the renditions have audio.
+        independent: Whether each segment can be decoded without the one before.
 
-    Raises:
-        TaskFailedError: The files cannot be written.
+    Returns:
+        The container, to be closed by the caller.
     """
-    with _writing(file), open_container(file) as source:
-        inputs = [decodable_video(source, file), decodable_sound(source, file)]
-        with _open_hls(folder, [name], with_sound=facts.sound_codec is not None) as target:
-            outputs = {
-                stream.index: target.add_stream_from_template(stream)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
-                for stream in inputs
-                if stream is not None
-            }
-            for packet in _with_decoding_times(source.demux(*filter(None, inputs)), facts):
-                packet.stream = outputs[packet.stream_index]
-                target.mux(packet)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
-
-
-def _with_decoding_times(packets: Iterable[Packet[Stream]], facts: VideoFacts) -> Iterator[Packet[Stream]]:
-    """Yield packets with times that start at 0. Matroska has no decoding times for the first frames."""
-    undated: list[Packet[Stream]] = []
-    for packet in packets:
-        if packet.pts is None:  # end of the stream
-            continue
-        offset = round(facts.start / float(packet.time_base))
-        packet.pts -= offset
-        if packet.dts is None:
-            undated.append(packet)
-            continue
-        packet.dts -= offset
-        if undated and packet.stream_index == undated[0].stream_index:
-            yield from _dated_before(packet.dts, undated, facts)
-            undated.clear()
-        yield packet
-    if undated:
-        yield from _dated_before(min(packet.pts or 0 for packet in undated), undated, facts)
-
-
-def _dated_before(dts: int, packets: Sequence[Packet[Stream]], facts: VideoFacts) -> Iterator[Packet[Stream]]:
-    """Yield the packets with decoding times one frame apart, up to a time."""
-    for frames_ahead, packet in zip(range(len(packets), 0, -1), packets, strict=True):
-        packet.dts = dts - round(frames_ahead / (facts.frame_rate * Fraction(packet.time_base)))
-        yield packet
-
-
-def _open_hls(
-    folder: Path, names: Sequence[str], *, with_sound: bool, master: str | None = None
-) -> OutputContainer:
-    """Open FFmpeg's HLS muxer, which expects the streams in the order of names: video, audio, video, ..."""
     streams = [
         f"v:{i},a:{i},name:{name}" if with_sound else f"v:{i},name:{name}" for i, name in enumerate(names)
     ]
     return av.open(
-        str(folder.absolute() / "adaptive-%v.m3u8"),
+        str(folder.absolute() / playlist_name("%v")),
         mode="w",
         format="hls",
         options={
             "hls_time": str(_SEGMENT_SECONDS),
             "hls_list_size": "0",
             "hls_playlist_type": "vod",
-            "hls_flags": "independent_segments",
+            **({"hls_flags": "independent_segments"} if independent else {}),
             "hls_segment_filename": str(folder.absolute() / "adaptive-%v-%03d.ts"),
             "var_stream_map": " ".join(streams),
-            **({"master_pl_name": master} if master is not None else {}),
+            # Never write a stream ahead of another one, as that would put it into an earlier segment.
+            "max_interleave_delta": "0",
         },
     )
 
@@ -300,7 +287,18 @@ def _require_possible(file: Path, rendition: Rendition) -> None:
 
 
 @contextmanager
-def _writing(file: Path) -> Generator[None]:
+def writing(file: Path) -> Generator[None]:
+    """Convert the exceptions of FFmpeg in the block, which writes a stream, to `TaskFailedError`.
+
+    Args:
+        file: The video, for the message.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        TaskFailedError: The stream cannot be written, or there is not enough memory.
+    """
     try:
         yield
     except MemoryError as exc:

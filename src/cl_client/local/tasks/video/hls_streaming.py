@@ -14,9 +14,8 @@ from cl_client.local.tasks.video.hls_output import (
     MASTER_PLAYLIST,
     HlsOutput,
     Rendition,
-    fits_unchanged,
-    remux,
 )
+from cl_client.local.tasks.video.original import fits_unchanged, remux
 from cl_client.local.tasks.video.source import examine, read_frames
 
 if TYPE_CHECKING:
@@ -55,20 +54,20 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
     if is_picture(file):
         raise TaskFailedError(f"{file.name}: this is an image, not a video")
     facts = examine(file, context.warn)
+    if facts.lacks_sound:
+        context.warn("the audio is left out, as its codec is not supported")
     variants = {_name(variant): _variant_rendition(facts, variant) for variant in params.variants}
     with _folder_written_whole(context.output_file) as folder:
         with ExitStack() as stack:
             wanted = HlsOutput(file, facts, folder, list(variants.values()), master=MASTER_PLAYLIST)
             outputs = [stack.enter_context(wanted)]
-            if params.include_original and not fits_unchanged(facts):
+            if params.include_original and not _is_copied(context, facts, folder):
                 original = HlsOutput(file, facts, folder, [_original_rendition(facts)])
                 outputs.append(stack.enter_context(original))
-            frames = read_frames(file, facts, lambda part: context.report(int(99 * part)))
+            frames = read_frames(file, facts, lambda part: context.report(int(99 * part)), context.warn)
             for frame in deinterlaced(frames):
                 for output in outputs:
                     output.write(frame)
-        if params.include_original and fits_unchanged(facts):
-            remux(file, facts, folder, _ORIGINAL)
         total_segments = sum(1 for _ in folder.glob("*.ts"))
     return {
         "master_playlist": str(context.output_file.absolute() / MASTER_PLAYLIST),
@@ -76,6 +75,12 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
         "total_segments": total_segments,
         "include_original": params.include_original,
     }
+
+
+def _is_copied(context: TaskContext[HlsStreamingParams], facts: VideoFacts, folder: Path) -> bool:
+    if facts.hides_content:
+        context.warn("the original is encoded again, without the parts that the file's edit list hides")
+    return fits_unchanged(facts) and remux(context.input_file, facts, folder, _ORIGINAL)
 
 
 def _name(variant: HlsVariant) -> str:
