@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from cl_client.local.tasks.media.frame_conversion import Turn
 from cl_client.local.tasks.media.videos import open_container
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
-    from av.video.stream import VideoStream
 
     from cl_client.local.tasks.video.source import VideoFacts
 
@@ -125,6 +125,8 @@ def _copied(
     streams: Sequence[VideoStream | AudioStream],
     facts: VideoFacts,
 ) -> Iterator[Packet[Stream]]:
+    if any(not isinstance(stream, VideoStream) and not stream.sample_rate for stream in streams):
+        raise _NotCopiedError  # the audio is only announced, so it cannot be described
     outputs = {
         stream.index: target.add_stream_from_template(stream)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
         for stream in streams

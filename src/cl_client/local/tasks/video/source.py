@@ -43,6 +43,8 @@ _COMPLETE_FROM: Final = 0.9
 _NOTICED_LOSS: Final = 0.02
 _NOTICED_LOSS_SECONDS: Final = 1.0
 """Less than both missing at the end is no reason for a warning: stated durations are not that exact."""
+_LONGEST_SECONDS: Final = 24 * 3600
+"""Wrong timestamps may make a small file last for years, which would be filled with repeated frames."""
 _LONGEST_LAG: Final = 30
 """A stream that pauses or ends so many seconds before the other is continued by its last frame or silence.
 Limits how much the muxer has to keep in memory."""
@@ -181,6 +183,8 @@ def read_frames(
                     yield from converter.convert(frame)
                     yield from timer.repeated(converter.seconds - _LONGEST_LAG)
             end = max(timer.position, converter.seconds)
+            if end > _LONGEST_SECONDS:
+                raise TaskFailedError(f"{file.name}: the video lasts longer than 24 hours; split it")
             position = max(position, _position(packet, container, end, facts.duration))
             on_position(position)
         yield from converter.rest()

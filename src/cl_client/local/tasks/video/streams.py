@@ -36,8 +36,8 @@ _ENCODER_DELAY: Final = 0.15
 def sound_stream(container: InputContainer, video: VideoStream) -> AudioStream | None:
     """Return the audio stream that a player would choose for a video stream.
 
-    That is one of the same program (in MPEG-TS), that can be decoded, is enabled or the default, is not a
-    commentary or the like; and of several such streams the first.
+    That is one of the same program (in MPEG-TS) that can be decoded and is no commentary or the like, if
+    possible one that is the default or enabled; and of several such streams the first.
 
     Args:
         container: The open container.
@@ -49,6 +49,7 @@ def sound_stream(container: InputContainer, video: VideoStream) -> AudioStream |
     return min(
         filter(_is_decodable, _sound_of_program(container, video)),
         key=lambda stream: (
+            not stream.codec_context.sample_rate,  # only announced
             bool(stream.disposition & _NOT_THE_MAIN_SOUND),
             not stream.disposition & Disposition.default,
             stream.index,
