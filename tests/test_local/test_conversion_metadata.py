@@ -21,6 +21,7 @@ from described_pictures import (
     write_described,
 )
 from pictures import assert_corners, corners_picture
+from raw_files import write_dng
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -363,3 +364,17 @@ def test_damaged_metadata_never_stops_a_conversion(tmp_path: Path, convert: Conv
     for length in range(0, len(IPTC) + 12, 5):
         corners_picture((16, 16)).save(source, extra=app13(resource(0x0404, IPTC)[:length]))
         convert(source, "tiff")
+
+
+@pytest.mark.parametrize("preview", [False, True], ids=["developed", "with a preview"])
+def test_a_raw_photo_keeps_its_exif(tmp_path: Path, convert: Converter, preview: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    source = tmp_path / "photo.dng"
+    photo = corners_picture((320, 240))
+    write_dng(source, photo, orientation=6, preview=photo if preview else None)
+    for target in ("jpg", "tiff"):
+        with Image.open(convert(source, target)) as image:
+            exif = image.getexif()
+            assert image.size == (240, 320)
+        assert exif[0x010F] == "Example"
+        assert exif.get(0x0112, 1) == 1
+        assert "raw data" in convert.dropped

@@ -42,7 +42,7 @@ def thumbnail(file: Path, side: int) -> Image.Image:
 def converted(file: Path) -> Image.Image:
     params = ImageConversionParams(format="png")
     context = TaskContext(params, file, file.with_name("converted.png"), file.parent, print)
-    assert image_conversion.run(context) == {"dropped": []}
+    assert image_conversion.run(context) == {"dropped": ["raw data"]}
     assert not context.warnings
     with Image.open(context.output_file) as image:
         image.load()

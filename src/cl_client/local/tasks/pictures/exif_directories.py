@@ -18,6 +18,9 @@ ByteOrder: TypeAlias = Literal["<", ">"]
 
 _MARKS: Final[dict[bytes, ByteOrder]] = {b"II": "<", b"MM": ">"}
 _CLASSIC, _BIG = 42, 43
+_OLYMPUS, _OLYMPUS_OLD, _PANASONIC = 0x4F52, 0x5352, 0x55
+_VERSIONS: Final = frozenset({_CLASSIC, _BIG, _OLYMPUS, _OLYMPUS_OLD, _PANASONIC})
+"""The version in the header; raw formats that have one of their own are TIFF all the same."""
 _LONG: Final = 4
 _POINTERS: Final = {_LONG: "I", 13: "I", 16: "Q", 18: "Q"}
 _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
@@ -73,7 +76,7 @@ class DirectoryReader:
         self.order: ByteOrder = order
         try:
             (version,) = self._unpack("H")
-            if version not in {_CLASSIC, _BIG}:
+            if version not in _VERSIONS:
                 raise ValueError("no TIFF header")
             self._big = version == _BIG
             if self._big:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
-from PIL import ExifTags, JpegImagePlugin, PngImagePlugin, PsdImagePlugin, TiffImagePlugin
+from PIL import ExifTags, JpegImagePlugin, PngImagePlugin, PsdImagePlugin
 from pydantic import TypeAdapter, ValidationError
 
 from cl_client.local.tasks.media.images import orientation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.pictures.converted_exif import KeptExif
     from cl_client.local.tasks.pictures.exif_directories import Field
 
+_TIFF_FORMATS: Final = frozenset({"TIFF", "RAW"})
 _XMP_TAG: Final = 700
 _IPTC_TAG: Final = 33723
 _PHOTOSHOP_TAG: Final = 34377
@@ -106,17 +107,15 @@ def _is_turned(image: ImageFile) -> bool:
     if orientation(image) != 1:
         return True
     stored: object = image.info.get("original_orientation")  # HEIF is turned already
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        stored = image.tag_v2.get(ExifTags.Base.Orientation)  # and so is TIFF
-    elif image.format == "RAW":
-        stored = image.getexif().get(ExifTags.Base.Orientation)
+    if image.format in _TIFF_FORMATS:
+        stored = image.getexif().get(ExifTags.Base.Orientation)  # and so are these
     return isinstance(stored, int) and stored in range(2, 9)
 
 
 def _blocks(image: ImageFile, file: Path) -> _Blocks:
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         return _jpeg_blocks(image)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
+    if image.format in _TIFF_FORMATS:
         return _tiff_blocks(image, file)
     if isinstance(image, PsdImagePlugin.PsdImageFile):
         stored = _RESOURCES.validate_python(cast("object", image.resources))
@@ -149,17 +148,19 @@ def _jpeg_blocks(image: JpegImagePlugin.JpegImageFile) -> _Blocks:
     return _Blocks(_bytes(image.info.get("exif")), _bytes(image.info.get("xmp")), resources)
 
 
-def _tiff_blocks(image: TiffImagePlugin.TiffImageFile, file: Path) -> _Blocks:
+def _tiff_blocks(image: ImageFile, file: Path) -> _Blocks:
     """Read the blocks of the first directory, which may be another than that of the picture: a preview."""
+    # A raw file that is no TIFF has that of its preview. A TIFF's own stands in its directories.
+    exif = _bytes(image.info.get("exif")) if image.format == "RAW" else b""
     with file.open("rb") as stream:
         try:
             reader = DirectoryReader(stream)
         except ValueError:
-            return _Blocks()
+            return _Blocks(exif, _bytes(image.info.get("xmp")))
         fields = reader.directory(reader.first, {_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG})
     xmp = fields.get(_XMP_TAG)
     return _Blocks(
-        xmp=_bytes(image.info.get("xmp")) if xmp is None else xmp.content, resources=_tiff_resources(fields)
+        exif, _bytes(image.info.get("xmp")) if xmp is None else xmp.content, _tiff_resources(fields)
     )
 
 
@@ -215,6 +216,8 @@ def _texts(image: ImageFile) -> dict[str, str]:
 
 
 def _note_other_images(image: ImageFile, dropped: set[str]) -> None:
+    if image.format == "RAW":
+        dropped.add("raw data")
     if image.info.get("depth_images"):
         dropped.add("depth map")
     if image.info.get("thumbnails"):
