@@ -378,3 +378,42 @@ def test_a_raw_photo_keeps_its_exif(tmp_path: Path, convert: Converter, preview:
         assert exif[0x010F] == "Example"
         assert exif.get(0x0112, 1) == 1
         assert "raw data" in convert.dropped
+
+
+def test_other_parts_of_a_jpeg_are_named(tmp_path: Path, convert: Converter) -> None:
+    source = tmp_path / "photo.jpg"
+    picture = corners_picture()
+    picture.save(source, "MPO", save_all=True, append_images=[picture.resize((48, 32))])
+    convert(source, "jpg")
+    assert convert.dropped == ("other images",)
+    mark = b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"
+    picture.save(source, extra=b"\xff\xe2" + (len(mark) + 2).to_bytes(2, "big") + mark)
+    convert(source, "png")
+    assert convert.dropped == ("gain map",)
+    note = b'xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="0123"'
+    picture.save(source, xmp=XMP.replace(b'rdf:about=""', b'rdf:about="" ' + note))
+    with Image.open(convert(source, "png")) as image:
+        assert b"HasExtendedXMP" not in xmp_of(image)
+        assert b'xmp:Rating="4"' in xmp_of(image)
+    assert convert.dropped == ("extended XMP",)
+
+
+def test_a_photo_that_could_have_been_a_motion_photo_has_lost_no_video(
+    tmp_path: Path, convert: Converter
+) -> None:
+    source = tmp_path / "photo.jpg"
+    corners_picture().save(source, xmp=STALE.replace(b'e:MotionPhoto="1"', b'e:MotionPhoto="0"'))
+    convert(source, "png")
+    assert "motion video" not in convert.dropped
+
+
+def test_xmp_of_which_nothing_is_left_is_not_written(tmp_path: Path, convert: Converter) -> None:
+    source = tmp_path / "photo.jpg"
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="1"/>'
+        b"</rdf:RDF></x:xmpmeta>"
+    )
+    corners_picture().save(source, xmp=xmp)
+    assert b"xmpmeta" not in convert(source, "jpg").read_bytes()
+    assert convert.dropped == ()

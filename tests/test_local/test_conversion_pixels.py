@@ -117,8 +117,9 @@ def test_an_alpha_channel_that_hides_nothing_is_no_loss(
 @pytest.mark.parametrize(
     ("mode", "compression"),
     [
-        ("1", "group3"), ("1", "group4"), ("1", "packbits"), ("L", "tiff_lzw"), ("L", "packbits"), ("LA", "tiff_lzw"),
-        ("RGB", "raw"), ("RGB", "tiff_lzw"), ("RGB", "tiff_adobe_deflate"), ("RGB", "jpeg"),
+        ("1", "group3"), ("1", "group4"), ("1", "packbits"), ("L", "tiff_lzw"), ("L", "packbits"),
+        ("LA", "tiff_lzw"), ("RGB", "raw"), ("RGB", "tiff_lzw"), ("RGB", "tiff_adobe_deflate"),
+        ("RGB", "jpeg"),
         ("RGBA", "tiff_deflate"), ("CMYK", "tiff_lzw"), ("P", "tiff_lzw"), ("I;16", "tiff_adobe_deflate"),
         ("F", "tiff_lzw"), ("RGB", "zstd"), ("RGB", "lzma"),
     ],
