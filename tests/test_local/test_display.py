@@ -102,7 +102,8 @@ def test_a_video_is_shown_as_its_thumbnail(
     output = extract(file)
     assert (output.image_width, output.image_height) == (320, 240)
     assert output.orientation == {0: 1, 90: 6, 180: 3, 270: 8}[rotation]
-    assert (output.display_width, output.display_height) == representative_frame(file, lambda size: size, print).size
+    shown = representative_frame(file, lambda size: size, print)
+    assert (output.display_width, output.display_height) == shown.size
 
 
 @pytest.mark.parametrize(
