@@ -23,7 +23,7 @@ _TIMEOUT_S: Final = 60
 _OPTIONS: Final = (
     *("-json", "-n", "-G"),
     *("-charset", "filename=UTF8"),
-    # Without it, versions before 13 stop reading at 2 GiB of video, and its metadata usually come last.
+    # Without it, versions before 12.88 stop reading at 2 GiB of video, and its metadata usually come last.
     *("-api", "LargeFileSupport=1"),
 )
 _TEXT_TAGS: Final = (":Make", ":Model", ":Software")
