@@ -175,9 +175,11 @@ def test_bad_photos_are_rows_that_name_the_cause(run_cli: RunCLI, work_folder: P
     assert "Traceback" not in shown.stdout + shown.stderr
     for name, reason in zip(names, ("", "", "the file is empty", "", ""), strict=True):
         assert any(name in line and reason in line for line in shown.stdout.splitlines())
-    for reason in ("the image is truncated", "not an image", "the video cannot be decoded"):
+    for reason in ("warning: the file is truncated", "not an image", "the video cannot be decoded"):
         assert reason in shown.stdout
     results = work_folder / "results"
+    with Image.open(results / "truncated" / "thumbnail.jpg") as thumbnail:
+        assert thumbnail.size == (256, 192)
     with Image.open(results / "good" / "thumbnail.jpg") as thumbnail:
         assert thumbnail.size == (256, 192)
     with Image.open(results / "good" / "converted.webp") as converted:

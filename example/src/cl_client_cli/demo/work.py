@@ -24,6 +24,7 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.face_detection import mark_found_faces
 from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.notes import notes_in
 from cl_client_cli.tasks.run import run_requests
 from cl_client_cli.tasks.table import counted
 
@@ -179,11 +180,16 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         path = outcome.request.path
         if previous not in {None, path}:
             table.add_section()
-        words = Text(outcome.error, style="red") if outcome.error else Text(_summary(outcome), style="green")
-        table.add_row(Text("" if path == previous else path.name), outcome.request.task, words)
+        table.add_row(Text("" if path == previous else path.name), outcome.request.task, _words(outcome))
         previous = path
     return table
 
 
-def _summary(outcome: Outcome) -> str:
-    return "" if outcome.result is None else outcome.result.summary
+def _words(outcome: Outcome) -> Text:
+    """The result in a few words, and what it warns of."""
+    if outcome.error:
+        return Text(outcome.error, style="red")
+    if outcome.result is None:
+        return Text()
+    notes = [Text(f"warning: {note}", style="yellow") for note in notes_in(outcome.result.data)]
+    return Text("\n").join([Text(outcome.result.summary, style="green"), *notes])
