@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from av.video.frame import VideoFrame
 
-from cl_client.local.tasks.media.deinterlacing import deinterlaced
+from cl_client.local.tasks.frames.deinterlacing import deinterlaced
 from cl_client.local.tasks.media.videos import open_container
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from colour_clips import thumbnail_of

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from cl_client.local.tasks.contract import TaskContext
-from cl_client.local.tasks.media.representative_frame import representative_frame
+from cl_client.local.tasks.frames.representative import representative_frame
 from cl_client.local.tasks.metadata import exif
 from cl_client.local.tasks.metadata.heif_properties import heif_properties
 from cl_client.plugins.exif import ExifOutput, ExifParams

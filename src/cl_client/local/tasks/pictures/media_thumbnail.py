@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.frames.representative import representative_frame
 from cl_client.local.tasks.media.files import require_content, written_whole
 from cl_client.local.tasks.media.images import (
     displayable,
@@ -19,7 +20,6 @@ from cl_client.local.tasks.media.images import (
     upright,
     upright_size,
 )
-from cl_client.local.tasks.media.representative_frame import representative_frame
 from cl_client.local.tasks.media.videos import stream_kind
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.frame_conversion import FrameConverter
+from cl_client.local.tasks.frames.conversion import FrameConverter
 from cl_client.local.tasks.video.playlists import Variant, finish_playlist, write_master
 from cl_client.local.tasks.video.timing import CLOCK, CLOCK_RATE, SOUND_RATE
 

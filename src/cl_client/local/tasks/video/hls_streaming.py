@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.deinterlacing import deinterlaced
+from cl_client.local.tasks.frames.deinterlacing import deinterlaced
 from cl_client.local.tasks.media.files import require_content
 from cl_client.local.tasks.media.images import is_picture
 from cl_client.local.tasks.video.hls_output import (

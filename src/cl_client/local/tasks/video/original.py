@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from cl_client.local.tasks.media.frame_conversion import Turn
+from cl_client.local.tasks.frames.conversion import Turn
 from cl_client.local.tasks.media.videos import open_container
 from cl_client.local.tasks.video.hls_output import open_hls, playlist_name
 from cl_client.local.tasks.video.playlists import finish_playlist
