@@ -77,23 +77,23 @@ class Tones:
     start: float = 0
     codec: str = "aac"
     layout: str = "mono"
+    rate: int = SOUND_RATE
     bit_rate: int = 64_000
     disposition: Disposition = Disposition.default
 
     def frames(self) -> Iterator[AudioFrame]:
-        position = round(self.start * SOUND_RATE)
+        position = round(self.start * self.rate)
         for hz, seconds in self.tones:
-            for first in range(0, round(seconds * SOUND_RATE), _PART):
-                count = min(_PART, round(seconds * SOUND_RATE) - first)
-                samples = (
-                    round(12_000 * sin(tau * hz * (first + index) / SOUND_RATE)) for index in range(count)
-                )
-                frame = AudioFrame(format="s16", layout="mono", samples=count)
-                frame.planes[0].update(array("h", samples).tobytes())
-                frame.sample_rate, frame.time_base = SOUND_RATE, Fraction(1, SOUND_RATE)
+            total = round(seconds * self.rate)
+            for first in range(0, total, _PART):
+                moments = range(first, min(first + _PART, total))
+                wave = array("h", (round(12_000 * sin(tau * hz * moment / self.rate)) for moment in moments))
+                frame = AudioFrame(format="s16", layout="mono", samples=len(wave))
+                frame.planes[0].update(wave.tobytes())
+                frame.sample_rate, frame.time_base = self.rate, Fraction(1, self.rate)
                 frame.pts = position
                 yield frame
-                position += count
+                position += len(wave)
 
 
 def write_video(path: Path, *streams: Scenes | Tones, subtitle_end: float = 0, **options: str) -> Path:
@@ -135,7 +135,7 @@ def _subtitle(stream: Stream, end: float) -> Packet[Stream]:
 
 def _add(container: OutputContainer, stream: Scenes | Tones) -> av.VideoStream | av.AudioStream:
     if isinstance(stream, Tones):
-        sound = container.add_stream(stream.codec, rate=SOUND_RATE, layout=stream.layout)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
+        sound = container.add_stream(stream.codec, rate=stream.rate, layout=stream.layout)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
         assert isinstance(sound, av.AudioStream)
         sound.bit_rate = stream.bit_rate
         sound.disposition = stream.disposition

@@ -176,8 +176,38 @@ def test_a_new_clock_in_a_joined_file_continues_the_old_one(tmp_path: Path, seco
         assert heard_in(played)[2:68] == pytest.approx([1000] * 38 + [2000] * 28, abs=1000)
 
 
+def test_sound_whose_format_changes_stays_in_time(tmp_path: Path) -> None:
+    low = Tones([(1000, 8)], rate=44_100)
+    high = Tones([(1000, 1), (2000, 2)], rate=44_100, layout="stereo")
+    first = write_video(tmp_path / "1.ts", Scenes([(RED, 8)]), low)
+    second = write_video(tmp_path / "2.ts", Scenes([(GREEN, 3)]), high)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    heard = heard_in(streaming(joined).playlist(NAMES[0]))
+    assert heard.index(2000) == pytest.approx(90, abs=1)
+    assert len(heard) == pytest.approx(110, abs=1)
+
+
+def test_a_small_loss_at_the_end_is_told(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "cut.mkv", Scenes([(RED, 20)], keyframe_every=25), Tones([(1000, 20)]))
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) * 93 // 100])
+    (warning,) = streaming(source).warnings
+    assert re.fullmatch(
+        r"the video is truncated or damaged, only 18\.\d of its 20\.\d seconds can be read", warning
+    )
+
+
+def test_a_video_of_days_fails(tmp_path: Path) -> None:
+    scenes = [(RED, 0.04)] * 30
+    pauses = dict.fromkeys(range(30), 3500.0)
+    source = write_video(tmp_path / "slow.mkv", Scenes(scenes, codec="mpeg4", gaps=pauses))
+    with pytest.raises(TaskFailedError, match=r"^slow\.mkv: the video lasts longer than 24 hours"):
+        streaming(source)
+
+
 def assert_truncated(source: Path) -> None:
-    with pytest.raises(TaskFailedError, match="truncated or damaged, only"):
+    with pytest.raises(TaskFailedError, match=r"truncated or damaged, only \d\.\d of its 4\.\d seconds"):
         streaming(source)
 
 

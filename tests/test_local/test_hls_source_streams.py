@@ -178,8 +178,19 @@ def test_damaged_frames_are_told(tmp_path: Path) -> None:
         content[at : at + 12] = bytes(12)
     source.write_bytes(content)
     stream = streaming(source)
-    assert stream.warnings == ["damaged parts of the audio are left out (3 could not be decoded)"]
+    assert stream.warnings == ["parts of the audio are damaged (3 packets): they are left out or show errors"]
     assert stream.playlist("90p-300").sound_seconds == pytest.approx(4, abs=0.1)
+
+
+def test_damaged_packets_of_a_recording_are_told(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "clip.ts", Scenes([(RED, 4)], keyframe_every=10), Tones([(LOW, 4)]))
+    content = bytearray(source.read_bytes())
+    for start in range(len(content) // 2 // 188 * 188, len(content) * 6 // 10, 188):
+        content[start + 1 : start + 188] = bytes(187)
+    source.write_bytes(content)
+    stream = streaming(source)
+    assert any("of the video are damaged" in warning for warning in stream.warnings)
+    assert stream.playlist("90p-300").duration == pytest.approx(4, abs=0.1)
 
 
 @pytest.mark.parametrize("with_tags", [True, False])

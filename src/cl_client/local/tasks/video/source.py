@@ -158,10 +158,11 @@ def read_frames(
         Video and audio frames.
 
     Raises:
-        TaskFailedError: The file is truncated, or too damaged to continue.
+        TaskFailedError: The file is truncated, too damaged to continue, or too long.
     """
     timer = FrameTimer(facts.start, facts.frame_rate, facts.container_format, facts.duration)
     converter, clock = SoundConverter(facts.start), ContinuousClock(facts.container_format)
+    _require_length(file, facts.duration or 0)
     damaged: Counter[str] = Counter()
     position = end_of_others = 0.0
     with video_errors(file), open_container(file) as container:
@@ -183,8 +184,7 @@ def read_frames(
                     yield from converter.convert(frame)
                     yield from timer.repeated(converter.seconds - _LONGEST_LAG)
             end = max(timer.position, converter.seconds)
-            if end > _LONGEST_SECONDS:
-                raise TaskFailedError(f"{file.name}: the video lasts longer than 24 hours; split it")
+            _require_length(file, end)
             position = max(position, _position(packet, container, end, facts.duration))
             on_position(position)
         yield from converter.rest()
@@ -193,7 +193,7 @@ def read_frames(
             yield from converter.silence(timer.seconds)
         yield from timer.last(converter.seconds)
     for kind, count in damaged.items():
-        warn(f"damaged parts of the {kind} are left out ({count} could not be decoded)")
+        warn(f"parts of the {kind} are damaged ({count} packets): they are left out or show errors")
     _require_complete(file, facts, max(read, end_of_others), warn)
 
 
@@ -225,12 +225,16 @@ def _end_of(packet: Packet[Stream]) -> float:
 def _decoded(
     packet: Packet[Stream] | Packet[VideoStream], damaged: Counter[str]
 ) -> list[VideoFrame | AudioFrame]:
-    """Decode a packet of video or audio; a damaged one has no frames, and is counted."""
+    """Decode a packet of video or audio; a damaged one is counted, and may have no frames."""
+    is_damaged = packet.is_corrupt
+    frames: list[VideoFrame | AudioFrame] = []
     try:
-        return cast("list[VideoFrame | AudioFrame]", packet.decode())
+        frames = cast("list[VideoFrame | AudioFrame]", packet.decode())
     except InvalidDataError:
+        is_damaged = True
+    if is_damaged:
         damaged[packet.stream.type] += 1
-        return []
+    return frames
 
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
@@ -247,6 +251,11 @@ def _position(
     if duration is not None:
         return min(1, seconds / duration)
     return min(1, (packet.pos or 0) / max(1, container.size or 0))
+
+
+def _require_length(file: Path, seconds: float) -> None:
+    if seconds > _LONGEST_SECONDS:
+        raise TaskFailedError(f"{file.name}: the video lasts longer than 24 hours; split it")
 
 
 def _require_complete(file: Path, facts: VideoFacts, seconds: float, warn: Callable[[str], None]) -> None:
