@@ -35,8 +35,8 @@ _ORIGINAL_CRF: Final = 18
 def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
     """Write every requested variant, even one that is larger than the video.
 
-    The original is split without encoding it again if players can play it. Variants with the same height and
-    bitrate are written once. The output folder is created atomically.
+    The original is split without encoding it again if players can play it and nothing of it is hidden.
+    Variants with the same height and bitrate are written once. The output folder is created atomically.
 
     Args:
         context: The job.
@@ -46,8 +46,8 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
         ``total_segments``; ``include_original``.
 
     Raises:
-        TaskFailedError: The file is not a video, is damaged or truncated, or its audio cannot be decoded; a
-            variant is larger than H.264 allows; or the files cannot be written.
+        TaskFailedError: The file is not a video, is damaged, truncated or too long; a variant is larger than
+            H.264 allows; or the files cannot be written.
     """
     file, params = context.input_file, context.params
     require_content(file)
@@ -78,9 +78,12 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
 
 
 def _is_copied(context: TaskContext[HlsStreamingParams], facts: VideoFacts, folder: Path) -> bool:
-    if facts.hides_content:
+    if not fits_unchanged(facts):
+        return False
+    if facts.hides_content:  # MPEG-TS cannot hide a part
         context.warn("the original is encoded again, without the parts that the file's edit list hides")
-    return fits_unchanged(facts) and remux(context.input_file, facts, folder, _ORIGINAL)
+        return False
+    return remux(context.input_file, facts, folder, _ORIGINAL)
 
 
 def _name(variant: HlsVariant) -> str:

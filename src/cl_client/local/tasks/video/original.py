@@ -35,8 +35,7 @@ def fits_unchanged(facts: VideoFacts) -> bool:
         facts: The properties of the video.
 
     Returns:
-        True for progressive 8-bit H.264 in the standard range, stored upright, with AAC, MP3 or no audio, and
-        without a hidden part.
+        True for progressive 8-bit H.264 in the standard range, stored upright, with AAC, MP3 or no audio.
     """
     return (
         facts.video_codec == "h264"
@@ -46,7 +45,6 @@ def fits_unchanged(facts: VideoFacts) -> bool:
         and not facts.interlaced
         and facts.colour.streamed == facts.colour
         and facts.container_format != "avi"  # has no presentation times
-        and not facts.hides_content  # MPEG-TS cannot hide a part
     )
 
 
