@@ -98,6 +98,19 @@ def test_a_still_of_many_colours_is_dithered(tmp_path: Path, convert: Converter)
     assert convert.dropped == ("colours",)
 
 
+def test_flat_areas_beside_a_photo_stay_flat(tmp_path: Path, convert: Converter) -> None:
+    page = Image.new("RGB", (400, 300), "white")
+    ImageDraw.Draw(page).rectangle((20, 20, 120, 120), fill=(0, 120, 215))
+    ramp = Image.linear_gradient("L")
+    page.paste(Image.merge("RGB", (ramp, ramp.rotate(90), ramp.rotate(180))), (140, 20))
+    source = tmp_path / "page.png"
+    page.save(source)
+    with Image.open(convert(source, "gif")) as image:
+        shown = image.convert("RGB")
+    assert shown.crop((0, 130, 130, 300)).getcolors() == [(130 * 170, (255, 255, 255))]
+    assert shown.crop((20, 20, 121, 121)).getcolors() == [(101 * 101, (0, 120, 215))]
+
+
 @pytest.mark.parametrize("target", ["jpg", "bmp"])
 def test_an_alpha_channel_that_hides_nothing_is_no_loss(
     tmp_path: Path, convert: Converter, target: ImageFormat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 _COLOURS: Final = 256
 _OPAQUE_FROM: Final = 128
@@ -100,9 +100,18 @@ def _reduced(image: Image.Image, colours: int, *, dithered: bool, dropped: set[s
     if image.getcolors(colours) is None:
         dropped.add("colours")
         if dithered:
-            reduced = image.quantize(palette=reduced, dither=Image.Dither.FLOYDSTEINBERG)
+            reduced = _dithered(image, reduced)
     reduced.info = {}
     return reduced
+
+
+def _dithered(image: Image.Image, reduced: Image.Image) -> Image.Image:
+    dithered = image.quantize(palette=reduced, dither=Image.Dither.FLOYDSTEINBERG)
+    # Pillow finds the nearest colour only roughly: white becomes off-white, though the palette has white.
+    red, green, blue = ImageChops.difference(image, reduced.convert("RGB")).split()
+    exact = ImageChops.lighter(ImageChops.lighter(red, green), blue).point([255, *[0] * 255], "1")
+    dithered.paste(reduced, mask=exact)
+    return dithered
 
 
 def _some_opaque_colour(image: Image.Image, transparent: Image.Image) -> tuple[int, int, int]:
