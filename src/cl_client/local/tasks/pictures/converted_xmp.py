@@ -168,7 +168,7 @@ class _Packet:
     packet: bytes
     found: list[_Property] = field(default_factory=list)
     _path: list[tuple[str, int]] = field(default_factory=list)
-    _uris: list[tuple[str, str]] = field(default_factory=list)
+    _uris: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     _parser: expat.XMLParserType = field(default_factory=lambda: expat.ParserCreate("utf-8", " "))
 
     def parse(self) -> None:
@@ -184,10 +184,10 @@ class _Packet:
         raise ValueError("XMP has no DOCTYPE")  # and so no entities that expand without end
 
     def _start_prefix(self, prefix: str | None, uri: str) -> None:
-        self._uris.append((prefix or "", uri))
+        self._uris.setdefault(prefix or "", []).append(uri)
 
-    def _end_prefix(self, _: str | None) -> None:
-        self._uris.pop()
+    def _end_prefix(self, prefix: str | None) -> None:
+        self._uris[prefix or ""].pop()
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         at = self._parser.CurrentByteIndex
@@ -204,10 +204,10 @@ class _Packet:
             self.found.append(_Property(namespace, local, start, end))
 
     def _find_attributes(self, start: int, attributes: dict[str, str]) -> None:
-        prefixes = dict(self._uris)
         for match in _ATTRIBUTE.finditer(self.packet, start, self._tag_end(start)):
             prefix, colon, local = match.group(1).decode().partition(":")
-            uri = prefixes.get(prefix, "")
+            uris = self._uris.get(prefix)
+            uri = uris[-1] if uris else ""
             if colon and prefix != "xmlns" and uri not in {"", _RDF}:
                 value = attributes.get(f"{uri} {local}", "")
                 self.found.append(_Property(uri, local, match.start(), match.end(), value))
