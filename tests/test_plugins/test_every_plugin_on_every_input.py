@@ -129,11 +129,11 @@ def picture(
     }
 
 
-def video(*, stream: object, thumbnail: Size) -> dict[str, object]:
+def video(*, stream: object, thumbnail: Size, orientation: int = 1) -> dict[str, object]:
     """What the plugins make of a video whose frames are stored with 160 x 120 pixels."""
     return {
         **no_picture("a video"),
-        "exif": by_exiftool("video", (None, (160, 120), None)),
+        "exif": by_exiftool("video", (None, (160, 120), orientation)),
         "hash": ("video", True),
         "hls_streaming": stream,
         "media_thumbnail": ("video", thumbnail),
@@ -170,7 +170,7 @@ MADE_OF: Mapping[str, dict[str, object]] = {
     ),
     "no face.jpg": picture((600, 400), exif=(None, (600, 400), None), thumbnail=(96, 64)),
     "ten seconds.mp4": video(stream=played((120, 90), steady(10), 10), thumbnail=(96, 72)),
-    "vertical phone.mp4": video(stream=played((68, 90), steady(2), 2), thumbnail=(72, 96)),
+    "vertical phone.mp4": video(stream=played((68, 90), steady(2), 2), thumbnail=(72, 96), orientation=6),
     "variable frame rate.mp4": video(stream=played((120, 90), SCREEN_TIMES, 4.1), thumbnail=(96, 72)),
     "sound.wav": {
         **no_picture("audio"),
@@ -390,5 +390,9 @@ async def test_zero_bytes_that_another_client_sends(server: LocalServer, task: s
         if task == "hash":
             result = await client.hash.load(job)
             assert (result.media_type, result.hash_value) == ("unknown", hashlib.sha512().hexdigest())
+        elif task == "exif":  # as real servers do
+            output = client.exif.output(job)
+            assert (output.make, output.image_width) == (None, None)
+            assert output.warnings
         else:
             assert (job.status, job.error_message) == ("failed", "nothing: the file is empty")

@@ -427,7 +427,7 @@ def test_sensitivities(raw: JSONObject, iso: int | None) -> None:
     ("raw", "seconds"),
     [
         ({"EXIF:ExposureTime": 250, "EXIF:ShutterSpeedValue": 0.004}, 0.004),
-        ({"EXIF:ExposureTime": 250, "MakerNotes:ExposureTime": 0.00399}, 0.00399),
+        ({"EXIF:ExposureTime": 250, "MakerNotes:ExposureTime": 0.00399}, 0.004),
         ({"EXIF:ExposureTime": 250}, 250),
         ({"MakerNotes:ExposureTime": 250, "Composite:ShutterSpeed": 250}, None),
         (

@@ -97,7 +97,8 @@ def exposure_time(said: object, raw: Mapping[str, object]) -> float | None:
         return None
     first = found[0]
     # 250 s in one tag and 1/250 s in another: the first is a denominator without its fraction.
-    return next((other for other in found if first > 1 and abs(other * first - 1) < _SAME), first)
+    is_denominator = first > 1 and any(abs(other * first - 1) < _SAME for other in found)
+    return 1 / first if is_denominator else first
 
 
 def f_number(said: object, raw: Mapping[str, object]) -> float | None:
