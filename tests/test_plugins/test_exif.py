@@ -611,6 +611,46 @@ def test_no_value_is_too_strange(value: JsonValue) -> None:
     assert as_datetime(str(value), value) is None
 
 
+NAMES = (
+    "File:MIMEType", "Composite:ImageSize", "Composite:Rotation", "QuickTime:Rotation", "QuickTime:Mirroring",
+    "QuickTime:MatrixStructure", "QuickTime:PixelAspectRatio",
+    "QuickTime:ImageWidth", "QuickTime:ImageHeight",
+    "QuickTime:SourceImageWidth", "QuickTime:CreateDate", "EXIF:DateTimeOriginal", "EXIF:SubSecTimeOriginal",
+    "EXIF:OffsetTimeOriginal", "IPTC:DateCreated", "IPTC:TimeCreated", "EXIF:ISO", "EXIF:SensitivityType",
+    "EXIF:RecommendedExposureIndex", "EXIF:ExposureTime", "EXIF:ShutterSpeedValue", "EXIF:GPSStatus",
+    "EXIF:GPSLatitude", "EXIF:GPSLatitudeRef", "GPSLongitude", "H264:Make",
+)  # fmt: skip
+VALUES = st.one_of(
+    st.text(max_size=8),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.lists(st.integers(), max_size=3),
+    st.sampled_from(
+        [
+            "video/mp4",
+            "image/heic",
+            "2024:05:01 10:20:30",
+            "9999:12:31 23:59:59-23:59",
+            "16:11",
+            "1e308 1e308",
+            "V",
+        ]
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES))
+def test_no_file_is_too_strange(raw: JSONObject) -> None:
+    output = read(raw)
+    assert output.iso is None or output.iso > 0
+    assert output.exposure_time is None or 0 < output.exposure_time <= 86_400
+    assert output.orientation is None or 1 <= output.orientation <= 8
+    assert output.display_width is None or output.display_width > 0
+    assert ExifOutput.model_validate(output.model_dump(mode="json")) == output, "as a server sends it"
+
+
 async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Path) -> None:
     output = (await live_client.exif.extract(photo, wait=True)).output
     assert (output.image_width, output.image_height) == (640, 480)

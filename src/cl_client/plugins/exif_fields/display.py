@@ -17,6 +17,7 @@ _TURNED: Final[Mapping[int, int]] = {0: 1, 90: 6, 180: 3, 270: 8}
 """The orientation of a picture that is turned clockwise by so many degrees for display."""
 _MIRRORED: Final[Mapping[int, int]] = {0: 2, 90: 7, 180: 4, 270: 5}
 """The same if it is first mirrored left to right."""
+_LARGEST: Final = 0x7FFFFFFF
 _MAX_QUARTERS: Final = 3
 _MATRIX_LENGTH: Final = 9
 
@@ -178,4 +179,4 @@ def _is_video(raw: Mapping[str, object]) -> bool:
 
 def _positive(read: Callable[[object], int | None], value: object) -> int | None:
     number = read(value)
-    return number if number is not None and number > 0 else None
+    return number if number is not None and 0 < number <= _LARGEST else None

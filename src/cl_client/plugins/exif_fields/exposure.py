@@ -61,7 +61,7 @@ def _sensitivities(said: object, raw: Mapping[str, object]) -> Iterator[int]:
     kinds = (as_number(value) for _, value in values_of(raw, ("SensitivityType",)))
     names = _SUCCESSORS.get(int(next(kinds, None) or 0), _SUCCESSORS[7])
     for _, value in values_of(raw, names):
-        yield from (round(number) for number in as_numbers(value) if 0 < number < _UNKNOWN)
+        yield from (round(number) for number in as_numbers(value) if 1 <= number < _UNKNOWN)
     for group, value in tags:
         if not _is_standard(group):
             yield from _plausible_isos(group, value)
