@@ -50,11 +50,12 @@ def fractions(*values: float) -> Value:
 
 @dataclass(frozen=True)
 class Part:
-    """A directory: its pixels as stored, and its tags without their position."""
+    """A directory: its pixels as stored, in equal strips, and its tags without their positions."""
 
     data: bytes
     tags: Mapping[int, Value]
     children: tuple[Part, ...] = field(default=())
+    strips: int = 1
 
 
 def write_dng(
@@ -119,7 +120,9 @@ def tiff(first: Part) -> bytes:
 
 def _append(content: bytearray, part: Part) -> int:
     children = [_append(content, child) for child in part.children]
-    tags = {**part.tags, 273: longs(_add(content, part.data)), 279: longs(len(part.data))}
+    start, length = _add(content, part.data), len(part.data) // part.strips
+    positions = range(start, start + len(part.data), length)
+    tags = {**part.tags, 273: longs(*positions), 279: longs(*[length] * part.strips)}
     if children:
         tags[330] = longs(*children)
     entries = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image, TiffImagePlugin
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.media.images import is_picture, open_picture, upright
-from pictures import assert_corners, corners_picture
+from pictures import RED, assert_corners, corners_picture
+from raw_files import Part, longs, shorts, tiff
 from tiff_files import Directory, write_tiff
 
 if TYPE_CHECKING:
@@ -87,3 +89,32 @@ def test_a_damaged_picture_after_the_preview_is_told(tmp_path: Path) -> None:
     write_tiff(file, [Directory(SMALL, subfile_type=1, children=[full])])
     with pytest.raises(TaskFailedError, match=r"^cut\.tif: "), open_picture(file, pytest.fail) as image:
         image.load()
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_adobe_deflate"])
+def test_grey_of_16_bits_whose_white_is_zero(tmp_path: Path, compression: str) -> None:
+    file = tmp_path / "x-ray.tif"
+    picture = Image.new("I;16", (40, 30), 1000)
+    picture.save(file, compression=compression, tiffinfo={262: 0})
+    with Image.open(file) as image:
+        assert isinstance(image, TiffImagePlugin.TiffImageFile)
+        assert image.tag_v2.get(262) == 0, "Pillow has written another kind"
+    image, warnings = opened(file)
+    assert image.getextrema() == (64_535, 64_535)
+    assert not warnings
+
+
+def test_16_bits_in_separate_planes(tmp_path: Path) -> None:
+    file = tmp_path / "scan.tif"
+    width, height = 16, 12
+    data = b"".join(struct.pack("<H", value * 257) * (width * height) for value in RED)
+    tags = {
+        256: longs(width), 257: longs(height), 258: shorts(16, 16, 16), 259: shorts(1), 262: shorts(2),
+        277: shorts(3), 278: longs(height), 284: shorts(2),
+    }  # fmt: skip
+    file.write_bytes(tiff(Part(data, tags, strips=3)))
+    image, warnings = opened(file)
+    assert image.size == (width, height)
+    assert image.getextrema() == tuple((value, value) for value in RED)
+    assert not warnings
+    assert not TiffImagePlugin.READ_LIBTIFF

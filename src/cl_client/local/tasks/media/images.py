@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pillow_heif
 from PIL import Image, UnidentifiedImageError
@@ -28,6 +28,7 @@ from cl_client.local.tasks.media.raw_photos import RawPhoto
 from cl_client.local.tasks.media.still_colours import shown_in_srgb
 from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.media.tiff_pictures import with_first_directory
+from cl_client.local.tasks.media.tiff_pixels import libtiff_for_all, needs_libtiff, with_white_as_white
 from cl_client.local.tasks.media.truncated import shown_as_far_as_it_goes
 from cl_client.local.tasks.media.videos import stream_kind
 
@@ -80,6 +81,7 @@ def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile
         _pillow_settings(),
         _opened(file, warn) as image,
         shown_as_far_as_it_goes(image, warn),
+        with_white_as_white(image),
         shown_in_srgb(image, file),
     ):
         yield image
@@ -97,23 +99,24 @@ def _opened(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile]:
         return
     full = next((directory for directory in directories if not directory.reduced), None)
     if full is None or full.frame == 0:
-        with _opened_by_pillow(file) as image:
+        repaired = repaired_avif(file)
+        with _opened_by_pillow(repaired or file) as image:
             if directories and full is None:
                 warn(f"the file has only a reduced picture, of {image.width} x {image.height} pixels")
             yield image
     else:
-        with with_first_directory(file, full) as stream, Image.open(stream, formats=("TIFF",)) as image:
+        with with_first_directory(file, full) as stream, _opened_by_pillow(stream) as image:
             yield image
 
 
-def _opened_by_pillow(file: Path) -> ImageFile:
-    try:
-        return Image.open(file, formats=_FORMATS)
-    except UnidentifiedImageError:
-        repaired = repaired_avif(file)
-        if repaired is None:
-            raise
-        return Image.open(repaired, formats=("AVIF",))
+@contextmanager
+def _opened_by_pillow(source: Path | BinaryIO) -> Generator[ImageFile]:
+    with Image.open(source, formats=_FORMATS) as image:
+        if not needs_libtiff(image):
+            yield image
+            return
+    with libtiff_for_all(), Image.open(source, formats=_FORMATS) as image:
+        yield image
 
 
 def is_picture(file: Path) -> bool:

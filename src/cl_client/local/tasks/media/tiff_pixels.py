@@ -1,0 +1,83 @@
+"""TIFFs with 16 bits per channel that Pillow reads wrong: as a negative, or as noise."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from PIL import ExifTags, Image, TiffImagePlugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from PIL.ImageFile import ImageFile
+
+    _Load: TypeAlias = Callable[[], Image.core.PixelAccess | None]
+
+_WHITE_IS_ZERO: Final = 0
+_SEPARATE_PLANES: Final = 2
+_DEEP_CHANNELS: Final = frozenset({(16,) * count for count in (2, 3, 4, 5)})
+_WHITE: Final = 0xFFFF
+
+
+def needs_libtiff(image: ImageFile) -> bool:
+    """Tell whether Pillow's own decoder would read a TIFF wrong: 16 bits per channel in separate planes.
+
+    Args:
+        image: The image; not decoded yet.
+
+    Returns:
+        False for images of other formats, and for compressed TIFFs, which libtiff decodes anyway.
+    """
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.info.get("compression") != "raw":
+        return False
+    bits: object = image.tag_v2.get(ExifTags.Base.BitsPerSample)
+    planes: object = image.tag_v2.get(ExifTags.Base.PlanarConfiguration)
+    return planes == _SEPARATE_PLANES and bits in _DEEP_CHANNELS
+
+
+@contextmanager
+def libtiff_for_all() -> Generator[None]:
+    """Let libtiff decode TIFFs that are not compressed, too.
+
+    Yields:
+        Nothing.
+    """
+    previous = TiffImagePlugin.READ_LIBTIFF
+    TiffImagePlugin.READ_LIBTIFF = True
+    try:
+        yield
+    finally:
+        TiffImagePlugin.READ_LIBTIFF = previous
+
+
+@contextmanager
+def with_white_as_white(image: ImageFile) -> Generator[ImageFile]:
+    """Invert 16-bit grey whose zero is white when it is decoded, as Pillow does for 8 bits alone.
+
+    Args:
+        image: The image; not decoded yet.
+
+    Yields:
+        The same image.
+    """
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        yield image
+        return
+    decode = image.load
+    image.load = partial(_load, image, decode)
+    try:
+        yield image
+    finally:
+        image.load = decode
+
+
+def _load(image: TiffImagePlugin.TiffImageFile, decode: _Load) -> Image.core.PixelAccess | None:
+    is_new = bool(image.tile)
+    pixels = decode()
+    meaning: object = image.tag_v2.get(ExifTags.Base.PhotometricInterpretation)
+    if not is_new or meaning != _WHITE_IS_ZERO or image.mode != "I;16":
+        return pixels
+    image.im = image.point(lambda value: value * -1 + _WHITE).im
+    return Image.Image.load(image)
