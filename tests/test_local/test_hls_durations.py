@@ -158,6 +158,14 @@ def test_a_pause_of_both_is_kept(tmp_path: Path, file_name: str) -> None:
         assert {colour for time, colour in colours(played) if time > 61.01} == {GREEN}
 
 
+@pytest.mark.parametrize("file_name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.flv", "clip.ts"])
+def test_a_file_that_starts_later_is_not_truncated(tmp_path: Path, file_name: str) -> None:
+    scenes, tones = Scenes([(RED, 2)]), Tones([(1000, 2)])
+    assert_playlists_last(
+        streaming(write_video(tmp_path / file_name, scenes, tones, output_ts_offset="30")), 2
+    )
+
+
 @pytest.mark.parametrize("second_start", ["0", "2", "40000"])
 def test_a_new_clock_in_a_joined_file_continues_the_old_one(tmp_path: Path, second_start: str) -> None:
     first = write_video(tmp_path / "1.ts", Scenes([(RED, 4)]), Tones([(1000, 4)]), output_ts_offset="3")

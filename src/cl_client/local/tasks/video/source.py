@@ -106,7 +106,7 @@ def examine(file: Path, warn: Callable[[str], None]) -> VideoFacts:
         video = decodable_video(container, file)
         sound = sound_stream(container, video)
         chosen = list(filter(None, (video, sound)))
-        duration, is_of_others = stated_duration(container, chosen)
+        stated, is_of_others = stated_duration(container, chosen)
         frame = _first_frame(container, video)
         if frame is None:
             raise TaskFailedError(f"{file.name}: no frame of the video can be decoded")
@@ -119,6 +119,7 @@ def examine(file: Path, warn: Callable[[str], None]) -> VideoFacts:
             warn(warning)
         width, height = turn.applied_to(width, height)
         frame_rate = video.average_rate or video.guessed_rate or _FALLBACK_FRAME_RATE
+        start = start_of(container, video, sound, default=frame.time)
         return VideoFacts(
             width=width,
             height=height,
@@ -126,8 +127,9 @@ def examine(file: Path, warn: Callable[[str], None]) -> VideoFacts:
             interlaced=frame.interlaced_frame,
             frame_rate=Fraction(frame_rate),
             colour=specify_colour(frame),
-            start=start_of(container, video, sound, default=frame.time),
-            duration=duration,
+            start=start,
+            # Files state when they end, by a clock that need not start at 0.
+            duration=None if stated is None or stated <= start else stated - max(0, start),
             duration_is_of_others=is_of_others,
             hides_content=hides_content(container, chosen),
             container_format=container.format.name,
