@@ -11,10 +11,8 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.avif_repair import repaired_avif
 from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
-from cl_client.local.tasks.media.image_kinds import is_document, supported_kind, unsupported_kind
 from cl_client.local.tasks.media.orientation import (
     SWAPPED_ORIENTATIONS,
     orientation,
@@ -24,13 +22,15 @@ from cl_client.local.tasks.media.orientation import (
 )
 from cl_client.local.tasks.media.pixels import displayable, flattened, matching_profile
 from cl_client.local.tasks.media.raw_kinds import raw_kind
-from cl_client.local.tasks.media.raw_photos import RawPhoto
-from cl_client.local.tasks.media.still_colours import shown_in_srgb
 from cl_client.local.tasks.media.tiff_directories import tiff_directories
-from cl_client.local.tasks.media.tiff_pictures import with_first_directory
-from cl_client.local.tasks.media.tiff_pixels import libtiff_for_all, needs_libtiff, with_white_as_white
-from cl_client.local.tasks.media.truncated import shown_as_far_as_it_goes
 from cl_client.local.tasks.media.videos import stream_kind
+from cl_client.local.tasks.opening.avif_repair import repaired_avif
+from cl_client.local.tasks.opening.image_kinds import is_document, supported_kind, unsupported_kind
+from cl_client.local.tasks.opening.raw_photos import RawPhoto
+from cl_client.local.tasks.opening.still_colours import shown_in_srgb
+from cl_client.local.tasks.opening.tiff_pictures import with_first_directory
+from cl_client.local.tasks.opening.tiff_pixels import libtiff_for_all, needs_libtiff, with_white_as_white
+from cl_client.local.tasks.opening.truncated import shown_as_far_as_it_goes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

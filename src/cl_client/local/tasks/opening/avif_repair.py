@@ -6,7 +6,7 @@ import io
 import struct
 from typing import TYPE_CHECKING, Final
 
-from cl_client.local.tasks.media.item_properties import Associations, read_meta
+from cl_client.local.tasks.opening.item_properties import Associations, read_meta
 
 if TYPE_CHECKING:
     from pathlib import Path

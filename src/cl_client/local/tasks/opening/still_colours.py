@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image, ImageFilter
 
 from cl_client.local.tasks.frames.colours import BT2020, HDR, Colour
-from cl_client.local.tasks.media.item_properties import Meta, boxes, read_meta
+from cl_client.local.tasks.opening.item_properties import Meta, boxes, read_meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -1,0 +1,1 @@
+"""Opening images: what Pillow cannot open, opens wrong, or opens only in part."""
