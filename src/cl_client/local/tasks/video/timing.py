@@ -259,7 +259,11 @@ class SoundConverter:
             yield from self._counted([frame])
 
     def rest(self) -> Iterator[AudioFrame]:
-        """Yield the audio so far."""
+        """Flush the resampler.
+
+        Yields:
+            The audio that it still holds.
+        """
         if self._resampler is not None:
             yield from self._counted(self._resampler.resample(None))
             self._resampler = None
