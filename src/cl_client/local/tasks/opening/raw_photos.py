@@ -32,7 +32,7 @@ _FULL_SIZE: Final = 0.9
 _SAME_SHAPE: Final = 0.03
 """How much the aspect ratio of a preview may differ; one with black bars or another crop differs by more."""
 _SRGB_CURVE: Final = (2.4, 12.92)
-_REMEDY: Final = "convert it to DNG or JPEG first"
+_REMEDY: Final = "convert it to JPEG or TIFF first"
 
 
 class RawPhoto(ImageFile.ImageFile):
