@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
-from cl_client.local.samples import camera_exif, draw_photo
+from cl_client.local.samples import camera_exif, draw_photo, draw_video
 from cl_client.local.tasks.contract import TaskContext
 from cl_client.local.tasks.metadata import exif
 from cl_client.plugins.exif import ExifOutput, ExifParams
@@ -255,6 +255,25 @@ def test_of_damaged_exif_pillow_reads_no_more_than_exiftool(
     assert all(other is None for _, other in differences(by_exiftool, by_pillow).values())
     assert by_exiftool.warnings
     assert by_pillow.warnings
+
+
+def test_what_exiftool_says_about_itself_is_no_warning(tmp_path: Path) -> None:
+    """It does not read all of a camcorder's stream, and corrects an address that some programs write."""
+    require("exiftool")
+    stream = tmp_path / "00001.MTS"
+    draw_video(stream.with_suffix(".ts"), seconds=0.2)
+    stream.with_suffix(".ts").rename(stream)
+    rated = photo("rated.jpg")(tmp_path)
+    packet = xmp_packet({"xmp:Rating": "4"})
+    packet = packet.replace(
+        b"xmlns:xmp=", b'xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0/" xmlns:xmp='
+    )
+    name = b"http://ns.adobe.com/xap/1.0/\0"
+    with_segment(rated, b"\xff\xe1" + (len(name + packet) + 2).to_bytes(2, "big") + name + packet)
+    for file, said in ((stream, "ExtractEmbedded"), (rated, "MicrosoftPhoto")):
+        found = extract(file)
+        assert said in str(found.tag("ExifTool:Warning"))
+        assert found.warnings == ()
 
 
 def extract(source: Path) -> ExifOutput:

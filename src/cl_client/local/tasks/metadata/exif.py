@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _NOT_MEDIA: Final = "the file is not an image, video or audio in a supported format, so it has no metadata"
 _MESSAGES: Final = ("ExifTool:Warning", "ExifTool:Error")
+_NO_FAULTS: Final = ("The ExtractEmbedded option may", "Fixed incorrect URI for xmlns")
+"""Of messages about what ExifTool does, in files that are right or that it reads right."""
 
 
 def run(context: TaskContext[ExifParams]) -> JSONObject:
@@ -92,13 +94,14 @@ def _read_without_exiftool(file: Path, warn: Callable[[str], None]) -> JSONObjec
 
 
 def _messages(raw: JSONObject) -> list[str]:
-    """List what ExifTool reports; with several warnings of a file it writes a list."""
+    """List what ExifTool reports about the file; with several warnings of a file it writes a list."""
     found = (raw.get(key) for key in _MESSAGES)
     return [
         str(message)
         for value in found
         if value is not None
         for message in (value if isinstance(value, list) else [value])
+        if not any(words in str(message) for words in _NO_FAULTS)
     ]
 
 
