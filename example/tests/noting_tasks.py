@@ -24,6 +24,8 @@ def hash_with_warnings(context: TaskContext[HashParams]) -> JSONObject:
 
 
 def convert_with_losses(context: TaskContext[ImageConversionParams]) -> JSONObject:
-    """Convert, and say that the animation and the layers were dropped."""
-    dropped: JsonValue = ["animation", "layers"]
+    """Convert, and say that animation, layers and preview were dropped; of a GIF only the preview."""
+    losses: list[JsonValue] = ["animation", "embedded preview", "layers"]
+    is_gif = context.input_file.suffix == ".gif"
+    dropped: JsonValue = ["embedded preview"] if is_gif else losses
     return image_conversion.run(context) | {"dropped": dropped}

@@ -69,7 +69,16 @@ def test_what_a_conversion_dropped(run_cli: RunCLI) -> None:
     assert "warning: a.png: not kept: animation, layers" in done.stderr
     (line,) = json_objects(done)
     assert isinstance(line["output"], dict)
-    assert line["output"]["dropped"] == ["animation", "layers"]
+    assert line["output"]["dropped"] == ["animation", "embedded preview", "layers"]
+
+
+def test_what_no_conversion_keeps_is_no_warning(run_cli: RunCLI, work_folder: Path) -> None:
+    """Nearly every photo of a camera has a preview; that would be a line for each."""
+    Image.new("RGB", (8, 8)).save(work_folder / "b.gif")
+    done = run_cli("image-conversion", "convert", "a.png", "b.gif", "--format", "jpg", "-d", "out")
+    assert "warning: a.png: not kept: animation, layers\n" in done.stderr
+    assert "b.gif" not in done.stderr
+    assert "2 of 2 succeeded, 1 with warnings" in done.stderr
 
 
 def test_in_a_batch_and_its_report(run_cli: RunCLI, work_folder: Path) -> None:

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from cl_client.local.models.catalog import MODELS
-from cl_client_cli.report.entries import ReportEntry, ReportResult
+from cl_client_cli.report.entries import PictureFiles, ReportEntry, ReportResult
 from cl_client_cli.report.page import Report, write_report
+from cl_client_cli.report.thumbnails import thumbnail_of
 from cl_client_cli.similar.ranking import most_similar_pairs, ranked, unit_rows
 from small_models import save_clip_model
 
@@ -79,6 +80,17 @@ def test_the_report_has_everything_and_needs_nothing(report: Path) -> None:
     assert "http" not in re.sub("http-equiv", "", page)
     assert "default-src 'none'" in page
     assert [path.name for path in report.parent.iterdir()] == [report.name]
+
+
+def test_the_small_picture_at_the_start_of_a_raw_file_is_not_shown(tmp_path: Path) -> None:
+    """Pillow opens it as a TIFF of that size; the thumbnail is of the photo."""
+    raw, thumbnail = tmp_path / "DSC_0001.NEF", tmp_path / "thumbnail.jpg"
+    Image.new("RGB", (16, 12), "red").save(raw, "TIFF")
+    Image.new("RGB", (64, 48), "lime").save(thumbnail)
+    shown = thumbnail_of(PictureFiles("DSC_0001.NEF", raw, thumbnail), 320)
+    assert shown is not None
+    assert (shown.width, shown.height) == (64, 48)
+    assert thumbnail_of(PictureFiles("DSC_0001.NEF", raw, None), 320) is None
 
 
 def test_a_damaged_picture_or_embedding_spoils_nothing(tmp_path: Path) -> None:

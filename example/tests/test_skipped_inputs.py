@@ -141,15 +141,15 @@ def test_excluding_from_a_pattern(search: InputSearch, told: list[str]) -> None:
 @pytest.mark.parametrize(
     ("task", "taken"),
     [
-        ("media_thumbnail", "a.HIF b.jfif c.jp2 d.mpo e.m2t f.VOB g.NEF"),
-        ("exif", "a.HIF b.jfif c.jp2 d.mpo e.m2t f.VOB g.NEF"),
-        ("image_conversion", "a.HIF b.jfif c.jp2 d.mpo"),
+        ("media_thumbnail", "a.HIF b.jfif c.jp2 d.mpo e.m2t f.VOB g.NEF i.psd"),
+        ("exif", "a.HIF b.jfif c.jp2 d.mpo e.m2t f.VOB g.NEF i.psd"),
+        ("image_conversion", "a.HIF b.jfif c.jp2 d.mpo i.psd"),
         ("hls_streaming", "e.m2t f.VOB"),
-        ("hash", "a.HIF b.jfif c.jp2 d.mpo e.m2t f.VOB g.NEF h.ts"),
+        ("hash", "a.HIF b.jfif c.jp2 d.mpo e.m2t f.VOB g.NEF h.ts i.psd"),
     ],
 )
 def test_the_suffixes_that_suit_a_task(search: InputSearch, task: str, taken: str) -> None:
-    make("p/a.HIF", "p/b.jfif", "p/c.jp2", "p/d.mpo", "p/e.m2t", "p/f.VOB", "p/g.NEF", "p/h.ts")
+    make("p/a.HIF", "p/b.jfif", "p/c.jp2", "p/d.mpo", "p/e.m2t", "p/f.VOB", "p/g.NEF", "p/h.ts", "p/i.psd")
     suiting = replace(search, suffixes=suffixes_for((task,)))
     assert names(suiting, "p") == [f"p/{name}" for name in taken.split()]
     assert names(suiting, "p/**/*.NEF", "p/h.ts") == ["p/g.NEF", "p/h.ts"]

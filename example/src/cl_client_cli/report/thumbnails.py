@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from cl_client_cli.pictures.upright import open_picture, upright_picture
+from cl_client_cli.tasks.media_kinds import SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ class Thumbnail:
 
 
 def thumbnail_of(files: PictureFiles, side: int) -> Thumbnail | None:
-    """Make a thumbnail of a file, or of its saved thumbnail for videos and formats that cannot be read here.
+    """Make a thumbnail of a file, or of its saved thumbnail for videos, RAW and what cannot be read here.
 
     Args:
         files: The files to make it from.
@@ -58,7 +59,10 @@ def thumbnail_of(files: PictureFiles, side: int) -> Thumbnail | None:
     Returns:
         The thumbnail; None if neither can be read.
     """
-    return make_thumbnail(files.source, side) or (files.thumbnail and make_thumbnail(files.thumbnail, side))
+    # Pillow takes most RAW files for TIFFs, and opens the small picture at their start.
+    is_raw = files.source.suffix.lower() in SUFFIXES["raw"]
+    shown = None if is_raw else make_thumbnail(files.source, side)
+    return shown or (files.thumbnail and make_thumbnail(files.thumbnail, side))
 
 
 def make_thumbnail(file: Path, side: int) -> Thumbnail | None:

@@ -16,7 +16,7 @@ SUFFIXES: Final[Mapping[Media, frozenset[str]]] = {
     "picture": frozenset(
         {
             *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
-            *(".mpo", ".png", ".tif", ".tiff", ".webp"),
+            *(".mpo", ".png", ".psd", ".tif", ".tiff", ".webp"),
         }
     ),
     # Camera raw files, of the tasks that only need their metadata or a preview.

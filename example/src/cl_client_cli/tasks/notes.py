@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _WARNINGS = "warnings"
 _DROPPED = "dropped"
+_NEVER_KEPT = frozenset({"embedded preview", "raw data"})
+"""What no format keeps: most photos of cameras have it, and nobody misses it in a copy."""
 
 
 def with_notes(result: TaskResult, job: JobResponse) -> TaskResult:
@@ -34,7 +36,7 @@ def with_notes(result: TaskResult, job: JobResponse) -> TaskResult:
 
 
 def notes_in(data: JSONObject) -> list[str]:
-    """List the notes of a result in words.
+    """List the notes of a result in words, without what no conversion keeps.
 
     Args:
         data: The result for programs.
@@ -42,7 +44,7 @@ def notes_in(data: JSONObject) -> list[str]:
     Returns:
         The notes.
     """
-    dropped = _texts(data, _DROPPED)
+    dropped = [text for text in _texts(data, _DROPPED) if text not in _NEVER_KEPT]
     return [*_texts(data, _WARNINGS), *([f"not kept: {', '.join(dropped)}"] if dropped else ())]
 
 
