@@ -1,4 +1,4 @@
-"""What the README prints runs as printed."""
+"""What the README and docs/files.md print runs as printed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from cl_client import ComputeClient, JobResponse
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+FILES_PAGE = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
+BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README + FILES_PAGE, re.DOTALL)
 
 
 def compiled(block: str) -> CodeType:
@@ -139,3 +141,39 @@ def test_the_first_program(run_python: Callable[[str], str], tmp_path: Path) -> 
     )
     assert "Traceback" not in said
     assert (tmp_path / "thumbnail.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+async def test_metadata_of_files(
+    compute_client: ComputeClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from cl_client.local.samples import draw_photo
+
+    monkeypatch.chdir(tmp_path)
+    draw_photo(tmp_path / "photo.jpg", size=(64, 48), orientation=6)  # stored as 48 x 64
+    await run(block_with("photo.display_width"), {"client": compute_client})
+    fields, lens = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"2025-\d\d-\d\d \d\d:\d\d:\d\d\S* EOS R5 64 48", fields)
+    assert lens.endswith(" ()")
+
+
+async def test_losses_of_a_conversion(
+    compute_client: ComputeClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = (Image.new("RGBA", (16, 16), (200, shade, 0, 128)) for shade in (0, 200))
+    first.save("holiday.webp", save_all=True, append_images=[second], duration=100)
+    block = block_with("holiday.webp")
+    await run(block, {"client": compute_client})
+    assert f"# {capsys.readouterr().out.strip()}" in block
+
+
+def test_the_contents_of_the_page_on_files() -> None:
+    headings: list[str] = re.findall(r"^##+ (.+)$", FILES_PAGE, re.MULTILINE)
+    anchors = {re.sub(r"[^a-z -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([a-z-]+)\)", FILES_PAGE)) == anchors

@@ -257,6 +257,15 @@ def test_of_damaged_exif_pillow_reads_no_more_than_exiftool(
     assert by_pillow.warnings
 
 
+@pytest.mark.parametrize("suffix", ["qoi", "sgi", "dds"])
+def test_the_size_of_pictures_that_exiftool_may_not_know(tmp_path: Path, suffix: str) -> None:
+    require("exiftool")
+    source = tmp_path / f"drawing.{suffix}"
+    Image.new("RGB", (60, 40)).save(source)
+    found = extract(source)
+    assert (found.image_width, found.image_height, found.warnings) == (60, 40, ())
+
+
 def test_what_exiftool_says_about_itself_is_no_warning(tmp_path: Path) -> None:
     """It does not read all of a camcorder's stream, and corrects an address that some programs write."""
     require("exiftool")

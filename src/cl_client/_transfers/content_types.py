@@ -1,7 +1,7 @@
 """MIME types by content.
 
 Media are recognized here, by their signatures: puremagic takes AVIF for video, and JPEG 2000 for JPEG. It is
-used for all other files. `docs/files.md` has a comparison with other libraries.
+used for all other files. `INTERNALS.md` has a comparison with other libraries.
 """
 
 from __future__ import annotations

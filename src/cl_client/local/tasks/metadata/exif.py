@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _NOT_MEDIA: Final = "the file is not an image, video or audio in a supported format, so it has no metadata"
 _MESSAGES: Final = ("ExifTool:Warning", "ExifTool:Error")
+_UNKNOWN: Final = "Unknown file type"
 _NO_FAULTS: Final = ("The ExtractEmbedded option may", "Fixed incorrect URI for xmlns")
 """Of messages about what ExifTool does, in files that are right or that it reads right."""
 
@@ -69,6 +70,8 @@ def _read(file: Path, warn: Callable[[str], None]) -> JSONObject:
     if exiftool is None:
         return _read_without_exiftool(file, warn)
     raw = read_with_exiftool(file, exiftool)
+    if raw.get("ExifTool:Error") == _UNKNOWN and is_picture(file):
+        return read_with_pillow(file, warn)
     for message in _messages(raw):
         warn(f"the metadata may be incomplete or wrong (ExifTool: {message})")
     is_media = str(raw.get("File:MIMEType")).startswith(("image/", "video/", "audio/"))
