@@ -118,8 +118,9 @@ class TaskOutput(ServerModel):
     """Output of a task (``task_output``); each plugin has a subclass with typed fields.
 
     Attributes:
-        warnings: What was wrong with the file although the job completed, for instance that an image is
-            truncated. Only `LocalServer` sends it; empty from other servers.
+        warnings: What was wrong with the file although the job completed, as sentences for people, for
+            instance ``"the file is truncated: about 40 % of its rows are missing"``. Empty by default, and
+            always from servers other than `LocalServer`, which do not send it.
     """
 
     warnings: Annotated[tuple[Annotated[str, OrLeftOut()], ...], OrElse(())] = ()

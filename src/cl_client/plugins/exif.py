@@ -47,8 +47,12 @@ class ExifParams(TaskParams):
 class ExifOutput(TaskOutput):
     """The common metadata fields, and all tags that the server read in ``raw_metadata``.
 
-    Values from the server are unchanged, except that text such as ``"1/250"`` becomes a number. Fields that
-    the server left null are filled from ``raw_metadata``, whose tags may have a group (``EXIF:Make``) or not.
+    A field is None if it is unknown; all are if the file is not media. Text from the server such as
+    ``"1/250"`` becomes a number. A field that the server left null, or whose value means "unknown" (ISO 0),
+    is filled from ``raw_metadata``. Servers other than `LocalServer` leave most fields null, so there
+    ``extract(tags=...)`` fills only the fields of these tags; and they do not send ``taken_at``,
+    ``created_at``, ``display_width`` and ``display_height``, which the client computes, and ``warnings``.
+    The rules are in docs/files.md, section Metadata.
 
     Attributes:
         make: Manufacturer of the camera.
@@ -59,20 +63,22 @@ class ExifOutput(TaskOutput):
             Timezone-aware if the file gives the time zone, or is a video with a date in UTC; otherwise naive,
             in the local time of the camera.
         created_at: ``create_date`` as a datetime, in the same way.
-        image_width: Stored width in pixels, before ``orientation`` is applied.
-        image_height: Stored height in pixels, before ``orientation`` is applied.
-        display_width: Width in pixels as shown: upright, and with square pixels.
-        display_height: Height in pixels as shown.
+        image_width: Stored width in pixels, before ``orientation`` is applied; of a RAW file, the photo's.
+        image_height: Stored height in pixels, in the same way.
+        display_width: Width in pixels as shown: upright, cropped, and with square pixels.
+        display_height: Height in pixels as shown, in the same way.
         orientation: How the stored image or video is turned for display, as in EXIF: 1-8; 1 is upright.
-        iso: ISO sensitivity.
-        f_number: Aperture.
+        iso: ISO sensitivity; may be above 65535.
+        f_number: Aperture as the f-number, 2.8 for f/2.8.
         exposure_time: Exposure time in seconds.
         focal_length: Focal length in millimetres.
         gps_latitude: Latitude in decimal degrees, south negative.
         gps_longitude: Longitude in decimal degrees, west negative.
         gps_altitude: Altitude in metres, negative below sea level.
         software: The software that wrote the file.
-        raw_metadata: All tags that the server read.
+        raw_metadata: All tags that the server read, named with their group (``EXIF:Make``), or without it in
+            an answer to ``tags``.
+        warnings: What ExifTool or Pillow says about the file, for instance that its EXIF is damaged.
     """
 
     make: str | None = None

@@ -28,9 +28,9 @@ class ImageConversionOutput(TaskOutput):
     """The output of the task; the result itself is the job's file.
 
     Attributes:
-        dropped: What the original has and the result has not, in alphabetical order, for instance
-            ``"IPTC"`` or ``"animation"``. docs/files.md lists all words. Only `LocalServer` sends it;
-            empty from other servers.
+        dropped: What the original has and the result has not, sorted, for instance
+            ``("IPTC", "animation")``. docs/files.md lists all words. Empty if nothing was lost, and always
+            from servers other than `LocalServer`, which do not send it.
     """
 
     dropped: Annotated[tuple[Annotated[str, OrLeftOut()], ...], OrElse(())] = ()
