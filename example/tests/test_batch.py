@@ -237,6 +237,18 @@ def test_failures_are_grouped_and_not_repeated(
     assert "media_thumbnail: " in run_cli("batch", "status", "out").stdout
 
 
+def test_empty_files_fail_for_one_reason(run_cli: RunCLI, work_folder: Path) -> None:
+    """Each error names its file, which the command has named already."""
+    for name in ("a.jpg", "b.jpg"):
+        (work_folder / name).touch()
+    reason = "the file is empty, there is nothing to process"
+    done = run_cli("batch", "submit", "a.jpg", "b.jpg", "-t", "hash", "-d", "out")
+    assert f"cl-client: hash: {reason} (a.jpg, b.jpg)\n" in done.stderr
+    apart = run_cli("hash", "compute", "a.jpg", "b.jpg", "-c", "1")
+    assert f"cl-client: a.jpg: hash failed: {reason}\n" in apart.stderr
+    assert "cl-client: b.jpg: hash failed: same reason as a.jpg\n" in apart.stderr
+
+
 def test_a_hint_leads_to_something(run_cli: RunCLI, work_folder: Path, unused_port: int) -> None:
     _draw(work_folder / "in", 2)
     nowhere = ("-s", f"http://127.0.0.1:{unused_port}", "--mqtt", "off", "--give-up-after", "0")

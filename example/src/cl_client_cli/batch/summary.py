@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cl_client_cli.frame.failures import without_name
 from cl_client_cli.tasks.result_names import common_folder, relative_to
 from cl_client_cli.tasks.table import counted
 
@@ -107,7 +108,8 @@ def failure_lines(manifest: BatchManifest) -> list[str]:
     names: dict[str, list[str]] = {}
     for item in failures:
         name = str(relative_to(folder, item.source))
-        names.setdefault(f"{item.task}: {item.error}", []).append(name)
+        reason = without_name(item.error or "", name)
+        names.setdefault(f"{item.task}: {reason}", []).append(name)
     lines: list[str] = []
     for reason, files in sorted(names.items(), key=lambda pair: -len(pair[1])):
         more = f" and {len(files) - _NAMES_PER_REASON} more" if len(files) > _NAMES_PER_REASON else ""

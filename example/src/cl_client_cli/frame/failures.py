@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,10 +29,24 @@ class Failures:
         Args:
             name: The name of the file that failed.
             what: What was tried, as the beginning of a sentence.
-            reason: Why it failed.
+            reason: Why it failed; may begin with the file's name.
             note: What to print after the reason.
         """
+        reason = without_name(reason, name)
         first = self._first.setdefault(reason, name)
         if first != name and len(reason) > _SHORT:
             reason = f"same reason as {first}"
         self._terminal.error(f"{name}: {what} failed: {reason}{note}")
+
+
+def without_name(reason: str, name: str) -> str:
+    """Leave out the name of the file, with which errors of a server may begin.
+
+    Args:
+        reason: Why the file failed.
+        name: Its name or path.
+
+    Returns:
+        The reason, which is the same for files that failed in the same way.
+    """
+    return reason.removeprefix(f"{PurePath(name).name}: ")
