@@ -171,7 +171,7 @@ def test_every_reason_is_told(search: InputSearch, told: list[str]) -> None:
     )
     assert flat == (
         "Skipped 8 files and folders: 1 created by systems or programs (@eaDir), "
-        "3 of other file types (.nef, no suffix), 1 made by earlier commands, "
+        "3 of other file types (2 .nef, no suffix), 1 made by earlier commands, "
         "1 unusable, such as broken links (gone), 2 searched only with --recursive"
     )
 

@@ -16,7 +16,7 @@ from cl_client_cli.tasks.path_patterns import fits
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-_SHOWN_EXAMPLES: Final = 4
+_SHOWN_EXAMPLES: Final = 6
 
 # Sources: the manuals of these systems, and the lists of Jellyfin, Syncthing, Immich and of the templates of
 # gitignore. Not here: names that a user may have chosen, such as "Thumbnails" or "Recycled"; .nomedia, which
@@ -50,6 +50,7 @@ class Reason(StrEnum):
     SUBFOLDER = "searched only with --recursive"
 
 
+_COUNTED_EXAMPLES: Final = frozenset({Reason.SYSTEM, Reason.OTHER_TYPE})
 _WITHOUT_EXAMPLES: Final = frozenset({Reason.HIDDEN, Reason.RESULT, Reason.SUBFOLDER})
 
 
@@ -75,7 +76,7 @@ class Skipped:
             A sentence; empty if nothing was skipped.
         """
         parts = [
-            f"{examples.total()} {reason}{_shown(examples) if reason not in _WITHOUT_EXAMPLES else ''}"
+            f"{examples.total()} {reason}{_shown(reason, examples)}"
             for reason in Reason
             if (examples := self._counts.get(reason))
         ]
@@ -84,8 +85,14 @@ class Skipped:
         return f"Skipped {total} {things}: {', '.join(parts)}" if parts else ""
 
 
-def _shown(examples: Counter[str]) -> str:
-    names = [name for name, _ in examples.most_common(_SHOWN_EXAMPLES)]
+def _shown(reason: Reason, examples: Counter[str]) -> str:
+    if reason in _WITHOUT_EXAMPLES:
+        return ""
+    is_counted = reason in _COUNTED_EXAMPLES and len(examples) > 1
+    names = [
+        f"{number} {name}" if is_counted and number > 1 else name
+        for name, number in examples.most_common(_SHOWN_EXAMPLES)
+    ]
     more = ["..."] if len(examples) > len(names) else []
     return f" ({', '.join((*names, *more))})"
 
