@@ -54,7 +54,7 @@ class OutputOptions:
 
     Attributes:
         json: Print results as JSON, one object per line; messages go to standard error.
-        quiet: Print only results and errors, no progress and no summary.
+        quiet: Print only results and errors, no progress, warnings or summary.
         verbose: Print more log messages on standard error; give it twice for debug messages.
     """
 
