@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from cl_client.local.tasks.media.tiff_directories import full_size_directory, tiff_directories
+from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
 from tiff_files import Directory, write_tiff
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def sizes(file: Path) -> list[tuple[int, int]]:
 
 
 def full_size(file: Path) -> tuple[int, int] | None:
-    found = full_size_directory(file)
+    found = full_size_directory(tiff_directories(file))
     return (found.width, found.height) if found else None
 
 
@@ -36,7 +36,7 @@ def test_a_preview_before_the_full_picture(tmp_path: Path, order: str, *, big: b
     write_tiff(file, [Directory(SMALL, subfile_type=1, children=[full])], order=order, big=big)
     assert sizes(file) == [SMALL, LARGE]
     assert full_size(file) == LARGE
-    found = full_size_directory(file)
+    found = full_size_directory(tiff_directories(file))
     assert found is not None
     assert found.frame is None
 
@@ -46,7 +46,7 @@ def test_previews_and_masks_and_depth_maps_are_passed_over(tmp_path: Path, subfi
     file = tmp_path / "pages.tif"
     write_tiff(file, [Directory(SMALL, subfile_type=subfile_type), Directory(LARGE, subfile_type=0)])
     assert full_size(file) == LARGE
-    found = full_size_directory(file)
+    found = full_size_directory(tiff_directories(file))
     assert found is not None
     assert found.frame == 1
 
@@ -99,7 +99,7 @@ def test_other_files_have_none(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x.tif"
     file.write_bytes(content)
     assert tiff_directories(file) == []
-    assert full_size_directory(file) is None
+    assert full_size_directory(tiff_directories(file)) is None
 
 
 @pytest.fixture(scope="module")

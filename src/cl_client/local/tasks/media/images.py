@@ -11,6 +11,9 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.formats.image_kinds import is_document, supported_kind, unsupported_kind
+from cl_client.local.tasks.formats.raw_kinds import raw_kind
+from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
 from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
 from cl_client.local.tasks.media.orientation import (
@@ -21,11 +24,8 @@ from cl_client.local.tasks.media.orientation import (
     upright_size,
 )
 from cl_client.local.tasks.media.pixels import displayable, flattened, matching_profile
-from cl_client.local.tasks.media.raw_kinds import raw_kind
-from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.media.videos import stream_kind
 from cl_client.local.tasks.opening.avif_repair import repaired_avif
-from cl_client.local.tasks.opening.image_kinds import is_document, supported_kind, unsupported_kind
 from cl_client.local.tasks.opening.raw_photos import RawPhoto
 from cl_client.local.tasks.opening.still_colours import shown_in_srgb
 from cl_client.local.tasks.opening.tiff_pictures import with_first_directory
@@ -97,7 +97,7 @@ def _opened(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile]:
                 raise Image.DecompressionBombError
             yield photo
         return
-    full = next((directory for directory in directories if not directory.reduced), None)
+    full = full_size_directory(directories)
     if full is None or full.frame == 0:
         repaired = repaired_avif(file)
         with _opened_by_pillow(repaired or file) as image:

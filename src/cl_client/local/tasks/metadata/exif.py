@@ -6,11 +6,11 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.formats.raw_kinds import raw_kind
+from cl_client.local.tasks.formats.tiff_pages import tiff_directories
 from cl_client.local.tasks.media.files import write_json
 from cl_client.local.tasks.media.images import is_picture
 from cl_client.local.tasks.media.media_types import detect_media_type
-from cl_client.local.tasks.media.raw_kinds import raw_kind
-from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.media.videos import stream_kind
 from cl_client.local.tasks.metadata.exiftool import read_with_exiftool
 from cl_client.local.tasks.metadata.heif_properties import heif_properties

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, cast
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
+from cl_client.local.tasks.formats.raw_kinds import raw_kind
+from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
 from cl_client.local.tasks.media.images import DAMAGE_ERRORS, open_picture
-from cl_client.local.tasks.media.raw_kinds import raw_kind
-from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.metadata.pillow_xmp import iptc_dates, xmp_tags
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
     from pydantic import JsonValue
 
-    from cl_client.local.tasks.media.tiff_directories import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
     from cl_client.models import JSONObject
 
 _EXIFTOOL_NAMES: Final[Mapping[str, str]] = {
@@ -89,7 +89,7 @@ def _of_tiff(file: Path, directories: Sequence[TiffDirectory], warn: Callable[[s
             exif.load_from_fp(stream)
         items = _exif_items(exif, warn)
         xmp, iptc = (_stored_bytes(exif.get(tag)) for tag in (_XMP_TAG, _IPTC_TAG))
-    full = next((directory for directory in directories if not directory.reduced), directories[0])
+    full = full_size_directory(directories) or directories[0]
     kind = raw_kind(file, directories)
     format_name = kind.rpartition(" ")[2] if kind else "TIFF"
     mime_type = f"image/x-{_RAW_TYPES.get(kind, kind).lower().replace(' ', '-')}" if kind else "image/tiff"

@@ -11,9 +11,9 @@ from PIL import ExifTags, Image, ImageFile
 from typing_extensions import override
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.formats.raw_kinds import sensor_directory
 from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.media.orientation import stored_size, upright, upright_size
-from cl_client.local.tasks.media.raw_kinds import sensor_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import rawpy
 
-    from cl_client.local.tasks.media.tiff_directories import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
 
 _TRANSPOSED: Final = 4
 """The bit of LibRaw's `flip` that swaps width and height."""

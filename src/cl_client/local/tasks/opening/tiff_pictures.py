@@ -6,20 +6,19 @@ Pillow opens the first directory of the main chain, and cannot open a SubIFD at 
 from __future__ import annotations
 
 import io
-import struct
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from typing_extensions import override
 
+from cl_client.local.tasks.formats.tiff import TiffReader
+
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
     from pathlib import Path
 
-    from cl_client.local.tasks.media.tiff_directories import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
 
-_BIG_TIFF: Final = 43
 _SUB_DIRECTORIES: Final = 330
 _ABOUT_THE_PHOTO: Final = frozenset({
     269, 270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 700, 18246, 18249, 33432, 33723, 34377,
@@ -44,87 +43,23 @@ def with_first_directory(file: Path, full: TiffDirectory) -> Generator[BinaryIO]
         The stream for Pillow. It has no file descriptor, by which libtiff would see the file as it is.
 
     Raises:
-        struct.error: The file is damaged, or so large that nothing can be added to it.
+        struct.error: The file is so large that nothing can be added to it.
     """
     with file.open("rb") as stream, io.BufferedReader(_patched(stream, full)) as shown:
         yield shown
 
 
 def _patched(stream: BinaryIO, full: TiffDirectory) -> _Patched:
-    layout = _layout(stream)
-    first = _entries(stream, layout, layout.first)
-    picture = _entries(stream, layout, full.offset)
-    inherited = {tag: entry for tag, entry in first.tags.items() if tag in _ABOUT_THE_PHOTO}
-    tags = inherited | {tag: entry for tag, entry in picture.tags.items() if tag != _SUB_DIRECTORIES}
+    reader = TiffReader(stream)
+    first = reader.entries(reader.first)
+    picture = reader.entries(full.offset)
+    inherited = {tag: entry for tag, entry in first.entries.items() if tag in _ABOUT_THE_PHOTO}
+    own = {tag: entry for tag, entry in picture.entries.items() if tag != _SUB_DIRECTORIES}
     following = first.following if full.frame is None else picture.following
-    directory = (
-        layout.pack(layout.count, len(tags))
-        + b"".join(tags[tag] for tag in sorted(tags))
-        + layout.pack(layout.pointer, following)
-    )
+    directory = reader.directory({**inherited, **own}, following)
     end = stream.seek(0, io.SEEK_END)
     padding = -end % 8
-    header = _read(stream, 0, layout.first_at) + layout.pack(layout.pointer, end + padding)
-    return _Patched(stream, header, bytes(padding) + directory)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How numbers are stored: byte order, and their sizes in TIFF and BigTIFF."""
-
-    order: Literal["<", ">"]
-    count: Literal["H", "Q"]
-    pointer: Literal["I", "Q"]
-    first_at: int
-    first: int
-
-    @property
-    def entry_size(self) -> int:
-        return struct.calcsize(f"{self.order}HH{self.pointer}{self.pointer}")
-
-    def pack(self, form: str, value: int) -> bytes:
-        return struct.pack(self.order + form, value)
-
-    def unpack(self, form: str, data: bytes) -> int:
-        return _number(self.order + form, data)
-
-
-def _number(form: str, data: bytes) -> int:
-    (value,) = cast("tuple[int]", struct.unpack(form, data))
-    return value
-
-
-def _layout(stream: BinaryIO) -> _Layout:
-    header = _read(stream, 0, 16)
-    order = "<" if header.startswith(b"II") else ">"
-    if _number(f"{order}H", header[2:4]) == _BIG_TIFF:
-        return _Layout(order, "Q", "Q", 8, _number(f"{order}Q", header[8:16]))
-    return _Layout(order, "H", "I", 4, _number(f"{order}I", header[4:8]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Entries:
-    """The entries of a directory as stored, by their tags, and the offset of the next directory."""
-
-    tags: Mapping[int, bytes]
-    following: int
-
-
-def _entries(stream: BinaryIO, layout: _Layout, offset: int) -> _Entries:
-    count_size = struct.calcsize(layout.order + layout.count)
-    size = layout.entry_size
-    count = layout.unpack(layout.count, _read(stream, offset, count_size))
-    content = _read(stream, offset + count_size, min(count, 0xFFFF) * size)
-    entries = (content[start : start + size] for start in range(0, len(content) - size + 1, size))
-    after = _read(stream, offset + count_size + count * size, struct.calcsize(layout.order + layout.pointer))
-    return _Entries(
-        {layout.unpack("H", entry[:2]): entry for entry in entries}, layout.unpack(layout.pointer, after)
-    )
-
-
-def _read(stream: BinaryIO, offset: int, length: int) -> bytes:
-    stream.seek(offset)
-    return stream.read(length)
+    return _Patched(stream, reader.header(end + padding), bytes(padding) + directory)
 
 
 class _Patched(io.RawIOBase):
@@ -157,7 +92,8 @@ class _Patched(io.RawIOBase):
         if position < len(self._start):
             data = self._start[position : position + wanted]
         elif position < self._length:
-            data = _read(self._stream, position, min(wanted, self._length - position))
+            self._stream.seek(position)
+            data = self._stream.read(min(wanted, self._length - position))
         else:
             after = position - self._length
             data = self._appended[after : after + wanted]

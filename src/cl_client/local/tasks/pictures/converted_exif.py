@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import ExifTags
 
-from cl_client.local.tasks.pictures.exif_directories import DirectoryReader, tiff_block
+from cl_client.local.tasks.formats.tiff import SIZES, TiffReader
+from cl_client.local.tasks.pictures.tiff_writing import tiff_block
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import BinaryIO
 
-    from cl_client.local.tasks.pictures.exif_directories import ByteOrder, Directory, Field
+    from cl_client.local.tasks.formats.tiff import ByteOrder, Field
+    from cl_client.local.tasks.pictures.tiff_writing import Directory
 
 EXIF_MARK: Final = b"Exif\0\0"
 _DOCUMENT_NAME: Final = 0x010D
@@ -130,37 +133,42 @@ def exif_in_tiff(
         The EXIF; None if there is none.
     """
     try:
-        reader = DirectoryReader(stream)
+        reader = TiffReader(stream)
     except ValueError:
         dropped.add("EXIF")
         return None
-    main = reader.directory(
+    main = reader.fields(
         reader.first, _MAIN_TAGS | {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, *_GEO_TIFF_TAGS}
     )
     if block:
-        following = reader.offset_after(reader.first)
-        if following and reader.directory(following, _PREVIEW_TAGS):
+        following = reader.entries(reader.first).following
+        if following and reader.fields(following, _PREVIEW_TAGS):
             dropped.add("embedded preview")
-        if not main and not reader.directory(reader.first):
+        if not main and not reader.fields(reader.first):
             dropped.add("EXIF")
     if any(tag in main for tag in _GEO_TIFF_TAGS):
         dropped.add("GeoTIFF tags")
-    kept: Directory = {tag: field for tag, field in main.items() if tag in _MAIN_TAGS}
+    kept = _copied({tag: field for tag, field in main.items() if tag in _MAIN_TAGS})
     details = _details(reader, main, turned=turned)
     if details:
         kept[ExifTags.IFD.Exif] = details
-    place: Directory = {**reader.sub_directory(main, ExifTags.IFD.GPSInfo)}
+    place = _copied(reader.sub_directory(main, ExifTags.IFD.GPSInfo))
     if place:
         kept[ExifTags.IFD.GPSInfo] = place
     return KeptExif(kept, reader.order) if kept else None
 
 
-def _details(reader: DirectoryReader, main: dict[int, Field], *, turned: bool) -> Directory:
+def _details(reader: TiffReader, main: dict[int, Field], *, turned: bool) -> Directory:
     original = reader.sub_directory(main, ExifTags.IFD.Exif)
     left_out = _STALE_TAGS | _PLACES_IN_THE_IMAGE if turned else _STALE_TAGS
-    details: Directory = {tag: field for tag, field in original.items() if tag not in left_out}
+    details = _copied({tag: field for tag, field in original.items() if tag not in left_out})
     interop = reader.sub_directory(original, ExifTags.IFD.Interop)
-    kept: Directory = {tag: field for tag, field in interop.items() if tag in _INTEROP_TAGS}
+    kept = _copied({tag: field for tag, field in interop.items() if tag in _INTEROP_TAGS})
     if kept:
         details[ExifTags.IFD.Interop] = kept
     return details
+
+
+def _copied(fields: Mapping[int, Field]) -> Directory:
+    """Leave out values of types that only BigTIFF has, as EXIF is never a BigTIFF."""
+    return {tag: field for tag, field in fields.items() if field.kind in SIZES}

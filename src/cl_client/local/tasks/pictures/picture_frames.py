@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 from pydantic import TypeAdapter
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.formats.tiff_pages import tiff_directories
 from cl_client.local.tasks.media.files import PIXEL_LIMIT
 from cl_client.local.tasks.media.images import (
     DAMAGE_ERRORS,
@@ -19,7 +20,6 @@ from cl_client.local.tasks.media.images import (
     matching_profile,
     upright,
 )
-from cl_client.local.tasks.media.tiff_directories import tiff_directories
 from cl_client.local.tasks.pictures.animation_timing import plays, schedule, source_duration_ms
 from cl_client.local.tasks.pictures.gif_frames import gif_frame, gif_still, with_transparent_indexes
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, cast
 from PIL import ExifTags, JpegImagePlugin, PngImagePlugin, PsdImagePlugin
 from pydantic import TypeAdapter, ValidationError
 
-from cl_client.local.tasks.media.images import orientation
-from cl_client.local.tasks.pictures import photoshop_resources
+from cl_client.local.tasks.formats import photoshop_resources
+from cl_client.local.tasks.formats.tiff import TiffReader
+from cl_client.local.tasks.media.orientation import orientation
 from cl_client.local.tasks.pictures.converted_exif import exif_in_block, exif_in_tiff
 from cl_client.local.tasks.pictures.converted_xmp import kept_xmp
-from cl_client.local.tasks.pictures.exif_directories import DirectoryReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
+    from cl_client.local.tasks.formats.tiff import Field
     from cl_client.local.tasks.pictures.converted_exif import KeptExif
-    from cl_client.local.tasks.pictures.exif_directories import Field
 
 _TIFF_FORMATS: Final = frozenset({"TIFF", "RAW"})
 _XMP_TAG: Final = 700
@@ -154,10 +154,10 @@ def _tiff_blocks(image: ImageFile, file: Path) -> _Blocks:
     exif = _bytes(image.info.get("exif")) if image.format == "RAW" else b""
     with file.open("rb") as stream:
         try:
-            reader = DirectoryReader(stream)
+            reader = TiffReader(stream)
         except ValueError:
             return _Blocks(exif, _bytes(image.info.get("xmp")))
-        fields = reader.directory(reader.first, {_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG})
+        fields = reader.fields(reader.first, {_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG})
     xmp = fields.get(_XMP_TAG)
     return _Blocks(
         exif, _bytes(image.info.get("xmp")) if xmp is None else xmp.content, _tiff_resources(fields)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PIL import ExifTags, Image
+from cl_client.local.tasks.formats.tiff import TiffReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from cl_client.local.tasks.media.tiff_directories import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
 
 _SENSOR_VALUES: Final = frozenset({32803, 34892})
 """PhotometricInterpretation: a colour filter array, linear raw. DNG 1.7, chapter 4."""
@@ -36,7 +36,7 @@ _BY_MAKER: Final[Mapping[str, str]] = {
     "samsung": "Samsung SRW",
     "hasselblad": "Hasselblad 3FR",
 }
-_DNG_VERSION: Final = 50706
+_MAKE, _DNG_VERSION = 271, 50706
 _START: Final = 32
 
 
@@ -78,12 +78,11 @@ def sensor_directory(directories: Sequence[TiffDirectory]) -> TiffDirectory | No
 
 
 def _tiff_kind(file: Path) -> str:
-    exif = Image.Exif()
     with file.open("rb") as stream:
-        exif.load_from_fp(stream)
-        maker: object = exif.get(ExifTags.Base.Make)
-    if _DNG_VERSION in exif:
+        reader = TiffReader(stream)
+        tags = reader.fields(reader.first, {_MAKE, _DNG_VERSION})
+    if _DNG_VERSION in tags:
         return "DNG"
-    maker = maker.strip(" \0") if isinstance(maker, str) else ""
+    maker = tags[_MAKE].content.decode("latin-1").strip(" \0") if _MAKE in tags else ""
     known = (kind for start, kind in _BY_MAKER.items() if maker.lower().startswith(start))
     return next(known, maker or "TIFF")

@@ -1,0 +1,1 @@
+"""How files are built: TIFF directories, boxes of HEIC and AVIF, Photoshop's resources, XMP, signatures."""
