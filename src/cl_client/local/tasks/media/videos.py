@@ -11,6 +11,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.formats.heif import BRANDS
 from cl_client.local.tasks.media.files import PIXEL_LIMIT
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ _CONTAINERS: Final = (
     "aac,ac3,aiff,amr,ape,asf,avi,caf,flac,flv,gxf,ivf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nut,"
     "ogg,rm,w64,wav,webm"
 )
-_PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heim", "heis", "heix", "hevc", "mif1", "msf1"})
-"""Brands of ISO media files that are HEIC or AVIF images."""
+_PICTURE_BRANDS: Final = frozenset(brand.decode() for brand in BRANDS)
 _PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 """Streams of single pictures."""
 

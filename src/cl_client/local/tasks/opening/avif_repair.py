@@ -6,12 +6,12 @@ import io
 import struct
 from typing import TYPE_CHECKING, Final
 
-from cl_client.local.tasks.opening.item_properties import Associations, read_meta
+from cl_client.local.tasks.formats.heif import Associations, read_meta
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_BRANDS: Final = (b"avif", b"avis", b"mif1", b"msf1")
+_BRANDS: Final = frozenset({b"avif", b"avis", b"mif1", b"msf1"})
 
 
 def repaired_avif(file: Path) -> io.BytesIO | None:
@@ -28,12 +28,9 @@ def repaired_avif(file: Path) -> io.BytesIO | None:
     Raises:
         OSError: The file cannot be read.
     """
-    with file.open("rb") as stream:
-        if stream.read(12)[4:] not in {b"ftyp" + brand for brand in _BRANDS}:
-            return None
     meta = read_meta(file)
     properties = meta and meta.child(b"iprp")
-    if meta is None or properties is None:
+    if meta is None or meta.brand not in _BRANDS or properties is None:
         return None
     try:
         found = meta.associations()

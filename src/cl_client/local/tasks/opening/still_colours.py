@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageFilter
 
+from cl_client.local.tasks.formats.heif import read_meta
 from cl_client.local.tasks.frames.colours import BT2020, HDR, Colour
-from cl_client.local.tasks.opening.item_properties import Meta, boxes, read_meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -89,27 +89,15 @@ def _colour(image: ImageFile, file: Path) -> Colour | None:
 
 def _item_colour(file: Path) -> Colour | None:
     """Read the ``nclx`` of the picture that is shown."""
+    meta = read_meta(file)
+    if meta is None:
+        return None
     try:
-        meta = read_meta(file)
-        return meta and _nclx(meta)
+        found = [meta.data(box) for box in meta.primary_properties() if box.kind == b"colr"]
+        numbers = next((data for data in found if data.startswith(b"nclx")), None)
+        return None if numbers is None else Colour(*struct.unpack_from(">HHH", numbers, 4))
     except struct.error:
         return None
-
-
-def _nclx(meta: Meta) -> Colour | None:
-    primary, container = meta.child(b"pitm"), meta.child(b"iprp", b"ipco")
-    if primary is None or container is None:
-        return None
-    data = meta.content
-    item = int.from_bytes(data[primary.content + 4 : primary.end])  # after version and flags
-    properties = list(boxes(data, container.content, container.end))
-    for associations in meta.associations():
-        for number in associations.items.get(item, ()):
-            index = (number & associations.property_mask) - 1
-            box = properties[index] if 0 <= index < len(properties) else None
-            if box is not None and data[box.start + 4 : box.content + 4] == b"colrnclx":
-                return Colour(*struct.unpack_from(">HHH", data, box.content + 4))
-    return None
 
 
 def _png_colour(file: Path) -> Colour | None:

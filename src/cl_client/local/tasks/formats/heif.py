@@ -1,4 +1,7 @@
-"""Which pictures of a HEIC or AVIF file have which properties (ISO/IEC 23008-12, 9.3)."""
+"""The one reader of the boxes in HEIC and AVIF files: which picture has which properties.
+
+The boxes are those of ISO/IEC 14496-12, the properties those of ISO/IEC 23008-12, 6.5 and 9.3.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+BRANDS: Final = frozenset(
+    {
+        b"avif", b"avis", b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx",
+        b"mif1", b"mif2", b"msf1",
+    }
+)  # fmt: skip
+"""Brands by which a file says that it is a HEIC or AVIF picture, and no video."""
+_MAX_BRANDS: Final = 1024
+"""Bytes; a file names some ten brands."""
 _MAX_META: Final = 16_000_000
 """Bytes; far more than the description of thousands of pictures takes."""
 _LARGE: Final = 1
@@ -52,10 +64,12 @@ class Meta:
     """The box that describes the pictures of a file.
 
     Attributes:
+        brand: The major brand of the file.
         offset: Where its content begins in the file.
         content: Its content.
     """
 
+    brand: bytes
     offset: int
     content: bytes
 
@@ -76,6 +90,39 @@ class Meta:
                 return None
             start, end = found.content, found.end
         return found
+
+    def data(self, box: Box) -> bytes:
+        """Return what a box holds.
+
+        Args:
+            box: The box.
+
+        Returns:
+            Its content.
+        """
+        return self.content[box.content : box.end]
+
+    def primary_properties(self) -> list[Box]:
+        """Find the properties of the picture that is shown.
+
+        Returns:
+            Their boxes, in the order in which they are applied.
+
+        Raises:
+            struct.error: A box is truncated.
+        """
+        primary, container = self.child(b"pitm"), self.child(b"iprp", b"ipco")
+        if primary is None or container is None:
+            return []
+        stored = self.data(primary)
+        item = int.from_bytes(
+            stored[4:8] if stored[:1] == b"\x01" else stored[4:6]
+        )  # after version and flags
+        properties = list(boxes(self.content, container.content, container.end))
+        numbers = [
+            number & one.property_mask for one in self.associations() for number in one.items.get(item, ())
+        ]
+        return [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
 
     def associations(self) -> list[Associations]:
         """Read which picture has which properties.
@@ -173,19 +220,30 @@ def read_meta(file: Path) -> Meta | None:
         OSError: The file cannot be read.
     """
     with file.open("rb") as stream:
+        brand: bytes | None = None
         start = 0
         while len(header := stream.read(16)) >= 8:  # noqa: PLR2004 - size and type
             size, kind = struct.unpack_from(">I4s", header)
             content = 8
             if size == 1 and len(header) == 16:  # noqa: PLR2004 - with a size of 8 bytes
                 size, content = int.from_bytes(header[8:]), 16
-            if (start == 0 and kind != b"ftyp") or size < content:
+            if size < content or (brand is None and kind != b"ftyp"):
                 return None
-            if kind == b"meta":
-                stream.seek(start + content)
-                length = size - content
+            length = size - content
+            stream.seek(start + content)
+            if brand is None:
+                brand = _picture_brand(stream.read(min(length, _MAX_BRANDS)))
+                if brand is None:
+                    return None
+            elif kind == b"meta":
                 data = stream.read(length) if length <= _MAX_META else b""
-                return Meta(start + content, data) if data and len(data) == length else None
+                return Meta(brand, start + content, data) if data and len(data) == length else None
             start += size
             stream.seek(start)
     return None
+
+
+def _picture_brand(content: bytes) -> bytes | None:
+    """Return the major brand of a picture. Its version follows it, and then the other brands."""
+    brands = {content[at : at + 4] for at in range(0, len(content), 4)}
+    return content[:4] if brands & BRANDS else None
