@@ -12,8 +12,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from PIL import Image
 
+from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext
-from cl_client.local.tasks.pictures import media_thumbnail
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 
 if TYPE_CHECKING:

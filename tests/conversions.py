@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from cl_client.local.tasks.contract import TaskContext
-from cl_client.local.tasks.pictures import image_conversion
+from cl_client.local.tasks.conversion import image_conversion
 from cl_client.plugins.image_conversion import ImageConversionParams
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from pydantic import TypeAdapter
 
 from cl_client.local.tasks.contract import TaskContext
-from cl_client.local.tasks.video import hls_streaming
+from cl_client.local.tasks.hls import hls_streaming
 from pictures import BLUE, GREEN, RED, YELLOW
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cl_client.local.tasks import file_hash
-from cl_client.local.tasks.pictures import image_conversion
+from cl_client.local.tasks.conversion import image_conversion
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

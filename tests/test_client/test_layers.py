@@ -49,7 +49,24 @@ LOCAL_LAYERS = (
     ("http",),
     ("", "assembly", "server_thread", "server"),
 )
-HOUSES = [("cl_client", LAYERS), ("cl_client.local", LOCAL_LAYERS)]
+TASK_LAYERS = (
+    ("contract", "files"),
+    ("formats",),
+    ("videos",),
+    ("images",),
+    ("media_types",),
+    ("embeddings",),
+    ("faces",),
+    ("metadata",),
+    ("conversion",),
+    ("hls",),
+    ("", "file_hash", "media_thumbnail", "job_hook"),
+)
+HOUSES = [
+    ("cl_client", LAYERS),
+    ("cl_client.local", LOCAL_LAYERS),
+    ("cl_client.local.tasks", TASK_LAYERS),
+]
 
 
 def modules() -> dict[str, Path]:
@@ -130,7 +147,10 @@ def test_no_room_is_crowded() -> None:
     assert not crowded
 
 
-@pytest.mark.parametrize(("title", "folder"), [("The house", ""), ("The local server", "local")])
+@pytest.mark.parametrize(
+    ("title", "folder"),
+    [("The house", ""), ("The local server", "local"), ("Tasks and their files", "local/tasks")],
+)
 def test_internals_names_the_rooms_that_exist(title: str, folder: str) -> None:
     rooms = {path.parent.name for path in (SOURCE / "cl_client" / folder).glob("*/__init__.py")}
     assert sorted(found(r"^\| `(\w+)/`", section(title))) == sorted(rooms)

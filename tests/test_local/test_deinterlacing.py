@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from av.video.frame import VideoFrame
 
-from cl_client.local.tasks.frames.deinterlacing import deinterlaced
-from cl_client.local.tasks.media.videos import open_container
+from cl_client.local.tasks.videos.deinterlacing import deinterlaced
+from cl_client.local.tasks.videos.opening import open_container
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from colour_clips import thumbnail_of
 from hls_playback import stream_of

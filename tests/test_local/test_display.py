@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from cl_client.local.tasks.contract import TaskContext
-from cl_client.local.tasks.frames.representative import representative_frame
 from cl_client.local.tasks.metadata import exif
 from cl_client.local.tasks.metadata.heif_properties import heif_properties
+from cl_client.local.tasks.videos.representative_frame import representative_frame
 from cl_client.plugins.exif import ExifOutput, ExifParams
 from metadata_files import heif_transformed
 from pictures import corners_picture

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
-from cl_client.local.tasks.media.images import open_picture
-from cl_client.local.tasks.media.media_types import detect_media_type
-from cl_client.local.tasks.pictures import media_thumbnail
+from cl_client.local.tasks.images.opening import open_picture
+from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from pictures import corners_picture
 

@@ -13,7 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from avif_files import avif, with_an_association_box_for_each_picture
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.images import is_picture, open_picture, upright
+from cl_client.local.tasks.images.opening import is_picture, open_picture
+from cl_client.local.tasks.images.orientation import upright
 from pictures import GREEN, RED, assert_close, assert_corners, corners_picture, pixel
 
 if TYPE_CHECKING:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image, ImageOps
 
+from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.conversion import image_conversion
 from cl_client.local.tasks.faces.picture import read_picture
-from cl_client.local.tasks.media.images import is_picture, open_picture, upright, upright_size
-from cl_client.local.tasks.media.media_types import detect_media_type
-from cl_client.local.tasks.pictures import image_conversion, media_thumbnail
+from cl_client.local.tasks.images.opening import is_picture, open_picture
+from cl_client.local.tasks.images.orientation import upright, upright_size
+from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.plugins.image_conversion import ImageConversionParams
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from pictures import ORIENTATIONS, STORED_AS, assert_close, assert_corners, corners_picture, pixel

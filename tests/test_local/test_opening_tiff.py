@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.images import is_picture, open_picture, upright
+from cl_client.local.tasks.images.opening import is_picture, open_picture
+from cl_client.local.tasks.images.orientation import upright
 from pictures import RED, assert_corners, corners_picture
 from raw_files import Part, longs, shorts, tiff
 from tiff_files import Directory, write_tiff

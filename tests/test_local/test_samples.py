@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image, ImageChops, ImageOps, ImageStat
 
 from cl_client.local.samples import draw_photo, draw_samples, draw_video
-from cl_client.local.tasks.media.media_types import detect_media_type
+from cl_client.local.tasks.media_types import detect_media_type
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from cl_client._core.choices import HashAlgorithm
 from cl_client.local.samples import draw_drawing, draw_photo, draw_video
 from cl_client.local.tasks import file_hash
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
-from cl_client.local.tasks.media.media_types import detect_media_type
+from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.plugins.hash import HashParams
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from cl_client.local.samples import camera_exif, draw_photo, draw_video
+from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
-from cl_client.local.tasks.pictures import media_thumbnail
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from pictures import (
     ORIENTATIONS,

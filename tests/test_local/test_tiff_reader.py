@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from cl_client.local.tasks.conversion.converted_exif import exif_in_tiff
 from cl_client.local.tasks.formats.tiff import TiffReader
 from cl_client.local.tasks.formats.tiff_pages import tiff_directories
-from cl_client.local.tasks.pictures.converted_exif import exif_in_tiff
 
 if TYPE_CHECKING:
     from pathlib import Path

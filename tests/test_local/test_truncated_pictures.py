@@ -11,10 +11,11 @@ import pytest
 from PIL import Image, ImageFile
 
 from cl_client.local.samples import camera_exif
+from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.tasks.faces.picture import read_picture
-from cl_client.local.tasks.media.images import open_picture, upright
-from cl_client.local.tasks.pictures import media_thumbnail
+from cl_client.local.tasks.images.opening import open_picture
+from cl_client.local.tasks.images.orientation import upright
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from pictures import BLUE, GREEN, RED, assert_close, corners_picture, pixel, without_pixels
 

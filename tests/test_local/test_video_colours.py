@@ -11,9 +11,9 @@ import pytest
 from av.video.frame import VideoFrame
 from PIL import Image
 
+from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext
-from cl_client.local.tasks.pictures import media_thumbnail
-from cl_client.local.tasks.video import hls_streaming
+from cl_client.local.tasks.hls import hls_streaming
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from colour_clips import UNSPECIFIED, ColourClip, thumbnail_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cl_client.local.samples import draw_video
-from cl_client.local.tasks.media.videos import open_container
+from cl_client.local.tasks.videos.opening import open_container
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -105,17 +105,17 @@ TASKS: dict[str, TaskSpec] = {
         "cl_client.local.tasks.file_hash:run", "cl_client.plugins.hash:HashParams", "output/hash.json"
     ),
     "hls_streaming": TaskSpec(
-        "cl_client.local.tasks.video.hls_streaming:run",
+        "cl_client.local.tasks.hls.hls_streaming:run",
         "cl_client.plugins.hls_streaming:HlsStreamingParams",
         "output",
     ),
     "image_conversion": TaskSpec(
-        "cl_client.local.tasks.pictures.image_conversion:run",
+        "cl_client.local.tasks.conversion.image_conversion:run",
         "cl_client.plugins.image_conversion:ImageConversionParams",
         _converted_picture,
     ),
     "media_thumbnail": TaskSpec(
-        "cl_client.local.tasks.pictures.media_thumbnail:run",
+        "cl_client.local.tasks.media_thumbnail:run",
         "cl_client.plugins.media_thumbnail:MediaThumbnailParams",
         "output/thumbnail.jpg",
     ),

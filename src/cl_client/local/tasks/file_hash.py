@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.files import write_json
-from cl_client.local.tasks.media.media_types import detect_media_type
+from cl_client.local.tasks.files import write_json
+from cl_client.local.tasks.media_types import detect_media_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable

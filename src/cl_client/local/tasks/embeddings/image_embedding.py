@@ -10,8 +10,10 @@ from PIL import Image
 
 from cl_client.local.tasks.contract import ParamsT, TaskContext, TaskFailedError
 from cl_client.local.tasks.embeddings import onnx_model
-from cl_client.local.tasks.media.files import written_whole
-from cl_client.local.tasks.media.images import displayable, flattened, open_picture, upright
+from cl_client.local.tasks.files import written_whole
+from cl_client.local.tasks.images.opening import open_picture
+from cl_client.local.tasks.images.orientation import upright
+from cl_client.local.tasks.images.pixels import displayable, flattened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

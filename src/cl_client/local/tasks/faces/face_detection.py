@@ -9,7 +9,7 @@ import cv2
 from cl_client.local.tasks.faces import yunet_detector
 from cl_client.local.tasks.faces.alignment import cut_out
 from cl_client.local.tasks.faces.picture import Landmarks, read_picture
-from cl_client.local.tasks.media.files import write_json, written_whole
+from cl_client.local.tasks.files import write_json, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 import cv2
 import numpy as np
 
-from cl_client.local.tasks.media.images import (
-    displayable,
-    flattened,
-    open_picture,
-    stored_size,
-    upright,
-    upright_size,
-)
+from cl_client.local.tasks.images.opening import open_picture
+from cl_client.local.tasks.images.orientation import stored_size, upright, upright_size
+from cl_client.local.tasks.images.pixels import displayable, flattened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

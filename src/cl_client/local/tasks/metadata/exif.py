@@ -6,16 +6,16 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.files import write_json
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
 from cl_client.local.tasks.formats.tiff_pages import tiff_directories
-from cl_client.local.tasks.media.files import write_json
-from cl_client.local.tasks.media.images import is_picture
-from cl_client.local.tasks.media.media_types import detect_media_type
-from cl_client.local.tasks.media.videos import stream_kind
+from cl_client.local.tasks.images.opening import is_picture
+from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.local.tasks.metadata.exiftool import read_with_exiftool
 from cl_client.local.tasks.metadata.heif_properties import heif_properties
 from cl_client.local.tasks.metadata.pillow_exif import read_with_pillow
 from cl_client.local.tasks.metadata.video_display import video_display
+from cl_client.local.tasks.videos.opening import stream_kind
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.exif_fields.display import orientation
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from av.error import FFmpegError
 
-from cl_client.local.tasks.media.videos import open_container, video_stream
+from cl_client.local.tasks.videos.opening import open_container, video_stream
 from cl_client.plugins.exif_fields.display import SWAPPED_ORIENTATIONS
 
 if TYPE_CHECKING:

@@ -7,23 +7,23 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.frames.deinterlacing import deinterlaced
-from cl_client.local.tasks.media.files import require_content
-from cl_client.local.tasks.media.images import is_picture
-from cl_client.local.tasks.video.hls_output import (
+from cl_client.local.tasks.files import require_content
+from cl_client.local.tasks.hls.hls_output import (
     MASTER_PLAYLIST,
     HlsOutput,
     Rendition,
 )
-from cl_client.local.tasks.video.original import fits_unchanged, remux
-from cl_client.local.tasks.video.source import examine, read_frames
+from cl_client.local.tasks.hls.original import fits_unchanged, remux
+from cl_client.local.tasks.hls.source import examine, read_frames
+from cl_client.local.tasks.images.opening import is_picture
+from cl_client.local.tasks.videos.deinterlacing import deinterlaced
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
     from cl_client.local.tasks.contract import TaskContext
-    from cl_client.local.tasks.video.source import VideoFacts
+    from cl_client.local.tasks.hls.source import VideoFacts
     from cl_client.models import JSONObject
     from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 

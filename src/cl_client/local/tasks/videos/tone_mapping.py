@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cl_client.local.tasks.frames.colours import BT2020, HDR, P3, PQ
+from cl_client.local.tasks.videos.colours import BT2020, HDR, P3, PQ
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cl_client.local.tasks.frames.colours import Colour
+    from cl_client.local.tasks.videos.colours import Colour
 
 _STEPS: Final = 36
 _SIDE: Final = 216

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from cl_client.local.tasks.frames.conversion import Turn
-from cl_client.local.tasks.media.videos import open_container
-from cl_client.local.tasks.video.hls_output import open_hls, playlist_name
-from cl_client.local.tasks.video.playlists import finish_playlist
-from cl_client.local.tasks.video.source import decodable_streams
-from cl_client.local.tasks.video.timing import ContinuousClock
+from cl_client.local.tasks.hls.hls_output import open_hls, playlist_name
+from cl_client.local.tasks.hls.playlists import finish_playlist
+from cl_client.local.tasks.hls.source import decodable_streams
+from cl_client.local.tasks.hls.timing import ContinuousClock
+from cl_client.local.tasks.videos.frame_converter import Turn
+from cl_client.local.tasks.videos.opening import open_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-    from cl_client.local.tasks.video.source import VideoFacts
+    from cl_client.local.tasks.hls.source import VideoFacts
 
 
 def fits_unchanged(facts: VideoFacts) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.media.images import open_picture
-from cl_client.local.tasks.pictures.conversion_targets import TARGETS
-from cl_client.local.tasks.pictures.conversion_writer import write_picture
-from cl_client.local.tasks.pictures.picture_frames import read_frames
-from cl_client.local.tasks.pictures.picture_metadata import read_metadata
+from cl_client.local.tasks.conversion.conversion_targets import TARGETS
+from cl_client.local.tasks.conversion.conversion_writer import write_picture
+from cl_client.local.tasks.conversion.picture_frames import read_frames
+from cl_client.local.tasks.conversion.picture_metadata import read_metadata
+from cl_client.local.tasks.images.opening import open_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
     from cl_client.local.tasks.contract import TaskContext
-    from cl_client.local.tasks.pictures.conversion_targets import Target
+    from cl_client.local.tasks.conversion.conversion_targets import Target
     from cl_client.models import JSONObject
     from cl_client.plugins.image_conversion import ImageConversionParams
 

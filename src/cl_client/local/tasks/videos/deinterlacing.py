@@ -10,8 +10,8 @@ from av.error import EOFError as NoMoreError
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from cl_client.local.tasks.frames.colours import specify_colour
-from cl_client.local.tasks.frames.conversion import source_of
+from cl_client.local.tasks.videos.colours import specify_colour
+from cl_client.local.tasks.videos.frame_converter import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.formats.raw_kinds import sensor_directory
-from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
-from cl_client.local.tasks.media.orientation import stored_size, upright, upright_size
+from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
+from cl_client.local.tasks.images.orientation import stored_size, upright, upright_size
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import ExifTags
 
+from cl_client.local.tasks.conversion.tiff_writing import tiff_block
 from cl_client.local.tasks.formats.tiff import SIZES, TiffReader
-from cl_client.local.tasks.pictures.tiff_writing import tiff_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
+    from cl_client.local.tasks.conversion.tiff_writing import Directory
     from cl_client.local.tasks.formats.tiff import ByteOrder, Field
-    from cl_client.local.tasks.pictures.tiff_writing import Directory
 
 EXIF_MARK: Final = b"Exif\0\0"
 _DOCUMENT_NAME: Final = 0x010D

@@ -11,8 +11,8 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.files import PIXEL_LIMIT
 from cl_client.local.tasks.formats.heif import BRANDS
-from cl_client.local.tasks.media.files import PIXEL_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from cl_client.local.tasks.media.images import is_picture
-from cl_client.local.tasks.media.videos import stream_kind
+from cl_client.local.tasks.images.opening import is_picture
+from cl_client.local.tasks.videos.opening import stream_kind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ from av.error import FFmpegError, InvalidDataError
 from PIL import Image
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.frames.colours import BT709, colour_warning
-from cl_client.local.tasks.frames.conversion import FrameConverter, turn_of
-from cl_client.local.tasks.frames.deinterlacing import deinterlaced_alone
-from cl_client.local.tasks.media.files import require_content
-from cl_client.local.tasks.media.videos import decodable_video, open_container, video_errors
+from cl_client.local.tasks.files import require_content
+from cl_client.local.tasks.videos.colours import BT709, colour_warning
+from cl_client.local.tasks.videos.deinterlacing import deinterlaced_alone
+from cl_client.local.tasks.videos.frame_converter import FrameConverter, turn_of
+from cl_client.local.tasks.videos.opening import decodable_video, open_container, video_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

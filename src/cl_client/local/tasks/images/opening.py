@@ -11,46 +11,24 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.files import PIXEL_LIMIT, require_content
 from cl_client.local.tasks.formats.image_kinds import is_document, supported_kind, unsupported_kind
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
 from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
-from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
-from cl_client.local.tasks.media.files import PIXEL_LIMIT, require_content
-from cl_client.local.tasks.media.orientation import (
-    SWAPPED_ORIENTATIONS,
-    orientation,
-    stored_size,
-    upright,
-    upright_size,
-)
-from cl_client.local.tasks.media.pixels import displayable, flattened, matching_profile
-from cl_client.local.tasks.media.videos import stream_kind
-from cl_client.local.tasks.opening.avif_repair import repaired_avif
-from cl_client.local.tasks.opening.raw_photos import RawPhoto
-from cl_client.local.tasks.opening.still_colours import shown_in_srgb
-from cl_client.local.tasks.opening.tiff_pictures import with_first_directory
-from cl_client.local.tasks.opening.tiff_pixels import libtiff_for_all, needs_libtiff, with_white_as_white
-from cl_client.local.tasks.opening.truncated import shown_as_far_as_it_goes
+from cl_client.local.tasks.images.avif_repair import repaired_avif
+from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
+from cl_client.local.tasks.images.raw_photos import RawPhoto
+from cl_client.local.tasks.images.still_colours import shown_in_srgb
+from cl_client.local.tasks.images.tiff_pictures import with_first_directory
+from cl_client.local.tasks.images.tiff_pixels import libtiff_for_all, needs_libtiff, with_white_as_white
+from cl_client.local.tasks.images.truncated import shown_as_far_as_it_goes
+from cl_client.local.tasks.videos.opening import stream_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
     from PIL.ImageFile import ImageFile
-
-__all__ = [
-    "DAMAGE_ERRORS",
-    "SWAPPED_ORIENTATIONS",
-    "displayable",
-    "flattened",
-    "is_picture",
-    "matching_profile",
-    "open_picture",
-    "orientation",
-    "stored_size",
-    "upright",
-    "upright_size",
-]
 
 # Pillow supports more, but opens MPEG videos as images, runs Ghostscript on EPS, and guesses at TGA.
 _FORMATS: Final = (

@@ -11,17 +11,13 @@ from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 from pydantic import TypeAdapter
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.conversion.animation_timing import plays, schedule, source_duration_ms
+from cl_client.local.tasks.conversion.gif_frames import gif_frame, gif_still, with_transparent_indexes
+from cl_client.local.tasks.files import PIXEL_LIMIT
 from cl_client.local.tasks.formats.tiff_pages import tiff_directories
-from cl_client.local.tasks.media.files import PIXEL_LIMIT
-from cl_client.local.tasks.media.images import (
-    DAMAGE_ERRORS,
-    displayable,
-    flattened,
-    matching_profile,
-    upright,
-)
-from cl_client.local.tasks.pictures.animation_timing import plays, schedule, source_duration_ms
-from cl_client.local.tasks.pictures.gif_frames import gif_frame, gif_still, with_transparent_indexes
+from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
+from cl_client.local.tasks.images.orientation import upright
+from cl_client.local.tasks.images.pixels import displayable, flattened, matching_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-    from cl_client.local.tasks.pictures.conversion_targets import Target
+    from cl_client.local.tasks.conversion.conversion_targets import Target
 
 _ANIMATED_SOURCES: Final = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 """Formats whose frames are an animation; in others they are layers, previews or separate images."""

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Final
 from PIL import PngImagePlugin
 
 from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.conversion.animation_timing import loop_option
+from cl_client.local.tasks.conversion.converted_exif import EXIF_MARK
+from cl_client.local.tasks.conversion.converted_xmp import shortened_xmp
+from cl_client.local.tasks.conversion.tiff_writing import add_fields
+from cl_client.local.tasks.files import written_whole
 from cl_client.local.tasks.formats import photoshop_resources
 from cl_client.local.tasks.formats.tiff import Field
-from cl_client.local.tasks.media.files import written_whole
-from cl_client.local.tasks.media.images import DAMAGE_ERRORS
-from cl_client.local.tasks.pictures.animation_timing import loop_option
-from cl_client.local.tasks.pictures.converted_exif import EXIF_MARK
-from cl_client.local.tasks.pictures.converted_xmp import shortened_xmp
-from cl_client.local.tasks.pictures.tiff_writing import add_fields
+from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from cl_client.local.tasks.pictures.conversion_targets import Target
-    from cl_client.local.tasks.pictures.picture_frames import Frames
-    from cl_client.local.tasks.pictures.picture_metadata import Metadata
-    from cl_client.local.tasks.pictures.tiff_writing import Directory
+    from cl_client.local.tasks.conversion.conversion_targets import Target
+    from cl_client.local.tasks.conversion.picture_frames import Frames
+    from cl_client.local.tasks.conversion.picture_metadata import Metadata
+    from cl_client.local.tasks.conversion.tiff_writing import Directory
 
 _MAX_SEGMENT: Final = 65_533
 """Bytes that fit into one segment of a JPEG."""

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.frames.representative import representative_frame
-from cl_client.local.tasks.media.files import require_content, written_whole
-from cl_client.local.tasks.media.images import (
-    displayable,
-    flattened,
-    is_picture,
-    matching_profile,
-    open_picture,
-    stored_size,
-    upright,
-    upright_size,
-)
-from cl_client.local.tasks.media.videos import stream_kind
+from cl_client.local.tasks.files import require_content, written_whole
+from cl_client.local.tasks.images.opening import is_picture, open_picture
+from cl_client.local.tasks.images.orientation import stored_size, upright, upright_size
+from cl_client.local.tasks.images.pixels import displayable, flattened, matching_profile
+from cl_client.local.tasks.videos.opening import stream_kind
+from cl_client.local.tasks.videos.representative_frame import representative_frame
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 
-from cl_client.local.tasks.frames.colours import Colour, specify_colour
+from cl_client.local.tasks.videos.colours import Colour, specify_colour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,7 +170,7 @@ def _is_transparent(frame: VideoFrame) -> bool:
 
 def _cube_frame(colour: Colour, frame: VideoFrame) -> VideoFrame:
     # Only here: NumPy takes 17 MB.
-    from cl_client.local.tasks.frames.tone_mapping import colour_cube
+    from cl_client.local.tasks.videos.tone_mapping import colour_cube
 
     cube = VideoFrame.from_ndarray(colour_cube(colour), format="rgb48le")
     cube.pts, cube.time_base = 0, frame.time_base or _FALLBACK_CLOCK

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image, ImageFilter
 
 from cl_client.local.tasks.formats.heif import read_meta
-from cl_client.local.tasks.frames.colours import BT2020, HDR, Colour
+from cl_client.local.tasks.videos.colours import BT2020, HDR, Colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -73,7 +73,7 @@ def _load(
 
 @lru_cache(maxsize=4)
 def _table(colour: Colour) -> ImageFilter.Color3DLUT:
-    from cl_client.local.tasks.frames.tone_mapping import colour_cube  # with NumPy, which few images need
+    from cl_client.local.tasks.videos.tone_mapping import colour_cube  # with NumPy, which few images need
 
     cube = colour_cube(colour)
     return ImageFilter.Color3DLUT(round(math.cbrt(cube.size / 3)), (cube / 0xFFFF).ravel())

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, cast
 from PIL import ExifTags, JpegImagePlugin, PngImagePlugin, PsdImagePlugin
 from pydantic import TypeAdapter, ValidationError
 
+from cl_client.local.tasks.conversion.converted_exif import exif_in_block, exif_in_tiff
+from cl_client.local.tasks.conversion.converted_xmp import kept_xmp
 from cl_client.local.tasks.formats import photoshop_resources
 from cl_client.local.tasks.formats.tiff import TiffReader
-from cl_client.local.tasks.media.orientation import orientation
-from cl_client.local.tasks.pictures.converted_exif import exif_in_block, exif_in_tiff
-from cl_client.local.tasks.pictures.converted_xmp import kept_xmp
+from cl_client.local.tasks.images.orientation import orientation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
+    from cl_client.local.tasks.conversion.converted_exif import KeptExif
     from cl_client.local.tasks.formats.tiff import Field
-    from cl_client.local.tasks.pictures.converted_exif import KeptExif
 
 _TIFF_FORMATS: Final = frozenset({"TIFF", "RAW"})
 _XMP_TAG: Final = 700

@@ -15,9 +15,9 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.frames.conversion import FrameConverter
-from cl_client.local.tasks.video.playlists import Variant, finish_playlist, write_master
-from cl_client.local.tasks.video.timing import CLOCK, CLOCK_RATE, SOUND_RATE
+from cl_client.local.tasks.hls.playlists import Variant, finish_playlist, write_master
+from cl_client.local.tasks.hls.timing import CLOCK, CLOCK_RATE, SOUND_RATE
+from cl_client.local.tasks.videos.frame_converter import FrameConverter
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-    from cl_client.local.tasks.video.source import VideoFacts
+    from cl_client.local.tasks.hls.source import VideoFacts
 
 MASTER_PLAYLIST: Final = "adaptive.m3u8"
 

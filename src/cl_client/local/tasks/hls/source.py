@@ -11,17 +11,17 @@ from av.error import InvalidDataError
 from av.video.frame import VideoFrame
 
 from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.frames.colours import colour_warning, specify_colour
-from cl_client.local.tasks.frames.conversion import turn_of
-from cl_client.local.tasks.media.videos import decodable_video, open_container, video_errors
-from cl_client.local.tasks.video.streams import (
+from cl_client.local.tasks.hls.streams import (
     hides_content,
     lacks_sound,
     sound_stream,
     start_of,
     stated_duration,
 )
-from cl_client.local.tasks.video.timing import ContinuousClock, FrameTimer, SoundConverter
+from cl_client.local.tasks.hls.timing import ContinuousClock, FrameTimer, SoundConverter
+from cl_client.local.tasks.videos.colours import colour_warning, specify_colour
+from cl_client.local.tasks.videos.frame_converter import turn_of
+from cl_client.local.tasks.videos.opening import decodable_video, open_container, video_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-    from cl_client.local.tasks.frames.colours import Colour
-    from cl_client.local.tasks.frames.conversion import Turn
+    from cl_client.local.tasks.videos.colours import Colour
+    from cl_client.local.tasks.videos.frame_converter import Turn
 
 _FALLBACK_FRAME_RATE: Final = 25
 _COMPLETE_FROM: Final = 0.9

@@ -6,10 +6,9 @@ from typing import Final
 
 from PIL import ExifTags, Image, ImageOps
 
-from cl_client.local.tasks.media.damage import DAMAGE_ERRORS
+from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
+from cl_client.plugins.exif_fields.display import SWAPPED_ORIENTATIONS
 
-SWAPPED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
-"""The EXIF orientations that swap width and height."""
 _UPRIGHT_FORMATS: Final = frozenset({"TIFF", "RAW"})
 """Formats whose pixels are upright when they are loaded, whatever their EXIF says."""
 

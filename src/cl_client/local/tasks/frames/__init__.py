@@ -1,1 +1,0 @@
-"""Video frames: their colours and tone mapping, deinterlacing, conversion, and a representative one."""

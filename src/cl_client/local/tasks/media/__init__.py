@@ -1,1 +1,0 @@
-"""Media files: type detection, and opening of images and videos."""

@@ -1,1 +1,0 @@
-"""Opening images: what Pillow cannot open, opens wrong, or opens only in part."""

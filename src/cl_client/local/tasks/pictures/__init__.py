@@ -1,1 +1,0 @@
-"""Images created from media: conversions and thumbnails."""

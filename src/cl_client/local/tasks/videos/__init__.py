@@ -1,0 +1,1 @@
+"""Opening videos, and their frames: colours and tone mapping, deinterlacing, and a representative one."""
