@@ -14,7 +14,7 @@ from cl_client.local.tasks.formats.raw_kinds import raw_kind
 from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.images.opening import open_picture
-from cl_client.local.tasks.metadata.pillow_xmp import iptc_dates, xmp_tags
+from cl_client.local.tasks.metadata.xmp_iptc import iptc_dates, xmp_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
 
+from cl_client.local.tasks.formats import xmp
 from cl_client.plugins.exif_tags import as_latitude, as_longitude, as_number
 
 if TYPE_CHECKING:
@@ -13,38 +13,30 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-_EXIF: Final = "http://ns.adobe.com/exif/1.0/"
-_EXIF_EX: Final = "http://cipa.jp/exif/1.0/"
-_TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
-_BASIC: Final = "http://ns.adobe.com/xap/1.0/"
-_PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
-_DESCRIPTION: Final = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
-_ITEM: Final = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li"
-
-_DATES: Final[Mapping[str, str]] = {
-    f"{{{_EXIF}}}DateTimeOriginal": "DateTimeOriginal",
-    f"{{{_EXIF}}}DateTimeDigitized": "DateTimeDigitized",
-    f"{{{_PHOTOSHOP}}}DateCreated": "DateCreated",
-    f"{{{_BASIC}}}CreateDate": "CreateDate",
+_DATES: Final[Mapping[tuple[str, str], str]] = {
+    (xmp.EXIF, "DateTimeOriginal"): "DateTimeOriginal",
+    (xmp.EXIF, "DateTimeDigitized"): "DateTimeDigitized",
+    (xmp.PHOTOSHOP, "DateCreated"): "DateCreated",
+    (xmp.BASIC, "CreateDate"): "CreateDate",
 }
-_TEXTS: Final[Mapping[str, str]] = {
-    f"{{{_TIFF}}}Make": "Make",
-    f"{{{_TIFF}}}Model": "Model",
-    f"{{{_TIFF}}}Software": "Software",
-    f"{{{_BASIC}}}CreatorTool": "CreatorTool",
+_TEXTS: Final[Mapping[tuple[str, str], str]] = {
+    (xmp.TIFF, "Make"): "Make",
+    (xmp.TIFF, "Model"): "Model",
+    (xmp.TIFF, "Software"): "Software",
+    (xmp.BASIC, "CreatorTool"): "CreatorTool",
 }
-_NUMBERS: Final[Mapping[str, str]] = {
-    f"{{{_TIFF}}}Orientation": "Orientation",
-    f"{{{_EXIF}}}ISOSpeedRatings": "ISO",
-    f"{{{_EXIF_EX}}}PhotographicSensitivity": "PhotographicSensitivity",
-    f"{{{_EXIF}}}FNumber": "FNumber",
-    f"{{{_EXIF}}}ExposureTime": "ExposureTime",
-    f"{{{_EXIF}}}FocalLength": "FocalLength",
-    f"{{{_EXIF}}}GPSAltitude": "GPSAltitude",
-    f"{{{_EXIF}}}GPSAltitudeRef": "GPSAltitudeRef",
+_NUMBERS: Final[Mapping[tuple[str, str], str]] = {
+    (xmp.TIFF, "Orientation"): "Orientation",
+    (xmp.EXIF, "ISOSpeedRatings"): "ISO",
+    (xmp.EXIF_EX, "PhotographicSensitivity"): "PhotographicSensitivity",
+    (xmp.EXIF, "FNumber"): "FNumber",
+    (xmp.EXIF, "ExposureTime"): "ExposureTime",
+    (xmp.EXIF, "FocalLength"): "FocalLength",
+    (xmp.EXIF, "GPSAltitude"): "GPSAltitude",
+    (xmp.EXIF, "GPSAltitudeRef"): "GPSAltitudeRef",
 }
-_LATITUDE: Final = f"{{{_EXIF}}}GPSLatitude"
-_LONGITUDE: Final = f"{{{_EXIF}}}GPSLongitude"
+_LATITUDE: Final = (xmp.EXIF, "GPSLatitude")
+_LONGITUDE: Final = (xmp.EXIF, "GPSLongitude")
 
 _ISO_DATE: Final = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?")
 _IPTC_DATES: Final = {55: "DateCreated", 62: "DigitalCreationDate"}
@@ -65,32 +57,17 @@ def xmp_tags(packet: bytes) -> dict[str, JsonValue]:
         Keys with the group ``XMP``; empty if there are none.
 
     Raises:
-        ValueError: The packet is not XML, or has a document type, which could define entities without end.
+        ValueError: The packet is not valid, as for `read_xmp`.
     """
-    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
-        raise ValueError("XMP with a document type")
-    try:
-        root = ET.fromstring(packet.strip(b"\0 \r\n\t"))  # noqa: S314 - it has no entities
-    except ET.ParseError as exc:
-        raise ValueError(f"XMP that is not XML ({exc})") from exc
     found: dict[str, JsonValue] = {}
-    for name, text in _properties(root):
-        key, value = _tag(name, text.strip())
+    for one in xmp.read_xmp(packet.strip(b"\0 \r\n\t")):
+        key, value = _tag((one.namespace, one.name), one.value.strip())
         if key and value is not None:
             found.setdefault(f"XMP:{key}", value)
     return found
 
 
-def _properties(root: ET.Element) -> Iterator[tuple[str, str]]:
-    """Yield names and texts: XMP has simple properties as attributes or elements, and lists as elements."""
-    for description in root.iter(_DESCRIPTION):
-        yield from description.attrib.items()
-        for element in description:
-            item = next(element.iter(_ITEM), element)
-            yield element.tag, item.text or ""
-
-
-def _tag(name: str, text: str) -> tuple[str, JsonValue]:
+def _tag(name: tuple[str, str], text: str) -> tuple[str, JsonValue]:
     if name in _DATES:
         return _DATES[name], _ISO_DATE.sub(
             lambda match: ":".join(filter(None, match.groups())), text, 1
