@@ -31,7 +31,7 @@ def packet(content: bytes, attributes: bytes = b"") -> bytes:
             [(EXIF, "ISO", "200")],
         ),
         (
-            b'<exif:Flash><rdf:Description tiff:Make="no"><tiff:Make>no</tiff:Make></rdf:Description></exif:Flash>',
+            b'<exif:Flash><rdf:Description tiff:Make="A"><tiff:Make/></rdf:Description></exif:Flash>',
             b"",
             [(EXIF, "Flash", "")],
         ),

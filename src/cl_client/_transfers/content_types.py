@@ -28,6 +28,7 @@ _SIGNATURES: Final[Mapping[bytes, str]] = {
     b"IIU\0": "image/x-panasonic-rw2",
     b"\0MRM": "image/x-minolta-mrw",
     b"FUJIFILMCCD-RAW": "image/x-fujifilm-raf",
+    b"FOVb": "image/x-sigma-x3f",
     b"\0\0\x01\xba": "video/mpeg",  # ISO/IEC 13818-1: a program stream; ISO/IEC 13818-2: a bare video stream
     b"\0\0\x01\xb3": "video/mpeg",
     b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02": "application/mxf",  # SMPTE 377

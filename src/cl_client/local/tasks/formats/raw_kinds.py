@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cl_client._transfers.content_types import type_of_media
 from cl_client.local.tasks.formats.tiff import TiffReader
 
 if TYPE_CHECKING:
@@ -14,20 +15,17 @@ if TYPE_CHECKING:
 
 _SENSOR_VALUES: Final = frozenset({32803, 34892})
 """PhotometricInterpretation: a colour filter array, linear raw. DNG 1.7, chapter 4."""
-_SIGNATURES: Final[Mapping[bytes, str]] = {
-    b"FUJIFILMCCD-RAW": "Fujifilm RAF",
-    b"IIRO": "Olympus ORF",
-    b"IIRS": "Olympus ORF",
-    b"MMOR": "Olympus ORF",
-    b"IIU\0": "Panasonic RW2",
-    b"FOVb": "Sigma X3F",
-    b"\0MRM": "Minolta MRW",
+_BY_TYPE: Final[Mapping[str, str]] = {
+    "image/x-canon-cr2": "Canon CR2",
+    "image/x-canon-cr3": "Canon CR3",
+    "image/x-canon-crw": "Canon CRW",
+    "image/x-fujifilm-raf": "Fujifilm RAF",
+    "image/x-minolta-mrw": "Minolta MRW",
+    "image/x-olympus-orf": "Olympus ORF",
+    "image/x-panasonic-rw2": "Panasonic RW2",
+    "image/x-sigma-x3f": "Sigma X3F",
 }
-_LATER_SIGNATURES: Final[Mapping[tuple[int, bytes], str]] = {
-    (4, b"ftypcrx "): "Canon CR3",
-    (6, b"HEAPCCDR"): "Canon CRW",
-    (8, b"CR\2\0"): "Canon CR2",
-}
+"""Those with a signature; the others are TIFFs with a sensor's values."""
 _BY_MAKER: Final[Mapping[str, str]] = {
     "nikon": "Nikon NEF",
     "sony": "Sony ARW",
@@ -37,7 +35,8 @@ _BY_MAKER: Final[Mapping[str, str]] = {
     "hasselblad": "Hasselblad 3FR",
 }
 _MAKE, _DNG_VERSION = 271, 50706
-_START: Final = 32
+_START: Final = 64
+"""Bytes; enough for all signatures."""
 
 
 def raw_kind(file: Path, directories: Sequence[TiffDirectory]) -> str | None:
@@ -55,12 +54,9 @@ def raw_kind(file: Path, directories: Sequence[TiffDirectory]) -> str | None:
     """
     with file.open("rb") as stream:
         start = stream.read(_START)
-    for signature, kind in _SIGNATURES.items():
-        if start.startswith(signature):
-            return kind
-    for (position, signature), kind in _LATER_SIGNATURES.items():
-        if start.startswith(signature, position):
-            return kind
+    kind = _BY_TYPE.get(type_of_media(start) or "")
+    if kind is not None:
+        return kind
     return _tiff_kind(file) if sensor_directory(directories) is not None else None
 
 
