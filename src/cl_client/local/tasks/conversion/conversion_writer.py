@@ -14,7 +14,7 @@ from cl_client.local.tasks.conversion.converted_exif import EXIF_MARK
 from cl_client.local.tasks.conversion.converted_xmp import shortened_xmp
 from cl_client.local.tasks.conversion.tiff_writing import add_fields
 from cl_client.local.tasks.files import written_whole
-from cl_client.local.tasks.formats import photoshop_resources
+from cl_client.local.tasks.formats import photoshop_resources, tiff
 from cl_client.local.tasks.formats.tiff import Field
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.conversion.picture_metadata import Metadata
     from cl_client.local.tasks.conversion.tiff_writing import Directory
 
-_MAX_SEGMENT: Final = 65_533
-"""Bytes that fit into one segment of a JPEG."""
-_MAX_JPEG_XMP: Final = _MAX_SEGMENT - len("http://ns.adobe.com/xap/1.0/\0")
-_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377
+_MAX_JPEG_XMP: Final = photoshop_resources.MAX_SEGMENT - len("http://ns.adobe.com/xap/1.0/\0")
 _PREDICTOR_TAG, _DIFFERENCES = 317, 2
 _BYTE, _UNDEFINED = 1, 7
 _PREDICTED_MODES: Final = frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "I;16"})
@@ -106,7 +103,7 @@ def _metadata_options(metadata: Metadata, target: Target, dropped: set[str]) -> 
     if metadata.dpi is not None and target.dpi:
         options["dpi"] = metadata.dpi
     if metadata.comment:
-        if target.comment and len(metadata.comment) <= _MAX_SEGMENT:
+        if target.comment and len(metadata.comment) <= photoshop_resources.MAX_SEGMENT:
             options["comment"] = metadata.comment
         else:
             dropped.add("comment")
@@ -152,10 +149,10 @@ def _jpeg_exif(metadata: Metadata, dropped: set[str]) -> bytes:
     if metadata.exif is None:
         return b""
     exif = EXIF_MARK + metadata.exif.block()
-    if len(exif) > _MAX_SEGMENT:
+    if len(exif) > photoshop_resources.MAX_SEGMENT:
         exif = EXIF_MARK + metadata.exif.without_maker_note().block()
-        dropped.add("maker note" if len(exif) <= _MAX_SEGMENT else "EXIF")
-    return exif if len(exif) <= _MAX_SEGMENT else b""
+        dropped.add("maker note" if len(exif) <= photoshop_resources.MAX_SEGMENT else "EXIF")
+    return exif if len(exif) <= photoshop_resources.MAX_SEGMENT else b""
 
 
 def _png_options(metadata: Metadata) -> dict[str, object]:
@@ -175,13 +172,13 @@ def _add_to_tiff(file: Path, metadata: Metadata) -> None:
     exif = metadata.exif
     directory: Directory = dict(exif.directory) if exif is not None else {}
     if metadata.xmp:
-        directory[_XMP_TAG] = Field(_BYTE, metadata.xmp)
+        directory[tiff.XMP] = Field(_BYTE, metadata.xmp)
     resources = dict(metadata.resources)
     iptc = resources.get(photoshop_resources.IPTC)
     if iptc is not None:
-        directory[_IPTC_TAG] = Field(_UNDEFINED, iptc)
+        directory[tiff.IPTC] = Field(_UNDEFINED, iptc)
     if resources:
-        directory[_PHOTOSHOP_TAG] = Field(_BYTE, photoshop_resources.written_resources(resources))
+        directory[tiff.PHOTOSHOP] = Field(_BYTE, photoshop_resources.written_resources(resources))
     if directory:
         add_fields(file, directory, exif.order if exif is not None else "<")
 

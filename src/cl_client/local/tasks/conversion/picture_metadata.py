@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cl_client.local.tasks.conversion.converted_exif import exif_in_block, exif_in_tiff
 from cl_client.local.tasks.conversion.converted_xmp import kept_xmp
-from cl_client.local.tasks.formats import photoshop_resources
+from cl_client.local.tasks.formats import photoshop_resources, tiff
 from cl_client.local.tasks.formats.tiff import TiffReader
 from cl_client.local.tasks.images.orientation import orientation
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.formats.tiff import Field
 
 _TIFF_FORMATS: Final = frozenset({"TIFF", "RAW"})
-_XMP_TAG: Final = 700
-_IPTC_TAG: Final = 33723
-_PHOTOSHOP_TAG: Final = 34377
 _IPTC_START: Final = 0x1C
 _XMP_KEYWORD: Final = "XML:com.adobe.xmp"
 _GIF_XMP: Final = b"\x21\xff\x0bXMP DataXMP"
@@ -157,17 +154,17 @@ def _tiff_blocks(image: ImageFile, file: Path) -> _Blocks:
             reader = TiffReader(stream)
         except ValueError:
             return _Blocks(exif, _bytes(image.info.get("xmp")))
-        fields = reader.fields(reader.first, {_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG})
-    xmp = fields.get(_XMP_TAG)
+        fields = reader.fields(reader.first, {tiff.XMP, tiff.IPTC, tiff.PHOTOSHOP})
+    xmp = fields.get(tiff.XMP)
     return _Blocks(
         exif, _bytes(image.info.get("xmp")) if xmp is None else xmp.content, _tiff_resources(fields)
     )
 
 
 def _tiff_resources(fields: Mapping[int, Field]) -> dict[int, bytes]:
-    blocks = fields.get(_PHOTOSHOP_TAG)
+    blocks = fields.get(tiff.PHOTOSHOP)
     resources = photoshop_resources.read_resources(blocks.content) if blocks is not None else {}
-    iptc = fields.get(_IPTC_TAG)
+    iptc = fields.get(tiff.IPTC)
     if iptc is not None:
         content = iptc.content
         if content[3:4] == bytes((_IPTC_START,)) and content[0] != _IPTC_START:

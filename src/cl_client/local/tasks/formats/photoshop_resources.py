@@ -12,11 +12,13 @@ IPTC: Final = 0x0404
 EXIF: Final = 0x0422
 XMP: Final = 0x0424
 PREVIEWS: Final = frozenset({0x0409, 0x040C})
+"""Numbers of resources, from Adobe's description of Photoshop's file formats."""
 _COPYRIGHT_FLAG, _COPYRIGHT_URL, _IPTC_DIGEST = 0x040A, 0x040B, 0x0425
 _KEPT: Final = (IPTC, _COPYRIGHT_FLAG, _COPYRIGHT_URL, _IPTC_DIGEST)
 _SIGNATURE: Final = b"8BIM"
 SEGMENT_MARK: Final = b"Photoshop 3.0\0"
-_MAX_SEGMENT: Final = 65_533
+MAX_SEGMENT: Final = 65_533
+"""Bytes that fit into one segment of a JPEG, behind its length."""
 
 
 def read_resources(blocks: bytes) -> dict[int, bytes]:
@@ -80,6 +82,6 @@ def jpeg_segment(resources: Mapping[int, bytes]) -> bytes | None:
         The whole APP13 segment; None if it would be too long for a segment.
     """
     content = SEGMENT_MARK + written_resources(resources)
-    if len(content) > _MAX_SEGMENT:
+    if len(content) > MAX_SEGMENT:
         return None
     return b"\xff\xed" + struct.pack(">H", 2 + len(content)) + content

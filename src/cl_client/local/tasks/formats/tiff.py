@@ -21,6 +21,11 @@ CLASSIC, BIG = 42, 43
 _OLYMPUS, _OLYMPUS_OLD, _PANASONIC = 0x4F52, 0x5352, 0x55
 _VERSIONS: Final = frozenset({CLASSIC, BIG, _OLYMPUS, _OLYMPUS_OLD, _PANASONIC})
 """Raw formats that have a version of their own are TIFF all the same."""
+SUB_DIRECTORIES: Final = 330
+XMP: Final = 700
+IPTC: Final = 33723
+PHOTOSHOP: Final = 34377
+"""Tags; the last one holds Photoshop's image resources."""
 MARKS: Final[dict[bytes, ByteOrder]] = {b"II": "<", b"MM": ">"}
 """How a file begins that stores numbers with the lowest byte first (Intel), or last (Motorola)."""
 SIZES: Final[dict[int, int]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from cl_client.local.tasks.formats.tiff import BIG, CLASSIC, TiffReader
+from cl_client.local.tasks.formats.tiff import BIG, CLASSIC, SUB_DIRECTORIES, TiffReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,16 +25,14 @@ _NEW_SUBFILE_TYPE: Final = 254
 _OLD_SUBFILE_TYPE: Final = 255
 _WIDTH: Final = 256
 _HEIGHT: Final = 257
-_COMPRESSION: Final = 259
 _PHOTOMETRIC: Final = 262
-_SUB_DIRECTORIES: Final = 330
 _REDUCED: Final = 0b101
 """Bits of NewSubfileType: a reduced version of another picture, a transparency mask."""
 _OTHER_PLANES: Final = frozenset({8, 16, 65540})
 """NewSubfileType of DNG: a depth map, an enhanced version of the raw picture, a semantic mask."""
 _OLD_REDUCED: Final = 2
 _WANTED: Final = frozenset(
-    {_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES}
+    {_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT, _PHOTOMETRIC, SUB_DIRECTORIES}
 )
 
 
@@ -47,7 +45,6 @@ class TiffDirectory:
         frame: Its number in the main chain, as Pillow's ``seek`` takes it; None for a SubIFD.
         width: Width in pixels.
         height: Height in pixels.
-        compression: The number of its compression; 1 is none.
         photometric: What its samples mean; 32803 is a sensor's colour filter array, 34892 linear raw.
         reduced: Whether it is marked as a preview, a mask or another plane, instead of the picture itself.
     """
@@ -56,7 +53,6 @@ class TiffDirectory:
     frame: int | None
     width: int
     height: int
-    compression: int
     photometric: int | None
     reduced: bool
 
@@ -105,7 +101,7 @@ def _directories(stream: BinaryIO) -> Iterator[TiffDirectory]:
         values = _values(reader, directory)
         if (picture := _described(values, offset, frame)) is not None:
             yield picture
-        for start in values.get(_SUB_DIRECTORIES, ()):
+        for start in values.get(SUB_DIRECTORIES, ()):
             below = {} if start in seen else _values(reader, reader.entries(start))
             seen.add(start)
             if (picture := _described(below, start, None)) is not None:
@@ -128,5 +124,4 @@ def _described(values: Mapping[int, tuple[int, ...]], offset: int, frame: int | 
         return None
     kind, old_kind = first(_NEW_SUBFILE_TYPE) or 0, first(_OLD_SUBFILE_TYPE)
     reduced = bool(kind & _REDUCED) or kind in _OTHER_PLANES or old_kind == _OLD_REDUCED
-    compression = first(_COMPRESSION)
-    return TiffDirectory(offset, frame, width, height, compression or 1, first(_PHOTOMETRIC), reduced)
+    return TiffDirectory(offset, frame, width, height, first(_PHOTOMETRIC), reduced)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from typing_extensions import override
 
-from cl_client.local.tasks.formats.tiff import TiffReader
+from cl_client.local.tasks.formats.tiff import SUB_DIRECTORIES, TiffReader
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
 
-_SUB_DIRECTORIES: Final = 330
 _ABOUT_THE_PHOTO: Final = frozenset({
     269, 270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 700, 18246, 18249, 33432, 33723, 34377,
     34665, 34675, 34853, 40091, 40092, 40093, 40094, 40095,
@@ -54,7 +53,7 @@ def _patched(stream: BinaryIO, full: TiffDirectory) -> _Patched:
     first = reader.entries(reader.first)
     picture = reader.entries(full.offset)
     inherited = {tag: entry for tag, entry in first.entries.items() if tag in _ABOUT_THE_PHOTO}
-    own = {tag: entry for tag, entry in picture.entries.items() if tag != _SUB_DIRECTORIES}
+    own = {tag: entry for tag, entry in picture.entries.items() if tag != SUB_DIRECTORIES}
     following = first.following if full.frame is None else picture.following
     directory = reader.directory({**inherited, **own}, following)
     end = stream.seek(0, io.SEEK_END)

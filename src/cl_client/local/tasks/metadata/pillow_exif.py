@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
+from cl_client.local.tasks.formats import photoshop_resources, tiff
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
 from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
@@ -49,10 +50,6 @@ _DIRECTORIES: Final[Mapping[int, Mapping[int, str]]] = {
     ExifTags.IFD.GPSInfo: ExifTags.GPSTAGS,
 }
 """The directories, and the names of their tags; 0 is the main one."""
-_XMP_TAG: Final = 700
-_IPTC_TAG: Final = 33723
-_IPTC_RESOURCE: Final = 0x0404
-"""The number of Photoshop's image resource."""
 _RAW_TYPES: Final[Mapping[str, str]] = {"DNG": "Adobe DNG"}
 _PNG_TEXTS: Final = {"Software": "Software", "Creation Time": "CreationTime"}
 _SIGNIFICANT_DIGITS: Final = 10
@@ -89,7 +86,7 @@ def _of_tiff(file: Path, directories: Sequence[TiffDirectory], warn: Callable[[s
         with _damage_skipped("EXIF", warn):
             exif.load_from_fp(stream)
         items = _exif_items(exif, warn)
-        xmp, iptc = (_stored_bytes(exif.get(tag)) for tag in (_XMP_TAG, _IPTC_TAG))
+        xmp, iptc = (_stored_bytes(exif.get(tag)) for tag in (tiff.XMP, tiff.IPTC))
     full = full_size_directory(directories) or directories[0]
     kind = raw_kind(file, directories)
     format_name = kind.rpartition(" ")[2] if kind else "TIFF"
@@ -177,7 +174,7 @@ def _photoshop_iptc(image: ImageFile) -> bytes:
     resources: object = image.info.get("photoshop")
     if not isinstance(resources, dict):
         return b""
-    return _stored_bytes(cast("Mapping[object, object]", resources).get(_IPTC_RESOURCE))
+    return _stored_bytes(cast("Mapping[object, object]", resources).get(photoshop_resources.IPTC))
 
 
 def _other_items(xmp: bytes, iptc: bytes, warn: Callable[[str], None]) -> dict[str, JsonValue]:
