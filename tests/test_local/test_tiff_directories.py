@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
+from cl_client.local.tasks.formats.tiff_directories import full_size_directory, tiff_directories
 from tiff_files import Directory, write_tiff
 
 if TYPE_CHECKING:

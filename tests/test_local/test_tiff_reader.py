@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from cl_client.local.tasks.conversion.converted_exif import exif_in_tiff
 from cl_client.local.tasks.formats.tiff import TiffReader
-from cl_client.local.tasks.formats.tiff_pages import tiff_directories
+from cl_client.local.tasks.formats.tiff_directories import tiff_directories
 
 if TYPE_CHECKING:
     from pathlib import Path

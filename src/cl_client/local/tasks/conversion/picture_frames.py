@@ -14,7 +14,7 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.conversion.animation_timing import plays, schedule, source_duration_ms
 from cl_client.local.tasks.conversion.gif_frames import gif_frame, gif_still, with_transparent_indexes
 from cl_client.local.tasks.files import PIXEL_LIMIT
-from cl_client.local.tasks.formats.tiff_pages import tiff_directories
+from cl_client.local.tasks.formats.tiff_directories import tiff_directories
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.images.orientation import upright
 from cl_client.local.tasks.images.pixels import displayable, flattened, matching_profile

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_directories import TiffDirectory
 
 _SENSOR_VALUES: Final = frozenset({32803, 34892})
 """PhotometricInterpretation: a colour filter array, linear raw. DNG 1.7, chapter 4."""

@@ -14,7 +14,7 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import PIXEL_LIMIT, require_content
 from cl_client.local.tasks.formats.image_kinds import is_document, supported_kind, unsupported_kind
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
-from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
+from cl_client.local.tasks.formats.tiff_directories import full_size_directory, tiff_directories
 from cl_client.local.tasks.images.avif_repair import repaired_avif
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.images.raw_photos import RawPhoto

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import rawpy
 
-    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_directories import TiffDirectory
 
 _TRANSPOSED: Final = 4
 """The bit of LibRaw's `flip` that swaps width and height."""

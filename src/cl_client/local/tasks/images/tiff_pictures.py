@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_directories import TiffDirectory
 
 _ABOUT_THE_PHOTO: Final = frozenset({
     269, 270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 700, 18246, 18249, 33432, 33723, 34377,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import write_json
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
-from cl_client.local.tasks.formats.tiff_pages import tiff_directories
+from cl_client.local.tasks.formats.tiff_directories import tiff_directories
 from cl_client.local.tasks.images.opening import is_picture
 from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.local.tasks.metadata.exiftool import read_with_exiftool

@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from cl_client.local.tasks.formats import photoshop_resources, tiff
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
-from cl_client.local.tasks.formats.tiff_pages import full_size_directory, tiff_directories
+from cl_client.local.tasks.formats.tiff_directories import full_size_directory, tiff_directories
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.images.opening import open_picture
 from cl_client.local.tasks.metadata.xmp_iptc import iptc_dates, xmp_tags
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
     from pydantic import JsonValue
 
-    from cl_client.local.tasks.formats.tiff_pages import TiffDirectory
+    from cl_client.local.tasks.formats.tiff_directories import TiffDirectory
     from cl_client.models import JSONObject
 
 _EXIFTOOL_NAMES: Final[Mapping[str, str]] = {
