@@ -6,6 +6,7 @@ import io
 import struct
 from typing import TYPE_CHECKING
 
+import pytest
 from typing_extensions import override
 
 from cl_client.local.tasks.conversion.converted_exif import exif_in_tiff
@@ -79,3 +80,16 @@ def test_sizes_of_8_bytes(tmp_path: Path) -> None:
     file = tmp_path / "big.tif"
     file.write_bytes(big_tiff([(WIDTH, LONG8, 70_000), (WIDTH + 1, 4, 3)]))
     assert [(one.width, one.height) for one in tiff_directories(file)] == [(70_000, 3)]
+
+
+@pytest.mark.parametrize("offset", [2**40, 2**44, 2**47, 2**62, 2**63, 2**64 - 1])
+def test_an_offset_beyond_any_file(tmp_path: Path, offset: int) -> None:
+    content = big_tiff([(WIDTH, LONG8, 70_000), (WIDTH + 1, 4, 3), (EXIF, LONG8, offset)])
+    file = tmp_path / "big.tif"
+    file.write_bytes(content)
+    with file.open("rb") as stream:
+        for source in (stream, io.BytesIO(content)):
+            reader = TiffReader(source)
+            assert reader.entries(offset).entries == {}
+            assert reader.sub_directory(reader.fields(reader.first), EXIF) == {}
+            assert exif_in_tiff(source, turned=False, dropped=set()) is None

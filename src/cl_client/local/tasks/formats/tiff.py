@@ -38,8 +38,6 @@ _INTEGERS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """The types of whole numbers and offsets, in the notation of `struct`."""
 _MAX_ENTRIES: Final = 0xFFFF
 """More than any directory has; it is the most that can be counted in a TIFF that is not a BigTIFF."""
-_MAX_OFFSET: Final = 2**48
-"""Larger offsets of a damaged BigTIFF are not passed on to the system, which refuses them in various ways."""
 _MAX_BYTES: Final = 32 * 2**20
 """Bytes that are read from one file, so that entries that point to the same place cannot add up."""
 
@@ -117,7 +115,7 @@ class TiffReader:
         try:
             (self.version,) = self._unpack("H", header[2:4])
             is_big = self.version == BIG
-            # In the notation of `struct`; a pointer's size is also that of the number of an entry's values.
+            # In the notation of `struct`. An entry counts its values in a number of the size of a pointer.
             self._pointer, self._counter = ("Q", "Q") if is_big else ("I", "H")
             self._room = 8 if is_big else 4
             self._start = header[: self._room]
@@ -246,9 +244,10 @@ class TiffReader:
         return self._unpack(f"{len(field.content) // _BIG_SIZES[field.kind]}{letter}", field.content)
 
     def _read(self, offset: int, length: int) -> bytes:
-        if offset > _MAX_OFFSET:
-            raise ValueError("the offset is beyond any end")
-        self._stream.seek(offset)
+        try:
+            self._stream.seek(offset)
+        except (OSError, OverflowError) as exc:  # how large an offset may be depends on the file system
+            raise ValueError("the offset is beyond any end") from exc
         return self._stream.read(self._spent(length))
 
     def _spent(self, length: int) -> int:
