@@ -53,6 +53,17 @@ def test_on_the_screen(run_cli: RunCLI) -> None:
     assert (alone.returncode, alone.stderr) == (0, "")
 
 
+def test_the_same_note_of_many_files_is_counted(run_cli: RunCLI, work_folder: Path) -> None:
+    for number in range(14):
+        (work_folder / f"bad{number:02}.txt").write_text(f"{number}\nthe last part is missing")
+    done = run_cli("hash", "compute", "*bad*.txt")
+    assert done.stderr.count("the last part is missing") == 11
+    assert "warning: 5 more files: the last part is missing\n" in done.stderr
+    assert "15 of 15 succeeded, 15 with warnings" in done.stderr
+    batch = run_cli("batch", "submit", "*bad??.txt", "-t", "hash", "-d", "out")
+    assert "warning: 4 more files: the last part is missing\n" in batch.stderr
+
+
 def test_as_json(run_cli: RunCLI) -> None:
     done = run_cli("hash", "compute", "bad.txt", "good.txt", "--json")
     outputs = {line["input"]: line["output"] for line in json_objects(done)}

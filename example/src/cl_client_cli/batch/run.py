@@ -19,7 +19,7 @@ from cl_client_cli.batch.copies import copy_result
 from cl_client_cli.batch.items import content_of
 from cl_client_cli.frame.outages import PAUSES, is_outage
 from cl_client_cli.tasks.job_engine import JobRequest, Outcome, failed
-from cl_client_cli.tasks.notes import print_notes
+from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.resilient_engine import Attempt, last_outcome, may_be_sent
 
 if TYPE_CHECKING:
@@ -93,13 +93,16 @@ class BatchRun:
             PermissionDeniedError: The user lacks the permission.
         """
         pending = self.manifest.pending(retry_failed=self.retry_failed)
-        async with aclosing(map_concurrently(self._run_item, pending, concurrency=concurrency)) as outcomes:
-            async for _, outcome in outcomes:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                if outcome is not None:
-                    self.terminal.record(outcome.as_json())
-                    self.ended["noted"] += print_notes(self.terminal, outcome)
+        running = map_concurrently(self._run_item, pending, concurrency=concurrency)
+        with Notes(self.terminal) as notes:
+            async with aclosing(running) as outcomes:
+                async for _, outcome in outcomes:
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    if outcome is not None:
+                        self.terminal.record(outcome.as_json())
+                        notes.tell(outcome)
+                        self.ended["noted"] = notes.noted
 
     async def _run_item(self, item: Item) -> Outcome | None:
         """Run an item; None if there was nothing to do."""

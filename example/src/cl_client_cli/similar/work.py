@@ -28,7 +28,7 @@ from cl_client_cli.similar.ranking import ranked, unit_rows
 from cl_client_cli.tasks.inputs import STANDARD_INPUT, InputSearch, content_digest, display_name, find_inputs
 from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
 from cl_client_cli.tasks.media_kinds import suffixes_for
-from cl_client_cli.tasks.notes import print_notes
+from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.plan import check_job_options
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.task_params import task_params
@@ -93,9 +93,10 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             )
             engine = ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages)
             models = _models_of(context, options.connection)
-            embedder = _Embedder(context, cache, engine, task, models, options.jobs, name_of)
             try:
-                return await _rank(embedder, wanted, files, limit)
+                with Notes(context.terminal) as notes:
+                    embedder = _Embedder(context, cache, engine, task, models, options.jobs, name_of, notes)
+                    return await _rank(embedder, wanted, files, limit)
             finally:
                 engine.say_unanswered()
 
@@ -127,6 +128,7 @@ class _Embedder:
     models: str
     jobs: JobOptions
     name_of: Callable[[Path], str]
+    notes: Notes
 
     async def embed_all(
         self, paths: Sequence[Path], *, anew: bool = False
@@ -163,7 +165,7 @@ class _Embedder:
         row = progress.start(request.name, self.task)
         outcome = await self.engine.run(request, row)
         progress.end(row, failed=outcome.error is not None)
-        print_notes(self.context.terminal, outcome)
+        self.notes.tell(outcome)
         vector = _vector(outcome)
         if not isinstance(vector, str):
             self.cache.put(self.models, self.task, digest, vector)

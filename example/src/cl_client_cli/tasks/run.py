@@ -18,7 +18,7 @@ from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine, failed
-from cl_client_cli.tasks.notes import print_notes
+from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.plan import JobPlan, Planner, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
 from cl_client_cli.tasks.table import TASKS
@@ -113,21 +113,23 @@ async def _run(
     outages = Outages(context.client, context.terminal, jobs.give_up_after, waits_at_first=False)
     engine = ResilientEngine(JobEngine(context.client, ledger, jobs), outages)
     counts: Counter[bool] = Counter()
-    noted = 0
+    notes = Notes(context.terminal)
     failures = Failures(context.terminal)
 
     async def run_all(progress: JobProgress) -> None:
-        nonlocal noted
         running = run_requests(plan.requests, engine.run, progress, concurrency=jobs.concurrency, after=after)
         async with aclosing(running) as outcomes:
             async for outcome in outcomes:
                 counts[outcome.error is None] += 1
                 _tell(context.terminal, outcome, plan, failures)
-                noted += print_notes(context.terminal, outcome)
+                notes.tell(outcome)
 
     on_news = outages.moved
     try:
-        with JobProgress(context.terminal, len(plan.requests), watch=jobs.watch, on_news=on_news) as progress:
+        with (
+            notes,
+            JobProgress(context.terminal, len(plan.requests), watch=jobs.watch, on_news=on_news) as progress,
+        ):
             await outages.watch(run_all(progress))
     except ServerStaysAwayError:
         context.terminal.say(_what_goes_on(plan.requests[0].task, options, by_outage=True))
@@ -136,7 +138,7 @@ async def _run(
         engine.say_unanswered()
     if len(plan.requests) + plan.skipped > 1:
         done = "succeeded" if jobs.wait else "submitted"
-        context.terminal.say(_summary(counts, plan.skipped, noted, done=done))
+        context.terminal.say(_summary(counts, plan.skipped, notes.noted, done=done))
     return SOME_FAILED if counts[False] else 0
 
 
