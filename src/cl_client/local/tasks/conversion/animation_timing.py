@@ -15,10 +15,13 @@ _GIF_UNIT_MS: Final = 10
 _GIF_SHORTEST: Final = 2
 """The shortest delay, in the unit of GIF, that browsers keep to."""
 _GIF_LONGEST: Final = 0xFFFF
+"""16 bits in the graphic control extension (GIF89a, 23)."""
 _LATE: Final = 1 + 1e-6
 """How late a frame may be; it stands for 1, but sums of fractions are not exact."""
 _WEBP_LONGEST_MS: Final = 0xFFFFFF
+"""24 bits in a frame of WebP (RFC 9649, 2.7.1.1)."""
 _PNG_LARGEST_NUMBER: Final = 0xFFFF
+"""16 bits each for numerator and denominator of a delay (PNG, third edition, 11.3.6.2)."""
 
 
 class TimedFrame(NamedTuple):

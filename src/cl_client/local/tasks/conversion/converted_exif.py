@@ -63,6 +63,7 @@ _PLACES_IN_THE_IMAGE: Final = frozenset[int]({_SUBJECT_AREA, ExifTags.Base.Subje
 _INTEROP_TAGS: Final = frozenset({1, 2})
 """What tells Adobe RGB from sRGB where a camera stores no ICC profile; the others are sizes in pixels."""
 _GEO_TIFF_TAGS: Final = (33550, 33922, 34264, 34735)
+"""Where the pixels are on the map (OGC GeoTIFF 1.1)."""
 _PREVIEW_TAGS: Final = frozenset({ExifTags.Base.JpegIFOffset, ExifTags.Base.StripOffsets})
 
 

@@ -28,8 +28,10 @@ _IPTC_START: Final = 0x1C
 _XMP_KEYWORD: Final = "XML:com.adobe.xmp"
 _GIF_XMP: Final = b"\x21\xff\x0bXMP DataXMP"
 _GIF_XMP_END: Final = b"\x01\xff\xfe\xfd"
+"""The application extension of XMP, and the trailer behind a packet (XMP specification, part 3, 1.1.2)."""
 _MAX_GIF_XMP: Final = 16 * 2**20
 _GAIN_MAP_MARK: Final = b"urn:iso:std:iso:ts:21496:-1"
+"""The start of an APP2 segment of a JPEG with a gain map (ISO 21496-1)."""
 _PROFILES_IN_TEXT: Final = {"exif": "exif", "APP1": "exif", "xmp": "xmp", "iptc": "iptc"}
 """The text chunks in which older programs store metadata as hexadecimal digits: "Raw profile type exif"."""
 _AUXILIARY: Final = (("hdrgainmap", "gain map"), ("depth", "depth map"), ("auxid:2", "depth map"))

@@ -32,6 +32,7 @@ _FULL_SIZE: Final = 0.9
 _SAME_SHAPE: Final = 0.03
 """How much the aspect ratio of a preview may differ; one with black bars or another crop differs by more."""
 _SRGB_CURVE: Final = (2.4, 12.92)
+"""The exponent and the slope near black of the sRGB curve (IEC 61966-2-1)."""
 _REMEDY: Final = "convert it to JPEG or TIFF first"
 
 
