@@ -124,6 +124,32 @@ def write_video(path: Path, *streams: Scenes | Tones, subtitle_end: float = 0, *
     return path
 
 
+def with_wrong_display_time(source: Path, path: Path, *, at: int, seconds: float) -> Path:
+    """Copy a video, with one video packet that says it is displayed much later.
+
+    Args:
+        source: The video.
+        path: The copy.
+        at: The number of the packet.
+        seconds: How much later.
+
+    Returns:
+        The copy.
+    """
+    with av.open(str(source)) as container, av.open(str(path), mode="w") as copy:
+        outputs = [copy.add_stream_from_template(stream) for stream in container.streams]  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its keyword arguments untyped
+        for packet in container.demux():
+            if not packet.size:
+                continue
+            if packet.stream_index == 0:
+                at -= 1
+                if at == 0 and packet.pts is not None:
+                    packet.pts += round(seconds / packet.time_base)
+            packet.stream = outputs[packet.stream_index]
+            copy.mux(packet)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
+    return path
+
+
 def _subtitle(stream: Stream, end: float) -> Packet[Stream]:
     packet: Packet[Stream] = Packet(b"Good night.")
     packet.stream = stream

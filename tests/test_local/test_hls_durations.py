@@ -13,7 +13,7 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from hls_playback import PAIRS, Playlist, Stream, pixel, stream_of
 from pictures import BLUE, GREEN, RED
-from scene_videos import FRAME_RATE, Scenes, Tones, heard_in, write_video
+from scene_videos import FRAME_RATE, Scenes, Tones, heard_in, with_wrong_display_time, write_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,6 +212,24 @@ def test_a_video_of_days_fails(tmp_path: Path) -> None:
     source = write_video(tmp_path / "slow.mkv", Scenes(scenes, codec="mpeg4", gaps=pauses))
     with pytest.raises(TaskFailedError, match=r"^slow\.mkv: the video lasts longer than 24 hours"):
         streaming(source)
+
+
+def test_a_video_of_hours_without_anything_fails(tmp_path: Path) -> None:
+    scenes = Scenes([(RED, 0.04)] * 9, codec="mpeg4", gaps=dict.fromkeys(range(9), 3500.0))
+    source = write_video(tmp_path / "slow.mkv", scenes)
+    with pytest.raises(TaskFailedError, match=r"its first 1\.1 hours have only [34] frames and 0 "):
+        streaming(source)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "seconds"), [("wrong.ts", 100), ("wrong.ts", 70_000), ("wrong.mp4", 8000)]
+)
+def test_a_wrong_display_time_is_no_pause(tmp_path: Path, file_name: str, seconds: float) -> None:
+    right = write_video(tmp_path / "right.mkv", Scenes([(RED, 2), (GREEN, 2)]), Tones([(1000, 4)]))
+    stream = streaming(with_wrong_display_time(right, tmp_path / file_name, at=30, seconds=seconds))
+    assert_playlists_last(stream, 4)
+    for name in (*NAMES, "orig"):
+        assert len(stream.playlist(name).frames) == pytest.approx(100, abs=2), name
 
 
 def assert_truncated(source: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import ImageCms, PngImagePlugin
 
 from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.tasks.images.opening import open_picture
 from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
-from pictures import corners_picture
+from pictures import assert_corners, corners_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,3 +71,21 @@ def test_a_damaged_header_is_not_an_unknown_format(tmp_path: Path, image_format:
     )
     with pytest.raises(TaskFailedError, match=message), open_picture(file, pytest.fail):
         pass
+
+
+@pytest.mark.parametrize("part", ["profile", "text"])
+def test_a_png_with_a_large_compressed_part(tmp_path: Path, part: str) -> None:
+    file = tmp_path / "screenshot.png"
+    texts = PngImagePlugin.PngInfo()
+    profile = b""
+    if part == "text":
+        texts.add_text("workflow", "steps " * 500_000, zip=True)
+    else:
+        small = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
+        profile = struct.pack(">I", len(small) + 2_000_000) + small[4:] + bytes(2_000_000)
+    corners_picture((64, 48)).save(file, pnginfo=texts, icc_profile=profile or None)
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    with open_picture(file, pytest.fail) as image:
+        assert_corners(image)
+        assert image.info.get("icc_profile", b"") == profile
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK

@@ -195,7 +195,8 @@ def test_altitudes(raw: JSONObject, altitude: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "orientation"), [(1, 1), (8, 8), ("3", 3), ("Rotate 270 CW", 8), (0, None), (9, None)]
+    ("value", "orientation"),
+    [(1, 1), (8, 8), ("3", 3), ("Rotate 270 CW", 8), (0, None), (9, None), ("9" * 5000, None), (True, None)],
 )
 def test_orientations(value: int | str, orientation: int | None) -> None:
     assert read({"EXIF:Orientation": value}).orientation == orientation

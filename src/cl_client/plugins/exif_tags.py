@@ -167,7 +167,8 @@ def as_orientation(value: object) -> int | None:
     """
     if value in _ORIENTATIONS:
         return _ORIENTATIONS.index(str(value)) + 1
-    number = int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    number = int(text) if text.isdecimal() and len(text) == 1 else 0
     return number if 1 <= number <= len(_ORIENTATIONS) else None
 
 

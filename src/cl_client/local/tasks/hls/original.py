@@ -157,8 +157,10 @@ def _with_decoding_times(packets: Iterable[Packet[Stream]], facts: VideoFacts) -
     clock = ContinuousClock(facts.container_format)
     for packet in packets:
         clock.correct(packet)
+        if packet.pts is None:
+            raise _NotCopiedError
         offset = round(facts.start / float(packet.time_base))
-        packet.pts = (packet.pts or 0) - offset
+        packet.pts -= offset
         if packet.dts is None:
             undated.append(packet)
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from av.error import InvalidDataError
 from av.video.frame import VideoFrame
@@ -37,14 +37,21 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.videos.colours import Colour
     from cl_client.local.tasks.videos.frame_converter import Turn
 
-_FALLBACK_FRAME_RATE: Final = 25
+_Frame = TypeVar("_Frame")
+
+_FALLBACK_FRAME_RATE: Final = Fraction(25)
+_HIGHEST_FRAME_RATE: Final = 1000
+"""From here on it is the clock's rate, as FFmpeg states for DV. An encoder that takes it for that of the frames
+has no bits for the first ones: they are grey."""
 _COMPLETE_FROM: Final = 0.9
 """A video fails if less than this fraction of its stated duration can be read."""
 _NOTICED_LOSS: Final = 0.02
 _NOTICED_LOSS_SECONDS: Final = 1.0
 """Less than both missing at the end is no reason for a warning: stated durations are not that exact."""
 _LONGEST_SECONDS: Final = 24 * 3600
-"""Wrong timestamps may make a small file last for years, which would be filled with repeated frames."""
+_LONGEST_PAUSES, _LONGEST_PER_FRAME = 3600, 60
+"""Seconds without audio in total, and for each frame. Wrong timestamps may make a file of a few KB last for a
+day, which would be filled with repeated frames."""
 _LONGEST_LAG: Final = 30
 """A stream that pauses or ends so many seconds before the other is continued by its last frame or silence.
 Limits how much the muxer has to keep in memory."""
@@ -118,14 +125,13 @@ def examine(file: Path, warn: Callable[[str], None]) -> VideoFacts:
         if warning is not None:
             warn(warning)
         width, height = turn.applied_to(width, height)
-        frame_rate = video.average_rate or video.guessed_rate or _FALLBACK_FRAME_RATE
         start = start_of(container, video, sound, default=frame.time)
         return VideoFacts(
             width=width,
             height=height,
             turn=turn,
             interlaced=frame.interlaced_frame,
-            frame_rate=Fraction(frame_rate),
+            frame_rate=_frame_rate(video),
             colour=specify_colour(frame),
             start=start,
             # Files state when they end, by a clock that need not start at 0.
@@ -164,6 +170,7 @@ def read_frames(
     """
     timer = FrameTimer(facts.start, facts.frame_rate, facts.container_format, facts.duration)
     converter, clock = SoundConverter(facts.start), ContinuousClock(facts.container_format)
+    extent = _Extent(file, timer, converter)
     _require_length(file, facts.duration or 0)
     damaged: Counter[str] = Counter()
     position = end_of_others = 0.0
@@ -179,21 +186,20 @@ def read_frames(
                 timer.note_packet(packet)
             for frame in _decoded(packet, damaged):
                 if isinstance(frame, VideoFrame):
-                    yield from timer.shown_before(frame)
+                    extent.frames += 1
+                    yield from extent.bounded(timer.shown_before(frame))
                     if sound is not None:
                         yield from converter.silence(timer.position - _LONGEST_LAG)
                 else:
-                    yield from converter.convert(frame)
-                    yield from timer.repeated(converter.seconds - _LONGEST_LAG)
-            end = max(timer.position, converter.seconds)
-            _require_length(file, end)
-            position = max(position, _position(packet, container, end, facts.duration))
+                    yield from extent.bounded(converter.convert(frame))
+                    yield from extent.bounded(timer.repeated(converter.seconds - _LONGEST_LAG))
+            position = max(position, _position(packet, container, extent.seconds, facts.duration))
             on_position(position)
         yield from converter.rest()
         read = max(timer.seconds, converter.seconds)
         if sound is not None:
-            yield from converter.silence(timer.seconds)
-        yield from timer.last(converter.seconds)
+            yield from extent.bounded(converter.silence(timer.seconds))
+        yield from extent.bounded(timer.last(converter.seconds))
     for kind, count in damaged.items():
         warn(f"parts of the {kind} are damaged ({count} packets): they are left out or show errors")
     _require_complete(file, facts, max(read, end_of_others), warn)
@@ -239,6 +245,11 @@ def _decoded(
     return frames
 
 
+def _frame_rate(video: VideoStream) -> Fraction:
+    rates = (video.average_rate, video.guessed_rate)
+    return next((rate for rate in rates if rate and rate < _HIGHEST_FRAME_RATE), _FALLBACK_FRAME_RATE)
+
+
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     for packet in container.demux(stream):
         for frame in _decoded(packet, Counter()):
@@ -253,6 +264,33 @@ def _position(
     if duration is not None:
         return min(1, seconds / duration)
     return min(1, (packet.pos or 0) / max(1, container.size or 0))
+
+
+@dataclass(slots=True)
+class _Extent:
+    """Compares how long a video gets with what it has."""
+
+    file: Path
+    timer: FrameTimer
+    converter: SoundConverter
+    frames: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return max(self.timer.position, self.converter.seconds)
+
+    def bounded(self, frames: Iterator[_Frame]) -> Iterator[_Frame]:
+        """Yield the frames as long as the video does not last too long."""
+        for frame in frames:
+            _require_length(self.file, self.seconds)
+            longest = _LONGEST_PAUSES + _LONGEST_PER_FRAME * self.frames + self.converter.heard
+            if self.seconds > longest:
+                raise TaskFailedError(
+                    f"{self.file.name}: its first {self.seconds / 3600:.1f} hours have only {self.frames} "
+                    f"frames and {self.converter.heard:.0f} seconds of audio; if its timestamps are right, "
+                    "encode it with at least one frame per minute"
+                )
+            yield frame
 
 
 def _require_length(file: Path, seconds: float) -> None:

@@ -36,6 +36,8 @@ _LONGEST_RESAMPLED_GAP: Final = 1
 """A longer gap, in seconds, is not left to FFmpeg's resampler, which would fill all of it at once."""
 _LONGEST_GAP_SECONDS: Final = 3600
 """A larger one is a wrong timestamp, in all formats."""
+_LONGEST_REORDERING_SECONDS: Final = 60
+"""A larger difference of decoding and display time is wrong, where the clock may change."""
 _NEW_CLOCK_FORMATS: Final = frozenset({"mpegts", "mpeg"})
 
 
@@ -52,11 +54,14 @@ class ContinuousClock:
     def __init__(self, container_format: str) -> None:
         self._may_change = container_format in _NEW_CLOCK_FORMATS
         self._longest = _JUMP_SECONDS if self._may_change else _LONGEST_GAP_SECONDS
+        self._longest_reordering = _LONGEST_REORDERING_SECONDS if self._may_change else _LONGEST_GAP_SECONDS
         self._offset = 0.0
         self._ends: dict[int, float] = {}
 
     def correct(self, packet: Packet[Stream]) -> None:
         """Change the timestamps of the next packet if the clock has jumped.
+
+        A display time that is far from the decoding time is wrong, and removed.
 
         Args:
             packet: The packet.
@@ -65,6 +70,8 @@ class ContinuousClock:
         if time is None or not packet.time_base:
             return
         tick = float(packet.time_base)
+        if packet.pts is not None and abs(packet.pts - time) * tick > self._longest_reordering:
+            packet.pts = None
         seconds = time * tick + self._offset
         if self._ends:
             own_end = self._ends.get(packet.stream_index, max(self._ends.values()))
@@ -204,6 +211,8 @@ class SoundConverter:
         self._resampler: AudioResampler | None = None
         self._form: tuple[str, str, int] | None = None
         self._samples = 0
+        self.heard = 0.0
+        """The duration of the audio of the file so far, in seconds, without the silence between."""
 
     @property
     def seconds(self) -> float:
@@ -219,6 +228,7 @@ class SoundConverter:
         Yields:
             Audio.
         """
+        self.heard += frame.samples / max(1, frame.sample_rate)
         if frame.pts is not None and frame.time_base:
             frame.pts -= round(self._start / float(frame.time_base))
             start = float(frame.pts * frame.time_base)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pillow_heif
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import PIXEL_LIMIT, require_content
@@ -127,17 +127,19 @@ def _register_heif() -> None:
 
 @contextmanager
 def _pillow_settings() -> Generator[None]:
-    """Set our pixel limit (Pillow's is lower and partly only a warning) and ignore its other warnings."""
+    """Set our limits (Pillow's are lower, and partly only a warning) and ignore its other warnings."""
     _register_heif()
-    previous_limit = Image.MAX_IMAGE_PIXELS
+    previous_limit, previous_chunk = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
+    # Also of ICC profiles: those of measured screens and scanners may have more than Pillow's 1 MB.
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:
-        Image.MAX_IMAGE_PIXELS = previous_limit
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = previous_limit, previous_chunk
 
 
 @contextmanager

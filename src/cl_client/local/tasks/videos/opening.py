@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Only containers that include their data. FFmpeg would also open playlists (hls, concat, dash), which can
 # name any file or URL, and accepts any text as terminal output (tty).
 _CONTAINERS: Final = (
-    "aac,ac3,aiff,amr,ape,asf,avi,caf,flac,flv,gxf,ivf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nut,"
-    "ogg,rm,w64,wav,webm"
+    "aac,ac3,aiff,amr,ape,asf,avi,caf,dv,flac,flv,gxf,ivf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nut,"
+    "ogg,rm,w64,wav,webm,wtv"
 )
 _PICTURE_BRANDS: Final = frozenset(brand.decode() for brand in BRANDS)
 _PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails
