@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageSequence
 from pydantic import TypeAdapter
 
+from cl_client.local.tasks.contract import TaskFailedError
 from pictures import BLUE, GREEN, RED, assert_close, pixel
 
 if TYPE_CHECKING:
@@ -258,3 +259,11 @@ def test_frames_of_256_colours(tmp_path: Path, convert: Converter, hole: bool) -
             assert pixel(frame, 1, 1) == pytest.approx(pixel(picture, 1, 1), abs=10)
         assert pixel(image, 0, 0, "RGBA")[3] == (0 if hole else 255)
     assert convert.dropped == (("colours",) if hole else ())
+
+
+def test_thousands_of_frames_are_too_many_for_a_tiff(tmp_path: Path, convert: Converter) -> None:
+    file = tmp_path / "recording.gif"
+    frames = [Image.new("L", (2, 2), 255 * (number % 2)) for number in range(5001)]
+    frames[0].save(file, save_all=True, append_images=frames[1:], duration=50)
+    with pytest.raises(TaskFailedError, match=r"^recording\.gif: its 5001 frames .* png and webp can"):
+        convert(file, "tiff")

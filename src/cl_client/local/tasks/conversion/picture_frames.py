@@ -33,6 +33,8 @@ _WORDS: Final = {"TIFF": "pages", "PSD": "layers"} | dict.fromkeys(_ANIMATED_SOU
 _DEEP_MODES: Final = ("I", "F")
 _BIG_ENDIAN_MODES: Final = frozenset({"I;16B", "I;16N"})
 _KEPT_INFO: Final = ("icc_profile", "transparency")
+_MOST_PAGES: Final = 5000
+"""Pages of a TIFF. Pillow reads all pages before each one that it adds: 100,000 small ones take hours."""
 _BITS: Final = 8
 _PROFILE_TAG: Final = 34675
 _NUMBERS = TypeAdapter(tuple[int, ...])
@@ -72,7 +74,7 @@ def read_frames(
         The frames.
 
     Raises:
-        TaskFailedError: The frames are too large in total.
+        TaskFailedError: The frames are too large in total, or too many for a TIFF.
     """
     fitting = _Fitting(target, _is_deep(image, file), dropped)
     indexes = _frame_indexes(image, file)
@@ -81,6 +83,11 @@ def read_frames(
         indexes = indexes[:1]
     elif indexes and getattr(image, "default_image", False) is True:
         indexes = indexes[1:]  # the first image of such a PNG is only for programs that show no animations
+    if target.name == "TIFF" and len(indexes) > _MOST_PAGES:
+        raise TaskFailedError(
+            f"{file.name}: its {len(indexes)} frames are too many for a TIFF, which can have "
+            f"{_MOST_PAGES} pages here; png and webp can"
+        )
     if len(indexes) > 1:
         return _read_animation(image, fitting, indexes, file, report)
     if indexes and image.format in _ANIMATED_SOURCES:

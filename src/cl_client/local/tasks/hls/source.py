@@ -41,8 +41,8 @@ _Frame = TypeVar("_Frame")
 
 _FALLBACK_FRAME_RATE: Final = Fraction(25)
 _HIGHEST_FRAME_RATE: Final = 1000
-"""From here on it is the clock's rate, as FFmpeg states for DV. An encoder that takes it for that of the frames
-has no bits for the first ones: they are grey."""
+"""From here on it is the rate of the clock, as FFmpeg states for DV. An encoder that takes it for that of the
+frames has no bits for the first ones: they are grey."""
 _COMPLETE_FROM: Final = 0.9
 """A video fails if less than this fraction of its stated duration can be read."""
 _NOTICED_LOSS: Final = 0.02
