@@ -97,6 +97,7 @@ class JobRow:
         on_news: Callable[[], None] | None,
     ) -> None:
         self._bars, self._name, self._task, self._tell, self._on_news = bars, name, task, tell, on_news
+        self._told = ""
         label = PurePath(name).name or name
         self._bar = bars.add_task(task, total=100, file=label, state=state, visible=is_shown)
 
@@ -121,8 +122,10 @@ class JobRow:
         if self._on_news is not None:
             self._on_news()
         self._bars.update(self._bar, completed=job.progress, state=str(job.status))
-        if self._tell is not None:
-            self._tell(f"{self._name}: {self._task} {job.status} {job.progress} %")
+        line = f"{self._name}: {self._task} {job.status} {job.progress} %"
+        if self._tell is not None and line != self._told:
+            self._told = line
+            self._tell(line)
 
     def remove(self) -> None:
         """Remove the bar when the job has ended."""

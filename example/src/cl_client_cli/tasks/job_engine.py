@@ -302,7 +302,7 @@ class JobEngine:
         left = seconds if end is None else max(end - asyncio.get_running_loop().time(), _LAST_LOOK)
         subscription = self._client.subscribe_job_updates(job_id, on_progress=observer.update)
         try:
-            return await self._client.wait_for_job(
+            job = await self._client.wait_for_job(
                 job_id,
                 timeout=left,
                 delete_on_cancel=self._options.delete_on_cancel or None,
@@ -311,6 +311,9 @@ class JobEngine:
             if seconds is None:
                 raise
             raise JobTimeoutError(job_id, seconds, exc.job) from exc  # names the timeout that was set
+        else:
+            observer.update(job)  # it may have ended before there was any news of it
+            return job
         finally:
             self._client.unsubscribe(subscription)
 
