@@ -25,10 +25,12 @@ from cl_client.local.tasks.images.truncated import shown_as_far_as_it_goes
 from cl_client.local.tasks.videos.opening import stream_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from PIL.ImageFile import ImageFile
+
+    from cl_client.local.tasks.formats.tiff_directories import TiffDirectory
 
 # Pillow supports more, but opens MPEG videos as images, runs Ghostscript on EPS, and guesses at TGA.
 _FORMATS: Final = (
@@ -69,12 +71,20 @@ def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile
 def _opened(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile]:
     directories = tiff_directories(file)
     kind = raw_kind(file, directories)
-    if kind is not None:
-        with RawPhoto(file, kind, directories) as photo:
-            if photo.width * photo.height > PIXEL_LIMIT:
-                raise Image.DecompressionBombError
-            yield photo
+    if kind is None:
+        with _opened_unless_raw(file, directories, warn) as image:
+            yield image
         return
+    with RawPhoto(file, kind, directories) as photo:
+        if photo.width * photo.height > PIXEL_LIMIT:
+            raise Image.DecompressionBombError
+        yield photo
+
+
+@contextmanager
+def _opened_unless_raw(
+    file: Path, directories: Sequence[TiffDirectory], warn: Callable[[str], None]
+) -> Generator[ImageFile]:
     full = full_size_directory(directories)
     if full is None or full.frame == 0:
         repaired = repaired_avif(file)
@@ -109,11 +119,12 @@ def is_picture(file: Path) -> bool:
     """
     with _pillow_settings():
         try:
-            with _opened(file, lambda _: None):
+            directories = tiff_directories(file)
+            if raw_kind(file, directories) is not None:  # LibRaw is slow, and would tell nothing more
+                return True
+            with _opened_unless_raw(file, directories, lambda _: None):
                 return True
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            return True
-        except TaskFailedError:  # a raw file that needs LibRaw
             return True
         except DAMAGE_ERRORS:
             kind = unsupported_kind(file)
