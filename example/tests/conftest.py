@@ -14,6 +14,8 @@ import pytest
 
 from cl_client.local import LocalServer
 from cl_client.local.samples import draw_samples
+from cl_client_cli.jobs.ledger import Ledger
+from cl_client_cli.tasks.inputs import InputSearch
 from patience import SECONDS, soon
 from screens import shown_by, start_python
 from small_models import save_small_models
@@ -235,3 +237,19 @@ def start_cli_process(work_folder: Path, cli_environment: dict[str, str]) -> Sta
                 process.kill()
 
     return start
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What a search of folders said."""
+    return []
+
+
+@pytest.fixture
+def search(
+    tmp_path: Path, work_folder: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Generator[InputSearch]:
+    """A search for all files in all folders, from the folder with the files."""
+    monkeypatch.chdir(work_folder)
+    with Ledger.open(tmp_path / "jobs.sqlite") as ledger:
+        yield InputSearch(recursive=True, suffixes=None, ledger=ledger, say=told.append)

@@ -21,13 +21,13 @@ from cl_client_cli.batch.spec import read_spec
 from cl_client_cli.frame.options import InputOptions
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.frame.user_folders import DATA_DIR_VARIABLE
-from cl_client_cli.jobs.ledger import Ledger
-from cl_client_cli.tasks.inputs import InputSearch, find_inputs
+from cl_client_cli.tasks.inputs import find_inputs
 from cl_client_cli.tasks.result_names import ResultNames
 from cl_client_cli.tasks.task_params import task_params
+from written_files import make
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from cl_client_cli.tasks.inputs import InputSearch
 
 
 _LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
@@ -38,25 +38,9 @@ _OBEYS_MODES = pytest.mark.skipif(
 
 
 @pytest.fixture
-def told() -> list[str]:
-    """What was said."""
-    return []
-
-
-@pytest.fixture
-def search(
-    tmp_path: Path, work_folder: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Generator[InputSearch]:
-    """A search for pictures in all folders, from the folder with the files."""
-    monkeypatch.chdir(work_folder)
-    with Ledger.open(tmp_path / "jobs.sqlite") as ledger:
-        yield InputSearch(recursive=True, suffixes={".jpg", ".png"}, ledger=ledger, say=told.append)
-
-
-def make(*names: str) -> None:
-    for name in names:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(name.encode("utf-8", "surrogateescape"))
+def search(search: InputSearch) -> InputSearch:
+    """A search for pictures."""
+    return replace(search, suffixes={".jpg", ".png"})
 
 
 def names(search: InputSearch, *arguments: str) -> list[str]:

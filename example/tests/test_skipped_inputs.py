@@ -11,38 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cl_client_cli.frame.usage import UsageError
-from cl_client_cli.jobs.ledger import Ledger
-from cl_client_cli.tasks.inputs import InputSearch, find_inputs
+from cl_client_cli.tasks.inputs import find_inputs
 from cl_client_cli.tasks.media_kinds import suffixes_for
+from written_files import make
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
+    from cl_client_cli.tasks.inputs import InputSearch
     from command_lines import RunCLI
 
 _LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-
-
-@pytest.fixture
-def told() -> list[str]:
-    """What was said."""
-    return []
-
-
-@pytest.fixture
-def search(
-    tmp_path: Path, work_folder: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Generator[InputSearch]:
-    """A search for all files in all folders, from the folder with the files."""
-    monkeypatch.chdir(work_folder)
-    with Ledger.open(tmp_path / "jobs.sqlite") as ledger:
-        yield InputSearch(recursive=True, suffixes=None, ledger=ledger, say=told.append)
-
-
-def make(*names: str) -> None:
-    for name in names:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(name.encode())
 
 
 def names(search: InputSearch, *arguments: str, exclude: tuple[str, ...] = ()) -> list[str]:
