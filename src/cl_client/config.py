@@ -40,7 +40,7 @@ from cl_client._config.secret_settings import (
 from cl_client._config.setting_errors import configuration_error, invalid_settings_named
 from cl_client._errors import ConfigurationError, InvalidParameterError, UnknownTaskError
 from cl_client._mqtt.address import BrokerAddress
-from cl_client.plugins.table import PLUGINS, third_party_plugins
+from cl_client.plugins.table import PLUGINS, third_party_plugin, third_party_plugins
 
 if TYPE_CHECKING:
     from typing import Self
@@ -358,6 +358,6 @@ class ComputeClientConfig(BaseSettings):
         """
         if task in self.plugin_endpoints:
             return self.plugin_endpoints[task]
-        if task not in PLUGINS and task not in third_party_plugins():
+        if task not in PLUGINS and third_party_plugin(task) is None:
             raise UnknownTaskError(task, (*PLUGINS, *third_party_plugins(), *self.plugin_endpoints))
         return f"{self.jobs_endpoint}/{task}"

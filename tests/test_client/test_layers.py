@@ -60,7 +60,7 @@ TASK_LAYERS = (
     ("metadata",),
     ("conversion",),
     ("hls",),
-    ("", "file_hash", "media_thumbnail", "job_hook"),
+    ("", "third_party", "file_hash", "media_thumbnail", "job_hook"),
 )
 HOUSES = [
     ("cl_client", LAYERS),

@@ -14,6 +14,7 @@ import cl_client.plugins
 from cl_client import ComputeClient, TaskOutput, UnknownTaskError, plugins
 from cl_client.models import TaskParams
 from cl_client.plugins.base import BasePluginClient
+from installed_packages import write_distribution
 from patience import SECONDS
 
 if TYPE_CHECKING:
@@ -51,10 +52,7 @@ def run_with(tmp_path: Path) -> Callable[..., str]:
 
     def run(code: str, **entry_points: str) -> str:
         for name, points in entry_points.items():
-            folder = tmp_path / f"{name}-1.0.dist-info"
-            folder.mkdir()
-            (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-            (folder / "entry_points.txt").write_text(f"[cl_client.plugins]\n{points}\n")
+            write_distribution(tmp_path, name, {"cl_client.plugins": points})
         (tmp_path / "sharpen_plugin.py").write_text(PLUGIN)
         (tmp_path / "sharpen_task.py").write_text(TASK)
         path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
@@ -159,7 +157,9 @@ def test_a_plugin_of_another_task(run_with: Callable[..., str]) -> None:
 def test_two_packages_with_the_same_plugin(run_with: Callable[..., str]) -> None:
     point = "sharpen = sharpen_plugin:SharpenClient"
     printed = run_with(ASK, one=point, two=point)
-    assert printed == "ConfigurationError Several packages register the plugin 'sharpen': one, two"
+    assert printed == (
+        "ConfigurationError Several packages register the plugin 'sharpen': one, two; uninstall all but one"
+    )
 
 
 def test_no_package_can_replace_a_plugin_of_this_library(run_with: Callable[..., str]) -> None:
@@ -174,9 +174,9 @@ from cl_client.plugins import table
 ComputeClient().plugin("hash")
 ComputeClient().config.get_plugin_endpoint("exif")
 table.load_client("face_detection")
-print(table.third_party_plugins.cache_info().misses)
+print(table.registered.cache_info().misses)
 table.load_client("sharpen")
-print(table.third_party_plugins.cache_info().misses)
+print(table.registered.cache_info().misses)
 """
     assert run_with(code, sharpener="sharpen = sharpen_plugin:SharpenClient") == "0\n1"
 

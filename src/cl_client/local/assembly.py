@@ -92,6 +92,8 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(quiet_libraries())
+        for problem in settings.unfit_tasks.values():
+            logger.warning("%s. Until then, the server does not offer it", problem)
         listener = stack.enter_context(bind_listener(settings.host, settings.port, "HTTP server"))
         tls = None if settings.tls is None else await in_thread(load_tls, settings.tls)
         folders = JobFolders(data_dir)

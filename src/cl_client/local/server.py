@@ -49,8 +49,11 @@ class LocalServer:
         strict_wire: Omit the events that real servers omit. False publishes an event for every failure, and
             sends heartbeats of busy workers.
         max_upload_bytes: Size limit of a submit's body in bytes; a larger one gets status 413.
-        tasks: Names of the tasks to offer; None for all.
-        extra_tasks: Additional tasks, by name.
+        tasks: Names of the tasks to offer, also of other packages; None for all.
+        extra_tasks: Additional tasks, by name. They replace others of the same name.
+        third_party_tasks: Also know the tasks that installed packages register as entry points. One that
+            cannot be offered is left out with a warning, unless ``tasks`` names it. False for tests whose
+            results must not depend on what is installed.
         heartbeat_interval: Seconds between two announcements of a worker; None for the generation's value.
         poll_interval: Seconds between two checks for queued jobs. A submitted job starts without this delay.
         models_dir: The only folder to search for models. None for the folder in the environment variable
@@ -73,6 +76,7 @@ class LocalServer:
 
     Raises:
         ValueError: A setting is out of range, or conflicts with another one.
+        ConfigurationError: A task of another package that ``tasks`` names cannot be offered.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class LocalServer:
         max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES,
         tasks: Sequence[str] | None = None,
         extra_tasks: Mapping[str, TaskSpec] | None = None,
+        third_party_tasks: bool = True,
         heartbeat_interval: float | None = None,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         models_dir: Path | None = None,
@@ -122,6 +127,7 @@ class LocalServer:
             max_upload_bytes=max_upload_bytes,
             tasks=tasks,
             extra_tasks=extra_tasks or {},
+            third_party_tasks=third_party_tasks,
             heartbeat_interval=heartbeat_interval,
             poll_interval=poll_interval,
             models=users_models(models_dir, models),

@@ -10,6 +10,7 @@ from cl_client.local.generations import DIALECTS, Dialect, Generation
 from cl_client.local.models.catalog import MODELS
 from cl_client.local.models.users_models import users_models
 from cl_client.local.tasks import TASKS, TaskSpec
+from cl_client.local.tasks.third_party import ThirdPartyTasks, load_third_party_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ class LocalServerSettings:
     max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES
     tasks: Sequence[str] | None = None
     extra_tasks: Mapping[str, TaskSpec] = field(default_factory=dict[str, TaskSpec])
+    third_party_tasks: bool = True
     heartbeat_interval: float | None = None
     poll_interval: float = DEFAULT_POLL_INTERVAL
     models: ModelStore = field(default_factory=users_models)
@@ -46,12 +48,14 @@ class LocalServerSettings:
     tls: ServerTLS | None = None
     mqtt_auth: bool = False
     before_job: JobHook | None = None
+    _third_party: ThirdPartyTasks = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the settings before anything is started.
 
         Raises:
             ValueError: A setting is out of range or names an unknown task or model.
+            ConfigurationError: A task of another package that ``tasks`` names cannot be offered.
         """
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers is {self.workers}; it must be at least 1")
@@ -60,9 +64,14 @@ class LocalServerSettings:
         for name in ("max_upload_bytes", "poll_interval", "heartbeat"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
-        unknown = sorted(set(self.tasks or ()) - set(TASKS) - set(self.extra_tasks))
+        third_party = ThirdPartyTasks()
+        if self.third_party_tasks:
+            models = {*MODELS, *self.models.overrides}
+            third_party = load_third_party_tasks(self.tasks, self.extra_tasks, models)
+        object.__setattr__(self, "_third_party", third_party)
+        unknown = sorted(set(self.tasks or ()) - set(self._known_tasks))
         if unknown:
-            known = ", ".join(sorted({**TASKS, **self.extra_tasks}))
+            known = ", ".join(sorted({*self._known_tasks, *third_party.names}))
             raise ValueError(f"Unknown tasks: {', '.join(unknown)}; known tasks: {known}")
         self._check_models()
         if self.mqtt_auth and (self.auth is None or self.mqtt_url is not None):
@@ -94,9 +103,18 @@ class LocalServerSettings:
         return interval if interval is not None else self.dialect.heartbeat_seconds
 
     @property
+    def _known_tasks(self) -> dict[str, TaskSpec]:
+        return {**TASKS, **self._third_party.specs, **self.extra_tasks}
+
+    @property
+    def unfit_tasks(self) -> Mapping[str, str]:
+        """Why tasks of other packages are not offered, by name."""
+        return self._third_party.unfit
+
+    @property
     def offered_tasks(self) -> dict[str, TaskSpec]:
         """The generation's tasks by name, whether their models are present or not."""
-        known = {**TASKS, **self.extra_tasks}
+        known = self._known_tasks
         if self.generation == "A":
             known = {name: spec.for_generation_a() for name, spec in known.items()}
         chosen = self.tasks if self.tasks is not None else tuple(known)

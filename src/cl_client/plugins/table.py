@@ -6,7 +6,6 @@ task that is not in the table.
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from cl_client._errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ENTRY_POINT_GROUP: Final = "cl_client.plugins"
 """An entry point's name is the task, its value ``module:Class`` of a `BasePluginClient`."""
@@ -42,21 +41,100 @@ PLUGINS: dict[str, PluginSpec] = {
 
 
 @cache
-def third_party_plugins() -> Mapping[str, EntryPoint]:
-    """Look up the plugins of other packages; the result is cached.
+def registered(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:
+    """Look up what other packages register in a group of entry points; the result is cached.
+
+    Args:
+        group: The group.
 
     Returns:
-        The entry points by task.
+        The entry points by name: by task, for the groups of this library.
+    """
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=group):
+        found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
+def only_one(points: Sequence[EntryPoint], what: str) -> EntryPoint:
+    """Return the entry point of a task, if no other package registers the same.
+
+    Args:
+        points: The entry points of one task.
+        what: What they register, for the message.
+
+    Returns:
+        The only entry point.
 
     Raises:
-        ConfigurationError: Two packages register the same task.
+        ConfigurationError: Several packages register the task.
     """
-    found = entry_points(group=ENTRY_POINT_GROUP)
-    for task, count in Counter(point.name for point in found).items():
-        if count > 1:
-            packages = ", ".join(sorted(_package(point) for point in found if point.name == task))
-            raise ConfigurationError(f"Several packages register the plugin {task!r}: {packages}")
-    return {point.name: point for point in found}
+    if len(points) > 1:
+        packages = ", ".join(sorted(map(package_of, points)))
+        raise ConfigurationError(
+            f"Several packages register the {what} {points[0].name!r}: {packages}; uninstall all but one"
+        )
+    return points[0]
+
+
+def load_point(point: EntryPoint, what: str) -> object:
+    """Import what an entry point names.
+
+    Args:
+        point: The entry point.
+        what: What it registers, for the message.
+
+    Returns:
+        The loaded object, unchecked.
+
+    Raises:
+        ConfigurationError: It cannot be imported.
+    """
+    try:
+        return cast("object", point.load())
+    except Exception as exc:  # the module of another package may raise anything
+        raise ConfigurationError(
+            f"{origin_of(point, what)} cannot be loaded: {import_reason(exc)}: "
+            f"repair, update or uninstall {package_of(point)}"
+        ) from exc
+
+
+def import_reason(error: Exception) -> str:
+    """Describe an error of an import: its message, with its type if that says nothing by itself.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The description.
+    """
+    is_plain = isinstance(error, (ImportError, AttributeError))
+    return str(error) if is_plain else f"{type(error).__name__}: {error}"
+
+
+def third_party_plugin(task_type: str) -> EntryPoint | None:
+    """Look up the plugin of another package.
+
+    Args:
+        task_type: The task.
+
+    Returns:
+        Its entry point; None if no package registers one.
+
+    Raises:
+        ConfigurationError: Several packages register the task.
+    """
+    points = registered(ENTRY_POINT_GROUP).get(task_type)
+    return None if points is None else only_one(points, "plugin")
+
+
+def third_party_plugins() -> Mapping[str, EntryPoint]:
+    """Look up the plugins of other packages.
+
+    Returns:
+        The entry points by task, without tasks that several packages register.
+    """
+    return {task: points[0] for task, points in registered(ENTRY_POINT_GROUP).items() if len(points) == 1}
 
 
 def load_client(task_type: str) -> object | None:
@@ -73,25 +151,30 @@ def load_client(task_type: str) -> object | None:
     """
     if (spec := PLUGINS.get(task_type)) is not None:
         return cast("object", getattr(import_module(spec.module), spec.client))
-    if (point := third_party_plugins().get(task_type)) is None:
-        return None
-    try:
-        return cast("object", point.load())
-    except (ImportError, AttributeError) as exc:
-        raise ConfigurationError(f"{origin_of(point)} cannot be loaded: {exc}") from exc
+    point = third_party_plugin(task_type)
+    return None if point is None else load_point(point, "plugin")
 
 
-def origin_of(point: EntryPoint) -> str:
+def origin_of(point: EntryPoint, what: str = "plugin") -> str:
     """Describe an entry point for error messages.
 
     Args:
-        point: The entry point of a plugin.
+        point: The entry point.
+        what: What it registers.
 
     Returns:
-        Text with the plugin, its package and its target.
+        Text with the task, the package and the target.
     """
-    return f"The plugin {point.name!r} of {_package(point)} ({point.value})"
+    return f"The {what} {point.name!r} of {package_of(point)} ({point.value})"
 
 
-def _package(point: EntryPoint) -> str:
+def package_of(point: EntryPoint) -> str:
+    """Name the package that registers an entry point.
+
+    Args:
+        point: The entry point.
+
+    Returns:
+        The name of the distribution.
+    """
     return point.dist.name if point.dist is not None else "an unknown package"

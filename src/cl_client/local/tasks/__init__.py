@@ -1,5 +1,7 @@
 """The tasks of the local server: a table with the function, parameters and output path of each.
 
+Other packages add theirs as entry points of the group ``cl_client.tasks``, each a `TaskSpec`.
+
 A worker process imports a task's module for its first job, so that a task's large libraries are loaded only
 where it runs.
 """
@@ -20,6 +22,8 @@ OutputPath: TypeAlias = str | Callable[[str, JSONObject], str]
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
     """One task.
+
+        TASK = TaskSpec("my_task.task:run", "my_task.models:MyTaskParams", "output/my_task.jpg")
 
     Attributes:
         function: ``"module:function"``, a `cl_client.local.tasks.contract.TaskFunction`.
