@@ -140,6 +140,7 @@ class ClientOptions(TypedDict, total=False):
 
     Attributes:
         extra_headers: Sent in addition to the client's own; they replace headers of the same name.
+        plugin_endpoints: Paths by task, also of tasks that no plugin is installed for.
     """
 
     timeout: float
@@ -150,6 +151,7 @@ class ClientOptions(TypedDict, total=False):
     max_retries: int
     max_retry_wait: float
     extra_headers: Mapping[str, str | SecretStr]
+    plugin_endpoints: Mapping[str, str]
     wait_timeout: float
     require_worker: bool
     delete_on_cancel: bool

@@ -41,6 +41,11 @@ _COMMANDS: Final = {
         (f"{_PLUGINS}:hls_streaming", "hls-streaming", "Turn videos into HLS streams."),
         (f"{_PLUGINS}:image_conversion", "image-conversion", "Convert images to other formats."),
         (f"{_PLUGINS}:media_thumbnail", "media-thumbnail", "Make thumbnails of photos and videos."),
+        (
+            "cl_client_cli.tasks.other_task_commands:task_app",
+            "task",
+            "Run any task, also of another package.",
+        ),
         ("cl_client_cli.similar.commands:similar", "similar", "Rank photos by similarity to a photo."),
     ),
     "Jobs": (

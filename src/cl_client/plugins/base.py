@@ -131,11 +131,14 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
         task_type: The name of the task on the server.
         output_model: The type of ``job.output``; read from the first model in the brackets of the base class.
         params_model: The type of the parameters; read from the second model there.
+        result_extension: The extension of the result's file, such as ``".jpg"``, for programs that name the
+            file themselves, as `cl-client` does; ``""`` if it has none. None if the result is the output.
     """
 
     task_type: ClassVar[str]
     output_model: ClassVar[type[TaskOutput]] = TaskOutput
     params_model: ClassVar[type[TaskParams]] = TaskParams
+    result_extension: ClassVar[str | None] = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

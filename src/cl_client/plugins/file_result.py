@@ -31,6 +31,7 @@ class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[P
     """
 
     result_suffixes: ClassVar[tuple[str, ...]] = ("",)
+    result_extension: ClassVar[str | None] = ""
 
     async def download(
         self, job: JobResponse, dest: Path | str, *, on_progress: ByteProgress | None = None

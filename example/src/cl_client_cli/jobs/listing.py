@@ -60,11 +60,22 @@ class JobFilter:
             UsageError: An option is invalid.
         """
         known_task = None if task is None else task.replace("-", "_")
-        if known_task is not None and known_task not in TASKS:
-            raise UsageError(f"--task {task}: unknown task; the tasks are {', '.join(TASKS)}")
         if limit < 1:
             raise UsageError(f"--limit {limit}: must be at least 1")
         return cls(status, known_task, None if since is None else parse_time(since, "--since"), limit)
+
+    def check_task(self, ledger: Ledger) -> None:
+        """Check that the task is one of the command line or of an earlier job.
+
+        Args:
+            ledger: The ledger of jobs.
+
+        Raises:
+            UsageError: The task is unknown.
+        """
+        task = self.task
+        if task is not None and task not in TASKS and not ledger.count(status=None, task=task, since=None):
+            raise UsageError(f"--task {task}: unknown task; the tasks are {', '.join(TASKS)}")
 
     def entries(self, ledger: Ledger, server: str | None) -> list[LedgerEntry]:
         """List the matching jobs.
@@ -129,6 +140,7 @@ def list_jobs(
     async def work(terminal: Terminal) -> int:
         server = load_settings(connection).client.base_url
         with Ledger.open_to_read() as ledger:
+            wanted.check_task(ledger)
             if refresh and not ledger.can_write:
                 terminal.say("Showing the last known status: the list is read-only and cannot be updated.")
             running = wanted.running(ledger, server) if refresh and ledger.can_write else []

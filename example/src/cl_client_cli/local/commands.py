@@ -45,6 +45,7 @@ def server(
     data_dir: Path | None = None,
     workers: PositiveInt | None = None,
     generation: Literal["A", "B", "C"] = "C",
+    tasks: str | None = None,
     auth: Flag = False,
     auth_port: Port = 8000,
     mqtt_auth: Flag = False,
@@ -66,6 +67,8 @@ def server(
         data_dir: Folder for jobs; by default a temporary folder.
         workers: Number of jobs that run at the same time; by default one per core.
         generation: CL Server generation to emulate; C is the newest.
+        tasks: Names of the tasks to offer, separated by commas; by default all, also those of installed
+            packages.
         auth: Run an auth service, and require tokens. The first user is admin; the password is the value of
             CL_CLIENT_ADMIN_PASSWORD, or admin if that is not set.
         auth_port: Port of the auth service; 0 for any free port.
@@ -92,6 +95,7 @@ def server(
         data_dir=data_dir,
         workers=workers,
         generation=generation,
+        tasks=tasks,
         auth=auth,
         auth_port=auth_port,
         mqtt_auth=mqtt_auth,

@@ -15,7 +15,7 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.server.announcements import announced, is_reachable_by_others
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -55,6 +55,7 @@ def run_server(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     tls_client_ca: Path | None = None,
+    tasks: str | None = None,
     **options: Unpack[ServerOptions],
 ) -> int:
     """Run a server until it is asked to end.
@@ -66,6 +67,7 @@ def run_server(
         tls_cert: See `cl_client.local.ServerTLS`.
         tls_key: See `cl_client.local.ServerTLS`.
         tls_client_ca: See `cl_client.local.ServerTLS`.
+        tasks: The names of the tasks to offer, separated by commas; None for all.
         options: See `cl_client.local.LocalServer`.
 
     Returns:
@@ -74,7 +76,7 @@ def run_server(
     Raises:
         UsageError: Options contradict each other.
     """
-    server = _server(_server_tls(tls_cert, tls_key, tls_client_ca), options)
+    server = _server(_server_tls(tls_cert, tls_key, tls_client_ca), _task_names(tasks), options)
 
     async def serve(terminal: Terminal) -> int:
         async with AsyncExitStack() as stack:
@@ -91,12 +93,21 @@ def run_server(
     return run_guarded(output, serve, stopped_words="The server has stopped.")
 
 
-def _server(tls: ServerTLS | None, options: ServerOptions) -> LocalServer:
+def _task_names(tasks: str | None) -> list[str] | None:
+    if tasks is None:
+        return None
+    names = [name.strip().replace("-", "_") for name in tasks.split(",")]
+    if not all(names):
+        raise UsageError(f"--tasks {tasks!r}: must be names separated by commas, such as hash,exif")
+    return [*dict.fromkeys(names)]
+
+
+def _server(tls: ServerTLS | None, tasks: Sequence[str] | None, options: ServerOptions) -> LocalServer:
     if options["mqtt_auth"] and (not options["auth"] or options["mqtt_url"] is not None):
         raise UsageError("--mqtt-auth requires --auth and the built-in broker: add --auth, remove --mqtt-url")
     password = os.environ.get(ADMIN_PASSWORD_VARIABLE) or None
     try:
-        return LocalServer(**options, tls=tls, admin_password=password)
+        return LocalServer(**options, tasks=tasks, tls=tls, admin_password=password)
     except ValueError as exc:
         raise UsageError(str(exc)) from None
 

@@ -23,7 +23,8 @@ from cl_client.exceptions import (
     WorkerUnavailableError,
 )
 from cl_client_cli.tasks.notes import with_notes
-from cl_client_cli.tasks.table import TASKS
+from cl_client_cli.tasks.other_tasks import plugin_of
+from cl_client_cli.tasks.table import task_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,7 +205,7 @@ class JobEngine:
         self, request: JobRequest, watcher: SubmissionWatcher | None, on_upload: ByteProgress
     ) -> JobResponse:
         try:
-            job = await self._client.plugin(request.task).submit(
+            job = await plugin_of(self._client, request.task).submit(
                 request.path,
                 request.params,
                 priority=self._options.priority,
@@ -288,7 +289,7 @@ class JobEngine:
             job.raise_for_status()
             if request.target is not None:
                 await asyncio.to_thread(request.target.parent.mkdir, parents=True, exist_ok=True)
-            result = with_notes(await TASKS[request.task].fetch(self._client, job, request.target), job)
+            result = with_notes(await task_kind(request.task).fetch(self._client, job, request.target), job)
             if request.target is not None:
                 await asyncio.to_thread(self._ledger.kept, job_id, server=self._server)
         except (JobNotFoundError, *CONCERNS_ALL_JOBS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cl_client_cli.tasks.table import TASKS
+from cl_client_cli.tasks.table import task_kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -72,7 +72,7 @@ def suffixes_for(tasks: Collection[str]) -> frozenset[str] | None:
     """
     found: set[str] = set()
     for task in tasks:
-        suits = TASKS[task].suits
+        suits = task_kind(task).suits
         if suits is None:
             return None
         found.update(*(SUFFIXES[media] for media in suits))

@@ -19,7 +19,7 @@ from cl_client_cli.tasks.known_results import ANNOTATED_SUFFIX
 from cl_client_cli.tasks.media_kinds import SUFFIXES, suffixes_for
 from cl_client_cli.tasks.result_names import ResultNames, is_result_of_other, is_up_to_date
 from cl_client_cli.tasks.stream_folder import check_stream_folder
-from cl_client_cli.tasks.table import TASKS, result_suffix
+from cl_client_cli.tasks.table import result_suffix, task_kind
 from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Planner:
             raise UsageError("--output and --output-dir cannot be combined: give only one of them")
         if output is not None:
             return self._one_target(output, inputs.files, suffix)
-        if output_dir is None and not TASKS[self.task].is_file:
+        if output_dir is None and not task_kind(self.task).is_file:
             return lambda _: None
         check_folder("--output-dir", output_dir or Path.cwd())
         names = ResultNames(output_dir or Path(), inputs.files, inputs.folders, suffix)
@@ -136,7 +136,7 @@ class Planner:
         if self._to_stdout:
             self._check_standard_output()
             return lambda _: self.temp_dir / f"result{suffix}"
-        if TASKS[self.task].is_folder:
+        if task_kind(self.task).is_folder:
             check_stream_folder("--output", output)
         else:
             check_file("--output", output)
@@ -145,7 +145,7 @@ class Planner:
         return lambda _: output
 
     def _check_standard_output(self) -> None:
-        if TASKS[self.task].is_folder:
+        if task_kind(self.task).is_folder:
             raise UsageError("--output -: the result consists of many files; name a folder")
         if self.options.output.json:
             raise UsageError("--output - and --json both write to standard output: give only one of them")

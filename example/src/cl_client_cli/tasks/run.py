@@ -21,7 +21,7 @@ from cl_client_cli.tasks.job_engine import JobEngine, failed
 from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.plan import JobPlan, Planner, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
-from cl_client_cli.tasks.table import TASKS
+from cl_client_cli.tasks.table import task_kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -94,7 +94,7 @@ def _what_goes_on(task: str, options: RunOptions, *, by_outage: bool = False) ->
         running = "Running jobs have been deleted on the server."
     else:
         running = "Running jobs continue on the server; cl-client jobs list shows them."
-    kept = options.results.output_dir is not None or TASKS[task].is_file
+    kept = options.results.output_dir is not None or task_kind(task).is_file
     if not kept or not options.jobs.wait:
         return running
     again = "the same command again without --force" if options.results.force else "the same command again"

@@ -280,6 +280,25 @@ TASKS: Final[Mapping[str, TaskKind]] = {
 """The tasks of all plugins; the suffix of a conversion is that of its format."""
 
 
+def task_kind(task: str) -> TaskKind:
+    """How the command line uses a task, also one of another package.
+
+    Args:
+        task: The name of the task.
+
+    Returns:
+        The kind.
+
+    Raises:
+        ConfigurationError: The plugin of another package is invalid.
+    """
+    if (kind := TASKS.get(task)) is not None:
+        return kind
+    from cl_client_cli.tasks.other_tasks import kind_of_other
+
+    return kind_of_other(task)
+
+
 def result_suffix(task: str, params: TaskParams) -> str:
     """The suffix of a task's results, instead of the inputs' suffixes.
 
@@ -290,4 +309,4 @@ def result_suffix(task: str, params: TaskParams) -> str:
     Returns:
         The suffix, with its dot.
     """
-    return TASKS[task].suffix or f".{params.form_fields()['format']}"
+    return task_kind(task).suffix or f".{params.form_fields()['format']}"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import ValidationError
 
-from cl_client.plugins import plugin_class
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.hls_variants import read_variants
+from cl_client_cli.tasks.other_tasks import params_model_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,12 +39,13 @@ _RULES: Final = {
 """Messages for pydantic's rules."""
 
 
-def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
+def task_params(task: str, values: Mapping[str, object], *, by_name: bool = False) -> TaskParams:
     """Validate a task's parameters.
 
     Args:
         task: The name of the task.
         values: The values by name, as texts or numbers.
+        by_name: Whether the values were given as ``--param NAME=VALUE``, instead of an option for each.
 
     Returns:
         The parameters.
@@ -56,9 +57,10 @@ def task_params(task: str, values: Mapping[str, object]) -> TaskParams:
     if task == "hls_streaming" and "variants" in given:
         given["variants"] = read_variants(given["variants"])
     try:
-        return plugin_class(task).params_model.model_validate(given)
+        return params_model_of(task).model_validate(given)
     except ValidationError as exc:
-        raise UsageError("; ".join(map(_explained, exc.errors(include_url=False)))) from None
+        explained = _explained_by_name if by_name else _explained
+        raise UsageError("; ".join(map(explained, exc.errors(include_url=False)))) from None
 
 
 def rule_of(error: ErrorDetails) -> str:
@@ -80,3 +82,11 @@ def _explained(error: ErrorDetails) -> str:
     option = f"--{_SINGULAR.get(field, field).replace('_', '-')}"
     given = "" if error["type"] == "missing" else f" {error['input']}"
     return f"{option}{given}: {rule_of(error)}"
+
+
+def _explained_by_name(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"][:1]))
+    if not field:  # of several parameters together
+        return rule_of(error)
+    given = "" if error["type"] == "missing" else f"={error['input']}"
+    return f"--param {field}{given}: {rule_of(error)}"
