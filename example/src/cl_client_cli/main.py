@@ -67,6 +67,7 @@ _COMMANDS: Final = {
         ("cl_client_cli.local.commands:demo", "demo", "Try every task on a local server."),
         (f"{_SERVER}:doctor", "doctor", "Check the setup and suggest fixes."),
         ("cl_client_cli.settings.commands:config_app", "config", "Show and create settings."),
+        ("cl_client_cli.plugin.commands:plugin_app", "plugin", "Create packages with tasks of their own."),
         ("cl_client_cli.local.models_commands:models_app", "models", "Manage the local server's models."),
     ),
 }

@@ -1,0 +1,1 @@
+"""Packages with tasks of their own: a new one from the template, and the installed ones."""
