@@ -188,9 +188,9 @@ def test_the_installed_tasks(run_cli_process: RunCLI, package: Path) -> None:
     problems = {
         (row["task"], row["brings"]): str(row["problem"]) for row in json_objects(listed) if row["problem"]
     }
-    assert problems.keys() == {("bad", "task"), ("hash", "plugin")}
-    assert "No module named 'no_such_module'" in problems["bad", "task"]
-    assert "takes precedence: rename this one" in problems["hash", "plugin"]
+    assert problems.keys() == {("bad", "server task"), ("hash", "client plugin")}
+    assert "No module named 'no_such_module'" in problems["bad", "server task"]
+    assert "takes precedence: rename it" in problems["hash", "client plugin"]
 
 
 def test_no_installed_tasks(run_cli: RunCLI) -> None:

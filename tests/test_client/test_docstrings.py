@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
-MODULES = sorted(path for source in ("src", "example/src") for path in (ROOT / source).rglob("*.py"))
+MODULES = sorted(
+    path
+    for source in ("src", "example/src")
+    for path in (ROOT / source).rglob("*.py")
+    if "tests" not in path.relative_to(ROOT).parts  # those of the template of `cl-client plugin new`
+)
 ROOMS = sorted({path.parent.relative_to(ROOT).as_posix() for path in MODULES})
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cl_client.local.net.tls import ServerTLS
     from cl_client.local.samples import draw_samples
     from cl_client.local.server import LocalServer
+    from cl_client.local.tasks import TaskSpec
+    from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+    from cl_client.local.tasks.third_party import installed_tasks
 
 __all__ = [
     "MODELS",
@@ -24,7 +27,11 @@ __all__ = [
     "ModelFile",
     "ModelStore",
     "ServerTLS",
+    "TaskContext",
+    "TaskFailedError",
+    "TaskSpec",
     "draw_samples",
+    "installed_tasks",
     "users_models",
 ]
 
@@ -35,7 +42,11 @@ _MODULES = {
     "ModelFile": "models.catalog",
     "ModelStore": "models.store",
     "ServerTLS": "net.tls",
+    "TaskContext": "tasks.contract",
+    "TaskFailedError": "tasks.contract",
+    "TaskSpec": "tasks",
     "draw_samples": "samples",
+    "installed_tasks": "tasks.third_party",
     "users_models": "models.users_models",
 }
 

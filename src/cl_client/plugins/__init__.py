@@ -9,7 +9,9 @@ from cl_client._errors import ConfigurationError, UnknownTaskError
 from cl_client.plugins.table import (
     ENTRY_POINT_GROUP,
     PLUGINS,
+    Installed,
     PluginSpec,
+    list_installed,
     load_client,
     origin_of,
     third_party_plugins,
@@ -40,8 +42,10 @@ __all__ = [
     "HashClient",
     "HlsStreamingClient",
     "ImageConversionClient",
+    "Installed",
     "MediaThumbnailClient",
     "PluginSpec",
+    "installed_plugins",
     "plugin_class",
     "third_party_plugins",
 ]
@@ -76,6 +80,23 @@ def plugin_class(task_type: str) -> type[BasePluginClient[TaskOutput, TaskParams
         if loaded.task_type != task_type:
             raise ConfigurationError(f"{origin} has the task_type {loaded.task_type!r}, not {task_type!r}")
     return cast("type[BasePluginClient[TaskOutput, TaskParams]]", loaded)
+
+
+def installed_plugins() -> list[Installed]:
+    """List the plugins of other packages, also those that cannot be used.
+
+    Returns:
+        An item for each task and package.
+    """
+
+    def check(task: str) -> None:
+        if task in PLUGINS:
+            raise ConfigurationError(
+                f"cl_client itself has a plugin {task!r}, which takes precedence: rename it"
+            )
+        plugin_class(task)
+
+    return list_installed(ENTRY_POINT_GROUP, check)
 
 
 def __getattr__(name: str) -> object:

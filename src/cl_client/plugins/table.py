@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from cl_client._errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ENTRY_POINT_GROUP: Final = "cl_client.plugins"
 """An entry point's name is the task, its value ``module:Class`` of a `BasePluginClient`."""
@@ -25,6 +25,20 @@ class PluginSpec(NamedTuple):
 
     module: str
     client: str
+
+
+class Installed(NamedTuple):
+    """What an installed package registers for a task.
+
+    Attributes:
+        task: The name of the task.
+        package: The name of the package.
+        problem: Why it cannot be used, with the remedy; None if it can.
+    """
+
+    task: str
+    package: str
+    problem: str | None
 
 
 PLUGINS: dict[str, PluginSpec] = {
@@ -97,6 +111,27 @@ def load_point(point: EntryPoint, what: str) -> object:
             f"{origin_of(point, what)} cannot be loaded: {import_reason(exc)}: "
             f"repair, update or uninstall {package_of(point)}"
         ) from exc
+
+
+def list_installed(group: str, check: Callable[[str], object]) -> list[Installed]:
+    """List what other packages register in a group.
+
+    Args:
+        group: The group.
+        check: Called with each task; raises ConfigurationError if it cannot be used.
+
+    Returns:
+        An item for each task and package, by name.
+    """
+    found: list[Installed] = []
+    for task, points in registered(group).items():
+        try:
+            check(task)
+            problem = None
+        except ConfigurationError as exc:
+            problem = str(exc)
+        found += [Installed(task, package_of(point), problem) for point in points]
+    return sorted(found)
 
 
 def import_reason(error: Exception) -> str:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from cl_client._errors import ConfigurationError
 from cl_client.local.tasks import TASKS, TaskSpec
 from cl_client.models import TaskParams
-from cl_client.plugins.table import import_reason, load_point, only_one, origin_of, package_of, registered
+from cl_client.plugins.table import (
+    Installed,
+    import_reason,
+    list_installed,
+    load_point,
+    only_one,
+    origin_of,
+    package_of,
+    registered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -99,10 +108,19 @@ def load_task(task: str) -> TaskSpec:
     loaded = load_point(point, _KIND)
     if not isinstance(loaded, TaskSpec):
         kind = type(loaded).__name__
-        raise UnfitTaskError(point, f"is of type {kind}", "register a cl_client.local.tasks.TaskSpec")
+        raise UnfitTaskError(point, f"is of type {kind}", "register a cl_client.local.TaskSpec")
     _check_params(point, loaded)
     _check_function(point, loaded)
     return loaded
+
+
+def installed_tasks() -> list[Installed]:
+    """List the tasks of other packages, also those that a server cannot offer.
+
+    Returns:
+        An item for each task and package.
+    """
+    return list_installed(ENTRY_POINT_GROUP, load_task)
 
 
 class UnfitTaskError(ConfigurationError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cl_client.local.tasks import TaskSpec
+from cl_client.local import TaskSpec
 
 TASK = TaskSpec(
     function="my_task.task:run",

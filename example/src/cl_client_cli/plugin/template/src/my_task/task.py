@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local import TaskFailedError
 from PIL import Image, ImageFilter, ImageOps
 
 if TYPE_CHECKING:
     from cl_client import JSONObject
-    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.local import TaskContext
 
     from my_task.models import MyTaskParams
 
