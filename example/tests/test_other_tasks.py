@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cl_client.local import LocalServer, TaskSpec
 from command_lines import json_objects, rest_of, said_until
 from installed_packages import write_distribution
 
@@ -118,6 +119,23 @@ def test_a_plugin_that_is_broken(run_cli_process: RunCLI, package: Path) -> None
     shown = run_cli_process("task", "run", "bad", "a.txt", "--local")
     assert (shown.returncode, shown.stdout) == (2, "")
     assert "The plugin 'bad' of bad (no_such_module:Client) cannot be loaded" in shown.stderr
+
+
+def test_the_file_of_a_task_without_a_plugin(
+    run_cli_process: RunCLI, work_folder: Path, package: Path, cli_environment: dict[str, str]
+) -> None:
+    task = {"bare": TaskSpec("repeating:run", "repeating:RepeatParams", "output/repeated.bin")}
+    sys.path.insert(0, str(package))  # workers import what this process can import
+    try:
+        with LocalServer(workers=1, tasks=(), extra_tasks=task, third_party_tasks=False) as server:
+            cli_environment["COMPUTE_SERVER_URL"] = server.base_url
+            cli_environment["MQTT_BROKER_HOST"] = server.mqtt_url
+            (told,) = json_objects(run_cli_process("task", "run", "bare", "a.txt", "--json"))
+            saved = run_cli_process("download", told["job_id"], "-d", "files")
+    finally:
+        sys.path.remove(str(package))
+    assert (saved.returncode, saved.stdout) == (0, "files/output/repeated.bin\n"), saved.stderr
+    assert (work_folder / "files" / "output" / "repeated.bin").read_text() == "ab"
 
 
 def test_a_task_of_this_library(run_cli_process: RunCLI) -> None:

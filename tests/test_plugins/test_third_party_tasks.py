@@ -83,6 +83,18 @@ async def test_a_task_of_another_package_runs(blur: str) -> None:
     assert f"{blur}_task" not in sys.modules  # and the server no function
 
 
+async def test_a_task_that_returns_no_output(packages: InstalledPackages, blur: str) -> None:
+    packages.add("forgetful", {}, **{f"{blur}_forgetful": "def run(context): pass"})
+    task = TaskSpec(f"{blur}_forgetful:run", f"{blur}:BlurParams", "output/x")
+    async with (
+        LocalServer(workers=1, tasks=(), extra_tasks={blur: task}) as server,
+        server.client() as client,
+    ):
+        job = await client.submit_job(blur, b"x", {}, {"wait": True})
+    reason = f"TypeError: {blur}_forgetful:run returned NoneType instead of a dict"
+    assert job.error_message == f"file: {blur} failed: {reason}"
+
+
 @pytest.mark.parametrize("generation", ["A", "B"])
 def test_on_servers_of_other_generations(blur: str, generation: str) -> None:
     server = LocalServer(generation="A" if generation == "A" else "B")

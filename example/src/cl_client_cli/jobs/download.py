@@ -8,6 +8,7 @@ from cl_client.exceptions import ComputeClientError, DestinationExistsError, Job
 from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import byte_progress
 from cl_client_cli.jobs.noted_jobs import NotedJobs, run_on_jobs
+from cl_client_cli.tasks.other_tasks import plugin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,9 +75,9 @@ async def _fetch(
     overwrite: bool,
 ) -> Sequence[Path]:
     """Download the named files of a job or, if none is named, all known output files."""
-    if files:
-        return await jobs.client.download_job_files(
-            job_id, files, folder, on_progress=on_progress, overwrite=overwrite
-        )
-    job = await jobs.read(job_id)
-    return await jobs.client.download_job_outputs(job, folder, on_progress=on_progress, overwrite=overwrite)
+    if not files:
+        job = await jobs.read(job_id)
+        files = await plugin_of(jobs.client, job.task_type).output_files(job)
+    return await jobs.client.download_job_files(
+        job_id, files, folder, on_progress=on_progress, overwrite=overwrite
+    )

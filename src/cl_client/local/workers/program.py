@@ -84,6 +84,8 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
         models=request.models,
     )
     output = function(context)
+    if not isinstance(cast("object", output), dict):  # a function of another package may forget to return one
+        raise TypeError(f"{request.function} returned {type(output).__name__} instead of a dict")
     if context.warnings:
         warnings: JsonValue = [*context.warnings]
         output = output | {"warnings": warnings}
