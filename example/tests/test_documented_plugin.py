@@ -20,11 +20,12 @@ from PIL import Image
 from pydantic import BaseModel
 
 from cl_client.local import LocalServer
+from cl_client.plugins.table import registered
 from cl_client_cli.plugin.new_package import package_files
 from installed_packages import InstalledPackages, write_distribution
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from fastapi import APIRouter
 
@@ -61,7 +62,7 @@ def photo(samples: Path, work_folder: Path) -> Path:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstalledPackages:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[InstalledPackages]:
     """The new package, with the module for real servers, in this process."""
     packages = InstalledPackages(tmp_path / "site", monkeypatch)
     for path, text in {**package_files("my_task"), PurePosixPath(REAL_SERVER): FILES[REAL_SERVER]}.items():
@@ -72,7 +73,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstalledPacka
     packages.add("my_task", _points(tomllib.loads(_block("toml", "cl_client.plugins"))))
     for name in [name for name in sys.modules if name.partition(".")[0] == "my_task"]:
         monkeypatch.delitem(sys.modules, name)
-    return packages
+    yield packages
+    registered.cache_clear()
 
 
 def _points(project: Mapping[str, object]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -115,6 +116,38 @@ def test_what_is_said_of_a_new_package(run_cli: RunCLI, work_folder: Path) -> No
     assert cast("list[str]", told["next_steps"])[0] == "cd 'a folder/below'"
     files = sorted(path for path in (work_folder / "a folder").rglob("*") if path.is_file())
     assert files == sorted(work_folder / file for file in cast("list[str]", told["files"]))
+
+
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        ({"url": "file:///a%20b/cl", "dir_info": {"editable": True}}, 'path = "/a b/cl", editable = true'),
+        ({"url": "file:///cl", "dir_info": {}}, 'path = "/cl"'),
+        ({"url": "file:///cl.whl", "archive_info": {}}, 'path = "/cl.whl"'),
+        ({"url": "https://host/cl.whl", "archive_info": {}}, 'url = "https://host/cl.whl"'),
+        (
+            {"url": "https://host/cl", "vcs_info": {"vcs": "git", "commit_id": "f00"}, "subdirectory": "sub"},
+            'git = "https://host/cl", rev = "f00", subdirectory = "sub"',
+        ),
+        ({"url": "https://host/cl", "vcs_info": {"vcs": "hg", "commit_id": "f00"}}, None),
+        (None, None),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="paths of this kind are not absolute there")
+def test_where_cl_client_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: dict[str, object] | None, source: str | None
+) -> None:
+    for name in ("cl_client", "cl_client_cli"):
+        write_distribution(tmp_path, name, {})
+        if origin is not None:
+            (tmp_path / f"{name}-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    project = package_files("x")[PurePosixPath("pyproject.toml")]
+    assert '"cl_client>=1.0"' in project
+    lines = project.partition("[tool.uv.sources]\n")[2].splitlines()
+    expected = [] if source is None else [f"{it} = {{ {source} }}" for it in ("cl_client", "cl-client-cli")]
+    assert lines == expected
+    tomllib.loads(project)
 
 
 def test_nothing_of_the_template_is_left_in_a_new_package() -> None:
