@@ -181,9 +181,10 @@ def test_a_task_of_two_packages(packages: InstalledPackages, blur: str) -> None:
     }
 
 
-def test_a_name_that_no_url_can_have(packages: InstalledPackages, blur: str) -> None:
-    packages.add("bad", {GROUP: f"a/b = {blur}_spec:TASK"})
-    assert "has an invalid name: use letters, digits, and _ . -" in LocalServer().settings.unfit_tasks["a/b"]
+@pytest.mark.parametrize("name", ["a/b", "a-b", "a b", "2a"])
+def test_names_that_no_task_can_have(packages: InstalledPackages, blur: str, name: str) -> None:
+    packages.add("bad", {GROUP: f"{name} = {blur}_spec:TASK"})
+    assert "has an invalid name: use letters, digits and _, or" in LocalServer().settings.unfit_tasks[name]
 
 
 def test_a_task_with_a_model_of_its_own(packages: InstalledPackages, blur: str, tmp_path: Path) -> None:

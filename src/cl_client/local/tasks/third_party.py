@@ -34,8 +34,8 @@ ENTRY_POINT_GROUP: Final = "cl_client.tasks"
 """An entry point's name is the task, its value ``module:NAME`` of a `TaskSpec`."""
 
 _KIND: Final = "task"
-_TASK_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-"""What is the same in a URL's path, an MQTT message and a file name."""
+_TASK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""Such names need no escaping in URLs and file names, and `cl-client` takes ``-`` for ``_``."""
 _TARGET: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -104,7 +104,7 @@ def load_task(task: str) -> TaskSpec:
     if task in TASKS:
         raise UnfitTaskError(point, "has the name of a task that the server itself has", "rename it")
     if _TASK_NAME.fullmatch(task) is None:
-        raise UnfitTaskError(point, "has an invalid name", "use letters, digits, and _ . -")
+        raise UnfitTaskError(point, "has an invalid name", "use letters, digits and _")
     loaded = load_point(point, _KIND)
     if not isinstance(loaded, TaskSpec):
         kind = type(loaded).__name__
