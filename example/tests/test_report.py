@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 import shutil
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 from collections import Counter
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +77,7 @@ def test_the_report_has_everything_and_needs_nothing(report: Path) -> None:
         assert words in page
     assert "&lt;gone&gt;.jpg" in page
     assert "<b>more" not in page
-    assert len(re.findall('src="data:image/webp', page)) == 4
+    assert len(re.findall('src="data:image/jpeg', page)) == 4
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "http" not in re.sub("http-equiv", "", page)
     assert "default-src 'none'" in page
@@ -91,6 +93,43 @@ def test_the_small_picture_at_the_start_of_a_raw_file_is_not_shown(tmp_path: Pat
     assert shown is not None
     assert (shown.width, shown.height) == (64, 48)
     assert thumbnail_of(PictureFiles("DSC_0001.NEF", raw, None), 320) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "saved_size", "shown"),
+    [
+        ((400, 300), (256, 192), "lime"),
+        ((300, 400), (256, 192), "lime"),  # the source lies on its side
+        ((401, 300), (256, 191), "lime"),
+        ((80, 60), (80, 60), "lime"),  # no larger than its source
+        ((400, 300), (128, 96), "red"),  # too small for the page
+        ((400, 300), (200, 200), "red"),  # not the shape of the picture
+    ],
+)
+def test_a_saved_thumbnail_is_shown_if_it_shows_as_much_as_the_picture(
+    tmp_path: Path, size: tuple[int, int], saved_size: tuple[int, int], shown: str
+) -> None:
+    source, saved = tmp_path / "photo.png", tmp_path / "photo.thumbnail.jpg"
+    Image.new("RGB", size, "red").save(source)
+    Image.new("RGB", saved_size, "lime").save(saved, quality=100)
+    found = thumbnail_of(PictureFiles("photo.png", source, saved), 160)
+    assert found is not None
+    with Image.open(BytesIO(base64.b64decode(found.uri.partition(",")[2]))) as picture:
+        assert picture.size == (found.width, found.height)
+        assert max(picture.size) == min(160, max(size))
+        pixel = picture.convert("RGB").getpixel((9, 9))
+    assert isinstance(pixel, tuple)
+    assert (pixel[1] > pixel[0]) == (shown == "lime")
+
+
+def test_a_damaged_saved_thumbnail_is_not_shown(tmp_path: Path) -> None:
+    source, saved = tmp_path / "photo.png", tmp_path / "photo.thumbnail.png"
+    Image.new("RGB", (400, 300), "red").save(source)
+    Image.new("RGB", (256, 192), "lime").save(saved)
+    saved.write_bytes(saved.read_bytes()[:60])
+    found = thumbnail_of(PictureFiles("photo.png", source, saved), 160)
+    assert found is not None
+    assert (found.width, found.height) == (160, 120)
 
 
 def test_a_damaged_picture_or_embedding_spoils_nothing(tmp_path: Path) -> None:

@@ -46,11 +46,6 @@ class Card:
     faces: tuple[BoundingBox, ...]
     facts: tuple[Fact, ...]
 
-    @property
-    def search(self) -> str:
-        """The text that the page's search field looks at."""
-        return " ".join((self.name, *(fact.value for fact in self.facts))).lower()
-
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _Facts: TypeAlias = Callable[["ReportResult"], Iterator[Fact]]

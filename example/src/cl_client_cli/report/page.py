@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cl_client_cli.report.cards import card_of
-from cl_client_cli.report.pairs import similar_pairs
+from cl_client_cli.report.pairs import Embeddings
 from cl_client_cli.report.thumbnails import thumbnail_side
 
 if TYPE_CHECKING:
@@ -39,11 +39,6 @@ class Failure:
     name: str
     task: str
     reason: str
-
-    @property
-    def search(self) -> str:
-        """The text that the page's search field looks at."""
-        return f"{self.name} {self.task} {self.reason}".lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +76,17 @@ def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> Non
         trim_blocks=True,
     )
     side = thumbnail_side(report.count)
+    embeddings, failures = Embeddings(), list[Failure]()
+    for entry in report.entries():
+        embeddings.add(entry)
+        failures.extend(_failures(entry))
     parts = environment.get_template("page.html.j2").generate(
         title=report.title,
         made_at=f"{report.made_at:%d %B %Y, %H:%M}",
         nonce=secrets.token_urlsafe(16),
         cards=_cards(report, side, on_card),
-        pairs=similar_pairs(report.entries, side),
-        failures=[failure for entry in report.entries() for failure in _failures(entry)],
+        pairs=embeddings.similar_pairs(side),
+        failures=failures,
     )
     partial_page = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from cl_client_cli.report.thumbnails import thumbnail_of
 from cl_client_cli.similar.ranking import most_similar_pairs, unit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -35,11 +35,6 @@ class SimilarPair:
     first_picture: Thumbnail | None
     second_picture: Thumbnail | None
 
-    @property
-    def search(self) -> str:
-        """The text that the page's search field looks at."""
-        return f"{self.first} {self.second}".lower()
-
 
 class _Embedded(NamedTuple):
     """The parts of an entry that pairs need: there may be very many entries."""
@@ -48,30 +43,49 @@ class _Embedded(NamedTuple):
     vector: NDArray[np.float32]
 
 
-def similar_pairs(entries: Callable[[], Iterable[ReportEntry]], side: int) -> list[SimilarPair]:
-    """Find the most similar pairs for each kind of embedding.
+class Embeddings:
+    """The embeddings of the files of a report.
 
-    Args:
-        entries: Returns an iterator over all files; each call starts again.
-        side: The longer side of their images in pixels.
-
-    Returns:
-        The pairs.
+    Embeddings of different sizes come from different models, and are compared separately.
     """
-    return [pair for task in EMBEDDINGS for pair in _best_pairs(entries(), task, side)]
+
+    def __init__(self) -> None:
+        self._found: defaultdict[tuple[str, int], list[_Embedded]] = defaultdict(list)
+
+    def add(self, entry: ReportEntry) -> None:
+        """Add the embeddings of a file.
+
+        Args:
+            entry: The file.
+        """
+        for task in EMBEDDINGS:
+            result = entry.results.get(task)
+            vector = None if result is None else _vector(result)
+            if vector is not None:
+                self._found[task, vector.size].append(_Embedded(entry.picture, vector))
+
+    def similar_pairs(self, side: int) -> list[SimilarPair]:
+        """Find the most similar pairs for each kind of embedding.
+
+        Args:
+            side: The longer side of their images in pixels.
+
+        Returns:
+            The pairs.
+        """
+        return [
+            pair
+            for wanted in EMBEDDINGS
+            for pair in _best_pairs(
+                [found for (task, _), found in self._found.items() if task == wanted], wanted, side
+            )
+        ]
 
 
-def _best_pairs(entries: Iterable[ReportEntry], task: str, side: int) -> Iterator[SimilarPair]:
-    """Embeddings of different sizes come from different models, and are compared separately."""
-    by_size: defaultdict[int, list[_Embedded]] = defaultdict(list)
-    for entry in entries:
-        result = entry.results.get(task)
-        vector = None if result is None else _vector(result)
-        if vector is not None:
-            by_size[vector.size].append(_Embedded(entry.picture, vector))
+def _best_pairs(groups: Iterable[list[_Embedded]], task: str, side: int) -> Iterator[SimilarPair]:
     best = [
         (pair.similarity, found[pair.first].picture, found[pair.second].picture)
-        for found in by_size.values()
+        for found in groups
         for pair in most_similar_pairs(unit_rows([one.vector for one in found]), _PAIRS)
     ]
     best.sort(key=lambda match: -match[0])
