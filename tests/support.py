@@ -23,7 +23,7 @@ from cl_client._mqtt.address import BrokerAddress
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 from cl_client.local.broker.publisher import Publisher
-from cl_client.local.models.users_models import users_models
+from cl_client.local.models.catalog import INCLUDED, MODELS
 from patience import NEVER, SECONDS, eventually
 
 if TYPE_CHECKING:
@@ -46,16 +46,9 @@ def require(program: str) -> str:
 
 
 def yunet_model() -> Path:
-    """YuNet's file; skips where it is missing, and fails where nothing may be skipped.
-
-    It is the one that the environment variable ``CL_TEST_YUNET`` names, or else the one that
-    ``cl-client models pull yunet`` has fetched.
-    """
+    """YuNet's file: the one that the variable ``CL_TEST_YUNET`` names, or else the included one."""
     named = os.environ.get("CL_TEST_YUNET")
-    found = Path(named) if named else users_models().find("yunet")
-    if found is None or not found.is_file():
-        skip("there is no YuNet model: name its file in CL_TEST_YUNET, or run cl-client models pull yunet")
-    return found
+    return Path(named) if named else MODELS["yunet"].path_in(INCLUDED)
 
 
 def skip(reason: str) -> NoReturn:

@@ -107,7 +107,7 @@ def test_faces_are_marked_on_the_upright_picture(run_cli: RunCLI, work_folder: P
     assert shown.returncode == 0, shown.stdout
     results = work_folder / "results" / "turned"
     found = FaceDetectionOutput.model_validate_json((results / "faces.json").read_bytes())
-    assert f"1 face, confidence {found.faces[0].confidence:.2f} (lbp_cascade)" in shown.stdout
+    assert f"1 face, confidence {found.faces[0].confidence:.2f} (yunet)" in shown.stdout
     [box] = found.pixel_boxes
     with Image.open(results / "faces.jpg") as marked:
         assert marked.size == (400, 512)

@@ -120,7 +120,7 @@ def picture(
         "clip_embedding": 512,
         "dino_embedding": 384,
         "exif": exif,
-        "face_detection": ("lbp_cascade", size, faces),
+        "face_detection": ("yunet", size, faces),
         "face_embedding": 512,
         "hash": ("image", True),
         "hls_streaming": Failed("this is an image, not a video"),

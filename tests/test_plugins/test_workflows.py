@@ -50,22 +50,22 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return save_small_models(tmp_path_factory.mktemp("models"))
 
 
-@pytest.fixture(scope="module", params=["lbp_cascade", "yunet"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """What finds faces."""
+@pytest.fixture(scope="module", params=["included", "configured"])
+def yunet(request: pytest.FixtureRequest) -> str:
+    """Which file of YuNet finds faces."""
     return cast("str", request.param)
 
 
 @pytest.fixture(scope="module")
-def server(generation: Generation, engine: str, small_models: dict[str, Path]) -> Generator[LocalServer]:
+def server(generation: Generation, yunet: str, small_models: dict[str, Path]) -> Generator[LocalServer]:
     """It finds no other models than these."""
-    models = {**small_models, "yunet": yunet_model()} if engine == "yunet" else small_models
+    models = {**small_models, "yunet": yunet_model()} if yunet == "configured" else small_models
     folder = small_models["arcface"].parent
     with LocalServer(generation=generation, workers=2, models_dir=folder, models=models) as running:
         yield running
 
 
-without_yunet = pytest.mark.parametrize("engine", ["lbp_cascade"], indirect=True)
+with_included_yunet = pytest.mark.parametrize("yunet", ["included"], indirect=True)
 
 
 def astronaut() -> Image.Image:
@@ -109,7 +109,7 @@ async def embed_faces(
     return detected, await asyncio.gather(*map(embed, faces))
 
 
-async def test_everything_about_one_photo_at_once(server: LocalServer, engine: str, tmp_path: Path) -> None:
+async def test_everything_about_one_photo_at_once(server: LocalServer, tmp_path: Path) -> None:
     photo = tmp_path / "astronaut.jpg"
     # As a phone that was held upright stores it.
     astronaut().transpose(Image.Transpose.ROTATE_90).save(photo, exif=camera_exif(6), quality=95)
@@ -146,7 +146,7 @@ async def test_everything_about_one_photo_at_once(server: LocalServer, engine: s
         assert (picture.format, picture.size) == ("WEBP", (512, 512))
         assert difference(picture, astronaut()) < 5
     detected, embeddings = faces.result()
-    assert detected.output.engine == engine
+    assert detected.output.engine == "yunet"
     ((box,), (embedding,)) = detected.output.pixel_boxes, embeddings
     assert box == pytest.approx(FACE, abs=25)
     assert embedding.shape == (512,)
@@ -163,7 +163,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return [tmp_path / name for name in ("large.jpg", "small.webp", "coffee.jpg")]
 
 
-@without_yunet
+@with_included_yunet
 @pytest.mark.parametrize("task", ["clip_embedding", "dino_embedding", "face_embedding"])
 async def test_photos_are_told_apart_by_their_embeddings(
     server: LocalServer, photos: list[Path], task: str
@@ -180,7 +180,7 @@ async def test_photos_are_told_apart_by_their_embeddings(
     assert float(large @ coffee) < 0.9
 
 
-@without_yunet
+@with_included_yunet
 async def test_a_video_plays_from_the_folder_that_its_stream_was_downloaded_to(
     server: LocalServer, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Sample media, drawn here or taken from a wheel: for the demo and for tests, without downloads."""
+"""Sample media, drawn here but for one photo: for the demo and for tests, without downloads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from array import array
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import av
@@ -17,7 +18,6 @@ from PIL.TiffImagePlugin import IFDRational
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from av.container import OutputContainer
     from av.video.stream import VideoStream
@@ -47,6 +47,7 @@ _STORED_AS: Final = {
 }
 """How an upright image is turned before it is stored with each EXIF orientation."""
 
+_ASTRONAUT: Final = Path(__file__).parent / "astronaut.jpg"
 _QUALITY: Final = 90
 _FRAME_RATE: Final = 25
 _SAMPLE_RATE: Final = 44_100
@@ -143,14 +144,13 @@ def write_astronaut(path: Path) -> None:
         path: The file to write; its extension selects the format: JPEG or any other that Pillow writes with
             EXIF.
     """
-    from skimage import data  # imports SciPy, which the drawn samples do not need
-
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "Eileen Collins, astronaut"
     exif[ExifTags.Base.Artist] = "NASA"
     exif[ExifTags.Base.Copyright] = "Public domain"
     exif[ExifTags.Base.Orientation] = 1
-    Image.fromarray(data.astronaut()).save(path, exif=exif.tobytes(), quality=_QUALITY)
+    with Image.open(_ASTRONAUT) as photo:
+        photo.save(path, exif=exif.tobytes(), quality=_QUALITY)
 
 
 def draw_drawing(path: Path, size: tuple[int, int] = (800, 600)) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
-if TYPE_CHECKING:
-    from pathlib import Path
+INCLUDED: Final = Path(__file__).parent / "included"
+"""The folder of the models that come with this package: YuNet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ MODELS: Final[dict[str, ModelFile]] = {
                 "face_detection_yunet_2023mar.onnx"
             ),
             file_name="face_detection_yunet_2023mar.onnx",
-            summary="YuNet; for face_detection, which finds fewer faces without it",
+            summary="YuNet, which face_detection has already; with it face_embedding aligns faces",
             licence="MIT",
             sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
             size=232_589,

@@ -22,10 +22,11 @@ _FATAL: Final = 4
 
 
 class OnnxModel:
-    """A model with a single float32 input, of which the first output is used.
+    """A model with a single float32 input.
 
     Args:
         path: The ``.onnx`` file.
+        content: Its content; None to read the file.
 
     Attributes:
         input_shape: Shape of its input; None for a dimension of any size.
@@ -34,14 +35,15 @@ class OnnxModel:
         TaskFailedError: The file is missing, damaged, or a model with other inputs.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         self._file_name = path.name
         options = onnxruntime.SessionOptions()
         # By default there is one worker per core: more threads would only compete with the other workers.
         options.intra_op_num_threads = 1
         options.log_severity_level = _FATAL
         try:
-            self._session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+            source = path if content is None else content
+            self._session = onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
         except Exception as exc:  # ONNX Runtime's errors have no common base class
             reason = str(exc).replace(str(path), path.name)
             raise TaskFailedError(f"{path.name}: not a valid ONNX model ({reason})") from exc
@@ -56,6 +58,17 @@ class OnnxModel:
 
         Returns:
             The first output, as float32.
+        """
+        return next(iter(self.run_all(batch).values()))
+
+    def run_all(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Run the model.
+
+        Args:
+            batch: The input, of the shape `input_shape`.
+
+        Returns:
+            The outputs by name, as float32.
 
         Raises:
             TaskFailedError: The batch has another shape than the model's input, or the model cannot be run.
@@ -67,10 +80,13 @@ class OnnxModel:
                 f"but this task needs {_shown(shape)}: this is not a model for this task"
             )
         try:
-            output = self._session.run(None, {self._input.name: batch})[0]
+            outputs = self._session.run(None, {self._input.name: batch})
         except Exception as exc:
             raise TaskFailedError(f"{self._file_name}: the model cannot be run ({exc})") from exc
-        return output.astype(np.float32, copy=False)
+        names = [node.name for node in self._session.get_outputs()]
+        return {
+            name: output.astype(np.float32, copy=False) for name, output in zip(names, outputs, strict=True)
+        }
 
     def _accepts(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == len(self.input_shape) and all(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-import cv2
 import numpy as np
+from PIL import Image
 
-from cl_client.local.tasks.faces.picture import Landmarks, Point, bgr_pixels
+from cl_client.local.tasks.faces.picture import Landmarks, Point, rgb_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cl_client.local.tasks.faces.picture import BgrPixels, Box, DetectedFace
+    from cl_client.local.tasks.faces.picture import DetectedFace, RgbPixels
 
 FACE_SIDE: Final = 112
 """Pixels, width and height of ArcFace's input."""
@@ -25,14 +25,11 @@ _REFERENCE_POINTS: Final = Landmarks(
     mouth_right=Point(41.5493, 92.3655),
     mouth_left=Point(70.7299, 92.2041),
 )
-_BOX_MARGIN: Final = 0.15
-"""Margin on each side of the box in a crop without landmarks, as a fraction of the longer side. With a box of
-the cascade, the crop shows about as much as an aligned crop of the same face."""
 _MAX_REDUCTION: Final = 32
 
 
-def cut_out(pixels: BgrPixels, face: DetectedFace) -> BgrPixels:
-    """Crop a face: aligned if it has landmarks, otherwise the square around its box.
+def cut_out(pixels: RgbPixels, face: DetectedFace) -> RgbPixels:
+    """Crop a face, aligned by its landmarks.
 
     Parts outside of the image are black.
 
@@ -43,8 +40,6 @@ def cut_out(pixels: BgrPixels, face: DetectedFace) -> BgrPixels:
     Returns:
         The crop, shape ``(112, 112, 3)``.
     """
-    if face.landmarks is None:
-        return _warped(pixels, _box_transform(face.box))
     return _warped(pixels, _landmark_transform(face.landmarks))
 
 
@@ -63,14 +58,7 @@ def _landmark_transform(landmarks: Landmarks) -> NDArray[np.float64]:
     return np.array([(a, -b, shift_x), (b, a, shift_y)])
 
 
-def _box_transform(box: Box) -> NDArray[np.float64]:
-    side = max(box.width, box.height) * (1 + 2 * _BOX_MARGIN)
-    left, top = box.x + (box.width - side) / 2, box.y + (box.height - side) / 2
-    scale = FACE_SIDE / side
-    return np.array([(scale, 0.0, -left * scale), (0.0, scale, -top * scale)])
-
-
-def _warped(pixels: BgrPixels, transform: NDArray[np.float64]) -> BgrPixels:
+def _warped(pixels: RgbPixels, transform: NDArray[np.float64]) -> RgbPixels:
     """Make the crop; that of a large face is drawn larger first and then averaged, against aliasing."""
     scale = float(np.linalg.norm(transform[:, 0]))
     reduction = min(max(1, round(1 / max(scale, 1 / _MAX_REDUCTION))), _MAX_REDUCTION)
@@ -78,7 +66,14 @@ def _warped(pixels: BgrPixels, transform: NDArray[np.float64]) -> BgrPixels:
     enlarged = transform * reduction
     enlarged[:, 2] += (reduction - 1) / 2
     side = FACE_SIDE * reduction
-    crop = cv2.warpAffine(pixels, enlarged, (side, side), flags=cv2.INTER_LINEAR)
-    if reduction > 1:
-        crop = cv2.resize(crop, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_AREA)
-    return bgr_pixels(crop)
+    crop = Image.fromarray(pixels).transform(
+        (side, side), Image.Transform.AFFINE, _inverse(enlarged), Image.Resampling.BILINEAR
+    )
+    return rgb_pixels(crop.reduce(reduction))
+
+
+def _inverse(transform: NDArray[np.float64]) -> list[float]:
+    """Invert a transform, for Pillow: from the crop to the image, and the middle of a pixel at 0.5."""
+    linear = np.linalg.inv(transform[:, :2])
+    shift = 0.5 - linear @ (transform[:, 2] + 0.5)
+    return np.column_stack((linear, shift)).reshape(-1).tolist()

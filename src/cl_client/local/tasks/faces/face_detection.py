@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import cv2
+from PIL import Image
 
 from cl_client.local.tasks.faces import yunet_detector
 from cl_client.local.tasks.faces.alignment import cut_out
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cl_client.models import JSONObject
     from cl_client.plugins.face_detection import FaceDetectionParams
 
+_ENGINE: Final = "yunet"
 _CROPS_FOLDER: Final = "faces"
 _READ, _DETECTED, _CUT_OUT = 10, 80, 95
 """Progress in percent at the end of each step."""
@@ -29,9 +30,6 @@ _READ, _DETECTED, _CUT_OUT = 10, 80, 95
 
 def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
     """Find the faces, the most confident first, and write a crop of each as a PNG of 112 x 112 pixels.
-
-    Uses YuNet if its model is present, otherwise a cascade that needs no model, but has no landmarks and
-    whose confidence only orders the faces (see `cascade_detector`). The output's ``engine`` names the one.
 
     Args:
         context: The job.
@@ -44,7 +42,7 @@ def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
         TaskFailedError: The file is not an image.
         ModelUnavailableError: YuNet's file is damaged, or the configured file was not found.
     """
-    picture, engine, faces = _detect(context)
+    picture, faces = _detect(context)
     found: list[JsonValue] = []
     for index, face in enumerate(faces):
         path = f"{_CROPS_FOLDER}/face_{index}.png"
@@ -58,7 +56,7 @@ def run(context: TaskContext[FaceDetectionParams]) -> JSONObject:
             }
         )
         context.report(_DETECTED + (_CUT_OUT - _DETECTED) * (index + 1) // len(faces))
-    return _finished(context, picture, engine, found)
+    return _finished(context, picture, found)
 
 
 def run_for_generation_a(context: TaskContext[FaceDetectionParams]) -> JSONObject:
@@ -70,41 +68,30 @@ def run_for_generation_a(context: TaskContext[FaceDetectionParams]) -> JSONObjec
     Returns:
         The ``task_output`` of generation A.
     """
-    picture, engine, faces = _detect(context)
+    picture, faces = _detect(context)
     flat: list[JsonValue] = [
         {**_relative_box(face, picture), "confidence": face.confidence} for face in faces
     ]
-    return _finished(context, picture, engine, flat)
+    return _finished(context, picture, flat)
 
 
-def _detect(context: TaskContext[FaceDetectionParams]) -> tuple[Picture, str, Sequence[DetectedFace]]:
-    """Return the image, the name of the detector, and the faces."""
+def _detect(context: TaskContext[FaceDetectionParams]) -> tuple[Picture, Sequence[DetectedFace]]:
     params = context.params
     model = yunet_detector.model_file(context.models)
     picture = read_picture(context.input_file, context.warn)
     context.report(_READ)
-    if model is not None:
-        faces = yunet_detector.detect_faces(
-            picture.pixels,
-            model,
-            confidence_threshold=params.confidence_threshold,
-            nms_threshold=params.nms_threshold,
-            report=lambda part: context.report(round(_READ + part * (_DETECTED - _READ))),
-        )
-        return picture, "yunet", faces
-    from cl_client.local.tasks.faces import cascade_detector  # imports SciPy, which YuNet does not need
-
-    faces = cascade_detector.detect_faces(
+    faces = yunet_detector.detect_faces(
         picture.pixels,
+        model,
         confidence_threshold=params.confidence_threshold,
         nms_threshold=params.nms_threshold,
+        report=lambda part: context.report(round(_READ + part * (_DETECTED - _READ))),
     )
-    context.report(_DETECTED)
-    return picture, "lbp_cascade", faces
+    return picture, faces
 
 
 def _finished(
-    context: TaskContext[FaceDetectionParams], picture: Picture, engine: str, faces: list[JsonValue]
+    context: TaskContext[FaceDetectionParams], picture: Picture, faces: list[JsonValue]
 ) -> JSONObject:
     width, height = picture.size
     output: JSONObject = {
@@ -112,7 +99,7 @@ def _finished(
         "num_faces": len(faces),
         "image_width": width,
         "image_height": height,
-        "engine": engine,
+        "engine": _ENGINE,
     }
     write_json(context.output_file, output)
     return output
@@ -135,8 +122,6 @@ def _within_0_1(part: float) -> float:
 
 
 def _relative_landmarks(face: DetectedFace, picture: Picture) -> JsonValue:
-    if face.landmarks is None:
-        return None
     height, width = picture.pixels.shape[:2]
     return {
         name: [point.x / width, point.y / height]
@@ -146,6 +131,5 @@ def _relative_landmarks(face: DetectedFace, picture: Picture) -> JsonValue:
 
 def _write_crop(picture: Picture, face: DetectedFace, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
-    png = cv2.imencode(".png", cut_out(picture.pixels, face))[1]
     with written_whole(target) as partial:
-        partial.write_bytes(png.tobytes())
+        Image.fromarray(cut_out(picture.pixels, face)).save(partial, "PNG")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -13,13 +12,13 @@ from cl_client.local.tasks.embeddings import onnx_model
 from cl_client.local.tasks.embeddings.image_embedding import save_vector, unit_vector
 from cl_client.local.tasks.faces import yunet_detector
 from cl_client.local.tasks.faces.alignment import FACE_SIDE, cut_out
-from cl_client.local.tasks.faces.picture import bgr_pixels, read_picture
+from cl_client.local.tasks.faces.picture import read_picture, rgb_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cl_client.local.tasks.contract import TaskContext
-    from cl_client.local.tasks.faces.picture import BgrPixels
+    from cl_client.local.tasks.faces.picture import RgbPixels
     from cl_client.models import JSONObject
     from cl_client.plugins.face_embedding import FaceEmbeddingParams
 
@@ -34,9 +33,9 @@ _SHARP_VARIANCE: Final = 100.0
 def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
     """Embed the face with ArcFace and write the vector as ``.npy``, float32, shape ``(512,)``.
 
-    An image of 112 x 112 pixels is treated as a crop from face_detection and used unchanged. In any other
-    image the most confident face is aligned first, if YuNet's model is present and finds one; otherwise the
-    whole image is resized to 112 x 112 pixels, as CL Servers do.
+    An image of 112 x 112 pixels is treated as a crop from face_detection and used unchanged. Any other image
+    is resized to 112 x 112 pixels as a whole, as CL Servers do, unless YuNet was installed: then the most
+    confident face that it finds is aligned.
 
     Args:
         context: The job.
@@ -57,13 +56,13 @@ def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
     return {"embedding_dim": _DIMENSIONS, "normalized": normalize, "quality_score": _quality_score(face)}
 
 
-def _face(context: TaskContext[FaceEmbeddingParams]) -> BgrPixels:
+def _face(context: TaskContext[FaceEmbeddingParams]) -> RgbPixels:
     """Return the face, 112 x 112 pixels."""
     picture = read_picture(context.input_file, context.warn)
     context.report(20)
     if picture.size == (FACE_SIDE, FACE_SIDE):
         return picture.pixels
-    detector = yunet_detector.model_file(context.models)
+    detector = yunet_detector.installed_model(context.models)
     if detector is not None:
         faces = yunet_detector.detect_faces(
             picture.pixels,
@@ -74,16 +73,13 @@ def _face(context: TaskContext[FaceEmbeddingParams]) -> BgrPixels:
         )
         if faces:
             return cut_out(picture.pixels, faces[0])
-    whole = Image.fromarray(picture.pixels)  # the order of the colours does not matter for a resize
-    return bgr_pixels(
-        np.array(whole.resize((FACE_SIDE, FACE_SIDE), Image.Resampling.BILINEAR), dtype=np.uint8)
-    )
+    whole = Image.fromarray(picture.pixels)
+    return rgb_pixels(whole.resize((FACE_SIDE, FACE_SIDE), Image.Resampling.BILINEAR))
 
 
-def _batch(face: BgrPixels) -> NDArray[np.float32]:
+def _batch(face: RgbPixels) -> NDArray[np.float32]:
     """Make ArcFace's input: 1 x 112 x 112 x 3, red, green, blue, 0-1."""
-    rgb = np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2RGB), dtype=np.float32)
-    return rgb[np.newaxis] / np.float32(0xFF)
+    return face[np.newaxis].astype(np.float32) / np.float32(0xFF)
 
 
 def _vector(output: NDArray[np.float32], model_name: str) -> NDArray[np.float32]:
@@ -97,8 +93,8 @@ def _vector(output: NDArray[np.float32], model_name: str) -> NDArray[np.float32]
     return vector
 
 
-def _quality_score(face: BgrPixels) -> float:
+def _quality_score(face: RgbPixels) -> float:
     """Measure the sharpness of a face, 0-1: the variance of the 4-neighbour Laplacian of its grey values."""
-    grey = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)
-    laplacian = cv2.Laplacian(grey, cv2.CV_64F, ksize=1)  # at 1, OpenCV uses the kernel of 4 neighbours
+    grey = np.pad(np.asarray(Image.fromarray(face).convert("L"), dtype=np.float64), 1, mode="reflect")
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
     return min(float(np.var(laplacian)) / _SHARP_VARIANCE, 1.0)

@@ -1,4 +1,4 @@
-"""Faces in an image, whichever detector finds them, and the image in the detectors' format."""
+"""Faces in an image, and the image as an array."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-import cv2
 import numpy as np
 
 from cl_client.local.tasks.images.opening import open_picture
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from cv2.typing import MatLike
+    from numpy.typing import NDArray
+    from PIL import Image
 
-BgrPixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
-"""Shape ``(height, width, 3)``: blue, green, red, as in OpenCV."""
+RgbPixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
+"""Shape ``(height, width, 3)``: red, green, blue."""
 
 _MAX_PIXELS: Final = 25_000_000
 """A larger image is reduced to this many pixels before detection, to limit the memory."""
@@ -58,13 +58,41 @@ class DetectedFace:
 
     Attributes:
         box: The bounding box.
-        confidence: 0-1; its meaning depends on the detector.
-        landmarks: None if the detector does not find any.
+        confidence: 0-1.
+        landmarks: Eyes, nose and mouth.
     """
 
     box: Box
     confidence: float
-    landmarks: Landmarks | None = None
+    landmarks: Landmarks
+
+    def scaled(self, across: float, down: float) -> DetectedFace:
+        """Convert the face to the pixels of an image of another size.
+
+        Args:
+            across: The other width for each pixel of this one.
+            down: The other height for each pixel of this one.
+
+        Returns:
+            The face in those pixels.
+        """
+        x, y, width, height = self.box
+        points = Landmarks(*(Point(point.x * across, point.y * down) for point in self.landmarks))
+        return DetectedFace(Box(x * across, y * down, width * across, height * down), self.confidence, points)
+
+    def moved(self, right: float, down: float) -> DetectedFace:
+        """Convert the face of a part of an image to the pixels of the whole.
+
+        Args:
+            right: The left edge of the part.
+            down: The top edge of the part.
+
+        Returns:
+            The face in those pixels.
+        """
+        x, y, width, height = self.box
+        points = Landmarks(*(Point(point.x + right, point.y + down) for point in self.landmarks))
+        return DetectedFace(Box(x + right, y + down, width, height), self.confidence, points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +104,7 @@ class Picture:
         size: Width and height in pixels before that reduction.
     """
 
-    pixels: BgrPixels
+    pixels: RgbPixels
     size: tuple[int, int]
 
 
@@ -103,20 +131,20 @@ def read_picture(file: Path, warn: Callable[[str], None]) -> Picture:
             picture = picture.resize(size, reducing_gap=2.0)
         if picture.mode != "RGB":
             picture = picture.convert("RGB")
-        pixels = cv2.cvtColor(np.asarray(picture, dtype=np.uint8), cv2.COLOR_RGB2BGR)
-    return Picture(bgr_pixels(pixels), (width, height))
+        pixels = rgb_pixels(picture)
+    return Picture(pixels, (width, height))
 
 
-def bgr_pixels(pixels: MatLike) -> BgrPixels:
-    """Cast a result of OpenCV, whose type hints omit the shape and the dtype.
+def rgb_pixels(picture: Image.Image) -> RgbPixels:
+    """Copy an image to an array.
 
     Args:
-        pixels: Shape ``(height, width, 3)``, uint8.
+        picture: The image, in mode RGB.
 
     Returns:
-        The same array.
+        Its pixels.
     """
-    return cast("BgrPixels", pixels)
+    return cast("RgbPixels", np.array(picture, dtype=np.uint8))
 
 
 def without_overlaps(faces: Sequence[DetectedFace], nms_threshold: float) -> list[DetectedFace]:
@@ -129,7 +157,22 @@ def without_overlaps(faces: Sequence[DetectedFace], nms_threshold: float) -> lis
     Returns:
         The other faces, the most confident first.
     """
-    kept = cv2.dnn.NMSBoxes(
-        [face.box for face in faces], [face.confidence for face in faces], 0.0, nms_threshold
-    )
-    return [faces[index] for index in kept]
+    rest = sorted(faces, key=lambda face: -face.confidence)
+    boxes = np.array([face.box for face in rest], dtype=np.float64).reshape(-1, 4)
+    kept: list[DetectedFace] = []
+    places = np.arange(len(rest))
+    while places.size:
+        best = cast("int", places[0].item())
+        kept.append(rest[best])
+        others: NDArray[np.intp] = places[1:]
+        places = others[_overlaps(boxes[best : best + 1], boxes[others]) <= nms_threshold]
+    return kept
+
+
+def _overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the intersection over union of a box, shape ``(1, 4)``, with each of the others."""
+    ends, other_ends = box[:, :2] + box[:, 2:], others[:, :2] + others[:, 2:]
+    sides = np.clip(np.minimum(ends, other_ends) - np.maximum(box[:, :2], others[:, :2]), 0, None)
+    shared = sides[:, 0] * sides[:, 1]
+    both = box[:, 2] * box[:, 3] + others[:, 2] * others[:, 3]
+    return shared / (both - shared)

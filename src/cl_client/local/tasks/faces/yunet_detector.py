@@ -1,31 +1,25 @@
-"""Face detection with YuNet, https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet."""
+"""Face detection with YuNet, also on images that are too large for it."""
 
 from __future__ import annotations
 
+from functools import cache
 from math import ceil
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-import cv2
-import numpy as np
+from PIL import Image
 
-from cl_client.local.tasks.contract import TaskFailedError
-from cl_client.local.tasks.faces.picture import (
-    Box,
-    DetectedFace,
-    Landmarks,
-    Point,
-    bgr_pixels,
-    without_overlaps,
-)
+from cl_client.local.models.catalog import INCLUDED, MODELS
+from cl_client.local.tasks.faces.picture import rgb_pixels, without_overlaps
+from cl_client.local.tasks.faces.yunet import YuNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from cl_client.local.models.store import ModelStore
-    from cl_client.local.tasks.faces.picture import BgrPixels
+    from cl_client.local.tasks.faces.picture import Box, DetectedFace, RgbPixels
+
+    _Detect: TypeAlias = Callable[[RgbPixels], list[DetectedFace]]
 
 # YuNet finds faces of about 10 to 300 pixels (see the page above), and takes some 80 bytes of memory per
 # pixel. So a large image is searched in overlapping tiles at full size, for small faces, and as a whole,
@@ -34,8 +28,6 @@ _TILE_SIDE: Final = 1280
 _TILE_OVERLAP: Final = 320
 _CUT_MARGIN: Final = 8
 """Pixels; a face this close to the edge of a tile inside the image may be cut by it."""
-_MAX_CANDIDATES: Final = 5000
-"""Per tile, before overlapping ones are dropped; OpenCV's default."""
 _MODEL: Final = "yunet"
 
 
@@ -46,24 +38,36 @@ class _Tile(NamedTuple):
     height: int
 
 
-def model_file(models: ModelStore) -> Path | None:
-    """Find YuNet's file.
+def installed_model(models: ModelStore) -> Path | None:
+    """Find the file of YuNet that was downloaded or configured.
 
     Args:
         models: The model store to search.
 
     Returns:
-        The path of the file; None if it was neither downloaded nor configured.
+        The path of the file; None if there is only the one that comes with this package.
 
     Raises:
-        ModelUnavailableError: The file is damaged, or the configured one was not found.
+        ModelUnavailableError: The downloaded file is damaged, or the configured one was not found.
     """
     wanted = _MODEL in models.overrides or models.find(_MODEL) is not None
     return models.require(_MODEL) if wanted else None
 
 
+def model_file(models: ModelStore) -> Path:
+    """Find YuNet's file: the one that was downloaded or configured, or else the one of this package.
+
+    Args:
+        models: The model store to search.
+
+    Returns:
+        The path of the file.
+    """
+    return installed_model(models) or MODELS[_MODEL].path_in(INCLUDED)
+
+
 def detect_faces(
-    pixels: BgrPixels,
+    pixels: RgbPixels,
     model: Path,
     *,
     confidence_threshold: float,
@@ -81,30 +85,24 @@ def detect_faces(
 
     Returns:
         The faces, the most confident first.
-
-    Raises:
-        TaskFailedError: OpenCV cannot use the file as a YuNet model.
     """
     tiles = _tiles(pixels.shape[1], pixels.shape[0])
-    try:
-        detector = _load(model, confidence_threshold, nms_threshold)
-        faces = _faces_on_whole(detector, pixels)
-        for number, tile in enumerate(tiles, 1):
-            report(number / (len(tiles) + 1))
-            faces += _faces_on_tile(detector, pixels, tile)
-    except cv2.error as exc:
-        raise TaskFailedError(f"{model.name}: OpenCV cannot use it as a YuNet model ({exc})") from exc
+    network = _load(model)
+
+    def detect(part: RgbPixels) -> list[DetectedFace]:
+        return without_overlaps(network.detect(part, confidence_threshold), nms_threshold)
+
+    faces = _faces_on_whole(detect, pixels)
+    for number, tile in enumerate(tiles, 1):
+        report(number / (len(tiles) + 1))
+        faces += _faces_on_tile(detect, pixels, tile)
     report(1)
     return without_overlaps(faces, nms_threshold)
 
 
-def _load(model: Path, confidence_threshold: float, nms_threshold: float) -> cv2.FaceDetectorYN:
-    # From memory, as OpenCV on Windows cannot open paths with characters outside the system's code page.
-    content = np.fromfile(model, dtype=np.uint8)
-    nothing = np.empty(0, dtype=np.uint8)
-    return cv2.FaceDetectorYN.create(
-        "onnx", content, nothing, (1, 1), confidence_threshold, nms_threshold, _MAX_CANDIDATES
-    )
+@cache
+def _load(model: Path) -> YuNet:
+    return YuNet(model)
 
 
 def _tiles(width: int, height: int) -> list[_Tile]:
@@ -135,56 +133,19 @@ def _is_cut(box: Box, tile: _Tile, picture_width: int, picture_height: int) -> b
     )
 
 
-def _faces_on_whole(detector: cv2.FaceDetectorYN, pixels: BgrPixels) -> list[DetectedFace]:
+def _faces_on_whole(detect: _Detect, pixels: RgbPixels) -> list[DetectedFace]:
     """Find the faces on the whole image, which is reduced if it is larger than a tile."""
     height, width = pixels.shape[:2]
     scale = min(1, _TILE_SIDE / max(width, height))
     if scale == 1:
-        return _detect(detector, pixels)
+        return detect(pixels)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    reduced = bgr_pixels(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
-    return _detect(detector, reduced, scale=(width / size[0], height / size[1]))
+    reduced = rgb_pixels(Image.fromarray(pixels).resize(size, Image.Resampling.HAMMING))
+    return [face.scaled(width / size[0], height / size[1]) for face in detect(reduced)]
 
 
-def _faces_on_tile(detector: cv2.FaceDetectorYN, pixels: BgrPixels, tile: _Tile) -> list[DetectedFace]:
+def _faces_on_tile(detect: _Detect, pixels: RgbPixels, tile: _Tile) -> list[DetectedFace]:
     height, width = pixels.shape[:2]
-    part = bgr_pixels(pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
-    faces = _detect(detector, part, origin=(tile.x, tile.y))
+    part = cast("RgbPixels", pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
+    faces = [face.moved(tile.x, tile.y) for face in detect(part)]
     return [face for face in faces if not _is_cut(face.box, tile, width, height)]
-
-
-def _detect(
-    detector: cv2.FaceDetectorYN,
-    part: BgrPixels,
-    *,
-    origin: tuple[int, int] = (0, 0),
-    scale: tuple[float, float] = (1, 1),
-) -> list[DetectedFace]:
-    """Find the faces in a part of the image.
-
-    Args:
-        detector: YuNet.
-        part: The part to search.
-        origin: Position of its top left in the image, in pixels.
-        scale: Width and height of one of its pixels, in pixels of the image.
-
-    Returns:
-        The faces, in pixels of the image.
-    """
-    height, width = part.shape[:2]
-    detector.setInputSize((width, height))
-    # Unlike the type hints say, it is None if there is no face.
-    rows = cast("NDArray[np.float32] | None", detector.detect(part)[1])
-    return (
-        []
-        if rows is None
-        else [_face(row, origin, scale) for row in cast("list[list[float]]", rows.tolist())]
-    )
-
-
-def _face(row: list[float], origin: tuple[int, int], scale: tuple[float, float]) -> DetectedFace:
-    """Convert 15 numbers to a face: x, y, width and height of the box, five points, and the score."""
-    pairs = [(x * scale[0], y * scale[1]) for x, y in zip(row[0:14:2], row[1:14:2], strict=True)]
-    corner, size, *points = pairs
-    landmarks = Landmarks(*(Point(origin[0] + x, origin[1] + y) for x, y in points))
-    return DetectedFace(Box(origin[0] + corner[0], origin[1] + corner[1], *size), row[14], landmarks)
