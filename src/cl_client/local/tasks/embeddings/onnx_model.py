@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+# From 1.32 on, its import would leave a device ID in the user's cache and report to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from cl_client.local.tasks.contract import TaskFailedError
