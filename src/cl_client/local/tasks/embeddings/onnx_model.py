@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-# From 1.32 on, its import would leave a device ID in the user's cache and report to its makers.
+# From 1.29 on, its import would leave a device ID in the user's cache, for reports to its makers.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
