@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "import_time",
+    "installed_size",
     "metadata",
     "job_path",
     "dispatch",
@@ -31,6 +32,7 @@ NAMES = (
     "delay",
     "endings_under_load",
     "big_files",
+    "batch_report",
 )
 
 
