@@ -23,7 +23,7 @@ import websockets
 from figures import Figure, medians
 from PIL import Image
 
-from cl_client.local.samples import camera_exif, write_astronaut
+from cl_client.local.samples import camera_exif, draw_photo, write_astronaut
 from cl_client.plugins.hash import HashParams
 from cl_client_cli.batch.items import Content, ItemKey
 from cl_client_cli.batch.manifest import BatchManifest
@@ -51,16 +51,17 @@ class _Cost(NamedTuple):
 def _draw(folder: Path) -> None:
     """Photos with the grain of a sensor, as flat ones compress too well, and their thumbnails."""
     write_astronaut(folder / "astronaut.png")
+    draw_photo(folder / "mountains.png")
     random = np.random.default_rng(0)
-    with Image.open(folder / "astronaut.png") as astronaut:
-        for number in range(_PHOTOS):
-            turned = astronaut.rotate(20 * number).resize(_SIZE, Image.Resampling.BICUBIC)
-            grain = random.integers(-12, 13, (_SIZE[1], _SIZE[0], 3))
-            pixels = np.clip(np.asarray(turned, dtype=np.int16) + grain, 0, 255).astype(np.uint8)
-            photo = Image.fromarray(pixels)
-            photo.save(folder / f"{number}.jpg", quality=90, exif=camera_exif().tobytes())
-            photo.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-            photo.save(folder / f"{number}.thumbnail.jpg", quality=85)
+    for number in range(_PHOTOS):
+        with Image.open(folder / ("mountains.png" if number % 2 else "astronaut.png")) as picture:
+            large = picture.resize(_SIZE, Image.Resampling.BICUBIC)
+        grain = random.integers(-12, 13, (_SIZE[1], _SIZE[0], 3))
+        pixels = np.clip(np.asarray(large, dtype=np.int16) + grain, 0, 255).astype(np.uint8)
+        photo = Image.fromarray(pixels)
+        photo.save(folder / f"{number}.jpg", quality=90, exif=camera_exif().tobytes())
+        photo.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+        photo.save(folder / f"{number}.thumbnail.jpg", quality=85)
 
 
 def _results(name: str) -> dict[str, JSONObject]:

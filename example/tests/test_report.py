@@ -149,18 +149,42 @@ def test_a_damaged_picture_or_embedding_spoils_nothing(tmp_path: Path) -> None:
     assert "<dd>Canon EOS</dd>" in text
 
 
-@pytest.mark.parametrize(("query", "seen"), [("canon", 1), ("", 3), ("nothing such", 0), ("GONE file", 1)])
-def test_the_search_in_a_browser(report: Path, query: str, seen: int) -> None:
+def in_browser(report: Path, query: str = "") -> str:
+    """The page as a browser has it after its scripts."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("chromium is not installed")
     address = f"{report.as_uri()}#q={query.replace(' ', '%20')}"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", address]
-    page = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout  # noqa: S603 - the browser
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom")
+    command = [browser, *options, address]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout  # noqa: S603 - the browser
+
+
+def cards_seen(page: str) -> tuple[int, int]:
+    """How many cards are shown, and how many there are."""
     cards = page.split("<article")[1:]
-    assert len(cards) == 3
-    assert sum(' hidden=""' not in card.partition(">\n")[0] for card in cards) == seen
+    return sum(' hidden=""' not in card.partition(">\n")[0] for card in cards), len(cards)
+
+
+@pytest.mark.parametrize(("query", "seen"), [("canon", 1), ("", 3), ("nothing such", 0), ("GONE file", 1)])
+def test_the_search_in_a_browser(report: Path, query: str, seen: int) -> None:
+    page = in_browser(report, query)
+    assert cards_seen(page) == (seen, 3)
     assert (f"{seen} of 3 files" if query else "3 files") in page
+
+
+@pytest.mark.parametrize(("query", "seen"), [("photo-24", 11), ("", 250), ("failed today", 1)])
+def test_a_browser_has_all_cards_of_a_large_report_in_order(tmp_path: Path, query: str, seen: int) -> None:
+    names = [f"photo-{number}.jpg" for number in range(250)]
+    results = {names[240]: {"hash": ReportResult(error="failed today")}}
+    entries = [ReportEntry(name, tmp_path / name, results.get(name, {})) for name in names]
+    page, made_at = tmp_path / "r.html", datetime(2026, 11, 24, tzinfo=UTC)
+    write_report(page, Report("It", made_at, 250, lambda: entries), lambda: None)
+    shown = in_browser(page, query)
+    assert cards_seen(shown) == (seen, 250)
+    assert re.findall("<h3>(.*?)</h3>", shown) == names
+    assert "<template" not in shown
+    assert (f"{seen} of 250 files" if query else "250 files") in shown
 
 
 def test_pairs_across_blocks() -> None:

@@ -14,7 +14,7 @@ from cl_client_cli.batch.manifest import BatchManifest
 from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.places import check_file
 from cl_client_cli.frame.progress import count_progress
-from cl_client_cli.report.entries import ReportEntry, ReportResult
+from cl_client_cli.report.entries import EMBEDDINGS, ReportEntry, ReportResult
 from cl_client_cli.report.page import Report, write_report
 from cl_client_cli.tasks.result_names import common_folder, relative_to
 
@@ -74,7 +74,8 @@ async def write_batch_report(terminal: Terminal, manifest: BatchManifest, page: 
             yield ReportEntry(name, source, _results(items))
 
     title = manifest.folder.resolve().name
-    report = Report(title, datetime.now().astimezone(), len(sources), entries)
+    cards_only = all(state != "failed" and task not in EMBEDDINGS for task, state in manifest.counts())
+    report = Report(title, datetime.now().astimezone(), len(sources), entries, cards_only=cards_only)
     unwanted = threading.Event()
     with count_progress(terminal) as progress:
         bar = progress.add_task("Writing the report", total=report.count)

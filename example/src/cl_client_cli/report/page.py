@@ -52,12 +52,14 @@ class Report:
         made_at: The time of the report.
         count: The number of files.
         entries: Returns an iterator over all files; each call starts again, so that few are in memory.
+        cards_only: Nothing has failed and nothing has an embedding, so one look at the files is enough.
     """
 
     title: str
     made_at: datetime
     count: int
     entries: Callable[[], Iterable[ReportEntry]]
+    cards_only: bool = False
 
 
 def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> None:
@@ -79,7 +81,7 @@ def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> Non
     )
     side = thumbnail_side(report.count)
     embeddings, failures = Embeddings(), list[Failure]()
-    for entry in report.entries():
+    for entry in () if report.cards_only else report.entries():
         embeddings.add(entry)
         failures.extend(_failures(entry))
     parts = environment.get_template("page.html.j2").generate(
