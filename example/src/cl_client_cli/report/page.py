@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cl_client_cli.report.cards import card_of
-from cl_client_cli.report.pairs import Embeddings
 from cl_client_cli.report.thumbnails import thumbnail_side
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from cl_client_cli.report.cards import Card
     from cl_client_cli.report.entries import ReportEntry
+    from cl_client_cli.report.pairs import SimilarPair
 
 _GROUP: Final = 8
 """Cards that a thread makes at a time: handing over each by itself takes more time."""
@@ -80,17 +80,14 @@ def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> Non
         trim_blocks=True,
     )
     side = thumbnail_side(report.count)
-    embeddings, failures = Embeddings(), list[Failure]()
-    for entry in () if report.cards_only else report.entries():
-        embeddings.add(entry)
-        failures.extend(_failures(entry))
+    pairs, failures = ([], []) if report.cards_only else _pairs_and_failures(report, side)
     parts = environment.get_template("page.html.j2").generate(
         title=report.title,
         made_at=f"{report.made_at:%d %B %Y, %H:%M}",
         total=report.count,
         nonce=secrets.token_urlsafe(16),
         cards=_cards(report, side, on_card),
-        pairs=embeddings.similar_pairs(side),
+        pairs=pairs,
         failures=failures,
     )
     partial_page = path.with_name(f".{path.name}.part")
@@ -101,6 +98,16 @@ def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> Non
         partial_page.replace(path)
     finally:
         partial_page.unlink(missing_ok=True)
+
+
+def _pairs_and_failures(report: Report, side: int) -> tuple[list[SimilarPair], list[Failure]]:
+    from cl_client_cli.report.pairs import Embeddings  # imports numpy, which most reports do not need
+
+    embeddings, failures = Embeddings(), list[Failure]()
+    for entry in report.entries():
+        embeddings.add(entry)
+        failures.extend(_failures(entry))
+    return embeddings.similar_pairs(side), failures
 
 
 def _cards(report: Report, side: int, on_card: Callable[[], None]) -> Iterator[Card]:
