@@ -130,7 +130,7 @@ def test_everything_else_wants_a_token(
 ) -> None:
     missing = http.request(method, path)
     assert detail(missing) == (401, "Authentication required")
-    assert missing.headers["WWW-Authenticate"] == "Bearer"
+    assert "WWW-Authenticate" not in missing.headers  # as on real servers, whose auth service sends it
     assert detail(http.request(method, path, auth=("admin", "admin"))) == (401, "Authentication required")
     expired = http.request(method, path, headers=bearer(server.issue_token(lifetime=-1)))
     assert detail(expired) == (401, "JWT token has expired")
@@ -172,7 +172,7 @@ def test_administration_wants_an_admin(
     server: LocalServer, http: httpx.Client, method: str, path: str
 ) -> None:
     refused = http.request(method, path, headers=bearer(server.issue_token("worker")))
-    assert detail(refused) == (403, "Insufficient permissions. Required: admin")
+    assert detail(refused) == (403, "Insufficient permissions. Admin access required")
     let_in = http.request(method, path, headers=bearer(server.issue_token()))
     assert let_in.status_code == (422 if method == "PUT" else 200)
 
@@ -213,7 +213,9 @@ def test_in_guest_mode_tokens_are_not_looked_at(server: LocalServer, http: httpx
 
     def switch(guest_mode: str, headers: Mapping[str, str]) -> tuple[object, object]:
         answer = http.put(f"{path}/guest-mode", data={"guest_mode": guest_mode}, headers=headers)
-        switched = JSON_OBJECT.validate_json(answer.content)
+        assert answer.json()["message"] == "Configuration updated successfully"
+        switched = JSON_OBJECT.validate_json(http.get(path, headers=admin).content)
+        assert answer.json()["guest_mode"] is switched["guest_mode"]
         return switched["guest_mode"], switched["updated_by"]
 
     try:
@@ -239,7 +241,13 @@ def test_the_token_is_enough(server: LocalServer, http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("generation", "claim", "guest_mode_path"),
-    [("A", "sub", None), ("B", "id", "/admin/config"), ("C", "id", "/admin/pref")],
+    [
+        ("A", "sub", None),
+        ("A1", "id", None),
+        ("A2", "id", "/admin/config"),
+        ("B", "id", "/admin/config"),
+        ("C", "id", "/admin/pref"),
+    ],
 )
 def test_what_differs_between_the_generations(
     generation: Generation, claim: str, guest_mode_path: str | None

@@ -112,10 +112,18 @@ def test_logging_in_gives_a_token_of_30_minutes(server: LocalServer, auth: AuthC
     assert public["algorithm"] == "ES256"
     assert str(public["public_key"]).startswith("-----BEGIN PUBLIC KEY-----")
     assert list(claims) == ["id", "permissions", "is_admin", "exp"]
-    assert (claims["id"], claims["permissions"], claims["is_admin"]) == ("1", [], True)
+    assert (claims["id"], claims["permissions"], claims["is_admin"]) == ("1", ["*"], True)
     now = datetime.now().astimezone().timestamp()
     assert now + 1700 < cast("int", claims["exp"]) <= now + 1801
     assert server.auth_url != server.base_url
+
+
+def test_the_root_the_document_and_its_page(auth: AuthCaller) -> None:
+    assert auth.read("GET", "/") == {"message": "authentication service is running"}
+    info = auth.read("GET", "/openapi.json")["info"]
+    assert info == {"title": "User Auth Service", "version": "0.1.0"}
+    page = auth.send("GET", "/docs")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
 @pytest.mark.parametrize(("username", "password"), [("admin", "wrong"), ("nobody", "admin")])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from cl_client.local import LocalServer
+from cl_client.local.generations import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.test_local.conftest import Caller
 
+    from cl_client.local import Generation
     from cl_client.local.tasks import TaskSpec
 
 RECORDED_JOB_KEYS = [
@@ -68,7 +71,7 @@ def test_params_are_typed_json_and_not_form_texts(caller: Caller) -> None:
         "input_path": "input/a.b.png",
         "output_path": "output/converted_a.b.jpg",
         "format": "jpeg",
-        "quality": None,
+        "quality": 85,
     }
 
 
@@ -207,27 +210,108 @@ def test_all_jobs_are_deleted_whatever_their_status(
         assert caller.outcome(caller.submit()) == "completed"
 
 
-@pytest.mark.parametrize(("generation", "path"), [("B", "/admin/config"), ("C", "/admin/pref")])
-def test_guest_mode_is_where_the_generation_has_it(generation: str, path: str, call: type[Caller]) -> None:
-    with (
-        LocalServer(workers=1, generation="B" if generation == "B" else "C") as server,
-        call(server) as caller,
-    ):
-        assert caller.http.get(path).json() == {"guest_mode": True, "updated_at": None, "updated_by": None}
-        changed = caller.http.put(f"{path}/guest-mode", data={"guest_mode": "false"})
-        assert changed.json()["guest_mode"] is False
-        assert isinstance(caller.http.get(path).json()["updated_at"], int)
+@pytest.mark.parametrize(
+    ("generation", "path"),
+    [("A2", "/admin/config"), ("B", "/admin/config"), ("C", "/admin/pref"), ("C2", "/admin/pref")],
+)
+def test_guest_mode_is_where_the_generation_has_it(
+    generation: Generation, path: str, call: type[Caller]
+) -> None:
+    with LocalServer(workers=1, generation=generation) as server, call(server) as caller:
+        untouched = caller.read(path)
+        assert untouched == {"guest_mode": True, "updated_at": None, "updated_by": None}
+        assert list(untouched) == ["guest_mode", "updated_at", "updated_by"]
+        answer = caller.http.put(f"{path}/guest-mode", data={"guest_mode": "false"})
+        changed = cast("dict[str, object]", answer.json())
+        assert changed == {"guest_mode": False, "message": "Configuration updated successfully"}
+        assert list(changed) == ["guest_mode", "message"]
+        now = caller.read(path)
+        assert (now["guest_mode"], now["updated_by"]) == (False, None)
+        assert isinstance(now["updated_at"], int)
         assert caller.http.get("/").json()["guestMode"] == "off"
         refused = caller.http.put(f"{path}/guest-mode", data={"guest_mode": "maybe"})
         assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "guest_mode"])
 
 
-def test_generation_a_knows_no_guest_mode_and_learns_late_of_its_workers(call: type[Caller]) -> None:
-    with LocalServer(workers=1, generation="A") as server, call(server) as caller:
+@pytest.mark.parametrize("generation", ["A", "A1"])
+def test_generation_a_knows_no_guest_mode_and_learns_late_of_its_workers(
+    generation: Generation, call: type[Caller]
+) -> None:
+    with LocalServer(workers=1, generation=generation) as server, call(server) as caller:
         assert "guestMode" not in caller.http.get("/").json()
         assert caller.http.get("/admin/config").status_code == 404
         assert caller.http.get("/capabilities").json() == {"num_workers": 0, "capabilities": {}}
         assert caller.http.get("/capabilities").json()["num_workers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("generation", "rest"),
+    [
+        ("A", {}),
+        ("A1", {"auth_required": False}),
+        ("A2", {"guestMode": "on"}),
+        ("B", {"guestMode": "on"}),
+        ("C", {"guestMode": "on"}),
+        ("C2", {"guestMode": "on"}),
+    ],
+)
+def test_the_status_of_each_generation(
+    generation: Generation, rest: dict[str, object], call: type[Caller]
+) -> None:
+    with LocalServer(workers=1, generation=generation, tasks=["hash"]) as server, call(server) as caller:
+        health = caller.read("/")
+        assert health == {"status": "healthy", "service": "Task Server", "version": "v1", **rest}
+        assert list(health) == ["status", "service", "version", *rest]
+        document = caller.read("/openapi.json")
+        assert document["info"] == {"title": "Task Server", "version": "v1"}
+        page = caller.http.get("/docs")
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_generation_a1_says_that_it_requires_a_token(call: type[Caller]) -> None:
+    with LocalServer(workers=1, generation="A1", tasks=["hash"], auth=True) as server, call(server) as caller:
+        assert caller.read("/")["auth_required"] is True
+
+
+def test_tasks_of_a2_write_what_later_generations_write() -> None:
+    paths = {
+        generation: LocalServer(generation=generation).settings.offered_tasks["dino_embedding"].output_path
+        for generation in DIALECTS
+    }
+    assert {generation for generation, path in paths.items() if path == "output/dino_embedding.nb"} == {
+        "A",
+        "A1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "header"),
+    [
+        ("POST", "/jobs/nope", 405, ("allow", "GET")),
+        ("PUT", "/jobs/x", 405, ("allow", "GET")),
+        ("GET", "/capabilities/", 307, ("location", "/capabilities")),
+        ("GET", "/jobs/x/", 307, ("location", "/jobs/x")),
+        ("POST", "/jobs/hash/", 307, ("location", "/jobs/hash")),
+        ("GET", "/nothing", 404, ("content-type", "application/json")),
+    ],
+)
+def test_paths_and_methods_that_do_not_exist(
+    caller: Caller, method: str, path: str, status: int, header: tuple[str, str]
+) -> None:
+    answer = caller.http.request(method, path)
+    assert answer.status_code == status
+    name, end = header
+    assert answer.headers[name].endswith(end)
+
+
+def test_a_job_whose_folder_was_removed(caller: Caller, server: LocalServer) -> None:
+    job_id = caller.submit()
+    caller.ended(job_id)
+    shutil.rmtree(server.data_dir / "jobs" / job_id)
+    for path in ("output/result.bin", "../x"):
+        answer = caller.http.get(f"/jobs/{job_id}/files/{path.replace('/', '%2f')}")
+        detail = f"Job directory not found for job {job_id}"
+        assert (answer.status_code, answer.json()) == (404, {"detail": detail})
 
 
 def test_jobs_run_in_parallel_one_per_worker(

@@ -115,7 +115,7 @@ class LocalServerSettings:
     def offered_tasks(self) -> dict[str, TaskSpec]:
         """The generation's tasks by name, whether their models are present or not."""
         known = self._known_tasks
-        if self.generation == "A":
+        if self.dialect.tasks_of_2025:
             known = {name: spec.for_generation_a() for name, spec in known.items()}
         chosen = self.tasks if self.tasks is not None else tuple(known)
         return {name: known[name] for name in (*chosen, *self.extra_tasks)}

@@ -36,9 +36,14 @@ def create_auth_app(service: AuthService) -> FastAPI:
     Returns:
         The application with all routes.
     """
-    app = FastAPI(title="Auth Server", version="v1")
+    app = FastAPI(title="User Auth Service", version="0.1.0")
     _add_token_routes(app, service)
     _add_user_routes(app, service)
+
+    @app.get("/")
+    async def root() -> dict[str, str]:
+        return {"message": "authentication service is running"}
+
     return app
 
 

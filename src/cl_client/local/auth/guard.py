@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import HTTPException, Request
 
-from cl_client.local.auth.bearer import bearer_token, unauthorized
+from cl_client.local.auth.bearer import bearer_token
 from cl_client.local.auth.tokens import ExpiredTokenError, InvalidTokenError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Guard:
         """
         claims = self._claims(request)
         if claims is not None and not claims.is_admin and JOB_PERMISSION not in claims.permissions:
-            raise HTTPException(HTTPStatus.FORBIDDEN, _insufficient(JOB_PERMISSION))
+            raise HTTPException(HTTPStatus.FORBIDDEN, f"Insufficient permissions. Required: {JOB_PERMISSION}")
         return claims
 
     async def admin(self, request: Request) -> Claims | None:
@@ -60,7 +60,7 @@ class Guard:
         """
         claims = self._claims(request)
         if claims is not None and not claims.is_admin:
-            raise HTTPException(HTTPStatus.FORBIDDEN, _insufficient("admin"))
+            raise HTTPException(HTTPStatus.FORBIDDEN, "Insufficient permissions. Admin access required")
         return claims
 
     def _claims(self, request: Request) -> Claims | None:
@@ -68,14 +68,15 @@ class Guard:
             return None
         token = bearer_token(request)
         if token is None:
-            raise unauthorized("Authentication required")
+            raise _unauthorized("Authentication required")
         try:
             return self._tokens.check(token)
         except ExpiredTokenError:
-            raise unauthorized("JWT token has expired") from None
+            raise _unauthorized("JWT token has expired") from None
         except InvalidTokenError:
-            raise unauthorized("Could not validate credentials") from None
+            raise _unauthorized("Could not validate credentials") from None
 
 
-def _insufficient(required: str) -> str:
-    return f"Insufficient permissions. Required: {required}"
+def _unauthorized(detail: str) -> HTTPException:
+    """Make the 401 of compute services, which omit ``WWW-Authenticate``; auth services send it."""
+    return HTTPException(HTTPStatus.UNAUTHORIZED, detail)

@@ -88,7 +88,9 @@ class AuthService:
         try:
             service = cls(users, await Passwords.create(), tokens)
             if await users.is_empty():
-                first = NewUser(username=FIRST_USER, password=settings.admin_password, is_admin=True)
+                first = NewUser(
+                    username=FIRST_USER, password=settings.admin_password, is_admin=True, permissions=("*",)
+                )
                 await service.add_user(first)
             yield service
         finally:

@@ -14,12 +14,13 @@ from cl_client.local.http.documentation import (
     Capabilities,
     Cleanup,
     DocumentedServer,
+    GuestModeChange,
     GuestModeState,
     Health,
     Storage,
 )
 from cl_client.local.http.job_form import receive_job
-from cl_client.local.jobs.folders import OutsideJobFolderError
+from cl_client.local.jobs.folders import NoJobFolderError, OutsideJobFolderError
 from cl_client.local.jobs.store import StoredJob  # noqa: TC001 - FastAPI reads the annotations
 from cl_client.local.openapi import FORM_ERRORS, form_body, responses
 from cl_client.models import JSONObject  # noqa: TC001 - FastAPI reads the annotations
@@ -71,6 +72,8 @@ def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode)
     @app.get("/", responses=responses(answer=Health))
     async def health() -> JSONObject:
         answer: JSONObject = {"status": "healthy", "service": "Task Server", "version": "v1"}
+        if dialect.tells_auth_required:
+            answer["auth_required"] = not guest_mode.enabled
         if dialect.guest_mode_path is not None:
             answer["guestMode"] = "on" if guest_mode.enabled else "off"
         return answer
@@ -85,20 +88,7 @@ def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode)
 
 
 def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
-    async def known_task(task_type: str) -> None:
-        if task_type not in service.tasks:
-            # Real servers have one POST route per task; for other names this path has only GET and DELETE.
-            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, DELETE"})
-
     users_only = [Depends(guard.job_user)]
-
-    # In the document it has one path per task.
-    @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only], include_in_schema=False)
-    async def create_job(task_type: str, request: Request) -> JSONObject:
-        receive = partial(receive_job, request, service.tasks[task_type], service.settings.max_upload_bytes)
-        job = await service.submit(task_type, receive)
-        return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}
-
     not_found = responses(*_NOT_ALLOWED, HTTPStatus.NOT_FOUND)
 
     @app.get("/jobs/{job_id}", dependencies=users_only, responses=not_found)
@@ -111,6 +101,19 @@ def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
     async def delete_job(job_id: str) -> None:
         if not await service.delete(job_id):
             raise _no_such_job(job_id)
+
+    async def known_task(task_type: str) -> None:
+        if task_type not in service.tasks:
+            # Real servers have one POST route per task. For other names this is a path with other methods, of
+            # which Starlette names the first route's.
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET"})
+
+    # In the document it has one path per task.
+    @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only], include_in_schema=False)
+    async def create_job(task_type: str, request: Request) -> JSONObject:
+        receive = partial(receive_job, request, service.tasks[task_type], service.settings.max_upload_bytes)
+        job = await service.submit(task_type, receive)
+        return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}
 
 
 def _add_file_route(app: FastAPI, service: JobService, guard: Guard) -> None:
@@ -126,6 +129,9 @@ def _add_file_route(app: FastAPI, service: JobService, guard: Guard) -> None:
             path = await service.file(job_id, file_path)
         except OutsideJobFolderError:
             raise HTTPException(HTTPStatus.FORBIDDEN, "Access denied: path traversal detected") from None
+        except NoJobFolderError:
+            detail = f"Job directory not found for job {job_id}"
+            raise HTTPException(HTTPStatus.NOT_FOUND, detail) from None
         except FileNotFoundError:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"File not found: {file_path}") from None
         except IsADirectoryError:
@@ -175,11 +181,11 @@ def _add_guest_mode_routes(app: FastAPI, guard: Guard, path: str) -> None:
 
     @app.put(
         f"{path}/guest-mode",
-        responses=responses(*_NOT_ALLOWED, *FORM_ERRORS, answer=GuestModeState),
+        responses=responses(*_NOT_ALLOWED, *FORM_ERRORS, answer=GuestModeChange),
         openapi_extra=form_body(_GuestModeForm),
     )
     async def write_guest_mode(request: Request) -> JSONObject:
         claims = await guard.admin(request)
         form = await read_form(request, _GuestModeForm)
         guard.guest_mode.set(enabled=form.guest_mode, user_id=claims.user_id if claims else None)
-        return guard.guest_mode.as_json()
+        return {"guest_mode": form.guest_mode, "message": "Configuration updated successfully"}

@@ -34,11 +34,12 @@ class AcceptedJob(BaseModel):
 
 
 class Health(BaseModel):
-    """The state of the server; generation A does not report its guest mode."""
+    """The state of the server; older generations do not report whether tokens are required."""
 
     status: str
     service: str
     version: str
+    auth_required: bool | None = None
     guestMode: str | None = None  # noqa: N815 - the wire's name
 
 
@@ -69,6 +70,13 @@ class GuestModeState(BaseModel):
     guest_mode: bool
     updated_at: int | None
     updated_by: str | None
+
+
+class GuestModeChange(BaseModel):
+    """The answer to a change of guest mode."""
+
+    guest_mode: bool
+    message: str
 
 
 class DocumentedServer(FastAPI):

@@ -15,6 +15,10 @@ class OutsideJobFolderError(Exception):
     """A path points outside the job's folder."""
 
 
+class NoJobFolderError(FileNotFoundError):
+    """The job has no folder: somebody has removed it from the disk."""
+
+
 class JobFolders:
     """All job folders of a server. The methods block: call them in a thread.
 
@@ -76,11 +80,14 @@ class JobFolders:
             The absolute path of an existing file.
 
         Raises:
+            NoJobFolderError: The job has no folder.
             OutsideJobFolderError: The path points outside the job's folder: ``..``, absolute, or a symlink.
             FileNotFoundError: The file was not found.
             IsADirectoryError: The path is a folder.
         """
         folder = (self.jobs / job_id).resolve()
+        if not folder.exists():
+            raise NoJobFolderError(job_id)
         try:
             path = (folder / file_path).resolve()
             inside, exists, is_file = path.is_relative_to(folder), path.exists(), path.is_file()

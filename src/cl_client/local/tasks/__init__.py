@@ -115,7 +115,7 @@ TASKS: dict[str, TaskSpec] = {
     ),
     "image_conversion": TaskSpec(
         "cl_client.local.tasks.conversion.image_conversion:run",
-        "cl_client.plugins.image_conversion:ImageConversionParams",
+        "cl_client.local.tasks.conversion.served_params:ServedConversionParams",
         _converted_picture,
     ),
     "media_thumbnail": TaskSpec(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.conversion.conversion_targets import TARGETS
 from cl_client.local.tasks.conversion.conversion_writer import write_picture
 from cl_client.local.tasks.conversion.picture_frames import read_frames
 from cl_client.local.tasks.conversion.picture_metadata import read_metadata
+from cl_client.local.tasks.conversion.served_params import DEFAULT_QUALITY
 from cl_client.local.tasks.images.opening import open_picture
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.conversion.conversion_targets import Target
     from cl_client.models import JSONObject
     from cl_client.plugins.image_conversion import ImageConversionParams
-
-_DEFAULT_QUALITY: Final = 85
 
 
 def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
@@ -47,7 +46,7 @@ def run(context: TaskContext[ImageConversionParams]) -> JSONObject:
         frames = read_frames(image, target, file, context.report, dropped)
     # Outside of the block, which takes every error for damage of the image.
     context.report(70)
-    quality = context.params.quality or _DEFAULT_QUALITY
+    quality = context.params.quality or DEFAULT_QUALITY
     write_picture(frames, metadata, target, context.output_file, file.name, quality=quality, dropped=dropped)
     return {"dropped": [*sorted(dropped)]}
 
