@@ -131,6 +131,35 @@ def test_worker_announcements(
         assert idle_counts[:4] in ([0, 1, 0, 1], [1, 0, 1, 0])
 
 
+def test_workers_with_a_poll_interval_look_for_work_only_then(
+    scripted: dict[str, TaskSpec],
+    call: type[Caller],
+    listen: type[Listener],
+    eventually: Callable[[Callable[[], object]], None],
+) -> None:
+    server = LocalServer(workers=1, extra_tasks=scripted, poll_interval=3600, heartbeat_interval=0.02)
+    with server, call(server) as caller, listen(server.mqtt_url) as listener:
+        # The worker has looked for work once, and found none.
+        eventually(lambda: [heard.body["idle_count"] for heard in listener.workers()][-3:] == [1, 1, 1])
+        job_id = caller.submit()
+        beats = len(listener.workers())
+        eventually(lambda: len(listener.workers()) > beats + 20)
+        assert caller.has_status(job_id, "queued")
+
+
+def test_workers_with_a_poll_interval_take_job_after_job(
+    scripted: dict[str, TaskSpec], call: type[Caller]
+) -> None:
+    with (
+        LocalServer(workers=1, extra_tasks=scripted, poll_interval=3600) as server,
+        call(server) as caller,
+    ):
+        server.stop_workers()
+        jobs = [caller.submit() for _ in range(3)]
+        server.start_workers()
+        assert [caller.outcome(job) for job in jobs] == ["completed"] * 3
+
+
 def test_idle_is_announced_after_the_end_of_a_job(
     scripted: dict[str, TaskSpec],
     call: type[Caller],
@@ -160,7 +189,7 @@ def test_heartbeats_stall_while_a_task_blocks(
     eventually: Callable[[Callable[[], object]], None],
 ) -> None:
     # The free worker says that it is busy whenever it looks for work: here only at the beginning.
-    server = LocalServer(workers=2, extra_tasks=scripted, heartbeat_interval=0.02, poll_interval=300)
+    server = LocalServer(workers=2, extra_tasks=scripted, heartbeat_interval=0.02)
     with server, call(server) as caller, listen(server.mqtt_url) as listener:
         gate = server.data_dir / "gate"
         job_id = caller.submit(gate=str(gate))

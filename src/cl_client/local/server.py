@@ -11,7 +11,7 @@ from cl_client._core.threads import in_thread
 from cl_client.local.auth.settings import DEFAULT_ADMIN_PASSWORD, DEFAULT_TOKEN_LIFETIME, AuthSettings
 from cl_client.local.models.users_models import users_models
 from cl_client.local.server_thread import ServerThread
-from cl_client.local.settings import DEFAULT_MAX_UPLOAD_BYTES, DEFAULT_POLL_INTERVAL, LocalServerSettings
+from cl_client.local.settings import DEFAULT_MAX_UPLOAD_BYTES, LocalServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,8 @@ class LocalServer:
         data_dir: Folder for jobs and users. Unfinished jobs in it run again. None for a temporary folder that
             is removed at the end.
         workers: How many jobs run at once; None for one per core.
-        generation: The CL Server generation to imitate: ``"A"``, ``"B"`` or ``"C"``, the newest.
+        generation: The CL Server generation to imitate: ``"A"``, ``"A1"``, ``"A2"``, ``"B"``, ``"C"`` or
+            ``"C2"``, the newest; docs/local-server.md has a table.
         strict_wire: Omit the events that real servers omit. False publishes an event for every failure, and
             sends heartbeats of busy workers.
         max_upload_bytes: Size limit of a submit's body in bytes; a larger one gets status 413.
@@ -55,7 +56,8 @@ class LocalServer:
             cannot be offered is left out with a warning, unless ``tasks`` names it. False for tests whose
             results must not depend on what is installed.
         heartbeat_interval: Seconds between two announcements of a worker; None for the generation's value.
-        poll_interval: Seconds between two checks for queued jobs. A submitted job starts without this delay.
+        poll_interval: Seconds that a worker without work waits before it looks for queued jobs again, as the
+            workers of real servers do every 1 to 5 seconds. None to start a submitted job at once.
         models_dir: The only folder to search for models. None for the folder in the environment variable
             ``CL_CLIENT_MODELS`` or, if it is not set, the user's cache folder, where
             ``cl-client models pull`` saves them. A task whose model is missing is not announced.
@@ -95,7 +97,7 @@ class LocalServer:
         extra_tasks: Mapping[str, TaskSpec] | None = None,
         third_party_tasks: bool = True,
         heartbeat_interval: float | None = None,
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        poll_interval: float | None = None,
         models_dir: Path | None = None,
         models: Mapping[str, Path] | None = None,
         auth: bool = False,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.job_hook import JobHook
 
 DEFAULT_MAX_UPLOAD_BYTES = 4 * 1024**3
-DEFAULT_POLL_INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ class LocalServerSettings:
     extra_tasks: Mapping[str, TaskSpec] = field(default_factory=dict[str, TaskSpec])
     third_party_tasks: bool = True
     heartbeat_interval: float | None = None
-    poll_interval: float = DEFAULT_POLL_INTERVAL
+    poll_interval: float | None = None
     models: ModelStore = field(default_factory=users_models)
     auth: AuthSettings | None = None
     tls: ServerTLS | None = None
@@ -61,8 +60,13 @@ class LocalServerSettings:
             raise ValueError(f"workers is {self.workers}; it must be at least 1")
         if self.generation not in DIALECTS:
             raise ValueError(f"generation is {self.generation!r}; it must be one of {', '.join(DIALECTS)}")
-        for name in ("max_upload_bytes", "poll_interval", "heartbeat"):
-            if getattr(self, name) <= 0:
+        above_zero = {
+            "max_upload_bytes": self.max_upload_bytes,
+            "poll_interval": self.poll_interval,
+            "heartbeat": self.heartbeat,
+        }
+        for name, value in above_zero.items():
+            if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0")
         third_party = ThirdPartyTasks()
         if self.third_party_tasks:

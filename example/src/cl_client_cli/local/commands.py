@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 - read at run time, to parse arguments
 from typing import Literal
 
-from cyclopts.types import Port, PositiveInt  # noqa: TC002 - read at run time, to parse arguments
+from cyclopts.types import Port, PositiveFloat, PositiveInt  # noqa: TC002 - read at run time, to parse arguments
 
 from cl_client_cli.frame.options import DEFAULT_OUTPUT, Flag, OutputDir, OutputOptions
 
@@ -44,7 +44,8 @@ def server(
     mqtt_url: str | None = None,
     data_dir: Path | None = None,
     workers: PositiveInt | None = None,
-    generation: Literal["A", "B", "C"] = "C",
+    generation: Literal["A", "A1", "A2", "B", "C", "C2"] = "C",
+    poll_interval: PositiveFloat | None = None,
     tasks: str | None = None,
     auth: Flag = False,
     auth_port: Port = 8000,
@@ -66,7 +67,9 @@ def server(
         mqtt_url: Existing broker to use instead of the built-in one, as mqtt://HOST:PORT.
         data_dir: Folder for jobs; by default a temporary folder.
         workers: Number of jobs that run at the same time; by default one per core.
-        generation: CL Server generation to emulate; C is the newest.
+        generation: CL Server generation to emulate; C2 is the newest. See docs/local-server.md.
+        poll_interval: Seconds that an idle worker waits before it looks for jobs again, as real ones do; by
+            default a job starts at once.
         tasks: Names of the tasks to offer, separated by commas; by default all, also those of installed
             packages.
         auth: Run an auth service, and require tokens. The first user is admin; the password is the value of
@@ -95,6 +98,7 @@ def server(
         data_dir=data_dir,
         workers=workers,
         generation=generation,
+        poll_interval=poll_interval,
         tasks=tasks,
         auth=auth,
         auth_port=auth_port,

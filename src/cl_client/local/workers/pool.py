@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RESTART_PAUSE_SECONDS = 1.0
+_SAFETY_NET_SECONDS = 5.0
+"""Between two looks for a job that was queued without a `Worker.wake`, which should not happen."""
 
 
 class Worker:
@@ -38,7 +40,7 @@ class Worker:
         announcer: Publishes the worker's state and the changes of its jobs.
         jobs_folder: Holds one folder per job, named after the job id.
         models: Finds the model files of the tasks.
-        poll_interval: Seconds between two checks for queued jobs that no `wake` announced.
+        poll_interval: Seconds between two looks for queued jobs; None to look whenever `wake` is called.
         before_job: Runs before each task; see `JobHook`.
     """
 
@@ -51,7 +53,7 @@ class Worker:
         announcer: Announcer,
         jobs_folder: Path,
         models: ModelStore,
-        poll_interval: float,
+        poll_interval: float | None,
         before_job: JobHook | None = None,
     ) -> None:
         self.worker_id = worker_id
@@ -127,9 +129,12 @@ class Worker:
             logger.warning("Worker %s cannot start its process: %s", self.worker_id, exc)
 
     async def _wait_for_work(self) -> None:
+        if self._poll_interval is not None:
+            await asyncio.sleep(self._poll_interval)
+            return
         self._waiting = True
         try:
-            async with asyncio.timeout(self._poll_interval):
+            async with asyncio.timeout(_SAFETY_NET_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
             logger.debug("Worker %s polls for work", self.worker_id)
