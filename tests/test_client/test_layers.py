@@ -42,6 +42,7 @@ LOCAL_LAYERS = (
     ("models",),
     ("tasks",),
     ("auth",),
+    ("real_faults",),
     ("settings",),
     ("jobs",),
     ("broker",),
@@ -60,7 +61,7 @@ TASK_LAYERS = (
     ("metadata",),
     ("conversion",),
     ("hls",),
-    ("", "third_party", "file_hash", "media_thumbnail", "job_hook"),
+    ("", "third_party", "file_hash", "media_thumbnail", "job_hook", "real_failures"),
 )
 HOUSES = [
     ("cl_client", LAYERS),

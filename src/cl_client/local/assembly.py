@@ -100,8 +100,8 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         await asyncio.to_thread(folders.prepare)
         store = await JobStore.open(data_dir / "jobs.sqlite3")
         stack.push_async_callback(store.close)
-        requeued = await store.requeue_interrupted()
-        if requeued:
+        # Nothing takes up such jobs on real servers: they stay in the state "processing".
+        if not settings.real_faults and (requeued := await store.requeue_interrupted()):
             logger.info("%d jobs were interrupted when the last server stopped; they run again", requeued)
         http_tls = None if tls is None else tls.http
         auth = await _start_auth(stack, settings, data_dir, http_tls)

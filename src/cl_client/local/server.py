@@ -46,9 +46,11 @@ class LocalServer:
             is removed at the end.
         workers: How many jobs run at once; None for one per core.
         generation: The CL Server generation to imitate: ``"A"``, ``"A1"``, ``"A2"``, ``"B"``, ``"C"`` or
-            ``"C2"``, the newest; docs/local-server.md has a table.
+            ``"C2"``, the newest. docs/local-server.md has a table of their differences.
         strict_wire: Omit the events that real servers omit. False publishes an event for every failure, and
             sends heartbeats of busy workers.
+        real_faults: Fail where real servers of the generation fail, in their words. docs/local-server.md has
+            a table of these faults.
         max_upload_bytes: Size limit of a submit's body in bytes; a larger one gets status 413.
         tasks: Names of the tasks to offer, also of other packages; None for all.
         extra_tasks: Additional tasks, by name. They replace others of the same name.
@@ -92,6 +94,7 @@ class LocalServer:
         workers: int | None = None,
         generation: Generation = "C",
         strict_wire: bool = True,
+        real_faults: bool = False,
         max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES,
         tasks: Sequence[str] | None = None,
         extra_tasks: Mapping[str, TaskSpec] | None = None,
@@ -126,6 +129,7 @@ class LocalServer:
             workers=workers,
             generation=generation,
             strict_wire=strict_wire,
+            real_faults=real_faults,
             max_upload_bytes=max_upload_bytes,
             tasks=tasks,
             extra_tasks=extra_tasks or {},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cl_client.local.generations import DIALECTS, Dialect, Generation
 from cl_client.local.models.catalog import MODELS
 from cl_client.local.models.users_models import users_models
+from cl_client.local.real_faults import with_real_faults
 from cl_client.local.tasks import TASKS, TaskSpec
 from cl_client.local.tasks.third_party import ThirdPartyTasks, load_third_party_tasks
 
@@ -36,6 +37,7 @@ class LocalServerSettings:
     workers: int | None = None
     generation: Generation = "C"
     strict_wire: bool = True
+    real_faults: bool = False
     max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES
     tasks: Sequence[str] | None = None
     extra_tasks: Mapping[str, TaskSpec] = field(default_factory=dict[str, TaskSpec])
@@ -121,6 +123,11 @@ class LocalServerSettings:
         known = self._known_tasks
         if self.dialect.tasks_of_2025:
             known = {name: spec.for_generation_a() for name, spec in known.items()}
+        if self.real_faults:
+            known = {
+                name: with_real_faults(name, spec, self.generation) if name not in self.extra_tasks else spec
+                for name, spec in known.items()
+            }
         chosen = self.tasks if self.tasks is not None else tuple(known)
         return {name: known[name] for name in (*chosen, *self.extra_tasks)}
 

@@ -45,6 +45,7 @@ def server(
     data_dir: Path | None = None,
     workers: PositiveInt | None = None,
     generation: Literal["A", "A1", "A2", "B", "C", "C2"] = "C",
+    real_faults: Flag = False,
     poll_interval: PositiveFloat | None = None,
     tasks: str | None = None,
     auth: Flag = False,
@@ -68,6 +69,7 @@ def server(
         data_dir: Folder for jobs; by default a temporary folder.
         workers: Number of jobs that run at the same time; by default one per core.
         generation: CL Server generation to emulate; C2 is the newest. See docs/local-server.md.
+        real_faults: Fail where real servers of the generation fail, in their words.
         poll_interval: Seconds that an idle worker waits before it looks for jobs again, as real ones do; by
             default a job starts at once.
         tasks: Names of the tasks to offer, separated by commas; by default all, also those of installed
@@ -98,6 +100,7 @@ def server(
         data_dir=data_dir,
         workers=workers,
         generation=generation,
+        real_faults=real_faults,
         poll_interval=poll_interval,
         tasks=tasks,
         auth=auth,

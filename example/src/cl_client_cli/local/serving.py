@@ -43,6 +43,7 @@ class ServerOptions(TypedDict):
     data_dir: Path | None
     workers: int | None
     generation: Generation
+    real_faults: bool
     poll_interval: float | None
     auth: bool
     auth_port: int

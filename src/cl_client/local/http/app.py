@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, HTTPException, Query, Request
-from fastapi.responses import FileResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from cl_client.local.auth.form_fields import Form, read_form
 from cl_client.local.http.documentation import (
@@ -26,6 +27,9 @@ from cl_client.local.openapi import FORM_ERRORS, form_body, responses
 from cl_client.models import JSONObject  # noqa: TC001 - FastAPI reads the annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
     from fastapi import FastAPI
 
     from cl_client.local.auth.guard import Guard
@@ -109,11 +113,31 @@ def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET"})
 
     # In the document it has one path per task.
-    @app.post("/jobs/{task_type}", dependencies=[Depends(known_task), *users_only], include_in_schema=False)
-    async def create_job(task_type: str, request: Request) -> JSONObject:
+    @app.post(
+        "/jobs/{task_type}",
+        dependencies=[Depends(known_task), *users_only],
+        include_in_schema=False,
+        response_model=None,
+    )
+    async def create_job(task_type: str, request: Request) -> JSONObject | Response:
         receive = partial(receive_job, request, service.tasks[task_type], service.settings.max_upload_bytes)
-        job = await service.submit(task_type, receive)
+        try:
+            job = await service.submit(task_type, receive)
+        except RequestValidationError as exc:
+            return _refusal(exc, service.tasks[task_type].crashes_on)
         return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}
+
+
+def _refusal(exc: RequestValidationError, crashes_on: AbstractSet[str]) -> Response:
+    """Refuse a form; if only fields are invalid that real servers do not check in time, crash as they do."""
+    faults = cast("Sequence[Mapping[str, object]]", exc.errors())
+    checked = [fault for fault in faults if cast("Sequence[str]", fault["loc"])[1] not in crashes_on]
+    if checked:
+        raise RequestValidationError(checked)
+    # uvicorn closes the connection after an exception.
+    return PlainTextResponse(
+        "Internal Server Error", HTTPStatus.INTERNAL_SERVER_ERROR, headers={"Connection": "close"}
+    )
 
 
 def _add_file_route(app: FastAPI, service: JobService, guard: Guard) -> None:

@@ -173,7 +173,7 @@ class JobService:
         return {"total_size": total_size, "job_count": await self._store.count()}
 
     async def cleanup(self, days: int) -> JSONObject:
-        """Delete the ended jobs that were created before a number of days.
+        """Delete the ended jobs that were created before a number of days; with real faults, all of them.
 
         Args:
             days: Minimum age of the jobs to delete, in days.
@@ -182,7 +182,9 @@ class JobService:
             ``deleted_count``, and ``freed_space`` in bytes.
         """
         # Times are counted from 1970; SQLite takes no integer of more than 64 bits.
-        job_ids = await self._store.delete_ended_before(max(now_ms() - days * _DAY_MS, 0))
+        job_ids = await self._store.delete_ended_before(
+            max(now_ms() - days * _DAY_MS, 0), or_not_ended=self.settings.real_faults
+        )
         freed = [await asyncio.to_thread(self._folders.remove, job_id) for job_id in job_ids]
         return {"deleted_count": len(job_ids), "freed_space": sum(freed)}
 

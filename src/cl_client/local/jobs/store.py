@@ -253,18 +253,19 @@ class JobStore:
         rows = await self._connection.execute_fetchall("SELECT job_id FROM jobs")
         return _STRINGS.validate_python([row["job_id"] for row in rows])
 
-    async def delete_ended_before(self, created_before: int) -> list[str]:
+    async def delete_ended_before(self, created_before: int, *, or_not_ended: bool = False) -> list[str]:
         """Delete the ended jobs that were created before a time.
 
         Args:
             created_before: Milliseconds since the Unix epoch.
+            or_not_ended: Delete also those that have not ended.
 
         Returns:
             The ids of the deleted jobs.
         """
         rows = await self._connection.execute_fetchall(
-            "DELETE FROM jobs WHERE status IN (?, ?) AND created_at < ? RETURNING job_id",
-            (COMPLETED, FAILED, created_before),
+            "DELETE FROM jobs WHERE (? OR status IN (?, ?)) AND created_at < ? RETURNING job_id",
+            (or_not_ended, COMPLETED, FAILED, created_before),
         )
         return _STRINGS.validate_python([row["job_id"] for row in rows])
 

@@ -32,6 +32,8 @@ class TaskSpec:
         function_a: The function for a server of generation A, if it differs.
         output_path_a: The path of its result on a server of generation A, if it differs.
         models: The models that it requires, by their names in `cl_client.local.models.catalog`.
+        checks: ``"module:function"``, called with each job's context before ``function``, to fail the job.
+        crashes_on: The form fields whose invalid values get status 500, as from a real server that crashes.
     """
 
     function: str
@@ -40,6 +42,8 @@ class TaskSpec:
     function_a: str | None = None
     output_path_a: OutputPath | None = None
     models: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    crashes_on: frozenset[str] = frozenset()
 
     def for_generation_a(self) -> TaskSpec:
         """Return the task of a server of generation A.

@@ -201,6 +201,7 @@ class Worker:
         return TaskRequest(
             task_type=job.task_type,
             function=spec.function,
+            checks=spec.checks,
             params_model=spec.params,
             params=params,
             input_file=folder / input_path,

@@ -24,6 +24,8 @@ from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.workers.protocol import TaskError, TaskProgress, TaskReply, TaskRequest, TaskResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import JsonValue
 
     from cl_client.local.tasks.contract import TaskFunction
@@ -83,6 +85,9 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
         report=report,
         models=request.models,
     )
+    for name in request.checks:
+        check = cast("Callable[[TaskContext[TaskParams]], None]", pkgutil.resolve_name(name))
+        check(context)
     output = function(context)
     if not isinstance(cast("object", output), dict):  # a function of another package may forget to return one
         raise TypeError(f"{request.function} returned {type(output).__name__} instead of a dict")

@@ -20,10 +20,11 @@ class _Message(BaseModel):
 
 
 class TaskRequest(_Message):
-    """A job to run. The paths are absolute; function and params model are ``"module:name"``."""
+    """A job to run. The paths are absolute; functions and the params model are ``"module:name"``."""
 
     task_type: str
     function: str
+    checks: tuple[str, ...] = ()
     params_model: str
     params: JSONObject
     input_file: Path

@@ -1,0 +1,157 @@
+"""How jobs fail on real servers, in their words; see `cl_client.local.real_faults`.
+
+Each function is given a job before its task runs, and raises if a real server fails at it.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Annotated, Final
+
+from PIL import Image
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from cl_client._transfers.content_types import type_of_content
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.conversion.conversion_targets import TARGETS
+from cl_client.local.tasks.media_types import detect_media_type
+from cl_client.models import TaskParams
+from cl_client.plugins.hls_streaming import DEFAULT_VARIANTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.plugins.image_conversion import ImageConversionParams
+
+_HEAD_BYTES: Final = 4096
+
+
+class RealHlsVariant(BaseModel):
+    """One quality level: a real server accepts null and leaves the failure to the worker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    resolution: int | None = None
+    bitrate: Annotated[int, Field(ge=100)] | None = None
+
+
+_VARIANTS: Final = TypeAdapter(tuple[RealHlsVariant, ...])
+
+
+def _parse_variants(variants: object) -> object:
+    return _VARIANTS.validate_json(variants) if isinstance(variants, str) else variants
+
+
+class RealHlsParams(TaskParams):
+    """The parameters of `hls_streaming` that real servers accept."""
+
+    variants: Annotated[tuple[RealHlsVariant, ...], BeforeValidator(_parse_variants), Field(min_length=1)] = (
+        tuple(RealHlsVariant(resolution=one.resolution, bitrate=one.bitrate) for one in DEFAULT_VARIANTS)
+    )
+    include_original: bool = False
+
+
+def hls_without_height_or_bitrate(context: TaskContext[RealHlsParams]) -> None:
+    """Fail for a variant with a null, which a real server's FFmpeg cannot make.
+
+    Args:
+        context: The job.
+
+    Raises:
+        TaskFailedError: A variant has no resolution or no bitrate.
+    """
+    for variant in context.params.variants:
+        if variant.resolution is None and variant.bitrate is None:
+            raise TaskFailedError("original should be generated using addOriginal")
+        if variant.resolution is None:
+            name = "adaptive-orig.m3u8"
+            raise TaskFailedError(f"the stream generated {name} is either invalid or partial or corrupted")
+        if variant.bitrate is None:
+            raise TaskFailedError("FFmpeg command failed")
+
+
+def video_thumbnail(context: TaskContext[TaskParams]) -> None:
+    """Fail for a video, which a real server looks for in the wrong folder.
+
+    Args:
+        context: The job.
+
+    Raises:
+        TaskFailedError: The file is a video.
+    """
+    if detect_media_type(context.input_file) == "video":
+        path = context.input_file.relative_to(context.job_folder).as_posix()
+        raise TaskFailedError(f"Input file not found: {path}")
+
+
+def thumbnail_of_such_pixels(context: TaskContext[TaskParams]) -> None:
+    """Fail for an image whose pixels do not fit into a JPEG.
+
+    Args:
+        context: The job.
+
+    Raises:
+        TaskFailedError: Its pixels would have to be converted first.
+    """
+    _require_writable(_mode(context.input_file), "JPEG")
+
+
+def conversion_of_such_pixels(context: TaskContext[ImageConversionParams]) -> None:
+    """Fail for an image whose pixels do not fit into the target format.
+
+    Args:
+        context: The job.
+
+    Raises:
+        TaskFailedError: Its pixels would have to be converted first.
+    """
+    mode, target = _mode(context.input_file), TARGETS[context.params.format].name
+    if target == "JPEG" and mode in {"RGBA", "P"}:
+        return
+    _require_writable(mode, target)
+
+
+def thumbnail_on_c2(context: TaskContext[TaskParams]) -> None:
+    """Fail for every file: a real server compares its media type with a pair.
+
+    Args:
+        context: The job.
+
+    Raises:
+        TaskFailedError: Always.
+    """
+    with context.input_file.open("rb") as file:
+        mime_type = type_of_content(file.read(_HEAD_BYTES))
+    kind = mime_type.partition("/")[0]
+    media_type = kind if kind in {"image", "video", "audio", "text"} else "file"
+    pair = f"({mime_type!r}, <MediaType.{media_type.upper()}: {media_type!r}>)"
+    raise TaskFailedError(f"Unsupported media type: {pair}. Only image and video are supported.")
+
+
+def hash_on_c2(_context: TaskContext[TaskParams]) -> None:
+    """Fail for every file.
+
+    Raises:
+        TaskFailedError: Always.
+    """
+    raise TaskFailedError("name 'logger' is not defined")
+
+
+def _mode(file: Path) -> str | None:
+    """Return what Pillow calls the kind of an image's pixels; None if the file is not an image."""
+    try:
+        with Image.open(file) as image:
+            return image.mode
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # the task names what is wrong
+
+
+def _require_writable(mode: str | None, image_format: str) -> None:
+    """Let Pillow write one pixel: its error does not depend on the others."""
+    if mode is None:
+        return
+    try:
+        Image.new(mode, (1, 1)).save(io.BytesIO(), image_format)
+    except OSError as exc:
+        raise TaskFailedError(str(exc)) from None
