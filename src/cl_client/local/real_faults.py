@@ -25,18 +25,21 @@ class RealFault:
 
     Attributes:
         name: What it is about, as in the documentation.
-        task: The name of the task.
+        task: The name of the task; ``"*"`` for all.
         check: ``"module:function"``, called in the worker with the job's context before the task. It raises
             `TaskFailedError` with the words of real servers where they fail. Empty if no job fails.
         generations: The generations that have it.
+        amend: ``"module:function"``, called in the worker with the job's context and its ``task_output``, to
+            return that of a real server.
         params: ``"module:Class"``, the parameters that real servers accept, if they accept more.
         crashes_on: The form field whose invalid values make real servers crash, if there is one.
     """
 
     name: str
     task: str
-    check: str
+    check: str = ""
     generations: tuple[Generation, ...] = _ALL
+    amend: str = ""
     params: str = ""
     crashes_on: str = ""
 
@@ -63,6 +66,8 @@ REAL_FAULTS: Final = (
         "image_conversion",
         f"{_CHECKS}:conversion_of_such_pixels",
     ),
+    RealFault("Metadata in typed fields", "exif", amend=f"{_CHECKS}:metadata_as_raw_keys"),
+    RealFault("Additional fields of `task_output`", "*", amend=f"{_CHECKS}:without_additions"),
 )
 
 
@@ -77,11 +82,12 @@ def with_real_faults(name: str, task: TaskSpec, generation: Generation) -> TaskS
     Returns:
         A copy with the faults of that generation.
     """
-    faults = [fault for fault in REAL_FAULTS if fault.task == name and generation in fault.generations]
+    faults = [fault for fault in REAL_FAULTS if fault.task in {name, "*"} and generation in fault.generations]
     params = [fault.params for fault in faults if fault.params]
     return replace(
         task,
         checks=(*task.checks, *(fault.check for fault in faults if fault.check)),
+        amends=(*task.amends, *(fault.amend for fault in faults if fault.amend)),
         crashes_on=task.crashes_on | {fault.crashes_on for fault in faults if fault.crashes_on},
         params=params[-1] if params else task.params,
     )

@@ -33,6 +33,7 @@ class TaskSpec:
         output_path_a: The path of its result on a server of generation A, if it differs.
         models: The models that it requires, by their names in `cl_client.local.models.catalog`.
         checks: ``"module:function"``, called with each job's context before ``function``, to fail the job.
+        amends: ``"module:function"``, given a job's context and its ``task_output``, to change the latter.
         crashes_on: The form fields whose invalid values get status 500, as from a real server that crashes.
     """
 
@@ -43,6 +44,7 @@ class TaskSpec:
     output_path_a: OutputPath | None = None
     models: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
+    amends: tuple[str, ...] = ()
     crashes_on: frozenset[str] = frozenset()
 
     def for_generation_a(self) -> TaskSpec:

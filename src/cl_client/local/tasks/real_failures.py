@@ -1,12 +1,9 @@
-"""How jobs fail on real servers, in their words; see `cl_client.local.real_faults`.
-
-Each function is given a job before its task runs, and raises if a real server fails at it.
-"""
+"""How jobs fail on real servers, in their words, and what they leave out: see `local.real_faults`."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
@@ -14,17 +11,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from cl_client._transfers.content_types import type_of_content
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.conversion.conversion_targets import TARGETS
+from cl_client.local.tasks.files import write_json
 from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.models import TaskParams
+from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.hls_streaming import DEFAULT_VARIANTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cl_client.local.tasks.contract import TaskContext
+    from cl_client.local.tasks.contract import ParamsT, TaskContext
+    from cl_client.models import JSONObject
+    from cl_client.plugins.exif import ExifParams
     from cl_client.plugins.image_conversion import ImageConversionParams
 
 _HEAD_BYTES: Final = 4096
+_ADDITIONS: Final = frozenset(
+    {"created_at", "display_height", "display_width", "dropped", "engine", "taken_at", "warnings"}
+)
 
 
 class RealHlsVariant(BaseModel):
@@ -136,6 +140,43 @@ def hash_on_c2(_context: TaskContext[TaskParams]) -> None:
         TaskFailedError: Always.
     """
     raise TaskFailedError("name 'logger' is not defined")
+
+
+def metadata_as_raw_keys(context: TaskContext[ExifParams], output: JSONObject) -> JSONObject:
+    """Leave the metadata where a real server leaves it: it fills typed fields only from keys without a group.
+
+    Args:
+        context: The job.
+        output: Its ``task_output``.
+
+    Returns:
+        The ``task_output`` of a real server, also written to the job's file.
+    """
+    read = cast("JSONObject", output["raw_metadata"])
+    tags = context.params.tags
+    typed = ExifOutput.model_validate({"raw_metadata": read} if tags else {})
+    file = context.input_file
+    raw: JSONObject = {"SourceFile": str(file)}
+    for key, value in read.items():
+        raw[key] = value
+        if key == "File:FileName":
+            raw["File:Directory"] = str(file.parent)
+    amended: JSONObject = {**typed.model_dump(mode="json", exclude={"raw_metadata"}), "raw_metadata": raw}
+    result = without_additions(context, amended)
+    write_json(context.output_file, result)
+    return result
+
+
+def without_additions(_context: TaskContext[ParamsT], output: JSONObject) -> JSONObject:
+    """Leave out the fields that only the local server sends.
+
+    Args:
+        output: The ``task_output``.
+
+    Returns:
+        The rest.
+    """
+    return {key: value for key, value in output.items() if key not in _ADDITIONS}
 
 
 def _mode(file: Path) -> str | None:

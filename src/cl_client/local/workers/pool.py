@@ -202,6 +202,7 @@ class Worker:
             task_type=job.task_type,
             function=spec.function,
             checks=spec.checks,
+            amends=spec.amends,
             params_model=spec.params,
             params=params,
             input_file=folder / input_path,

@@ -94,6 +94,11 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
     if context.warnings:
         warnings: JsonValue = [*context.warnings]
         output = output | {"warnings": warnings}
+    for name in request.amends:
+        amend = cast(
+            "Callable[[TaskContext[TaskParams], JSONObject], JSONObject]", pkgutil.resolve_name(name)
+        )
+        output = amend(context, output)
     # NaN and infinity are not valid JSON, and would break the HTTP response with the job.
     json.dumps(output, allow_nan=False)
     return output

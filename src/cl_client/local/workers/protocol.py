@@ -25,6 +25,7 @@ class TaskRequest(_Message):
     task_type: str
     function: str
     checks: tuple[str, ...] = ()
+    amends: tuple[str, ...] = ()
     params_model: str
     params: JSONObject
     input_file: Path

@@ -19,6 +19,7 @@ def run(context: TaskContext[DinoEmbeddingParams]) -> JSONObject:
         context: The job.
 
     Returns:
-        The ``task_output``: ``embedding_dim`` and ``normalized``.
+        The ``task_output``: ``normalized`` and ``embedding_dim``, in the order of real servers.
     """
-    return embed(context, DINO, normalize=context.params.normalize)
+    output = embed(context, DINO, normalize=context.params.normalize)
+    return {key: output[key] for key in ("normalized", "embedding_dim")}

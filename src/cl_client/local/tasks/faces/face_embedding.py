@@ -41,7 +41,7 @@ def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
         context: The job.
 
     Returns:
-        The ``task_output``: ``embedding_dim``, ``normalized`` and ``quality_score``.
+        The ``task_output``: ``normalized``, ``embedding_dim`` and ``quality_score``.
 
     Raises:
         TaskFailedError: The file is not an image, or ArcFace's model is invalid.
@@ -53,7 +53,7 @@ def run(context: TaskContext[FaceEmbeddingParams]) -> JSONObject:
     vector = _vector(onnx_model.load(path).run(_batch(face)), path.name)
     normalize = context.params.normalize
     save_vector(unit_vector(vector) if normalize else vector, context.output_file)
-    return {"embedding_dim": _DIMENSIONS, "normalized": normalize, "quality_score": _quality_score(face)}
+    return {"normalized": normalize, "embedding_dim": _DIMENSIONS, "quality_score": _quality_score(face)}
 
 
 def _face(context: TaskContext[FaceEmbeddingParams]) -> RgbPixels:
