@@ -78,12 +78,28 @@ async def test_heartbeats_are_no_news() -> None:
     async with client_of_nobody() as client:
         workers = Workers()
         client.subscribe_worker_updates(workers)
-        for idle in (1, 1, 1, 0, 0, 1):
-            client.mqtt_monitor.dispatch([announcement("one", idle)])
-        assert [await workers.next() for _ in range(3)] == [{"one": True}, {"one": False}, {"one": True}]
+        for beats in ((1, 1, 1), (0, 0), (1,)):
+            client.mqtt_monitor.dispatch([announcement("one", idle) for idle in beats])
+            assert await workers.next() == {"one": beats[0] == 1}
         late = Workers()
         client.subscribe_worker_updates(late)
         assert await late.next() == {"one": True}
+        assert workers.told.empty()
+
+
+async def test_looks_for_work_are_no_news() -> None:
+    """A worker says that it is busy, and at once that it is idle, whenever it looks for a job."""
+    async with client_of_nobody() as client:
+        workers = Workers()
+        client.subscribe_worker_updates(workers)
+        for _ in range(3):
+            client.mqtt_monitor.dispatch([announcement("one", idle) for idle in (1, 0, 1)])
+        assert await workers.next() == {"one": True}
+        client.mqtt_monitor.dispatch([announcement("two")])
+        assert await workers.next() == {"one": True, "two": True}
+        # One that has been busy for a while is reported, though the other keeps looking.
+        client.mqtt_monitor.dispatch([announcement("one", 0), announcement("two", 0), announcement("two")])
+        assert await workers.next() == {"one": False, "two": True}
         assert workers.told.empty()
 
 

@@ -90,7 +90,8 @@ class ServerState(ClientPart):
 
         Args:
             callback: A function or coroutine function, called with all present workers by id. While it runs,
-                only the newest state is kept for it.
+                only the newest state is kept for it. It is not called for a worker that is busy for less than
+                0.1 s, as at each look for a job.
 
         Returns:
             The id of the subscription, for `unsubscribe`.

@@ -38,6 +38,8 @@ _Workers: TypeAlias = dict[str, WorkerCapability]
 _Signature: TypeAlias = dict[str, tuple[tuple[str, ...], bool]]
 
 _POLL: Final = 1.0
+_FLICKER: Final = 0.1
+"""Seconds that a worker must be busy to be reported: each look for a job makes it busy for milliseconds."""
 
 
 class FetchCapabilities(Protocol):
@@ -250,21 +252,51 @@ class Workers:
 
 
 class _WorkerSubscription:
-    """A callback and the last state that it was given; heartbeats alone do not trigger it."""
+    """A callback and the last state that it was given; heartbeats and looks for work do not trigger it."""
 
     def __init__(self, callback: WorkerCallback, tasks: OwnedTasks) -> None:
         self._callback = callback
         # A slow callback skips older states: only the current one matters.
         self._queue = CallbackQueue("workers", tasks, limit=1)
         self._told: _Signature = {}
+        self._workers: _Workers = {}
+        self._settling: asyncio.TimerHandle | None = None
 
     def tell(self, workers: _Workers) -> None:
-        """Call back if something has changed."""
-        news = {worker_id: (one.capabilities, one.idle_count > 0) for worker_id, one in workers.items()}
-        if news != self._told:
-            self._told = news
-            self._queue.deliver(self._callback, workers)
+        """Call back if something has changed; if workers only became busy, when they have stayed so."""
+        self._workers = workers
+        news = _signature(workers)
+        if news == self._told:
+            return
+        if not _is_only_busier(self._told, news):
+            self._deliver(news)
+        elif self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(_FLICKER, self._settle)
 
     def cancel(self) -> None:
         """Stop calling back."""
+        if self._settling is not None:
+            self._settling.cancel()
         self._queue.cancel()
+
+    def _settle(self) -> None:
+        self._settling = None
+        news = _signature(self._workers)
+        if news != self._told:
+            self._deliver(news)
+
+    def _deliver(self, news: _Signature) -> None:
+        self._told = news
+        self._queue.deliver(self._callback, self._workers)
+
+
+def _signature(workers: _Workers) -> _Signature:
+    return {worker_id: (one.capabilities, one.idle_count > 0) for worker_id, one in workers.items()}
+
+
+def _is_only_busier(before: _Signature, now: _Signature) -> bool:
+    """Whether nothing has changed but that idle workers became busy."""
+    return before.keys() == now.keys() and all(
+        tasks == before[worker_id][0] and (is_idle is before[worker_id][1] or not is_idle)
+        for worker_id, (tasks, is_idle) in now.items()
+    )

@@ -136,6 +136,9 @@ def thumbnail_on_c2(context: TaskContext[TaskParams]) -> None:
 def hash_on_c2(_context: TaskContext[TaskParams]) -> None:
     """Fail for every file.
 
+    Args:
+        _context: The job.
+
     Raises:
         TaskFailedError: Always.
     """
@@ -171,6 +174,7 @@ def without_additions(_context: TaskContext[ParamsT], output: JSONObject) -> JSO
     """Leave out the fields that only the local server sends.
 
     Args:
+        _context: The job.
         output: The ``task_output``.
 
     Returns:
