@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import signal
 import socket
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from cl_client import AuthenticationError, ComputeClient, ComputeClientConfig, PasswordAuthProvider
 from command_lines import rest_of, said_until
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
 
     from command_lines import RunCLI, RunningCommand, StartCLI
     from support import TLSFiles
+
+
+def _transparent() -> bytes:
+    picture = io.BytesIO()
+    Image.new("LA", (8, 8)).save(picture, "PNG")
+    return picture.getvalue()
+
+
+TRANSPARENT = _transparent()
 
 
 def _addresses(process: RunningCommand) -> dict[str, str]:
@@ -57,6 +68,20 @@ async def test_server_serves_until_it_is_told_to_stop(
     assert not _is_open(said["base_url"])
     assert not _is_open(said["mqtt_url"])
     assert not list(temp_folder.iterdir())
+
+
+async def test_a_server_like_a_real_one(start_cli: StartCLI) -> None:
+    options = ("--generation", "A", "--real-faults", "--poll-interval", "0.2")
+    with start_cli(
+        "server", "--port", "0", "--mqtt-port", "0", "--workers", "1", *options, "--json"
+    ) as process:
+        said = _addresses(process)
+        async with ComputeClient(said["base_url"], mqtt_broker=said["mqtt_url"]) as client:
+            assert (await client.health()).guest_mode is None
+            job = await client.media_thumbnail.generate(TRANSPARENT, wait=True, timeout=SECONDS)
+        process.kill()
+        rest_of(process)
+    assert job.error_message == "cannot write mode LA as JPEG"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one other process")
