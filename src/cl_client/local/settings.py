@@ -124,8 +124,9 @@ class LocalServerSettings:
         if self.dialect.tasks_of_2025:
             known = {name: spec.for_generation_a() for name, spec in known.items()}
         if self.real_faults:
+            faulty = TASKS.keys() - self.extra_tasks.keys()
             known = {
-                name: with_real_faults(name, spec, self.generation) if name not in self.extra_tasks else spec
+                name: with_real_faults(name, spec, self.generation) if name in faulty else spec
                 for name, spec in known.items()
             }
         chosen = self.tasks if self.tasks is not None else tuple(known)
