@@ -62,6 +62,7 @@ class RunningServer:
 
     base_url: str
     mqtt_url: str
+    broker: str
     auth: RunningAuth | None
     announcer: Announcer
     pool: WorkerPool
@@ -87,7 +88,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         The URLs of the server, and its auth service.
 
     Raises:
-        OSError: A port is in use, or another server uses the data folder.
+        OSError: A port is in use, another server uses the data folder, or a broker does not start.
         ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid.
     """
     async with AsyncExitStack() as stack:
@@ -107,8 +108,9 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         auth = await _start_auth(stack, settings, data_dir, http_tls)
         tokens = None if auth is None else auth.service.tokens
         mqtt_url, options = settings.mqtt_url, ConnectionOptions()
+        broker = mqtt_url
         if mqtt_url is None:
-            mqtt_url, options = await _start_broker(stack, settings, tls, tokens)
+            mqtt_url, broker, options = await _start_broker(stack, settings, tls, tokens)
         publisher = await _start_publisher(stack, mqtt_url, options, own_broker=settings.mqtt_url is None)
         announcer = Announcer(
             publisher,
@@ -122,7 +124,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         service = JobService(settings, store, folders, pool, announcer.job_changed)
         app = create_app(service, Guard(tokens, GuestMode(enabled=auth is None)))
         base_url = await start_http(stack, app, listener, http_tls)
-        yield RunningServer(base_url, mqtt_url, auth, announcer, pool, store, service)
+        yield RunningServer(base_url, mqtt_url, broker or mqtt_url, auth, announcer, pool, store, service)
 
 
 async def _start_auth(
@@ -143,17 +145,18 @@ async def _start_broker(
     settings: LocalServerSettings,
     tls: TLSContexts | None,
     tokens: TokenAuthority | None,
-) -> tuple[str, ConnectionOptions]:
-    """Start the embedded broker; return its URL and the options for the server's own connection to it."""
+) -> tuple[str, str, ConnectionOptions]:
+    """Start the embedded broker; return its URL, what it is, and the server's own options."""
     listener = stack.enter_context(bind_listener(settings.host, settings.mqtt_port, "MQTT broker"))
     checks = tokens if settings.mqtt_auth else None
     broker = EmbeddedBroker(
         listener,
         tls=None if tls is None else tls.mqtt,
         accepts_password=None if checks is None else checks.accepts,
+        choice=settings.broker,
     )
-    await broker.start()
     stack.push_async_callback(broker.stop)
+    await broker.start()
     options = ConnectionOptions()
     if tls is not None:
         options = replace(options, make_ssl_context=lambda: tls.own_client)
@@ -163,7 +166,7 @@ async def _start_broker(
         token = SecretStr(checks.issue(nobody, _OWN_TOKEN_SECONDS))
         own = MQTTCredentials(_OWN_USER, token)
         options = replace(options, credentials=lambda: own)
-    return url_of("mqtt" if tls is None else "mqtts", listener), options
+    return url_of("mqtt" if tls is None else "mqtts", listener), broker.description, options
 
 
 async def _start_publisher(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cl_client.auth import AuthProvider
     from cl_client.compute_client import ComputeClient
     from cl_client.config import ComputeClientConfig
+    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.generations import Generation
     from cl_client.local.net.tls import ServerTLS
     from cl_client.local.tasks import TaskSpec
@@ -42,6 +43,8 @@ class LocalServer:
         port: The HTTP port; 0 for a free one.
         mqtt_url: URL of the MQTT broker to use; None for the embedded broker.
         mqtt_port: The port of the embedded broker; 0 for a free one.
+        broker: What the embedded broker is: ``"mosquitto"``, an installed Mosquitto, for MQTT 3.1.1 and 5;
+            ``"amqtt"``, for MQTT 3.1.1 only; ``"auto"`` for Mosquitto if it is installed, and amqtt if not.
         data_dir: Folder for jobs and users. Unfinished jobs in it run again. None for a temporary folder that
             is removed at the end.
         workers: How many jobs run at once; None for one per core.
@@ -90,6 +93,7 @@ class LocalServer:
         port: int = 0,
         mqtt_url: str | None = None,
         mqtt_port: int = 0,
+        broker: BrokerChoice = "auto",
         data_dir: Path | None = None,
         workers: int | None = None,
         generation: Generation = "C",
@@ -125,6 +129,7 @@ class LocalServer:
             port=port,
             mqtt_url=mqtt_url,
             mqtt_port=mqtt_port,
+            broker=broker,
             data_dir=data_dir,
             workers=workers,
             generation=generation,
@@ -159,6 +164,11 @@ class LocalServer:
     def mqtt_url(self) -> str:
         """The URL of the MQTT broker."""
         return self._thread().server.mqtt_url
+
+    @property
+    def broker(self) -> str:
+        """What the embedded broker is, and its versions of MQTT; the URL if there is another broker."""
+        return self._thread().server.broker
 
     @property
     def auth_url(self) -> str:
@@ -277,7 +287,8 @@ class LocalServer:
         """Start the server, and return when it accepts jobs. Does nothing if it is running.
 
         Raises:
-            OSError: A port is in use, or another server uses the data folder; nothing is left behind.
+            OSError: A port is in use, another server uses the data folder, or the ``broker`` is not installed or
+                does not start; nothing is left behind.
             ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid.
         """
         if self._running is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from cl_client.local.broker.backend import BrokerChoice
 from cl_client.local.generations import DIALECTS, Dialect, Generation
 from cl_client.local.models.catalog import MODELS
 from cl_client.local.models.users_models import users_models
@@ -33,6 +34,7 @@ class LocalServerSettings:
     port: int = 0
     mqtt_url: str | None = None
     mqtt_port: int = 0
+    broker: BrokerChoice = "auto"
     data_dir: Path | None = None
     workers: int | None = None
     generation: Generation = "C"
@@ -62,6 +64,10 @@ class LocalServerSettings:
             raise ValueError(f"workers is {self.workers}; it must be at least 1")
         if self.generation not in DIALECTS:
             raise ValueError(f"generation is {self.generation!r}; it must be one of {', '.join(DIALECTS)}")
+        if self.broker not in get_args(BrokerChoice):
+            raise ValueError(
+                f"broker is {self.broker!r}; it must be one of {', '.join(get_args(BrokerChoice))}"
+            )
         above_zero = {
             "max_upload_bytes": self.max_upload_bytes,
             "poll_interval": self.poll_interval,

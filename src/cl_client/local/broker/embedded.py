@@ -1,20 +1,13 @@
-"""An MQTT broker inside the process, for use without an external one: amqtt on its own port.
-
-It supports MQTT 3.1.1 and refuses MQTT 5 with a proper CONNACK, as some brokers in the field do.
-"""
+"""The embedded MQTT broker: its port, TLS and logins. What serves its clients is a `Backend`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
-from amqtt.broker import Broker
-from amqtt.errors import AMQTTError, MQTTError, NoDataError
-from amqtt.mqtt.connect import ConnectPacket
-from typing_extensions import override
-
+from cl_client.local.broker.backend import start_backend
+from cl_client.local.broker.connect_packet import MQTT_5, ConnectPacket, read_connect
 from cl_client.local.net.listener import TLS_GOODBYE_SECONDS
 
 if TYPE_CHECKING:
@@ -22,33 +15,23 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from cl_client.local.broker.backend import Backend, BrokerChoice
+
 logger = logging.getLogger(__name__)
 
-_LISTENER = "default"
-_CONFIG = {
-    "listeners": {_LISTENER: {"type": "external"}},
-    "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-}
-_CLOSING_SECONDS = 2.0
-
-# MQTT 3.1.1, sections 2.2, 3.1.2 and 3.2.2.
-_CONNECT = 0x10
-_MORE_LENGTH = 0x80
-_LONGEST_PROTOCOL_NAME = 6
-_MQTT_5 = 5
-_CONNACK_UNACCEPTABLE_PROTOCOL = b"\x20\x02\x00\x01"
-_CONNACK_NOT_AUTHORIZED = b"\x20\x02\x00\x05"
+_CLOSING_SECONDS: Final = 2.0
+_CONNECT_SECONDS: Final = 30.0
+"""Limit for the first packet of a connection."""
 
 
 class EmbeddedBroker:
-    """amqtt behind our own listening socket; all of its connections are closed when it stops.
-
-    amqtt's own listener does not report which free port it got.
+    """A broker behind our own listening socket; all of its connections are closed when it stops.
 
     Args:
         listener: The bound socket to accept connections on.
         tls: Context for encrypted connections; None for plain ones.
         accepts_password: Tells whether a client may connect with a password; None to accept every client.
+        choice: Which broker serves the clients.
     """
 
     def __init__(
@@ -57,17 +40,29 @@ class EmbeddedBroker:
         *,
         tls: ssl.SSLContext | None = None,
         accepts_password: Callable[[str], bool] | None = None,
+        choice: BrokerChoice = "auto",
     ) -> None:
         self._listener = listener
         self._tls = tls
         self._accepts_password = accepts_password
-        self._broker = Broker(_CONFIG)
+        self._choice: BrokerChoice = choice
+        self._backend: Backend | None = None
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
+    @property
+    def description(self) -> str:
+        """What serves the clients, and the versions of MQTT."""
+        return "not started" if self._backend is None else self._backend.description
+
     async def start(self) -> None:
-        """Start to accept connections."""
-        await self._broker.start()
+        """Start to accept connections.
+
+        Raises:
+            OSError: The broker that was asked for is not installed or does not start.
+        """
+        self._backend = await start_backend(self._choice)
+        logger.info("The embedded broker is %s", self.description)
         self._server = await asyncio.start_server(
             self._accept,
             sock=self._listener,
@@ -76,17 +71,17 @@ class EmbeddedBroker:
         )
 
     async def stop(self) -> None:
-        """Close all connections and free the port."""
+        """Close all connections, free the port, and end the broker."""
         if self._server is not None:
             self._server.close()
-        for writer in self._connections.values():
-            writer.close()
+        if self._backend is not None:
+            await self._backend.stop()
         if self._connections:
-            _, stuck = await asyncio.wait(self._connections, timeout=_CLOSING_SECONDS)
-            for task in stuck:
-                task.cancel()
-            await asyncio.gather(*stuck, return_exceptions=True)
-        await self._broker.shutdown()
+            await asyncio.wait(self._connections, timeout=_CLOSING_SECONDS)
+        stuck = list(self._connections)
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer), name="mqtt-connection")
@@ -95,68 +90,31 @@ class EmbeddedBroker:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            start, level = await _read_protocol_level(reader)
-            if level == _MQTT_5:
-                # amqtt reads the properties of such a CONNECT as the client id, and then waits forever for
-                # the rest of it.
-                writer.write(_CONNACK_UNACCEPTABLE_PROTOCOL)
-                return
-            if self._accepts_password is not None:
-                # Not as a plugin: amqtt ends the existing session of that client id before it calls plugins.
-                connect = _RecordingReader(start, reader)
-                if not await _is_authorized(connect, self._accepts_password):
-                    writer.write(_CONNACK_NOT_AUTHORIZED)
-                    return
-                start = connect.seen
-            await self._broker.external_connected(
-                _ReplayingReader(start, reader), StreamWriterAdapter(writer), _LISTENER
-            )
-        except (OSError, asyncio.IncompleteReadError) as exc:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                connect = await read_connect(reader)
+            refusal = self._refusal(connect)
+            if refusal is not None:
+                writer.write(refusal)
+            elif self._backend is not None:
+                await self._backend.serve(connect, reader, writer)
+        except (OSError, asyncio.IncompleteReadError) as exc:  # TimeoutError among them
             logger.debug("An MQTT client disconnected: %s", exc)
         except Exception:
             logger.exception("Closing an MQTT connection after an unexpected error of the embedded broker")
         finally:
             await _hang_up(writer)
 
-
-class _ReplayingReader(StreamReaderAdapter):
-    """A stream whose start was already read."""
-
-    def __init__(self, start: bytes, reader: asyncio.StreamReader) -> None:
-        super().__init__(reader)
-        self._start = start
-
-    @override
-    async def read(self, n: int = -1) -> bytes:
-        if not self._start:
-            return await super().read(n)
-        taken = len(self._start) if n < 0 else n
-        start, self._start = self._start[:taken], self._start[taken:]
-        missing = n if n < 0 else n - len(start)
-        return start + await super().read(missing) if missing else start
-
-
-class _RecordingReader(_ReplayingReader):
-    """Records the bytes that are read."""
-
-    def __init__(self, start: bytes, reader: asyncio.StreamReader) -> None:
-        super().__init__(start, reader)
-        self.seen = b""
-
-    @override
-    async def read(self, n: int = -1) -> bytes:
-        data = await super().read(n)
-        self.seen += data
-        return data
-
-
-async def _is_authorized(reader: _RecordingReader, accepts_password: Callable[[str], bool]) -> bool:
-    """Read a connection's CONNECT, and tell whether it has a user name and an accepted password."""
-    try:
-        connect = await ConnectPacket.from_stream(reader)
-    except (AMQTTError, MQTTError, NoDataError) as exc:
-        raise ConnectionError(f"not a valid CONNECT packet: {exc}") from exc
-    return bool(connect.username) and connect.password is not None and accepts_password(connect.password)
+    def _refusal(self, connect: ConnectPacket) -> bytes | None:
+        """Make the answer to a client that may not connect; None for one that may."""
+        # Not in a backend: amqtt ends the existing session of a client id before it checks a login, and takes
+        # an MQTT 5 client's properties for its client id.
+        if self._backend is not None and connect.level >= MQTT_5 and not self._backend.speaks_mqtt_5:
+            return connect.unsupported_version()
+        if self._accepts_password is None:
+            return None
+        if connect.username and connect.password is not None and self._accepts_password(connect.password):
+            return None
+        return connect.not_authorized()
 
 
 async def _hang_up(writer: asyncio.StreamWriter) -> None:
@@ -169,19 +127,3 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
         logger.debug("An MQTT connection was aborted: %r", exc)
     finally:
         writer.transport.abort()
-
-
-async def _read_protocol_level(reader: asyncio.StreamReader) -> tuple[bytes, int | None]:
-    """Read the start of the first packet; return it and its protocol level, None if it is not a CONNECT."""
-    start = await reader.readexactly(2)
-    if start[0] != _CONNECT:
-        return start, None
-    while start[-1] & _MORE_LENGTH and len(start) < 5:  # noqa: PLR2004 - at most four bytes of length
-        start += await reader.readexactly(1)
-    name_length = await reader.readexactly(2)
-    start += name_length
-    size = int.from_bytes(name_length)
-    if size > _LONGEST_PROTOCOL_NAME:
-        return start, None
-    start += await reader.readexactly(size + 1)
-    return start, start[-1]

@@ -164,7 +164,7 @@ class Publisher:
             await self.flush(timeout)
             if self._wait_for_echo:
                 self.publish(_ECHO_TOPIC, b"", lasting=True)
-                await self._until(self._echoed.is_set, timeout)
+                await self._until(lambda: self._echoed.is_set() and not self.waiting, timeout)
         self._closing.set()
         with self._lock:
             if self._live is not None:
