@@ -287,8 +287,8 @@ class LocalServer:
         """Start the server, and return when it accepts jobs. Does nothing if it is running.
 
         Raises:
-            OSError: A port is in use, another server uses the data folder, or the ``broker`` is not installed or
-                does not start; nothing is left behind.
+            OSError: A port is in use, another server uses the data folder, or the broker is not installed;
+                nothing is left behind.
             ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid.
         """
         if self._running is not None:

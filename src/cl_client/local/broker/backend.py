@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def find_mosquitto() -> str:
             "There is no Mosquitto in PATH or in /usr/sbin, or this is Windows: install the package "
             'mosquitto, or do without broker="mosquitto"'
         )
-    return program
+    return str(Path(program).absolute())
 
 
 async def start_backend(choice: BrokerChoice) -> Backend:

@@ -28,7 +28,7 @@ _VERSION: Final = re.compile(r"mosquitto version (\S+) starting")
 # A Mosquitto limits the queue of a client to 1,000 messages, and drops others: events of a busy server.
 # Without a limit, a session that nobody comes back to would grow until it expires.
 _CONFIG: Final = """\
-listener 0 {socket}
+listener 0 socket
 allow_anonymous true
 connection_messages false
 log_dest stderr
@@ -45,7 +45,7 @@ sys_interval 0
 # its stderr, so that the end of that stream is the end of Mosquitto. Mosquitto looks for milder signals only
 # ten times a second, and has nothing to save.
 _SHELL: Final = """\
-"$1" -c "$2/mosquitto.conf" </dev/null >/dev/null &
+"$1" -c mosquitto.conf </dev/null >/dev/null &
 exec 2>/dev/null
 read -r _
 kill -9 "$!"
@@ -78,12 +78,13 @@ class MosquittoProcess:
         parent = "/tmp" if len(os.fsencode(tempfile.gettempdir())) > _LONG_PATH else None  # noqa: S108 - mkdtemp
         self._folder = Path(tempfile.mkdtemp(prefix="cl-mqtt-", dir=parent))
         try:
-            config = _CONFIG.format(socket=self._socket)
+            config = _CONFIG
             if os.geteuid() == 0:  # it would change to a user who may not enter the folder
                 config += "user root\n"
             (self._folder / "mosquitto.conf").write_text(config)
             self._shell = await asyncio.create_subprocess_exec(
                 *("/bin/sh", "-c", _SHELL, "sh", self._program, str(self._folder)),
+                cwd=self._folder,  # in its configuration, a path ends at the first space
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
