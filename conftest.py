@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.compute_client import ComputeClient
+    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.generations import Generation
 
 
@@ -163,6 +164,15 @@ def local_server() -> Generator[Callable[..., LocalServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
+def broker_choice(request: pytest.FixtureRequest) -> BrokerChoice:
+    """Each of the embedded brokers in turn."""
+    choice = cast("BrokerChoice", request.param)
+    if choice == "mosquitto":
+        require(choice)
+    return choice
 
 
 @pytest.fixture

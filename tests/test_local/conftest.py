@@ -90,10 +90,10 @@ class Heard(NamedTuple):
 class Listener:
     """Listens to everything that a server says over MQTT, with plain paho."""
 
-    def __init__(self, mqtt_url: str) -> None:
+    def __init__(self, mqtt_url: str, version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311) -> None:
         self.heard: list[Heard] = []
         self._subscribed = False
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
         self._client.on_message = self._on_message
         self._client.on_subscribe = self._on_subscribe
         address = httpx.URL(mqtt_url)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
+    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.generations import Generation
 
 JSON_OBJECT = TypeAdapter(JSONObject)
@@ -74,7 +75,7 @@ def claims_of(token: str) -> JSONObject:
 @pytest.fixture(scope="module")
 def server() -> Generator[LocalServer]:
     """One with guest mode off, a user who may submit jobs and one who may not."""
-    with LocalServer(auth=True, workers=1, tasks=["hash"], mqtt_auth=True) as running:
+    with LocalServer(auth=True, workers=1, tasks=["hash"]) as running:
         add_user(running, "worker", "other, ai_inference_support")
         add_user(running, "reader", "media_store_read")
         yield running
@@ -308,9 +309,21 @@ def test_a_broker_that_wants_tokens_needs_the_auth_service_and_is_the_servers_ow
         LocalServer(mqtt_auth=True, auth=True, mqtt_url="mqtt://localhost")
 
 
+@pytest.fixture(scope="module")
+def guarded(broker_choice: BrokerChoice) -> Generator[LocalServer]:
+    """One with each of the brokers, which wants a token."""
+    with LocalServer(auth=True, workers=1, tasks=["hash"], mqtt_auth=True, broker=broker_choice) as running:
+        add_user(running, "worker", "other, ai_inference_support")
+        yield running
+
+
 @contextmanager
 def mqtt_client(
-    server: LocalServer, username: str | None, password: str | None, name: str = ""
+    server: LocalServer,
+    username: str | None,
+    password: str | None,
+    name: str = "",
+    version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
 ) -> Generator[tuple[paho.Client, list[str]]]:
     """A plain client of the server's broker, and the broker's answer to it."""
     answers: list[str] = []
@@ -318,9 +331,7 @@ def mqtt_client(
     def on_connect(*arguments: object) -> None:
         answers.append(str(arguments[3]))
 
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv311, reconnect_on_failure=False
-    )
+    client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=version, reconnect_on_failure=False)
     client.on_connect = on_connect
     if username is not None:
         client.username_pw_set(username, password)
@@ -337,26 +348,26 @@ def mqtt_client(
 
 @pytest.mark.parametrize("fault", ["no name", "no password", "nonsense", "expired", "another key"])
 def test_the_broker_refuses_clients_without_a_token_that_counts(
-    server: LocalServer, eventually: Callable[[Callable[[], object]], None], fault: str
+    guarded: LocalServer, eventually: Callable[[Callable[[], object]], None], fault: str
 ) -> None:
     username, password = {
         "no name": (None, None),
         "no password": ("admin", None),
         "nonsense": ("admin", "admin"),
-        "expired": ("admin", server.issue_token(lifetime=-1)),
-        "another key": ("admin", forged(server, "another key")),
+        "expired": ("admin", guarded.issue_token(lifetime=-1)),
+        "another key": ("admin", forged(guarded, "another key")),
     }[fault]
-    with mqtt_client(server, username, password) as (_, answers):
+    with mqtt_client(guarded, username, password) as (_, answers):
         eventually(lambda: answers)
     assert answers == ["Not authorized"]
 
 
 def test_a_refused_client_takes_nobodys_place(
-    server: LocalServer, eventually: Callable[[Callable[[], object]], None]
+    guarded: LocalServer, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    with mqtt_client(server, "admin", server.issue_token(), "same") as (client, answers):
+    with mqtt_client(guarded, "admin", guarded.issue_token(), "same") as (client, answers):
         eventually(lambda: answers)
-        with mqtt_client(server, "admin", "nonsense", "same") as (_, refused):
+        with mqtt_client(guarded, "admin", "nonsense", "same") as (_, refused):
             eventually(lambda: refused)
         sent = client.publish("elsewhere", b"still here", qos=1)
         sent.wait_for_publish(20)
@@ -366,13 +377,13 @@ def test_a_refused_client_takes_nobodys_place(
 
 
 async def test_a_client_with_a_token_is_pushed_the_end_of_its_job(
-    server: LocalServer, caplog: pytest.LogCaptureFixture
+    guarded: LocalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="amqtt")
-    token = await asyncio.to_thread(server.issue_token, "worker")
+    token = await asyncio.to_thread(guarded.issue_token, "worker")
     config = ComputeClientConfig.create(mqtt_username="worker", mqtt_password=token, **NO_SLOW_READS)
-    async with server.client(config=config, auth_provider=JWTAuthProvider(token)) as client:
+    async with guarded.client(config=config, auth_provider=JWTAuthProvider(token)) as client:
         assert await client.mqtt_monitor.wait_connected(SECONDS)
         assert (await client.hash.compute(b"x", wait=True, timeout=SECONDS)).status == "completed"
     assert token not in caplog.text

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import httpx
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from cl_client.local import LocalServer
 from cl_client.local.generations import Generation  # noqa: TC001 - evaluated by the named tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.test_local.conftest import Caller, Listener
 
+    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.tasks import TaskSpec
 
 SUCCESS = [("queued", 0), ("processing", 0), ("completed", 100)]
@@ -40,6 +36,13 @@ class Expected(NamedTuple):
     strict_wire: bool
     progress: list[tuple[str, int]]
     failure: list[tuple[str, int]]
+
+
+@pytest.fixture(scope="module")
+def server(scripted: dict[str, TaskSpec], broker_choice: BrokerChoice) -> Iterator[LocalServer]:
+    """A server with each of the brokers."""
+    with LocalServer(workers=2, extra_tasks=scripted, broker=broker_choice) as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -220,20 +223,3 @@ def test_a_graceful_stop_takes_the_announcements_back(
     with listen(server.mqtt_url) as newcomer:
         eventually(lambda: len(newcomer.workers()) >= server.worker_count)
         assert not topics & {heard.topic for heard in newcomer.workers()}
-
-
-def test_mqtt_5_is_refused_with_an_answer(server: LocalServer) -> None:
-    answers: list[str] = []
-    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-
-    def on_connect(_c: object, _u: object, _f: object, reason: object, _p: object) -> None:
-        answers.append(str(reason))
-
-    client.on_connect = on_connect
-    properties = Properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = 300
-    address = httpx.URL(server.mqtt_url)
-    client.connect(address.host, address.port or 1883, properties=properties)
-    while client.loop(timeout=1.0) == paho.MQTT_ERR_SUCCESS:
-        assert answers in ([], ["Unsupported protocol version"])
-    assert answers == ["Unsupported protocol version"]

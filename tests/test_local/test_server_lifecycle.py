@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tests.test_local.conftest import Caller
 
+    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.tasks import TaskSpec
 
 
@@ -49,18 +50,23 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("real_workers")
 def test_nothing_is_left_after_a_stop(
     temporary_folder: Path,
+    broker_choice: BrokerChoice,
     scripted: dict[str, TaskSpec],
     call: type[Caller],
     eventually: Callable[[Callable[[], object]], None],
 ) -> None:
     threads, processes = set(threading.enumerate()), descendants()
-    with LocalServer(workers=2, extra_tasks=scripted) as server, call(server) as caller:
+    server = LocalServer(workers=2, extra_tasks=scripted, broker=broker_choice)
+    brokers = {"mosquitto": 2, "amqtt": 0}[broker_choice]  # Mosquitto, and the shell that ends it
+    with server, call(server) as caller:
         data_dir, base_url, mqtt_url = server.data_dir, server.base_url, server.mqtt_url
         # One job is interrupted in its midst.
         job_id = caller.submit(gate=str(data_dir / "never"))
         eventually(lambda: caller.has_status(job_id, "processing"))
-        assert list(temporary_folder.iterdir()) == [data_dir]
-        assert len(descendants() - processes) == 2
+        assert [path for path in temporary_folder.iterdir() if not path.name.startswith("cl-mqtt-")] == [
+            data_dir
+        ]
+        assert len(descendants() - processes) == 2 + brokers
     assert list(temporary_folder.iterdir()) == []
     assert descendants() == processes
     eventually(lambda: set(threading.enumerate()) <= threads)
@@ -164,7 +170,9 @@ from pathlib import Path
 from cl_client.local import LocalServer
 from cl_client.local.tasks import TaskSpec
 task = TaskSpec("scripted_tasks:run", "scripted_tasks:ScriptedParams", "output/result.bin")
-server = LocalServer(workers=1, data_dir=Path(sys.argv[1]), extra_tasks={"scripted": task})
+server = LocalServer(
+    workers=1, data_dir=Path(sys.argv[1]), extra_tasks={"scripted": task}, broker=sys.argv[2]
+)
 server.start()
 print(server.base_url, flush=True)
 threading.Event().wait()
@@ -172,9 +180,9 @@ threading.Event().wait()
 
 
 @pytest.fixture
-def doomed_server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def doomed_server(tmp_path: Path, broker_choice: BrokerChoice) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server in a process of its own, and its address."""
-    command = [sys.executable, "-c", SERVE_FOR_EVER, str(tmp_path)]
+    command = [sys.executable, "-c", SERVE_FOR_EVER, str(tmp_path), broker_choice]
     folder = Path(__file__).parent
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)  # noqa: S603 - our own
     with process:
@@ -196,11 +204,14 @@ def test_nothing_accepted_is_lost_when_the_server_is_killed(
         eventually(lambda: caller.has_status(jobs[0], "processing"))
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
+    folders = {worker.cwd() for worker in workers if worker.name() == "mosquitto"}
+    assert len(folders) == ("mosquitto" in cast("list[str]", process.args))
     process.kill()
     process.wait()
-    # Its workers are nobody's children now, and have to notice by themselves.
+    # Its workers and its broker are nobody's children now, and have to notice by themselves.
     psutil.wait_procs(workers, timeout=SECONDS)
     assert not any(worker.is_running() for worker in workers)
+    assert not any(Path(folder).exists() for folder in folders)
 
     (tmp_path / "gate").touch()
     with LocalServer(workers=1, data_dir=tmp_path, extra_tasks=scripted) as server, call(server) as caller:

@@ -119,8 +119,12 @@ def test_client_certificates_are_demanded_everywhere(tls_files: TLSFiles, tmp_pa
 
 def _is_answered(url: str, context: ssl.SSLContext) -> bool:
     address = httpx.URL(url)
-    # The beginning of a CONNECT of MQTT 5, which is refused in a proper way, or a request.
-    sent = b"\x10\x10\x00\x04MQTT\x05" if address.scheme == "mqtts" else b"GET / HTTP/1.0\r\n\r\n"
+    # A CONNECT of MQTT 3.1.1 by a client that calls itself "a", or a request.
+    sent = (
+        b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"
+        if address.scheme == "mqtts"
+        else b"GET / HTTP/1.0\r\n\r\n"
+    )
     with (
         socket.create_connection((address.host, address.port or 0), timeout=SECONDS) as plain,
         context.wrap_socket(plain, server_hostname=address.host) as secure,

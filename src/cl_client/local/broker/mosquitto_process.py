@@ -32,6 +32,7 @@ listener 0 socket
 allow_anonymous true
 connection_messages false
 log_dest stderr
+log_timestamp false
 log_type error
 log_type warning
 log_type notice
