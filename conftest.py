@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.compute_client import ComputeClient
-    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.generations import Generation
+    from cl_client.local.settings import BrokerChoice
 
 
 _home_numbers = itertools.count(1)

@@ -17,7 +17,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import psutil
 from rich.console import Console
@@ -26,6 +26,8 @@ from rich.table import Table
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from broker_checks import CHECKS, Probe, answer_of, messages_per_second
+
+from support import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -139,7 +141,7 @@ class Running:
     def memory(self) -> int:
         """Bytes of its memory, with those of its own processes."""
         family = [self.process, *self.process.children(recursive=True)]
-        return sum(process.memory_info().rss for process in family)
+        return sum(cast("int", process.memory_info().rss) for process in family)
 
 
 @contextlib.contextmanager
@@ -172,7 +174,7 @@ def _listens(port: int) -> bool:
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        return int(str(free.getsockname()[1]))
+        return port_of(free)
 
 
 def _bytes_per_connection(running: Running, version: int) -> float:

@@ -33,6 +33,7 @@ NAMES = (
     "endings_under_load",
     "big_files",
     "batch_report",
+    "embedded_brokers",
 )
 
 

@@ -94,6 +94,7 @@ def test_what_the_server_says_of_itself(start_cli: StartCLI) -> None:
         "HTTP",
         "Auth",
         "MQTT",
+        "Broker",
         "Workers    1",
         "Tasks",
         "Data",

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
-    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.generations import Generation
+    from cl_client.local.settings import BrokerChoice
 
 JSON_OBJECT = TypeAdapter(JSONObject)
 GIBIBYTE = 1024**3

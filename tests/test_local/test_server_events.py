@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.test_local.conftest import Caller, Listener
 
-    from cl_client.local.broker.backend import BrokerChoice
+    from cl_client.local.settings import BrokerChoice
     from cl_client.local.tasks import TaskSpec
 
 SUCCESS = [("queued", 0), ("processing", 0), ("completed", 100)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.test_local.conftest import Caller
 
-    from cl_client.local.broker.backend import BrokerChoice
+    from cl_client.local.settings import BrokerChoice
     from cl_client.local.tasks import TaskSpec
 
 

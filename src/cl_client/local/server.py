@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from cl_client.auth import AuthProvider
     from cl_client.compute_client import ComputeClient
     from cl_client.config import ComputeClientConfig
-    from cl_client.local.broker.backend import BrokerChoice
     from cl_client.local.generations import Generation
     from cl_client.local.net.tls import ServerTLS
+    from cl_client.local.settings import BrokerChoice
     from cl_client.local.tasks import TaskSpec
     from cl_client.local.tasks.job_hook import ClaimedJob, JobHook
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from cl_client.local.broker.backend import BrokerChoice
 from cl_client.local.generations import DIALECTS, Dialect, Generation
 from cl_client.local.models.catalog import MODELS
 from cl_client.local.models.users_models import users_models
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.job_hook import JobHook
 
 DEFAULT_MAX_UPLOAD_BYTES = 4 * 1024**3
+
+BrokerChoice: TypeAlias = Literal["auto", "mosquitto", "amqtt"]
+"""What the embedded broker is; "auto" is Mosquitto where it is installed and starts, and amqtt elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

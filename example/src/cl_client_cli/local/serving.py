@@ -163,6 +163,7 @@ def _addresses(server: LocalServer) -> JSONObject:
     return {
         "base_url": server.base_url,
         "mqtt_url": server.mqtt_url,
+        "broker": server.broker,
         "auth_url": None if server.settings.auth is None else server.auth_url,
         "data_dir": str(server.data_dir),
         "workers": server.worker_count,
@@ -176,6 +177,7 @@ def _description(server: LocalServer) -> Table:
         "HTTP": server.base_url,
         "Auth": "" if server.settings.auth is None else server.auth_url,
         "MQTT": server.mqtt_url,
+        "Broker": server.broker if server.settings.mqtt_url is None else "",
         "Workers": str(server.worker_count),
         "Tasks": ", ".join(sorted(server.task_types)),
         "Data": f"{server.data_dir}{kept}",

@@ -7,19 +7,20 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+
+import amqtt  # noqa: F401 - its broker is imported late, but a missing extra is named early
 
 if TYPE_CHECKING:
     import asyncio
 
     from cl_client.local.broker.connect_packet import ConnectPacket
+    from cl_client.local.settings import BrokerChoice
 
 logger = logging.getLogger(__name__)
 
 # Systems keep servers where a plain user's PATH does not look.
 _FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
-
-BrokerChoice: TypeAlias = Literal["auto", "mosquitto", "amqtt"]
 
 
 class Backend(Protocol):

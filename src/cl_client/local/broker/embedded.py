@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from cl_client.local.broker.backend import Backend, BrokerChoice
+    from cl_client.local.broker.backend import Backend
+    from cl_client.local.settings import BrokerChoice
 
 logger = logging.getLogger(__name__)
 
