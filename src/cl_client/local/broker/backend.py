@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-import amqtt  # noqa: F401 - its broker is imported late, but a missing extra is named early
+# Its broker is imported late, but a missing extra is named early.
+import amqtt  # noqa: F401 # pyright: ignore[reportUnusedImport] - see above
 
 if TYPE_CHECKING:
     import asyncio
