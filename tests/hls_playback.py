@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import av
 from av.audio.frame import AudioFrame
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from cl_client.local.tasks.contract import TaskContext
 from cl_client.local.tasks.hls import hls_streaming
+from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from pictures import BLUE, GREEN, RED, YELLOW
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.models import JSONObject
-    from cl_client.plugins.hls_streaming import HlsStreamingParams
     from pictures import Colour
 
 PAIRS = TypeAdapter(list[tuple[str, str]])
+LARGE, SMALL = HlsVariant(resolution=240, bitrate=600), HlsVariant(resolution=120, bitrate=150)
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,17 @@ def stream_of(source: Path, folder: Path, params: HlsStreamingParams) -> Stream:
     finally:
         assert not list(folder.glob(".*")), "a partial folder is left behind"
     return Stream(output, task_output, progress, context.warnings)
+
+
+class Streaming(Protocol):
+    def __call__(self, source: Path, *variants: HlsVariant, include_original: bool = False) -> Stream: ...
+
+
+def streaming_to(folder: Path) -> Streaming:
+    """Runs the task, in the quality of `SMALL` unless others are named."""
+
+    def run(source: Path, *variants: HlsVariant, include_original: bool = False) -> Stream:
+        params = HlsStreamingParams(variants=variants or (SMALL,), include_original=include_original)
+        return stream_of(source, folder, params)
+
+    return run

@@ -38,6 +38,7 @@ class Clip:
         rotation: Degrees clockwise by which a player has to turn the stored frames.
         sound_from: Seconds at which the sound begins, or None for no sound.
         sound_gap: From when to when the file has no sound, in seconds.
+        tick: The unit of the frames' times, in seconds.
     """
 
     times: Sequence[float]
@@ -51,6 +52,7 @@ class Clip:
     sound_layout: str = "mono"
     pixel_format: str = "yuv420p"
     pixel_shape: Fraction | None = None
+    tick: Fraction = Fraction(1, 1000)
     muxer_options: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -66,7 +68,7 @@ class Clip:
             video.pix_fmt = self.pixel_format
             if self.video_codec == "libx264":
                 video.options = {"preset": "ultrafast", "bf": "2"}
-                video.codec_context.time_base = Fraction(1, 1000)
+                video.codec_context.time_base = self.tick
             if self.pixel_shape is not None:
                 video.codec_context.sample_aspect_ratio = self.pixel_shape
             if self.rotation:
@@ -89,7 +91,7 @@ class Clip:
             picture = flash if self.flash <= time < self.flash + FLASH_SECONDS else corners
             frame = VideoFrame.from_bytes(picture.convert("RGBA").tobytes(), *self.size)
             frame = frame.reformat(format=self.pixel_format)
-            frame.pts, frame.time_base = round(time * 1000), Fraction(1, 1000)
+            frame.pts, frame.time_base = round(time / self.tick), self.tick
             yield frame
 
     def _sounds(self, begin: float) -> Iterable[AudioFrame]:
@@ -108,5 +110,5 @@ class Clip:
                 yield frame
 
 
-def steady(seconds: float, rate: int = 25) -> list[float]:
-    return [index / rate for index in range(round(seconds * rate))]
+def steady(seconds: float, rate: float | Fraction = 25) -> list[float]:
+    return [float(index / rate) for index in range(round(seconds * rate))]

@@ -16,11 +16,14 @@ from cl_client.local import LocalServer
 from cl_client.local.tasks import TaskSpec
 from cl_client.models import JSONObject
 from conversions import Converter
+from hls_playback import streaming_to
 from patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
+
+    from hls_playback import Streaming
 
 JSON_OBJECT = TypeAdapter(JSONObject)
 
@@ -186,3 +189,9 @@ def eventually_fixture() -> Callable[[Callable[[], object]], None]:
 @pytest.fixture
 def convert(tmp_path: Path) -> Converter:
     return Converter(tmp_path)
+
+
+@pytest.fixture
+def streaming(tmp_path: Path) -> Streaming:
+    """Runs the HLS task, with its output below the test's folder."""
+    return streaming_to(tmp_path)

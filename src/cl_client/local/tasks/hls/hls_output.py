@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.hls.playlists import Variant, finish_playlist, write_master
-from cl_client.local.tasks.hls.timing import CLOCK, CLOCK_RATE, SOUND_RATE
+from cl_client.local.tasks.hls.timing import CLOCK, CLOCK_RATE, SEGMENT_SECONDS, SOUND_RATE
 from cl_client.local.tasks.videos.frame_converter import FrameConverter
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 MASTER_PLAYLIST: Final = "adaptive.m3u8"
 
-# Apple's HLS Authoring Specification: segments of 6 s, a keyframe every 2 s.
-_SEGMENT_SECONDS: Final = 6
-_KEYFRAME_TICKS: Final = 2 * CLOCK_RATE
+_KEYFRAME_TICKS: Final = SEGMENT_SECONDS * CLOCK_RATE
 _SOUND_BIT_RATE: Final = 128_000
 """Bits per second, for both channels; in addition to the bit rate of a variant's video."""
 _MAX_MACROBLOCKS: Final = 139_264
@@ -107,7 +105,7 @@ class HlsOutput:
         self._next_keyframe = 0
         names = [rendition.name for rendition in renditions]
         with_sound = facts.sound_codec is not None
-        self._container = open_hls(folder, names, with_sound=with_sound, independent=True)
+        self._container = open_hls(folder, names, with_sound=with_sound)
         self._tracks = [_Track(self._container, facts, rendition) for rendition in renditions]
         with writing(file):
             self._container.start_encoding()
@@ -228,14 +226,13 @@ def _h264_codec(header: bytes) -> str:
     return f"avc1.{header[start : start + 3].hex()}"
 
 
-def open_hls(folder: Path, names: Sequence[str], *, with_sound: bool, independent: bool) -> OutputContainer:
+def open_hls(folder: Path, names: Sequence[str], *, with_sound: bool) -> OutputContainer:
     """Open FFmpeg's HLS muxer, which expects the streams in the order of names: video, audio, video, ...
 
     Args:
         folder: The folder for the files.
         names: The names of the renditions, part of their files' names.
         with_sound: Whether the renditions have audio.
-        independent: Whether each segment can be decoded without the one before.
 
     Returns:
         The container, to be closed by the caller.
@@ -248,10 +245,8 @@ def open_hls(folder: Path, names: Sequence[str], *, with_sound: bool, independen
         mode="w",
         format="hls",
         options={
-            "hls_time": str(_SEGMENT_SECONDS),
+            "hls_time": str(SEGMENT_SECONDS),
             "hls_list_size": "0",
-            "hls_playlist_type": "vod",
-            **({"hls_flags": "independent_segments"} if independent else {}),
             "hls_segment_filename": str(folder.absolute() / "adaptive-%v-%03d.ts"),
             "var_stream_map": " ".join(streams),
             # Never write a stream ahead of another one, as that would put it into an earlier segment.

@@ -43,7 +43,7 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
 
     Returns:
         The ``task_output``: ``master_playlist``, an absolute path; ``variants_generated``;
-        ``total_segments``; ``include_original``.
+        ``total_segments``, without those of the original; ``include_original``.
 
     Raises:
         TaskFailedError: The file is not a video, is damaged, truncated or too long; a variant is larger than
@@ -68,7 +68,7 @@ def run(context: TaskContext[HlsStreamingParams]) -> JSONObject:
             for frame in deinterlaced(frames):
                 for output in outputs:
                     output.write(frame)
-        total_segments = sum(1 for _ in folder.glob("*.ts"))
+        total_segments = sum(len([*folder.glob(f"adaptive-{name}-*.ts")]) for name in variants)
     return {
         "master_playlist": str(context.output_file.absolute() / MASTER_PLAYLIST),
         "variants_generated": len(variants),

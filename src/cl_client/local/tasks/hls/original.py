@@ -64,8 +64,7 @@ def remux(file: Path, facts: VideoFacts, folder: Path, name: str) -> bool:
     try:
         with open_container(file) as source:
             streams = decodable_streams(source, file)
-            # Copied segments may start with frames that need the segment before (an open group of pictures).
-            with open_hls(folder, [name], with_sound=streams[1] is not None, independent=False) as target:
+            with open_hls(folder, [name], with_sound=streams[1] is not None) as target:
                 for packet in _copied(source, target, list(filter(None, streams)), facts):
                     span.add(packet)
                     target.mux(packet)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open

@@ -71,7 +71,7 @@ def finish_playlist(playlist: Path, *, lead: float, total: float) -> None:
     seconds[-1] = max(seconds[-1] if total <= sum(seconds[:-1]) else 0, total - sum(seconds[:-1]))
     corrected = iter(seconds)
     text = _EXTINF.sub(lambda _: f"{next(corrected):.6f}", text)
-    text = _TARGET.sub(str(max(1, math.ceil(round(max(seconds), 3)))), text)
+    text = _TARGET.sub(str(max(1, math.floor(max(seconds) + 0.5))), text)  # rounded (RFC 8216, 4.3.3.1)
     playlist.write_text(text)
     for name in _NAMED.finditer(text):
         _fill_up(playlist.with_name(name[0]))
@@ -93,7 +93,7 @@ def write_master(path: Path, variants: Iterable[Variant]) -> None:
         path: The file to write, next to the media playlists.
         variants: The variants; most players start with the first.
     """
-    lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-INDEPENDENT-SEGMENTS"]
     for variant in variants:
         segments = list(_segments(path.with_name(variant.playlist)))
         attributes = {

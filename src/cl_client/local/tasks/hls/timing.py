@@ -22,9 +22,12 @@ CLOCK: Final = Fraction(1, CLOCK_RATE)
 SOUND_RATE: Final = 48_000
 """Audio samples per second."""
 
+SEGMENT_SECONDS: Final = 2
+"""The duration of a segment and the distance of keyframes, as on real servers."""
+
 _AAC_FRAME_SAMPLES: Final = 1024
-_LONGEST_FRAME: Final = 3 * CLOCK_RATE
-"""A frame that lasts longer is repeated, so that every segment has frames and starts with a keyframe."""
+_LONGEST_FRAME: Final = CLOCK_RATE
+"""A frame that lasts longer is repeated, so that no keyframe comes much later than a segment should start."""
 _REPEATED_FRAME: Final = CLOCK_RATE // 5
 """How long each repetition lasts. An encoder with B-frames delays the start of a stream by two frames."""
 _UNEVEN_SECONDS: Final = 0.1
