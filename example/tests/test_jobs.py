@@ -40,6 +40,12 @@ def test_a_job_from_its_submit_to_its_end(run_cli: RunCLI, samples: Path, work_f
     assert "exif_metadata.json already exists; --force overwrites it" in again.stderr
     one = run_cli("download", job_id, "output/exif_metadata.json", "-d", "files", "--force", "--json")
     assert json_objects(one)[0]["path"] == "files/output/exif_metadata.json"
+    named = f"/srv/jobs/{job_id}/output/exif_metadata.json"  # as a server names it
+    again = run_cli("download", job_id, named, "-d", "named")
+    assert again.stdout == "named/output/exif_metadata.json\n"
+    refused = run_cli("download", job_id, f"/srv/jobs/{job_id}/../x", "-d", "named")
+    assert refused.returncode != 0
+    assert "is not a path below a job: a part of it is . or .." in refused.stderr
 
     assert run_cli("jobs", "delete", job_id).stdout == f"{job_id}: deleted\n"
     gone = run_cli("jobs", "get", job_id)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cl_client import ComputeClient, InvalidParameterError
+from cl_client import ComputeClient, InvalidParameterError, JobFileNotFoundError, JobFilesError
 from written_files_task import script
 
 if TYPE_CHECKING:
@@ -55,8 +55,80 @@ async def test_a_link_does_not_lead_files_out_of_the_folder(
     assert names_below(folder) == {"output"}
 
 
+ODD = "output/फूल a%20b + c&d=#?;.ts"
+"""The path of a file that has to be quoted in a URL."""
+
+
 @pytest.mark.parametrize(
-    "path", ["", "/etc/passwd", "../x", "output/../../x", "output//x", "./x", "x/", "a\0"]
+    "named",
+    [
+        "{job_folder}/{path}",
+        "/mnt/moved/jobs/{job_id}/{path}",
+        "/srv/{job_id}/jobs/{job_id}/{path}",
+        "data/jobs/{job_id}/{path}",
+        "D:\\cl server\\jobs\\{job_id}\\{path}",
+        "\\\\nas\\share\\jobs\\{job_id}\\{path}",
+    ],
+)
+async def test_a_path_that_a_server_names_can_be_given_as_it_is(
+    writing_client: ComputeClient, tmp_path: Path, named: str, names_below: Callable[[Path], set[str]]
+) -> None:
+    content = script({ODD: b"odd"}, {"job_folder": "{job_folder}"})
+    job = await writing_client.hash.compute(content, wait=True)
+    folder = str((job.task_output or {})["job_folder"])
+    slash = "\\" if "\\" in named else "/"
+    path = named.format(job_folder=folder, job_id=job.job_id, path=ODD.replace("/", slash))
+    assert await writing_client.read_job_file(job.job_id, path) == b"odd"
+    async with writing_client.open_job_file(job.job_id, path) as stream:
+        assert b"".join([chunk async for chunk in stream]) == b"odd"
+    (tmp_path / "one").mkdir()
+    one = await writing_client.download_job_file(job.job_id, path, tmp_path / "one")
+    assert (one, one.read_bytes()) == (tmp_path / "one" / ODD.removeprefix("output/"), b"odd")
+    many = await writing_client.download_job_files(job.job_id, [path, ODD], tmp_path / "many")
+    assert many == [tmp_path / "many" / ODD]
+    for relative_to in (path.rpartition(slash)[0], "output", "output/", "./output"):
+        below = await writing_client.download_job_files(
+            job.job_id, path, tmp_path / "below", relative_to=relative_to
+        )
+        assert below == [tmp_path / "below" / ODD.removeprefix("output/")]
+    assert await writing_client.download_job_files(
+        job.job_id, path, tmp_path / "many", relative_to=path.removesuffix(ODD.replace("/", slash))
+    ) == [tmp_path / "many" / ODD]
+    assert names_below(tmp_path / "many") == {"output", ODD}
+
+
+async def test_a_missing_file_is_named_by_its_path_below_the_job(
+    writing_client: ComputeClient, tmp_path: Path
+) -> None:
+    job = await writing_client.hash.compute(script(), wait=True)
+    named = f"/srv/jobs/{job.job_id}/output/none"
+    with pytest.raises(JobFileNotFoundError, match="output/none"):
+        await writing_client.read_job_file(job.job_id, named)
+    with pytest.raises(JobFilesError) as caught:
+        await writing_client.download_job_files(job.job_id, [named], tmp_path)
+    assert caught.value.failures.keys() == {"output/none"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/etc/passwd",
+        "../x",
+        "output/../../x",
+        "output//x",
+        "./x",
+        "x/",
+        "a\0",
+        "/srv/jobs/other/output/x",
+        "/srv/jobs/j/../other/x",
+        "/srv/jobs/j",
+        "D:\\jobs\\j\\..\\x",
+        "D:\\Windows\\x",
+        "output\\..\\..\\x",
+        "http://host/jobs/j/files/x",
+        "output/\ud800",
+    ],
 )
 async def test_a_path_that_leads_out_of_the_job_is_not_asked_for(
     path: str, tmp_path: Path, names_below: Callable[[Path], set[str]]
@@ -66,6 +138,9 @@ async def test_a_path_that_leads_out_of_the_job_is_not_asked_for(
             await client.read_job_file("j", path)
         with pytest.raises(InvalidParameterError, match="not a path below a job"):
             await client.download_job_file("j", path, tmp_path / "file")
+        with pytest.raises(InvalidParameterError, match="not a path below a job"):
+            async with client.open_job_file("j", path):
+                pass
         with pytest.raises(InvalidParameterError, match="not a path below a job"):
             await client.download_job_files("j", ["output/fine", path], tmp_path)
     assert names_below(tmp_path) == set()
@@ -78,7 +153,7 @@ async def test_what_cannot_be_downloaded_together(
         for concurrency in (0, -1, 6):
             with pytest.raises(InvalidParameterError, match="must be 1-5"):
                 await client.download_job_files("j", ["output/a"], tmp_path, concurrency=concurrency)
-        for relative_to in ("input", "output/a"):
+        for relative_to in ("input", "output/a", "/srv/jobs/j/output/a"):
             with pytest.raises(InvalidParameterError, match=r"relative|not in the subpath"):
                 await client.download_job_files("j", ["output/a"], tmp_path, relative_to=relative_to)
     assert names_below(tmp_path) == set()

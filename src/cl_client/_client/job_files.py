@@ -28,7 +28,7 @@ from cl_client._transfers.download import (
     check_whole,
     kept_in_part,
 )
-from cl_client._transfers.job_paths import checked_path
+from cl_client._transfers.job_paths import path_below_job, requestable_path
 from cl_client._transfers.partial_file import check_place, file_or_folder, rename_if_free, writing
 from cl_client._transfers.progress import FilesReporter
 
@@ -66,7 +66,8 @@ class JobFiles(ClientPart):
 
         Args:
             job_id: The job.
-            file_path: The path of the file below the job, for instance ``output/thumbnail.jpg``.
+            file_path: The path of the file below the job, for instance ``output/thumbnail.jpg``; or as the
+                server names it, such as an absolute path of its own disk (``job.output.master_playlist``).
             dest: The file to write, or a folder; in a folder the file keeps its name. Missing folders are
                 created.
             on_progress: Called with the bytes done and the total; the total is None if unknown.
@@ -87,7 +88,7 @@ class JobFiles(ClientPart):
             InvalidResponseError: The response is not the file, or is shorter or longer than announced.
             ServerUnavailableError: The server was unreachable, or the connection broke on every attempt.
         """
-        address = self._file_address(job_id, file_path)
+        file_path, address = self._file_address(job_id, file_path)
         http = self._open().http
         target = await in_thread(file_or_folder, dest, file_path)
         await in_thread(check_place, target, overwrite=overwrite)
@@ -121,7 +122,7 @@ class JobFiles(ClientPart):
 
         Args:
             job_id: The job.
-            file_path: The path of the file below the job, for instance ``output/hash.json``.
+            file_path: The path of the file, see `download_job_file`; for instance ``output/hash.json``.
             max_bytes: Upper limit of the file size in bytes, default 64 MiB.
             timeout: Timeout in seconds for the whole call, above 0; None for no limit.
 
@@ -134,7 +135,7 @@ class JobFiles(ClientPart):
             InvalidResponseError: The response is not the file, is incomplete or longer than ``max_bytes``.
             InvalidParameterError: ``file_path`` is not below the job, or ``timeout`` is not above 0.
         """
-        address = self._file_address(job_id, file_path)
+        file_path, address = self._file_address(job_id, file_path)
         http = self._open().http
         with operation("download", job_id=job_id) as under_way:
             async with http.within(timeout, f"Reading {file_path}", address):
@@ -155,7 +156,7 @@ class JobFiles(ClientPart):
 
         Args:
             job_id: The job.
-            file_path: The path of the file below the job.
+            file_path: The path of the file, see `download_job_file`.
 
         Yields:
             The stream.
@@ -167,7 +168,7 @@ class JobFiles(ClientPart):
             InvalidResponseError: The response is not the file, or ends too early while it is read.
             ServerUnavailableError: The server is unreachable, or the connection breaks while it is read.
         """
-        address = self._file_address(job_id, file_path)
+        file_path, address = self._file_address(job_id, file_path)
         http = self._open().http
         with operation("download", job_id=job_id) as under_way:
             async with contextlib.AsyncExitStack() as stack:
@@ -197,10 +198,10 @@ class JobFiles(ClientPart):
 
         Args:
             job_id: The job.
-            files: The paths of the files below the job, or one path.
+            files: The paths of the files, see `download_job_file`, or one path.
             dest_dir: The destination folder, created if missing.
-            relative_to: The folder of the job below which subfolders are kept. By default the job itself, so
-                that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
+            relative_to: The folder of the job below which subfolders are kept; a path like those of
+                ``files``. By default the job itself, so that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
             concurrency: Maximum number of files at the same time, 1 to the config's ``pool_maxsize``. Default
                 8, or ``pool_maxsize`` if that is less.
             on_progress: Called with the progress of the current file and of all files.
@@ -221,7 +222,7 @@ class JobFiles(ClientPart):
             concurrency = min(8, self.config.pool_maxsize)
         checked_concurrency(concurrency, self.config.pool_maxsize)
         files = [files] if isinstance(files, str) else files
-        targets = {file: _target(file, relative_to) for file in files}
+        targets = _targets(job_id, files, relative_to)
         self._open()  # raises for a closed client, before any file fails
         folder = Path(dest_dir)
         report = FilesReporter(on_progress, targets)
@@ -250,11 +251,13 @@ class JobFiles(ClientPart):
                 raise incomplete
             return [folder / target for target in targets.values()]
 
-    def _file_address(self, job_id: str, file_path: str) -> str:
-        if {"", ".", ".."} & set(file_path.split("/")) or "\0" in file_path:
-            # An HTTP client resolves dots, and would request something outside this job.
-            raise InvalidParameterError(f"{file_path!r} is not a path below a job")
-        return f"{self.config.job_path(job_id)}/files/{quote(file_path)}"
+    def _file_address(self, job_id: str, named: str) -> tuple[str, str]:
+        """The path of a file below its job, and where to request it."""
+        try:
+            path = requestable_path(named, job_id)
+        except ValueError as exc:
+            raise InvalidParameterError(str(exc)) from None
+        return path, f"{self.config.job_path(job_id)}/files/{quote(path)}"
 
 
 async def _first_answer(stack: contextlib.AsyncExitStack, http: HTTPService, address: str) -> httpx.Response:
@@ -273,15 +276,24 @@ async def _whole(http: HTTPService, address: str, file_path: str, max_bytes: int
     return await http.retried(can_repeat, attempt)
 
 
-def _target(file: str, relative_to: str) -> PurePosixPath:
-    """The path of a file below the destination."""
+def _targets(job_id: str, files: Iterable[str], relative_to: str) -> dict[str, PurePosixPath]:
+    """The paths of the files below the job, each with that below the destination."""
     try:
-        target = PurePosixPath(checked_path(file)).relative_to(relative_to)
+        folder = _folder_below(job_id, relative_to)
+        below = [path_below_job(file, job_id) for file in files]
+        targets = {file: PurePosixPath(file).relative_to(folder) for file in below}
     except ValueError as exc:
         raise InvalidParameterError(str(exc)) from None
-    if not target.name:
-        raise InvalidParameterError(f"{file!r} is the folder given as relative_to, not a file in it")
-    return target
+    if str(folder) in targets:
+        raise InvalidParameterError(f"{relative_to!r} is the folder given as relative_to, not a file in it")
+    return targets
+
+
+def _folder_below(job_id: str, named: str) -> PurePosixPath:
+    folder = PurePosixPath(named.rstrip("/\\"))
+    if folder.parts:
+        return PurePosixPath(path_below_job(f"{folder}/file", job_id)).parent
+    return folder
 
 
 def _check_places(folder: Path, targets: Collection[PurePosixPath], *, overwrite: bool) -> None:

@@ -214,7 +214,8 @@ def download(
 
     Args:
         job_id: Job ID; the first letters are enough if they are unique.
-        files: Paths inside the job, for instance output/result.json; by default all known output files.
+        files: Paths inside the job, for instance output/result.json, or as the server names them; by default
+            all known output files.
         output_dir: Folder to write the files to, with their subfolders.
         force: Overwrite existing files.
         connection: Where the server is.
