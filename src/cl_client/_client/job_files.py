@@ -200,8 +200,8 @@ class JobFiles(ClientPart):
             job_id: The job.
             files: The paths of the files, see `download_job_file`, or one path.
             dest_dir: The destination folder, created if missing.
-            relative_to: The folder of the job below which subfolders are kept; a path like those of
-                ``files``. By default the job itself, so that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
+            relative_to: The folder of the job below which subfolders are kept, a path like those of
+                ``files``. By default the job, so that ``output/a.ts`` becomes ``dest_dir/output/a.ts``.
             concurrency: Maximum number of files at the same time, 1 to the config's ``pool_maxsize``. Default
                 8, or ``pool_maxsize`` if that is less.
             on_progress: Called with the progress of the current file and of all files.
