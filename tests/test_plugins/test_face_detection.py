@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from PIL import Image
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import JsonValue
+
+    from server_under_test import ServerUnderTest
 
 BOX: JSONObject = {"x1": 0.1, "y1": 0.25, "x2": 0.5, "y2": 0.75}
 LANDMARKS: JSONObject = {
@@ -97,17 +99,21 @@ async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Pa
 
 
 async def test_a_face_is_found_and_cut_out(
-    live_client: ComputeClient, astronaut: Path, tmp_path: Path
+    live_client: ComputeClient, server_under_test: ServerUnderTest, astronaut: Path, tmp_path: Path
 ) -> None:
     job = await live_client.face_detection.detect(astronaut, wait=True)
     assert (job.output.num_faces, job.output.image_size) == (1, (512, 512))
     ((box,), (face,)) = job.output.pixel_boxes, job.output.faces
     assert box == pytest.approx((178, 63, 268, 176), abs=25)
     assert 0.7 < face.confidence <= 1
-    for crop in await live_client.face_detection.download_crops(job, tmp_path / "crops"):
-        if crop is not None:  # servers of generation A cut out nothing
-            with Image.open(crop) as picture:
-                assert picture.format == "PNG"
+    (crop,) = await live_client.face_detection.download_crops(job, tmp_path / "crops")
+    assert (crop is not None) is server_under_test.cuts_out_faces
+    if crop is not None:
+        with Image.open(crop) as picture:
+            assert picture.format == "PNG"
+    (sent,) = cast("list[JSONObject]", (job.task_output or {})["faces"])
+    assert ("bbox" in sent) is server_under_test.cuts_out_faces
+    assert ("x1" in sent) is not server_under_test.cuts_out_faces
 
 
 async def test_its_file_says_where_the_faces_are(live_client: ComputeClient, astronaut: Path) -> None:

@@ -134,7 +134,8 @@ async def test_from_the_file_to_the_result(live_client: ComputeClient, video: Pa
     job = await live_client.hls_streaming.generate_manifest(video, include_original=True, wait=True)
     master = await live_client.hls_streaming.download(job, tmp_path / "stream")
     assert master.name == "adaptive.m3u8"
-    assert len(list(master.parent.rglob("*.ts"))) == job.output.total_segments
+    assert len(list(master.parent.rglob("adaptive-*p-*.ts"))) == job.output.total_segments
+    assert list(master.parent.rglob("adaptive-orig-*.ts"))
     assert len(list(master.parent.rglob("*.m3u8"))) == 2 + (job.output.variants_generated or 0)
 
 

@@ -36,10 +36,10 @@ async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Pa
         assert (picture.format, picture.size) == ("PNG", (640, 480))
 
 
-async def test_what_the_result_does_not_have(live_client: ComputeClient, tmp_path: Path) -> None:
+async def test_what_the_result_does_not_have(local_client: ComputeClient, tmp_path: Path) -> None:
     sticker = tmp_path / "sticker.png"
     Image.new("RGBA", (20, 20), (200, 0, 0, 90)).save(sticker)
-    job = await live_client.image_conversion.convert(sticker, "jpg", wait=True)
+    job = await local_client.image_conversion.convert(sticker, "jpg", wait=True)
     assert job.output is not None
     assert job.output.dropped == ("transparency",)
 
