@@ -131,3 +131,10 @@ def test_the_original_keeps_its_own_keyframes(tmp_path: Path) -> None:
     played = streaming(clip.write(tmp_path / "clip.mp4"), include_original=True).playlist("orig")
     assert [segment.seconds for segment in played.segments] == pytest.approx([7], abs=0.1)
     assert "#EXT-X-TARGETDURATION:7\n" in played.path.read_text()
+
+
+def test_a_target_duration_of_half_a_second_is_rounded_up(tmp_path: Path) -> None:
+    clip = Clip(times=steady(0.5, 24), size=(64, 48), tick=Fraction(1, 24), sound_from=None, flash=0.25)
+    played = streaming(clip.write(tmp_path / "clip.mkv")).playlist(NAMES[0])
+    assert [segment.seconds for segment in played.segments] == pytest.approx([0.5], abs=0.005)
+    assert "#EXT-X-TARGETDURATION:1\n" in played.path.read_text()

@@ -66,7 +66,15 @@ class HlsStreamingParams(TaskParams):
 
 
 class HlsStreamingOutput(TaskOutput):
-    """The output of the task; ``master_playlist`` may be an absolute path on the server."""
+    """The output of the task.
+
+    Attributes:
+        master_playlist: The path of the master playlist, on real servers an absolute one on their disk; the
+            client's methods for files take it as it is.
+        variants_generated: The number of quality levels.
+        total_segments: The number of their segments, without those of the original.
+        include_original: Whether the original was added.
+    """
 
     master_playlist: Annotated[str | None, OrElse(None)] = None
     variants_generated: Annotated[int | None, OrElse(None)] = None
@@ -109,7 +117,8 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
         """Download the complete stream of a completed job: all files, or none.
 
         The files are the master playlist, the playlists listed in it, the playlist of the original if it was
-        requested (the master does not list it), and their segments.
+        requested (the master does not list it), and the segments that they list. Real servers list only the
+        last five segments of the original.
 
         Args:
             job: The job.
