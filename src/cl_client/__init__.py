@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         RequestTimeoutError,
         ServerBusyError,
         ServerError,
+        ServerPathRefusedError,
         ServerUnavailableError,
         UnknownTaskError,
         UploadNotRepeatableError,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
         WorkerCapability,
     )
     from cl_client.mqtt_monitor import MQTTJobMonitor
-    from cl_client.options import ByteProgress, FileSource, SubmitOptions, UploadStream
+    from cl_client.options import ByteProgress, FileSource, ServerPath, SubmitOptions, UploadStream
     from cl_client.plugins.base import BasePluginClient
     from cl_client.session import Session
 
@@ -115,6 +116,7 @@ _MODULES = {
         "RequestTimeoutError",
         "ServerBusyError",
         "ServerError",
+        "ServerPathRefusedError",
         "ServerUnavailableError",
         "UnknownTaskError",
         "UploadNotRepeatableError",
@@ -141,7 +143,7 @@ _MODULES = {
         "WorkerCapability",
     ),
     "mqtt_monitor": ("MQTTJobMonitor",),
-    "options": ("ByteProgress", "FileSource", "SubmitOptions", "UploadStream"),
+    "options": ("ByteProgress", "FileSource", "ServerPath", "SubmitOptions", "UploadStream"),
     "plugins.base": ("BasePluginClient",),
     "session": ("Session",),
 }
@@ -199,6 +201,8 @@ __all__ = [
     "ServerBusyError",
     "ServerError",
     "ServerHealth",
+    "ServerPath",
+    "ServerPathRefusedError",
     "ServerUnavailableError",
     "Session",
     "StorageUsage",

@@ -74,6 +74,31 @@ class UploadNotRepeatableError(ComputeClientError):
         )
 
 
+class ServerPathRefusedError(ComputeClientError):
+    """The server does not read a file from its own disk: upload the file instead.
+
+    It takes no paths for this task, does not share the folder, does not find the file there, or finds a
+    different one. No job is created.
+
+    Attributes:
+        task_type: The task of the job.
+        path: The path on the server.
+        status_code: The HTTP status of the server's answer; None if the job was not sent.
+    """
+
+    def __init__(
+        self, task_type: str, server: str, path: str, reason: str, *, status_code: int | None = None
+    ) -> None:
+        """Name the task, the server, the path, the reason and the remedy."""
+        super().__init__(
+            f"{task_type}: {server} does not read {path!r} from its own disk: {reason}; "
+            "upload the file: pass Path(...)"
+        )
+        self.task_type = task_type
+        self.path = path
+        self.status_code = status_code
+
+
 class UnknownTaskError(ComputeClientError, ValueError):
     """No plugin exists for the task."""
 

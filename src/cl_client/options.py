@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypedDict
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypedDict, cast
 
 from typing_extensions import TypeVar
 
@@ -36,6 +36,75 @@ class UploadStream:
     chunks: AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
     name: str
     size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPath:
+    """A file on the server's own disk, which the server reads in place; nothing is uploaded.
+
+    Args:
+        path: The absolute path as the server's system writes it, for instance ``/photos/a.jpg``.
+        size: The size in bytes that the file must have; None for any. With it, a local server refuses a
+            different file at the same path.
+        modified: The time of the file's last change, in whole seconds since the Unix epoch; None for any.
+
+    Raises:
+        InvalidParameterError: The path is relative, contains ``..``, names a folder, or cannot be sent.
+    """
+
+    path: str
+    size: int | None = None
+    modified: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the path."""
+        if not isinstance(cast("object", self.path), str):
+            raise InvalidParameterError(f"ServerPath({self.path!r}): pass the path as text")
+        if (problem := _problem_of(self.path)) is not None:
+            raise InvalidParameterError(f"ServerPath({self.path!r}): {problem}")
+
+    @classmethod
+    def of(cls, local: Path | str) -> ServerPath:
+        """Describe a file that has the same path on this machine and on the server. Reads its size and time.
+
+        Args:
+            local: The file; a relative path is relative to the working folder. Links are not followed.
+
+        Returns:
+            Its absolute path, size and time.
+
+        Raises:
+            InvalidParameterError: The file cannot be read, or its path cannot be sent.
+        """
+        path = Path(local).absolute()
+        try:
+            state = path.stat()
+        except (OSError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+            raise InvalidParameterError(f"{str(path)!r} cannot be read: {reason}") from exc
+        return cls(str(path), size=state.st_size, modified=state.st_mtime_ns // 1_000_000_000)
+
+    @property
+    def pure_path(self) -> PurePosixPath | PureWindowsPath:
+        """The path in the form of the server's system."""
+        return server_form(self.path)
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without its folder."""
+        return self.pure_path.name
+
+
+def server_form(path: str) -> PurePosixPath | PureWindowsPath:
+    """Read an absolute path of another machine.
+
+    Args:
+        path: The path.
+
+    Returns:
+        A POSIX path if it starts with a slash; otherwise a Windows path.
+    """
+    return PurePosixPath(path) if path.startswith("/") else PureWindowsPath(path)
 
 
 class BinaryFile(Protocol):
@@ -81,8 +150,12 @@ class BinaryFile(Protocol):
         ...
 
 
-FileSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
-"""A path, bytes, an open binary file (read from its current position, and left open), or a stream."""
+LocalSource: TypeAlias = Path | str | bytes | BinaryFile | UploadStream
+"""A file that is uploaded."""
+
+FileSource: TypeAlias = LocalSource | ServerPath
+"""A path, bytes, an open binary file (read from its current position, and left open), a stream, or a path on
+the server's own disk."""
 
 ByteProgress: TypeAlias = Callable[[int, int | None], None]
 """Called with the number of bytes done so far and the total, which is None if unknown."""
@@ -102,7 +175,8 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
         priority: 0-10, default 5. Servers store it, but process jobs in the order of their submission.
         timeout: Seconds for the whole call, above 0: upload, retries and the job itself. None for no limit of
             the upload, and the config's ``wait_timeout`` for the job.
-        on_upload: Called with the bytes of the file sent so far and the total, which is None if unknown.
+        on_upload: Called with the bytes of the file sent so far and the total, which is None if unknown. Not
+            called for a `ServerPath`, of which nothing is uploaded.
         on_progress: Called for each observed change of status or progress, in order.
         on_complete: Called exactly once, with the full job, whether it completed, failed or was deleted.
         on_error: Called instead of ``on_complete`` if the server permanently refuses to return the job, for
@@ -155,6 +229,23 @@ class ClientOptions(TypedDict, total=False):
     wait_timeout: float
     require_worker: bool
     delete_on_cancel: bool
+
+
+def _problem_of(path: str) -> str | None:
+    """What is wrong with a path on a server, or None."""
+    pure = server_form(path)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "its name is not valid Unicode; upload the file: pass Path(...)"
+    if "\0" in path:
+        return "it contains a NUL character"
+    if not pure.is_absolute():
+        return "it must be absolute on the server, such as /photos/a.jpg or D:\\photos\\a.jpg"
+    if ".." in pure.parts:
+        return "it must not contain '..'"
+    is_folder = not pure.name or path.endswith("/" if isinstance(pure, PurePosixPath) else ("/", "\\"))
+    return "it names a folder; name a file in it" if is_folder else None
 
 
 def check_options(task_type: str, options: Mapping[str, object], known: Collection[str]) -> None:

@@ -15,6 +15,7 @@ from cl_client._core.telemetry import operation
 from cl_client._http.errors import Asked
 from cl_client._http.retries import can_repeat
 from cl_client._jobs.reader import JobReader
+from cl_client._jobs.references import References
 from cl_client._jobs.tracker import JobTracker
 from cl_client._jobs.waiting import Waiter
 from cl_client._jobs.workers import Workers
@@ -40,6 +41,7 @@ class JobService:
         reader: Reads jobs and caches ended jobs.
         tracker: Follows jobs.
         workers: The workers of the server.
+        references: Submits files that are on the server's disk.
     """
 
     def __init__(self, http: HTTPService, config: ComputeClientConfig) -> None:
@@ -50,6 +52,7 @@ class JobService:
         )
         self.tracker = JobTracker(self.reader, config)
         self.workers = Workers(self._fetch_capabilities, self.tracker, config.worker_stale_after)
+        self.references = References(http, config)
         self._reads = SingleFlight[JobResponse]()
         self._all_reads = WeakSet([self._reads])
         self._deletions: set[asyncio.Task[None]] = set()
@@ -66,6 +69,7 @@ class JobService:
         """
         sibling = copy(self)
         sibling.http, sibling.config = http, config
+        sibling.references = References(http, config)
         sibling._reads = SingleFlight[JobResponse]()  # noqa: SLF001 - of the same class
         self._all_reads.add(sibling._reads)  # noqa: SLF001 - see above
         return sibling

@@ -13,12 +13,14 @@ from cl_client._core.telemetry import operation
 from cl_client._http.document import parse
 from cl_client._transfers.multipart import MultipartUpload
 from cl_client.models import JobResponse
-from cl_client.options import SubmitOptions, check_options
+from cl_client.options import ServerPath, SubmitOptions, check_options
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from cl_client._http.document import Document
     from cl_client._jobs.service import JobService
+    from cl_client._transfers.multipart import MultipartForm
     from cl_client.config import ComputeClientConfig
     from cl_client.models import TaskOutput
     from cl_client.options import FileSource
@@ -106,10 +108,8 @@ class Submission:
         async with deadline(self._options.get("timeout"), what, url, "POST") as limit:
             # Ends only after the file is closed, because callbacks are subscribed then.
             opened.enter_context(self._jobs.tracker.submitting())
-            upload = await opened.enter_async_context(
-                MultipartUpload.opened(fields, source, self._options.get("on_upload"))
-            )
-            limit.may_have_been_accepted = lambda: upload.whole
+            body, post = await self._prepared(opened, source, fields)
+            limit.may_have_been_accepted = lambda: body.whole
             wanted = self._options.get("require_worker")
             if self._config.require_worker if wanted is None else wanted:
                 await self._jobs.workers.require(self._task_type)
@@ -117,10 +117,21 @@ class Submission:
             # Events are complete only if push was live before the submit.
             self._fresh = self._jobs.tracker.push.is_live
             with operation("upload", task=self._task_type) as under_way:
-                answer = await self._jobs.http.submit(self._endpoint, upload, upload.headers)
-                under_way.transferred = upload.sent
+                answer = await post()
+                under_way.transferred = body.sent
             job = parse(JobResponse, answer)
             return job if job.task_type else job.model_copy(update={"task_type": self._task_type})
+
+    async def _prepared(
+        self, opened: contextlib.AsyncExitStack, source: FileSource, fields: Mapping[str, str]
+    ) -> tuple[MultipartForm | MultipartUpload, Callable[[], Awaitable[Document]]]:
+        """Make the body of the request, and the function that sends it."""
+        if isinstance(source, ServerPath):
+            form = await self._jobs.references.form(self._task_type, source, fields)
+            return form, partial(self._jobs.references.submit, self._task_type, source, fields, form)
+        on_upload = self._options.get("on_upload")
+        upload = await opened.enter_async_context(MultipartUpload.opened(fields, source, on_upload))
+        return upload, partial(self._jobs.http.submit, self._endpoint, upload, upload.headers)
 
     def _subscribe(self, job: JobResponse) -> None:
         callbacks = [self._options.get(name) for name in ("on_progress", "on_complete", "on_error")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from cl_client._transfers.sources import Source
-    from cl_client.options import ByteProgress, FileSource
+    from cl_client.options import ByteProgress, LocalSource
 
 
 class MultipartUpload(httpx.AsyncByteStream):
@@ -40,16 +40,12 @@ class MultipartUpload(httpx.AsyncByteStream):
         self.whole = False
         self._report = Reporter(on_upload, source.size)
         boundary = secrets.token_hex(16)
-        parts = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(field)}"\r\n\r\n{value}\r\n'
-            for field, value in fields.items()
-        ]
-        parts.append(
-            f"--{boundary}\r\nContent-Disposition: form-data; "
+        head = (
+            f"{_text_parts(fields, boundary)}--{boundary}\r\nContent-Disposition: form-data; "
             f'name="file"; filename="{_quoted(source.name)}"\r\n'
             f"Content-Type: {source.media_type}\r\n\r\n"
         )
-        self._head = "".join(parts).encode()
+        self._head = head.encode()
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         self.headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         if source.size is None:
@@ -60,7 +56,7 @@ class MultipartUpload(httpx.AsyncByteStream):
     @classmethod
     @contextlib.asynccontextmanager
     async def opened(
-        cls, fields: Mapping[str, str], source: FileSource, on_upload: ByteProgress | None = None
+        cls, fields: Mapping[str, str], source: LocalSource, on_upload: ByteProgress | None = None
     ) -> AsyncGenerator[MultipartUpload]:
         """Open the file, and close it at the end of the context.
 
@@ -99,6 +95,39 @@ class MultipartUpload(httpx.AsyncByteStream):
                 self._report(self.sent)
         self.whole = True
         yield self._tail
+
+
+class MultipartForm(httpx.AsyncByteStream):
+    """Form fields without a file as ``multipart/form-data``. Each iteration sends the whole body again.
+
+    Attributes:
+        headers: Headers for the request, with the length of the body.
+        sent: Bytes of a file that were sent, always 0.
+        whole: Whether the last iteration has sent the body.
+    """
+
+    def __init__(self, fields: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        boundary = secrets.token_hex(16)
+        self._body = f"{_text_parts(fields, boundary)}--{boundary}--\r\n".encode()
+        self.headers = {
+            **headers,
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(self._body)),
+        }
+        self.sent = 0
+        self.whole = False
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.whole = True
+        yield self._body
+
+
+def _text_parts(fields: Mapping[str, str], boundary: str) -> str:
+    return "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(field)}"\r\n\r\n{value}\r\n'
+        for field, value in fields.items()
+    )
 
 
 def _quoted(text: str) -> str:

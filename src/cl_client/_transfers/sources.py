@@ -23,7 +23,7 @@ from cl_client._core.threads import in_own_thread, in_thread_unless_cancelled
 from cl_client._errors import InvalidParameterError, UploadNotRepeatableError
 from cl_client._transfers.content_types import UNKNOWN_TYPE, type_of_content, type_of_media
 from cl_client._transfers.names import base_name
-from cl_client.options import BinaryFile, FileSource, UploadStream
+from cl_client.options import BinaryFile, LocalSource, UploadStream
 
 CHUNK_SIZE: Final = 1 << 20
 _HEAD_SIZE: Final = 4096
@@ -62,7 +62,7 @@ class Source(ABC):
         self.media_type = type_of_content(self.head) if by_name is None or compression else by_name
 
 
-async def open_source(source: FileSource) -> Source:
+async def open_source(source: LocalSource) -> Source:
     """Open and check a file, without blocking the event loop: a network drive may be slow.
 
     Args:

@@ -24,8 +24,10 @@ from cl_client.local.broker.embedded import EmbeddedBroker
 from cl_client.local.broker.publisher import Publisher
 from cl_client.local.http.app import create_app
 from cl_client.local.http.server import start_http
+from cl_client.local.http.share_access import ShareAccess, share_key
 from cl_client.local.jobs.folders import JobFolders
 from cl_client.local.jobs.service import JobService
+from cl_client.local.jobs.shared_folders import SharedFolders
 from cl_client.local.jobs.store import JobStore
 from cl_client.local.net.listener import bind_listener, url_of
 from cl_client.local.net.tls import load_tls
@@ -118,13 +120,26 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
             settings.available_tasks,
             announce_failures=not settings.strict_wire,
         )
-        pool = _worker_pool(settings, store, announcer, folders.jobs)
+        shared = SharedFolders(folders=tuple(settings.shared), private=data_dir)
+        pool = _worker_pool(settings, store, announcer, folders.jobs, shared)
         pool.start()
         stack.push_async_callback(pool.stop)
         service = JobService(settings, store, folders, pool, announcer.job_changed)
-        app = create_app(service, Guard(tokens, GuestMode(enabled=auth is None)))
+        guard = Guard(tokens, GuestMode(enabled=auth is None))
+        shares = _share_access(stack, shared, guard, by_token=auth is not None)
+        app = create_app(service, guard, shares)
         base_url = await start_http(stack, app, listener, http_tls)
         yield RunningServer(base_url, mqtt_url, broker or mqtt_url, auth, announcer, pool, store, service)
+
+
+def _share_access(
+    stack: AsyncExitStack, shared: SharedFolders, guard: Guard, *, by_token: bool
+) -> ShareAccess | None:
+    if not shared.folders:
+        return None
+    if by_token:
+        return ShareAccess(shared, guard, None)
+    return ShareAccess(shared, guard, stack.enter_context(share_key()))
 
 
 async def _start_auth(
@@ -187,7 +202,11 @@ async def _start_publisher(
 
 
 def _worker_pool(
-    settings: LocalServerSettings, store: JobStore, announcer: Announcer, jobs_folder: Path
+    settings: LocalServerSettings,
+    store: JobStore,
+    announcer: Announcer,
+    jobs_folder: Path,
+    shared: SharedFolders,
 ) -> WorkerPool:
     # A broker may serve several servers: without a random part their workers would share topics.
     prefix = f"local-{secrets.token_hex(4)}"
@@ -198,6 +217,7 @@ def _worker_pool(
             store=store,
             announcer=announcer,
             jobs_folder=jobs_folder,
+            shared=shared,
             models=settings.models,
             poll_interval=settings.poll_interval,
             before_job=settings.before_job,

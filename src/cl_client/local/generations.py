@@ -27,6 +27,7 @@ class Dialect:
         late_capabilities: Whether the first call of ``/capabilities`` after a start reports no workers.
         user_claim: The token claim that holds the user's id.
         tasks_of_2025: Whether tasks run with `TaskSpec.function_a` and write to `TaskSpec.output_path_a`.
+        path_tasks: The tasks that take a path on the server's disk in place of a file.
     """
 
     worker_key: Literal["id", "worker_id"]
@@ -38,6 +39,7 @@ class Dialect:
     late_capabilities: bool = False
     user_claim: UserClaim = "id"
     tasks_of_2025: bool = False
+    path_tasks: tuple[str, ...] = ()
 
 
 _A: Final = Dialect(
@@ -64,5 +66,5 @@ DIALECTS: Final[dict[Generation, Dialect]] = {
     "A2": replace(_A, guest_mode_path="/admin/config", user_claim="id", tasks_of_2025=False),
     "B": replace(_C, guest_mode_path="/admin/config"),
     "C": _C,
-    "C2": _C,  # differs in its faults only
+    "C2": replace(_C, path_tasks=("hls_streaming",)),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -15,7 +16,6 @@ from cl_client.local.settings import DEFAULT_MAX_UPLOAD_BYTES, LocalServerSettin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -78,6 +78,9 @@ class LocalServer:
         tls: The files for https and mqtts. They do not apply to a broker given as ``mqtt_url``.
         mqtt_auth: Require a user name and, as the password, a valid token at the embedded broker. Needs
             ``auth``.
+        shared: Folders whose files jobs may name instead of uploading them, see `cl_client.ServerPath`. With
+            ``auth``, this needs a token, also in guest mode. Without, it needs a key that only programs of
+            the server's user can read, and ``host`` must be a loopback address. The folders are only read.
         before_job: Awaited on the server's own event loop before each task; see `JobHook`. For tests;
             `cl_client.testing` builds on it.
 
@@ -114,6 +117,7 @@ class LocalServer:
         clock_offset: float = 0.0,
         tls: ServerTLS | None = None,
         mqtt_auth: bool = False,
+        shared: Sequence[Path] = (),
         before_job: JobHook | None = None,
     ) -> None:
         if admin_password is None:
@@ -145,6 +149,7 @@ class LocalServer:
             auth=auth_settings if auth else None,
             tls=tls,
             mqtt_auth=mqtt_auth,
+            shared=[Path(folder).absolute() for folder in shared],
             before_job=self._before_job,
         )
         self.before_job = before_job

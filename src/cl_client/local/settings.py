@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from cl_client.local.generations import DIALECTS, Dialect, Generation
 from cl_client.local.models.catalog import MODELS
 from cl_client.local.models.users_models import users_models
+from cl_client.local.net.listener import is_loopback
 from cl_client.local.real_faults import with_real_faults
 from cl_client.local.tasks import TASKS, TaskSpec
 from cl_client.local.tasks.third_party import ThirdPartyTasks, load_third_party_tasks
@@ -52,6 +53,7 @@ class LocalServerSettings:
     auth: AuthSettings | None = None
     tls: ServerTLS | None = None
     mqtt_auth: bool = False
+    shared: Sequence[Path] = ()
     before_job: JobHook | None = None
     _third_party: ThirdPartyTasks = field(init=False, repr=False, compare=False)
 
@@ -90,6 +92,17 @@ class LocalServerSettings:
         self._check_models()
         if self.mqtt_auth and (self.auth is None or self.mqtt_url is not None):
             raise ValueError("mqtt_auth needs auth=True and the embedded broker: remove mqtt_url")
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        for folder in self.shared:
+            if not folder.is_dir():
+                raise ValueError(f"shared: {folder} is not a folder")
+        if self.shared and self.auth is None and not is_loopback(self.host):
+            raise ValueError(
+                f"shared needs auth=True when host is {self.host!r}: without logins, folders are shared "
+                "with programs on this machine only"
+            )
 
     def _check_models(self) -> None:
         needed = {model for spec in self.offered_tasks.values() for model in spec.models}

@@ -17,6 +17,7 @@ from cl_client.options import (
     BinaryFile,
     MapOptions,
     PluginOutputT,
+    ServerPath,
     SubmitOptions,
     UploadStream,
     check_options,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 PluginParamsT = TypeVar("PluginParamsT", bound=TaskParams, default=TaskParams)
 ParamsT = TypeVar("ParamsT", bound=TaskParams)
-SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryFile | UploadStream)
+SourceT = TypeVar("SourceT", bound=Path | str | bytes | BinaryFile | UploadStream | ServerPath)
 
 
 class PluginHost(Protocol):

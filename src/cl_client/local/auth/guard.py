@@ -41,10 +41,21 @@ class Guard:
         Raises:
             HTTPException: 401 without a valid token, 403 without the permission.
         """
-        claims = self._claims(request)
-        if claims is not None and not claims.is_admin and JOB_PERMISSION not in claims.permissions:
-            raise HTTPException(HTTPStatus.FORBIDDEN, f"Insufficient permissions. Required: {JOB_PERMISSION}")
-        return claims
+        return _with_job_permission(self._claims(request))
+
+    async def named_job_user(self, request: Request) -> Claims | None:
+        """Allow a request of a user who may work with jobs, but of no guest, also while guest mode is on.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The claims of the token; None if there is no auth service.
+
+        Raises:
+            HTTPException: 401 without a valid token, 403 without the permission.
+        """
+        return _with_job_permission(self._claims(request, guests=False))
 
     async def admin(self, request: Request) -> Claims | None:
         """Allow a request that administers the server.
@@ -63,8 +74,8 @@ class Guard:
             raise HTTPException(HTTPStatus.FORBIDDEN, "Insufficient permissions. Admin access required")
         return claims
 
-    def _claims(self, request: Request) -> Claims | None:
-        if self._tokens is None or self.guest_mode.enabled:
+    def _claims(self, request: Request, *, guests: bool = True) -> Claims | None:
+        if self._tokens is None or (guests and self.guest_mode.enabled):
             return None
         token = bearer_token(request)
         if token is None:
@@ -75,6 +86,12 @@ class Guard:
             raise _unauthorized("JWT token has expired") from None
         except InvalidTokenError:
             raise _unauthorized("Could not validate credentials") from None
+
+
+def _with_job_permission(claims: Claims | None) -> Claims | None:
+    if claims is not None and not claims.is_admin and JOB_PERMISSION not in claims.permissions:
+        raise HTTPException(HTTPStatus.FORBIDDEN, f"Insufficient permissions. Required: {JOB_PERMISSION}")
+    return claims
 
 
 def _unauthorized(detail: str) -> HTTPException:

@@ -10,6 +10,7 @@ from fastapi import Depends, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
+from cl_client._transfers.references import SHARES_PATH
 from cl_client.local.auth.form_fields import Form, read_form
 from cl_client.local.http.documentation import (
     Capabilities,
@@ -20,7 +21,8 @@ from cl_client.local.http.documentation import (
     Health,
     Storage,
 )
-from cl_client.local.http.job_form import receive_job
+from cl_client.local.http.job_form import FormRules, receive_job
+from cl_client.local.http.share_access import SharedFolderList  # noqa: TC001 - FastAPI reads the annotations
 from cl_client.local.jobs.folders import NoJobFolderError, OutsideJobFolderError
 from cl_client.local.jobs.store import StoredJob  # noqa: TC001 - FastAPI reads the annotations
 from cl_client.local.openapi import FORM_ERRORS, form_body, responses
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from cl_client.local.auth.guard import Guard
     from cl_client.local.auth.guest_mode import GuestMode
+    from cl_client.local.http.share_access import ShareAccess
     from cl_client.local.jobs.service import JobService
 
 _OCTET_STREAM = "application/octet-stream"
@@ -48,20 +51,23 @@ class _GuestModeForm(Form):
     guest_mode: bool
 
 
-def create_app(service: JobService, guard: Guard) -> FastAPI:
+def create_app(service: JobService, guard: Guard, shares: ShareAccess | None = None) -> FastAPI:
     """Make the application of the compute service.
 
     Args:
         service: Runs and stores the jobs.
         guard: Checks the tokens of the requests.
+        shares: What jobs may read on the server's disk; None for nothing.
 
     Returns:
         The application with all routes of the server's generation.
     """
     app = DocumentedServer(service.tasks)
     _add_status_routes(app, service, guard.guest_mode)
-    _add_job_routes(app, service, guard)
+    _add_job_routes(app, service, guard, shares)
     _add_file_route(app, service, guard)
+    if shares is not None:
+        _add_shares_route(app, shares)
     _add_admin_routes(app, service, guard)
     if service.settings.dialect.guest_mode_path is not None:
         _add_guest_mode_routes(app, guard, service.settings.dialect.guest_mode_path)
@@ -91,7 +97,13 @@ def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode)
         return service.capabilities()
 
 
-def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
+def _add_shares_route(app: FastAPI, shares: ShareAccess) -> None:
+    @app.get(SHARES_PATH, dependencies=[Depends(shares.user)], responses=responses(*_NOT_ALLOWED))
+    async def shared_folders() -> SharedFolderList:
+        return shares.announcement()
+
+
+def _add_job_routes(app: FastAPI, service: JobService, guard: Guard, shares: ShareAccess | None) -> None:
     users_only = [Depends(guard.job_user)]
     not_found = responses(*_NOT_ALLOWED, HTTPStatus.NOT_FOUND)
 
@@ -120,9 +132,15 @@ def _add_job_routes(app: FastAPI, service: JobService, guard: Guard) -> None:
         response_model=None,
     )
     async def create_job(task_type: str, request: Request) -> JSONObject | Response:
-        receive = partial(receive_job, request, service.tasks[task_type], service.settings.max_upload_bytes)
+        rules = FormRules(
+            task_type,
+            service.tasks[task_type],
+            service.settings.max_upload_bytes,
+            takes_path=task_type in service.settings.dialect.path_tasks,
+            shares=shares,
+        )
         try:
-            job = await service.submit(task_type, receive)
+            job = await service.submit(task_type, partial(receive_job, request, rules))
         except RequestValidationError as exc:
             return _refusal(exc, service.tasks[task_type].crashes_on)
         return {"job_id": job.job_id, "status": job.status, "task_type": job.task_type}

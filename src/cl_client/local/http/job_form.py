@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
+from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from cl_client._transfers.names import base_name
+from cl_client._transfers.references import PATH_FIELD
 from cl_client.local.auth.form_fields import validation_faults
+from cl_client.local.http.share_access import ReferenceFields
 from cl_client.local.http.uploads import FILE_FIELD, FormReceiver, ReceivedForm
 from cl_client.local.jobs.service import JobInput
 from cl_client.models import JSONObject, TaskParams
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
+    from cl_client.local.http.share_access import ShareAccess
     from cl_client.local.tasks import TaskSpec
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -33,50 +41,65 @@ class CommonFields(BaseModel):
     priority: Annotated[int, Field(ge=0, le=10)] = 5
 
 
-async def receive_job(request: Request, spec: TaskSpec, max_bytes: int, folder: Path) -> JobInput:
-    """Receive the form of a job and store its file.
+@dataclass(frozen=True, slots=True)
+class FormRules:
+    """How the forms of one task are read.
+
+    Attributes:
+        task_type: The name of the task.
+        spec: The task.
+        max_bytes: Size limit of the body, in bytes.
+        takes_path: Whether CL Servers take a path on their disk for this task.
+        shares: What may be named in place of a file; None if nothing is shared.
+    """
+
+    task_type: str
+    spec: TaskSpec
+    max_bytes: int
+    takes_path: bool = False
+    shares: ShareAccess | None = None
+
+
+async def receive_job(request: Request, rules: FormRules, folder: Path) -> JobInput:
+    """Receive the form of a job and store its file, or find the file that it names.
 
     Args:
         request: The request, its body not read yet.
-        spec: The task.
-        max_bytes: Size limit of the body, in bytes.
+        rules: How to read it.
         folder: Folder for the file; created for it.
 
     Returns:
-        The stored file's name, the validated parameters and the priority.
+        The file, the validated parameters and the priority.
 
     Raises:
-        HTTPException: The upload is too large, or the form is malformed.
+        HTTPException: The upload is too large, the form is malformed, or there is no such shared file.
         RequestValidationError: A field is missing or invalid.
         ClientDisconnect: The client disconnected before the end of the body.
     """
-    return parse_form(await FormReceiver(folder, max_bytes).receive(request), spec)
+    form = await FormReceiver(folder, rules.max_bytes).receive(request)
+    return await _parsed(request, form, rules)
 
 
-def parse_form(form: ReceivedForm, spec: TaskSpec) -> JobInput:
-    """Validate a form. Unknown fields are ignored, as FastAPI does.
-
-    Args:
-        form: The received form.
-        spec: The task.
-
-    Returns:
-        The file name, the validated parameters and the priority.
-
-    Raises:
-        RequestValidationError: A field is missing or invalid; lists all such fields.
-    """
-    model = cast("type[TaskParams]", pkgutil.resolve_name(spec.params))
+async def _parsed(request: Request, form: ReceivedForm, rules: FormRules) -> JobInput:
+    """Validate a form. Unknown fields are ignored, as FastAPI does."""
+    model = cast("type[TaskParams]", pkgutil.resolve_name(rules.spec.params))
     # An empty field is treated as missing.
     fields = {name: value for name, value in form.fields.items() if value}
-    faults = [_file_fault(form)] if form.file_name is None else []
+    by_path = form.file_name is None and PATH_FIELD in fields and (rules.shares is not None)
+    faults = [_file_fault(form)] if form.file_name is None and not (by_path or rules.takes_path) else []
     common = _validated(CommonFields, fields, faults)
     params = _validated(model, fields, faults)
-    if common is None or params is None or faults:
+    reference = _validated(ReferenceFields, fields, faults) if by_path else ReferenceFields()
+    if common is None or params is None or reference is None or faults:
         raise RequestValidationError(faults)
     # The typed values and not the form's text: a list stays a list in a job's params.
     as_json = _JSON_OBJECT.validate_python(to_jsonable_python(dict(params)))
-    return JobInput(form.file_name or "", as_json, common.priority)
+    if form.file_name is not None:
+        return JobInput(form.file_name, as_json, common.priority)
+    if not by_path or rules.shares is None:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"Either {FILE_FIELD} or {PATH_FIELD} must be provided")
+    source = await rules.shares.source(request, rules.task_type, reference)
+    return JobInput(base_name(PurePath(source.path).name), as_json, common.priority, source)
 
 
 def _validated(

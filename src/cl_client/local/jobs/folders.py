@@ -40,12 +40,16 @@ class JobFolders:
         self.uploads.mkdir()
 
     def admit(self, job_id: str) -> None:
-        """Move a complete upload to the job folders.
+        """Move a complete upload to the job folders; without an upload, make an empty job folder.
 
         Args:
-            job_id: The job that was uploaded.
+            job_id: The job that was received.
         """
-        (self.uploads / job_id).rename(self.jobs / job_id)
+        uploaded = self.uploads / job_id
+        if uploaded.exists():
+            uploaded.rename(self.jobs / job_id)
+        else:
+            (self.jobs / job_id).mkdir()
 
     def remove(self, job_id: str) -> int:
         """Remove a job's folder and its upload.

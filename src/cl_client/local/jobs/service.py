@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from cl_client._transfers.references import OUTPUT_PATH_FIELD, PATH_FIELD
 from cl_client.local.clock import now_ms
 from cl_client.local.jobs.folders import INPUT_FOLDER
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client.local.jobs.folders import JobFolders
+    from cl_client.local.jobs.shared_folders import JobSource
     from cl_client.local.jobs.store import JobStore, StoredJob
     from cl_client.local.settings import LocalServerSettings
     from cl_client.models import JSONObject
@@ -27,14 +29,16 @@ class JobInput:
     """A job as it was received and validated.
 
     Attributes:
-        file_name: The name of the stored file.
+        file_name: The name of the file.
         params: The task's parameters.
         priority: From 0 to 10.
+        source: The file on the server's disk; None for a file that was uploaded and stored.
     """
 
     file_name: str
     params: JSONObject
     priority: int
+    source: JobSource | None = None
 
 
 class Workforce(Protocol):
@@ -102,17 +106,13 @@ class JobService:
         Raises:
             KeyError: The task is unknown.
         """
-        spec = self.tasks[task_type]
+        _ = self.tasks[task_type]
         job_id = str(uuid.uuid4())
         try:
             received = await receive(self._folders.uploads / job_id / INPUT_FOLDER)
-            paths: JSONObject = {
-                "input_path": f"{INPUT_FOLDER}/{received.file_name}",
-                "output_path": spec.output_path_for(received.file_name, received.params),
-            }
+            params = {**self._paths(task_type, received), **received.params}
             await asyncio.to_thread(self._folders.admit, job_id)
-            params = {**paths, **received.params}
-            job = await self._store.add(job_id, task_type, params, received.priority)
+            job = await self._store.add(job_id, task_type, params, received.priority, received.source)
         except BaseException:
             # Also if the client disconnects or the server is stopped meanwhile: leave nothing behind.
             await asyncio.shield(self._discard(job_id))
@@ -120,6 +120,15 @@ class JobService:
         self._on_queued(job)
         self._workers.notify()
         return job
+
+    def _paths(self, task_type: str, received: JobInput) -> JSONObject:
+        output_path = self.tasks[task_type].output_path_for(received.file_name, received.params)
+        if received.source is None:
+            return {"input_path": f"{INPUT_FOLDER}/{received.file_name}", "output_path": output_path}
+        reference: JSONObject = {"input_path": "", PATH_FIELD: received.source.path}
+        if task_type in self.settings.dialect.path_tasks:
+            return {**reference, "output_path": "", OUTPUT_PATH_FIELD: output_path}
+        return {**reference, "output_path": output_path}
 
     async def get(self, job_id: str) -> StoredJob | None:
         """Read a job.

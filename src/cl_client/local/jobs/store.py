@@ -9,6 +9,7 @@ import aiosqlite
 from pydantic import BaseModel, ConfigDict, Json, TypeAdapter
 
 from cl_client.local.clock import now_ms
+from cl_client.local.jobs.shared_folders import JobSource
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     started_at INTEGER,
     completed_at INTEGER
 );
+CREATE TABLE IF NOT EXISTS sources (job_id TEXT PRIMARY KEY, source TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, sequence);
 """
 _COLUMNS = (
@@ -119,7 +121,14 @@ class JobStore:
         """Close the file."""
         await self._connection.close()
 
-    async def add(self, job_id: str, task_type: str, params: JSONObject, priority: int) -> StoredJob:
+    async def add(
+        self,
+        job_id: str,
+        task_type: str,
+        params: JSONObject,
+        priority: int,
+        source: JobSource | None = None,
+    ) -> StoredJob:
         """Queue a new job.
 
         Args:
@@ -127,6 +136,7 @@ class JobStore:
             task_type: The name of the task.
             params: The task's parameters, with ``input_path`` and ``output_path``.
             priority: From 0 to 10; stored only, the queue is first come, first served.
+            source: The job's file on the server's disk, if it was not uploaded.
 
         Returns:
             The queued job.
@@ -134,6 +144,10 @@ class JobStore:
         Raises:
             sqlite3.IntegrityError: A job with this id exists.
         """
+        if source is not None:  # before the job, which may be claimed at once
+            await self._connection.execute(
+                "INSERT INTO sources (job_id, source) VALUES (?, ?)", (job_id, source.model_dump_json())
+            )
         values = (job_id, task_type, QUEUED, _dump(params), priority, now_ms())
         job = await self._write(
             "INSERT INTO jobs (job_id, task_type, status, params, priority, created_at) "
@@ -158,6 +172,21 @@ class JobStore:
             (job_id,),
         )
         return next((_job(row) for row in rows), None)
+
+    async def source(self, job_id: str) -> JobSource | None:
+        """Read which file on the server's disk a job is for.
+
+        Args:
+            job_id: The job's id.
+
+        Returns:
+            The file; None if the job's file was uploaded.
+        """
+        rows = await self._connection.execute_fetchall(
+            "SELECT source FROM sources WHERE job_id = ?", (job_id,)
+        )
+        found = _STRINGS.validate_python([row["source"] for row in rows])
+        return next(map(JobSource.model_validate_json, found), None)
 
     async def claim(self, task_types: Iterable[str]) -> StoredJob | None:
         """Take the oldest queued job and set it to ``processing``.
@@ -241,6 +270,7 @@ class JobStore:
         Returns:
             False if the job was not found.
         """
+        await self._connection.execute("DELETE FROM sources WHERE job_id = ?", (job_id,))
         cursor = await self._connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
         return cursor.rowcount > 0
 
@@ -267,6 +297,7 @@ class JobStore:
             "DELETE FROM jobs WHERE (? OR status IN (?, ?)) AND created_at < ? RETURNING job_id",
             (or_not_ended, COMPLETED, FAILED, created_before),
         )
+        await self._connection.execute("DELETE FROM sources WHERE job_id NOT IN (SELECT job_id FROM jobs)")
         return _STRINGS.validate_python([row["job_id"] for row in rows])
 
     async def count(self) -> int:

@@ -39,9 +39,9 @@ class TaskContext(Generic[ParamsT]):
 
     Attributes:
         params: The validated parameters.
-        input_file: The uploaded file, inside the job's folder.
+        input_file: The uploaded file, inside the job's folder; or a file on the server's disk, elsewhere.
         output_file: The path to write the result to; its folder exists.
-        job_folder: The job's folder; nothing may be read or written outside of it.
+        job_folder: The job's folder; nothing may be written outside of it.
         report: Reports progress, 0-100 percent. Fast: call it as often as the progress changes.
         models: Finds the task's models; by default in the user's cache folder.
         warnings: What `warn` was given.

@@ -7,16 +7,18 @@ import logging
 import traceback
 from typing import TYPE_CHECKING
 
+from cl_client._transfers.references import OUTPUT_PATH_FIELD, PATH_FIELD
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.job_hook import ClaimedJob
 from cl_client.local.workers.process import TaskProcess
-from cl_client.local.workers.protocol import TaskError, TaskRequest, TaskResult
+from cl_client.local.workers.protocol import Reference, TaskError, TaskRequest, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from cl_client.local.broker.announcer import Announcer
+    from cl_client.local.jobs.shared_folders import SharedFolders
     from cl_client.local.jobs.store import JobStore, StoredJob
     from cl_client.local.models.store import ModelStore
     from cl_client.local.tasks import TaskSpec
@@ -39,6 +41,7 @@ class Worker:
         store: The job table: jobs are claimed there and their results are committed there.
         announcer: Publishes the worker's state and the changes of its jobs.
         jobs_folder: Holds one folder per job, named after the job id.
+        shared: The folders from which jobs may read files in place.
         models: Finds the model files of the tasks.
         poll_interval: Seconds between two looks for queued jobs; None to look whenever `wake` is called.
         before_job: Runs before each task; see `JobHook`.
@@ -52,6 +55,7 @@ class Worker:
         store: JobStore,
         announcer: Announcer,
         jobs_folder: Path,
+        shared: SharedFolders,
         models: ModelStore,
         poll_interval: float | None,
         before_job: JobHook | None = None,
@@ -63,6 +67,7 @@ class Worker:
         self._store = store
         self._announcer = announcer
         self._jobs_folder = jobs_folder
+        self._shared = shared
         self._models = models
         self._poll_interval = poll_interval
         self._before_job = before_job
@@ -164,7 +169,7 @@ class Worker:
 
         reply = await self._run_hook(job, note_progress)
         if reply is None:
-            reply = await self._process.run(self._request(job), note_progress)
+            reply = await self._process.run(await self._request(job), note_progress)
         if isinstance(reply, TaskResult):
             return await self._store.complete(job.job_id, reply.output)
         if reply.traceback is not None:
@@ -193,11 +198,15 @@ class Worker:
             return TaskError(message=f"before_job failed: {error!r}", traceback=trace)
         return None
 
-    def _request(self, job: StoredJob) -> TaskRequest:
+    async def _request(self, job: StoredJob) -> TaskRequest:
         spec = self._tasks[job.task_type]
         folder = self._jobs_folder / job.job_id
         params: JSONObject = {**job.params}
         input_path, output_path = str(params.pop("input_path")), str(params.pop("output_path"))
+        source = await self._store.source(job.job_id)
+        if source is not None:
+            input_path = str(params.pop(PATH_FIELD))
+            output_path = str(params.pop(OUTPUT_PATH_FIELD, output_path))
         return TaskRequest(
             task_type=job.task_type,
             function=spec.function,
@@ -208,6 +217,7 @@ class Worker:
             input_file=folder / input_path,
             output_file=folder / output_path,
             job_folder=folder,
+            reference=None if source is None else Reference(source=source, shared=self._shared),
             models=self._models,
         )
 

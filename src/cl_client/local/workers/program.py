@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from typing_extensions import override
 
+from cl_client.local.jobs.shared_folders import FileChangedError, NotSharedError
 from cl_client.local.models.store import ModelUnavailableError
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
 from cl_client.local.workers.protocol import TaskError, TaskProgress, TaskReply, TaskRequest, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -79,7 +81,7 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
     request.output_file.parent.mkdir(parents=True, exist_ok=True)
     context = TaskContext(
         params=params_model.model_validate(request.params),
-        input_file=request.input_file,
+        input_file=_checked_input(request),
         output_file=request.output_file,
         job_folder=request.job_folder,
         report=report,
@@ -91,6 +93,7 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
     output = function(context)
     if not isinstance(cast("object", output), dict):  # a function of another package may forget to return one
         raise TypeError(f"{request.function} returned {type(output).__name__} instead of a dict")
+    _checked_input(request)
     if context.warnings:
         warnings: JsonValue = [*context.warnings]
         output = output | {"warnings": warnings}
@@ -104,11 +107,17 @@ def _run(request: TaskRequest, report: ProgressReporter) -> JSONObject:
     return output
 
 
+def _checked_input(request: TaskRequest) -> Path:
+    """The file to read; one on the server's disk is still shared, and as it was at the submit."""
+    reference = request.reference
+    return request.input_file if reference is None else reference.source.checked(reference.shared)
+
+
 def _answer(request: TaskRequest, report: ProgressReporter) -> TaskResult | TaskError:
     """Run one job; any exception becomes the job's error."""
     try:
         return TaskResult(output=_run(request, report))
-    except (TaskFailedError, ModelUnavailableError) as exc:
+    except (TaskFailedError, ModelUnavailableError, NotSharedError, FileChangedError) as exc:
         return TaskError(message=str(exc))
     except Exception as exc:  # noqa: BLE001 - a task may raise anything; it is reported and logged
         name = request.input_file.name

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from cl_client.local.jobs.shared_folders import JobSource, SharedFolders
 from cl_client.local.models.store import ModelStore
 from cl_client.models import JSONObject
 
@@ -17,6 +18,13 @@ class _Message(BaseModel):
     def line(self) -> bytes:
         """The message as one line of JSON."""
         return self.model_dump_json().encode() + b"\n"
+
+
+class Reference(_Message):
+    """A file on the server's disk, to be checked again when the job runs."""
+
+    source: JobSource
+    shared: SharedFolders
 
 
 class TaskRequest(_Message):
@@ -31,6 +39,7 @@ class TaskRequest(_Message):
     input_file: Path
     output_file: Path
     job_folder: Path
+    reference: Reference | None = None
     models: ModelStore
 
 
