@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -21,6 +22,7 @@ from cl_client._http.errors import says_missing
 from cl_client._transfers.multipart import MultipartForm
 from cl_client._transfers.references import (
     MODIFIED_FIELD,
+    OUTPUT_PATH_FIELD,
     PATH_FIELD,
     PROOF_HEADER,
     SHARES_PATH,
@@ -46,6 +48,9 @@ logger = get_logger("cl_client.jobs")
 DEFAULT_MAX_AGE: Final = 60.0
 
 _NOT_SHARING: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+_WRITES_ELSEWHERE: Final = frozenset({"hls_streaming"})
+"""Without a folder for the output, CL Servers write to one that all jobs share and that is not served."""
+
 _ABOUT_THE_PATH: Final = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.CONFLICT}
 _INVALID: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
 _WANTS_A_FILE: Final = re.compile(rf"(^|; )file: |{PATH_FIELD}")
@@ -94,6 +99,20 @@ class References:
         self._config = config
         self._known: tuple[float, Shares] | None = None
         self._asking = asyncio.Lock()
+
+    def with_http(self, http: HTTPService, config: ComputeClientConfig) -> References:
+        """Make a sibling for calls with other settings, which knows what this one knows.
+
+        Args:
+            http: Sends requests with the other settings.
+            config: The other settings.
+
+        Returns:
+            The sibling.
+        """
+        sibling = copy(self)
+        sibling._http, sibling._config = http, config  # noqa: SLF001 - of the same class
+        return sibling
 
     async def shares(self, *, max_age: float = DEFAULT_MAX_AGE) -> Shares:
         """Read what the server shares.
@@ -158,6 +177,10 @@ class References:
             raise shares.refusal
         if shares.problem is not None:
             raise self._refused(task_type, source, shares.problem)
+        if not shares.folders and task_type in _WRITES_ELSEWHERE and OUTPUT_PATH_FIELD not in fields:
+            raise self._refused(
+                task_type, source, "it would write its output where the next job replaces it; give output_dir"
+            )
         form = {**fields, PATH_FIELD: source.path}
         if shares.folders:  # CL Servers know the path only
             if source.size is not None:

@@ -69,7 +69,7 @@ class JobService:
         """
         sibling = copy(self)
         sibling.http, sibling.config = http, config
-        sibling.references = References(http, config)
+        sibling.references = self.references.with_http(http, config)
         sibling._reads = SingleFlight[JobResponse]()  # noqa: SLF001 - of the same class
         self._all_reads.add(sibling._reads)  # noqa: SLF001 - see above
         return sibling

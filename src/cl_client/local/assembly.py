@@ -91,7 +91,8 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
 
     Raises:
         OSError: A port is in use, another server uses the data folder, or a broker does not start.
-        ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid.
+        ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid; or
+            folders are shared, and everyone could log in.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(quiet_libraries())
@@ -108,6 +109,8 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
             logger.info("%d jobs were interrupted when the last server stopped; they run again", requeued)
         http_tls = None if tls is None else tls.http
         auth = await _start_auth(stack, settings, data_dir, http_tls)
+        if settings.shared and auth is not None:
+            await auth.service.refuse_default_password("Folders cannot be shared")
         tokens = None if auth is None else auth.service.tokens
         mqtt_url, options = settings.mqtt_url, ConnectionOptions()
         broker = mqtt_url

@@ -69,12 +69,15 @@ def responses(
     return documented
 
 
-def form_body(*models: type[BaseModel], file_field: str | None = None) -> dict[str, object]:
+def form_body(
+    *models: type[BaseModel], file_field: str | None = None, needs_file: bool = True
+) -> dict[str, object]:
     """Document a form that a route reads from its request's body.
 
     Args:
         *models: Their fields are those of the form.
         file_field: The field of the uploaded file; None if there is no file.
+        needs_file: Whether the file is required.
 
     Returns:
         FastAPI's argument ``openapi_extra``.
@@ -83,7 +86,7 @@ def form_body(*models: type[BaseModel], file_field: str | None = None) -> dict[s
     required: list[str] = []
     if file_field is not None:
         properties[file_field] = {"type": "string", "format": "binary"}
-        required.append(file_field)
+        required += [file_field] if needs_file else []
     for model in models:
         schema = cast("JSONObject", model.model_json_schema())
         for name, field in cast("Mapping[str, JSONObject]", schema.get("properties", {})).items():

@@ -78,9 +78,10 @@ class LocalServer:
         tls: The files for https and mqtts. They do not apply to a broker given as ``mqtt_url``.
         mqtt_auth: Require a user name and, as the password, a valid token at the embedded broker. Needs
             ``auth``.
-        shared: Folders whose files jobs may name instead of uploading them, see `cl_client.ServerPath`. With
-            ``auth``, this needs a token, also in guest mode. Without, it needs a key that only programs of
-            the server's user can read, and ``host`` must be a loopback address. The folders are only read.
+        shared: Folders whose files jobs may name instead of uploading them, see `cl_client.ServerPath`; they
+            are only read. With ``auth``, jobs need a token, also in guest mode, and ``admin_password`` must
+            be set. Without, they need a key that only the server's user can read, and ``host`` has to be a
+            loopback address.
         before_job: Awaited on the server's own event loop before each task; see `JobHook`. For tests;
             `cl_client.testing` builds on it.
 
@@ -294,7 +295,8 @@ class LocalServer:
         Raises:
             OSError: A port is in use, another server uses the data folder, or the broker is not installed;
                 nothing is left behind.
-            ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid.
+            ConfigurationError: The TLS files, or the token signing key in the data folder, are invalid; or
+                folders are shared, and the user ``admin`` has the default password.
         """
         if self._running is not None:
             return

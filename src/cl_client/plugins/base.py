@@ -12,6 +12,7 @@ from cl_client._core.choices import MAX_PRIORITY
 from cl_client._core.concurrency import DEFAULT_CONCURRENCY, checked_concurrency, map_concurrently
 from cl_client._errors import InvalidParameterError, InvalidResponseError
 from cl_client._transfers.job_paths import path_below_job
+from cl_client._transfers.references import OUTPUT_PATH_FIELD
 from cl_client.models import JobResponse, TaskOutput, TaskParams
 from cl_client.options import (
     BinaryFile,
@@ -281,7 +282,8 @@ class BasePluginClient(Generic[PluginOutputT, PluginParamsT]):
             InvalidResponseError: The server gives no path, or a path outside the job.
         """
         self.check_completed(job)
-        return self.checked_path(job, job.params.get("output_path"))
+        # CL Servers leave it empty for a job by reference.
+        return self.checked_path(job, job.params.get("output_path") or job.params.get(OUTPUT_PATH_FIELD))
 
     async def output_files(self, job: JobResponse) -> list[str]:
         """List the output files of a completed job of this task.

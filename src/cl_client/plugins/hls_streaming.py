@@ -11,9 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from typing_extensions import override
 
 from cl_client._core.lenient import OrElse
-from cl_client._errors import InvalidResponseError
+from cl_client._errors import InvalidParameterError, InvalidResponseError
 from cl_client._transfers.job_paths import checked_path
 from cl_client.models import JobResponse, TaskOutput, TaskParams
+from cl_client.options import ServerPath
 from cl_client.plugins.base import BasePluginClient
 
 if TYPE_CHECKING:
@@ -65,6 +66,12 @@ class HlsStreamingParams(TaskParams):
         return _VARIANTS.dump_json(variants).decode()
 
 
+class _ElsewhereParams(HlsStreamingParams):
+    """Parameters of a stream that a CL Server writes outside of the job."""
+
+    output_absolute_path: str
+
+
 class HlsStreamingOutput(TaskOutput):
     """The output of the task.
 
@@ -93,6 +100,7 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
         *,
         variants: Sequence[HlsVariant] = DEFAULT_VARIANTS,
         include_original: bool = False,
+        output_dir: str | None = None,
         **options: Unpack[SubmitOptions[HlsStreamingOutput]],
     ) -> JobResponse[HlsStreamingOutput]:
         """Convert a video to HLS playlists and segments.
@@ -101,6 +109,8 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
             video: The video file.
             variants: The quality levels to make, at least one; default 720p and 480p.
             include_original: Also add the video in its original quality. Default False.
+            output_dir: The folder on a CL Server's own disk for the stream, an absolute path; required there
+                if ``video`` is a `ServerPath`. The stream cannot be downloaded then. Local servers refuse it.
             **options: Common to all plugins, see `SubmitOptions`.
 
         Returns:
@@ -110,7 +120,13 @@ class HlsStreamingClient(BasePluginClient[HlsStreamingOutput, HlsStreamingParams
             InvalidParameterError: A parameter or an option is invalid; nothing was sent.
             ComputeClientError: See `ComputeClient.submit_job`.
         """
-        params = self.params(HlsStreamingParams, variants=tuple(variants), include_original=include_original)
+        values = {"variants": tuple(variants), "include_original": include_original}
+        if output_dir is None:
+            return await self.submit(video, self.params(HlsStreamingParams, **values), **options)
+        if not isinstance(video, ServerPath):
+            raise InvalidParameterError(f"{self.task_type}: output_dir needs a video that is a ServerPath")
+        folder = ServerPath(output_dir).path
+        params = self.params(_ElsewhereParams, **values, output_absolute_path=folder)
         return await self.submit(video, params, **options)
 
     async def download(self, job: JobResponse, dest_dir: Path | str) -> Path:

@@ -15,6 +15,7 @@ from paho.mqtt.client import topic_matches_sub
 from cl_client._mqtt.address import BrokerAddress
 from cl_client._mqtt.connection import MQTTConnection
 from cl_client._mqtt.types import ConnectionOptions
+from cl_client._transfers.references import SHARES_PATH
 from cl_client.exceptions import ServerUnavailableError
 from cl_client.testing.fault_proxy import FaultProxy
 from cl_client.testing.http_framing import parse_request, parse_response
@@ -36,6 +37,11 @@ _KEPT_HEADERS: Final = {
     *(b"content-type", b"content-encoding", b"content-disposition", b"content-range", b"accept-ranges"),
     *(b"etag", b"last-modified", b"retry-after", b"location"),
 }
+
+
+def _without_key_file(answer: Content) -> Content:
+    """A share key is of one run of a server; a session that is played asks for none."""
+    return Content(data={**answer.data, "key_file": None}) if isinstance(answer.data, dict) else answer
 
 
 class SessionRecorder:
@@ -167,10 +173,11 @@ class SessionRecorder:
         request, uploaded = parse_request(await exchange.request())
         sent = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         head, content = parse_response(response, exchange.method)
+        path = exchange.target.removeprefix(self._proxy.server.path.rstrip("/"))
         self._entries[place] = Exchanged(
             at=at,
             method=exchange.method,
-            path=exchange.target.removeprefix(self._proxy.server.path.rstrip("/")),
+            path=path,
             range=sent.get(b"range"),
             sha256=digest_of(uploaded, sent.get(b"content-type", "")),
             status=head.status_code,
@@ -179,6 +186,6 @@ class SessionRecorder:
                 for name, value in head.headers
                 if name.lower() in _KEPT_HEADERS
             },
-            body=Content.of(content),
+            body=_without_key_file(Content.of(content)) if path == SHARES_PATH else Content.of(content),
         )
         await exchange.send(response)

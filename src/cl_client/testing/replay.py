@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cl_client._core.owned_tasks import OwnedTasks
 from cl_client._mqtt.address import BrokerAddress
+from cl_client._transfers.references import SHARES_PATH
 from cl_client.local.broker.embedded import EmbeddedBroker
 from cl_client.local.broker.publisher import Publisher
 from cl_client.local.net.listener import bind_listener, url_of
@@ -45,7 +46,7 @@ class SessionReplay:
       end the last one again, as a client need not ask as often as it did then.
     - The ``timestamp`` of messages is moved to the time of the replay: workers that were announced long ago
       would be gone.
-    - Everything else gets status 501 and is kept in `unexpected`.
+    - Everything else gets status 501 and is kept in `unexpected`, except a question for shared folders: none.
 
     Args:
         path: The file.
@@ -134,6 +135,9 @@ class SessionReplay:
         sent = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         key = (exchange.method, exchange.target, sent.get(b"range"))
         found = self._find(key, digest_of(content, sent.get(b"content-type", "")))
+        if found is None and key[:2] == ("GET", SHARES_PATH):  # as servers answer that share nothing
+            await exchange.send(http_response("404 Not Found", json.dumps({"detail": "Not Found"})))
+            return
         if found is None:
             self.unexpected.append(f"{exchange.method} {exchange.target}")
             detail = f"{self.unexpected[-1]} is not in the recorded session {self._path}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from pydantic import SecretStr  # noqa: TC002 - pydantic reads the annotations
+from pydantic import SecretStr
 
 from cl_client._core.threads import in_thread
+from cl_client._errors import ConfigurationError
 from cl_client.local.auth.form_fields import CommaList, Form
 from cl_client.local.auth.passwords import Passwords
+from cl_client.local.auth.settings import DEFAULT_ADMIN_PASSWORD
 from cl_client.local.auth.signing_key import load_or_make_key
 from cl_client.local.auth.tokens import Claims, InvalidTokenError, TokenAuthority
 from cl_client.local.auth.users import User, UserStore
@@ -109,6 +111,22 @@ class AuthService:
         password_hash = None if account is None else account.password_hash
         fits = await self._passwords.fits(credentials.password, password_hash)
         return self.token_for(account) if account is not None and fits and account.is_active else None
+
+    async def refuse_default_password(self, what: str) -> None:
+        """Check that not everyone can log in.
+
+        Args:
+            what: What would be open to everyone, as the start of the error's sentence.
+
+        Raises:
+            ConfigurationError: The first user has the default password.
+        """
+        default = Credentials(username=FIRST_USER, password=SecretStr(DEFAULT_ADMIN_PASSWORD))
+        if await self.log_in(default) is not None:
+            raise ConfigurationError(
+                f"{what}: everyone can log in, as the user {FIRST_USER} has the default password. Give a new "
+                "server another admin_password; on a server with users, change the password"
+            )
 
     def token_for(self, user: User, lifetime: float | None = None) -> str:
         """Issue a token for a user.

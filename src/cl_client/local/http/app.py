@@ -62,7 +62,7 @@ def create_app(service: JobService, guard: Guard, shares: ShareAccess | None = N
     Returns:
         The application with all routes of the server's generation.
     """
-    app = DocumentedServer(service.tasks)
+    app = DocumentedServer(service.tasks, service.settings.dialect.path_tasks, shares=shares is not None)
     _add_status_routes(app, service, guard.guest_mode)
     _add_job_routes(app, service, guard, shares)
     _add_file_route(app, service, guard)
@@ -98,7 +98,11 @@ def _add_status_routes(app: FastAPI, service: JobService, guest_mode: GuestMode)
 
 
 def _add_shares_route(app: FastAPI, shares: ShareAccess) -> None:
-    @app.get(SHARES_PATH, dependencies=[Depends(shares.user)], responses=responses(*_NOT_ALLOWED))
+    @app.get(
+        SHARES_PATH,
+        dependencies=[Depends(shares.user)],
+        responses=responses(*_NOT_ALLOWED, HTTPStatus.NOT_FOUND),
+    )
     async def shared_folders() -> SharedFolderList:
         return shares.announcement()
 

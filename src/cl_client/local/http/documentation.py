@@ -12,16 +12,18 @@ from pydantic import BaseModel
 from typing_extensions import override
 
 from cl_client.local.http.job_form import CommonFields
+from cl_client.local.http.share_access import ReferenceFields
 from cl_client.local.http.uploads import FILE_FIELD
 from cl_client.local.openapi import FORM_ERRORS, form_body, responses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.routing import BaseRoute
 
     from cl_client.local.tasks import TaskSpec
 
+_SHARE_ERRORS: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 _JOB_ERRORS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *FORM_ERRORS)
 
 
@@ -84,33 +86,45 @@ class DocumentedServer(FastAPI):
 
     Args:
         tasks: The tasks that it offers.
+        path_tasks: The tasks that take a path in place of a file on CL Servers.
+        shares: Whether this server takes paths for every task.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskSpec]) -> None:
+    def __init__(self, tasks: Mapping[str, TaskSpec], path_tasks: Sequence[str], *, shares: bool) -> None:
         super().__init__(title="Task Server", version="v1")
         self._tasks = tasks
+        self._path_tasks = path_tasks
+        self._shares = shares
 
     @override
     def openapi(self) -> dict[str, object]:
         """Make the document at the first request for it."""
         if self.openapi_schema is None:
-            routes = [*self.routes, *_job_routes(self._tasks)]
+            routes = [*self.routes, *self._job_routes()]
             self.openapi_schema = get_openapi(title=self.title, version=self.version, routes=routes)
         return self.openapi_schema
 
-
-def _job_routes(tasks: Mapping[str, TaskSpec]) -> list[BaseRoute]:
-    """One POST route per task, to be documented and not to be called."""
-    router = APIRouter()
-    for task, spec in tasks.items():
-        params = cast("type[BaseModel]", pkgutil.resolve_name(spec.params))
-        router.post(
-            f"/jobs/{task}",
-            name=f"create_{task}_job",
-            responses=responses(*_JOB_ERRORS, answer=AcceptedJob),
-            openapi_extra=form_body(CommonFields, params, file_field=FILE_FIELD),
-        )(_documented)
-    return router.routes
+    def _job_routes(self) -> list[BaseRoute]:
+        """One POST route per task, to be documented and not to be called."""
+        router = APIRouter()
+        for task, spec in self._tasks.items():
+            models = [CommonFields, cast("type[BaseModel]", pkgutil.resolve_name(spec.params))]
+            needs_file = not self._shares and task not in self._path_tasks
+            form = form_body(
+                *models,
+                *([ReferenceFields] if self._shares else []),
+                file_field=FILE_FIELD,
+                needs_file=needs_file,
+            )
+            router.post(
+                f"/jobs/{task}",
+                name=f"create_{task}_job",
+                responses=responses(
+                    *_JOB_ERRORS, *(_SHARE_ERRORS if self._shares else ()), answer=AcceptedJob
+                ),
+                openapi_extra=form,
+            )(_documented)
+        return router.routes
 
 
 async def _documented() -> None:

@@ -6,18 +6,18 @@ import pkgutil
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar, cast
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
-from cl_client._transfers.names import base_name
-from cl_client._transfers.references import PATH_FIELD
+from cl_client._transfers.names import shortened
+from cl_client._transfers.references import OUTPUT_PATH_FIELD, PATH_FIELD
 from cl_client.local.auth.form_fields import validation_faults
 from cl_client.local.http.share_access import ReferenceFields
-from cl_client.local.http.uploads import FILE_FIELD, FormReceiver, ReceivedForm
+from cl_client.local.http.uploads import FILE_FIELD, FormReceiver, ReceivedForm, safe_file_name
 from cl_client.local.jobs.service import JobInput
 from cl_client.models import JSONObject, TaskParams
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from cl_client.local.tasks import TaskSpec
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_MAX_NAME_BYTES: Final = 200
+"""File systems accept 255, and tasks add to the name."""
 
 _JSON_OBJECT = TypeAdapter(JSONObject)
 
@@ -98,8 +101,17 @@ async def _parsed(request: Request, form: ReceivedForm, rules: FormRules) -> Job
         return JobInput(form.file_name, as_json, common.priority)
     if not by_path or rules.shares is None:
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"Either {FILE_FIELD} or {PATH_FIELD} must be provided")
+    if OUTPUT_PATH_FIELD in fields:
+        raise HTTPException(
+            HTTPStatus.BAD_REQUEST, f"{OUTPUT_PATH_FIELD}: this server writes only to the folders of its jobs"
+        )
     source = await rules.shares.source(request, rules.task_type, reference)
-    return JobInput(base_name(PurePath(source.path).name), as_json, common.priority, source)
+    return JobInput(
+        shortened(safe_file_name(PurePath(source.path).name), _MAX_NAME_BYTES),
+        as_json,
+        common.priority,
+        source,
+    )
 
 
 def _validated(

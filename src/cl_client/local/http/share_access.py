@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from cl_client._transfers.references import KEY_BYTES, KEY_FILE_NAME, PROOF_HEADER, proof_of
 from cl_client.local.jobs.shared_folders import JobSource, NotSharedError, SharedFolders
+from cl_client.local.net.listener import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -94,10 +95,14 @@ class ShareAccess:
             request: The request.
 
         Raises:
-            HTTPException: There is an auth service, and the request has no valid token of a job user.
+            HTTPException: The request has no valid token of a job user or, without an auth service, calls the
+                server by another name than those of the loopback addresses.
         """
         if self._key is None:
             _ = await self._guard.named_job_user(request)
+        # A web page may reach this server by a name of its own (DNS rebinding).
+        elif not is_loopback(request.url.hostname or ""):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
 
     def announcement(self) -> SharedFolderList:
         """Tell what is shared.

@@ -56,13 +56,15 @@ class FileState(BaseModel):
         Raises:
             OSError: It cannot be read, or is not a regular file.
         """
+        if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may do something
+            raise OSError(f"{path} is not a regular file")
         descriptor = os.open(path, _OPEN_FLAGS)
         try:
             state = os.fstat(descriptor)
         finally:
             os.close(descriptor)
         if not stat.S_ISREG(state.st_mode):
-            raise OSError(f"{path} is not a regular file")
+            raise OSError(f"{path} is no longer a regular file")
         return cls(size=state.st_size, modified_ns=state.st_mtime_ns)
 
 
@@ -93,14 +95,15 @@ class SharedFolders(BaseModel):
                 folder, or another kind of file.
         """
         named = Path(path)
-        roots = [root for folder in self.folders for root in (folder, Path(os.path.realpath(folder)))]
+        real_folders = [Path(os.path.realpath(folder)) for folder in self.folders]
         # Without a look at the disk: the time that it takes would tell whether the file exists.
-        if ".." in named.parts or not _is_below(named, roots):
+        if ".." in named.parts or not _is_below(named, [*self.folders, *real_folders]):
             raise NotSharedError(path)
         try:
             real = named.resolve(strict=True)
-            if not _is_below(real, roots[1::2]) or _is_below(real, [self.private.resolve()]):
+            if not _is_below(real, real_folders) or _is_below(real, [Path(os.path.realpath(self.private))]):
                 raise NotSharedError(path)
+            _ = str(real).encode()  # libraries and messages need a name that is valid Unicode
             return real, FileState.of(real)
         except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL character, a name too long
             raise NotSharedError(path) from None

@@ -60,6 +60,8 @@ def read_with_exiftool(file: Path, exiftool: str) -> JSONObject:
 
 def _output_of(exiftool: str, file: Path) -> bytes:
     place = file.absolute()
+    if file.name.rstrip().endswith("|"):  # before version 12.38, ExifTool runs such a name as a command
+        raise TaskFailedError(f"{file.name}: ExifTool cannot read a file with this name; rename it")
     try:
         output, errors = _kept.read(exiftool, place, _TIMEOUT_S)
     except TimeoutError as exc:
