@@ -50,11 +50,15 @@ def read_share_key(named: str) -> SecretStr:
         raise ShareKeyError(
             "its key file cannot be read here; only programs of the same user on the same machine can"
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode) or not _is_private(state):
             raise ShareKeyError("its key file does not belong to this user alone")
-        content = file.read(_READ_BYTES)
+        content = os.read(descriptor, _READ_BYTES)
+    except OSError:
+        raise ShareKeyError("its key file cannot be read here") from None
+    finally:
+        os.close(descriptor)
     if not _KEY.fullmatch(content):
         raise ShareKeyError("its key file does not contain a key")
     return SecretStr(content.decode().strip())

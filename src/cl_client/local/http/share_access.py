@@ -132,7 +132,8 @@ class ShareAccess:
         await self.user(request)
         if self._key is not None:
             proof = proof_of(self._key.key, task_type, path)
-            if not hmac.compare_digest(proof, request.headers.get(PROOF_HEADER, "").lower()):
+            # As bytes: texts are compared only if they are ASCII.
+            if not hmac.compare_digest(proof.encode(), request.headers.get(PROOF_HEADER, "").encode()):
                 raise HTTPException(
                     HTTPStatus.FORBIDDEN, f"{PROOF_HEADER} is missing or was made with another share key"
                 )
