@@ -25,6 +25,7 @@ from written_files_task import TASKS, script
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
 
     from hypothesis.strategies import SearchStrategy
     from schemathesis import APIOperation, Case
@@ -142,6 +143,24 @@ def test_the_form_of_a_job(server: LocalServer, task: str) -> None:
     assert (fields["priority"]["minimum"], fields["priority"]["maximum"]) == (0, 10)
     assert fields.keys() - {"file", "priority"} == plugin_class(task).params_model.model_fields.keys()
     assert {str(field["type"]) for field in fields.values()} <= {"string", "integer", "number", "boolean"}
+
+
+def test_a_server_that_shares_folders(tmp_path: Path) -> None:
+    """Its forms document the fields of a reference, and made-up paths have documented answers."""
+    with LocalServer(
+        workers=1, tasks=("hash", "hls_streaming"), auth=True, admin_password="pw", shared=[tmp_path]
+    ) as sharing:
+        document = cast("JSONObject", httpx.get(f"{sharing.base_url}/openapi.json").json())
+        for task in ("hash", "hls_streaming"):
+            route = at(document, "paths", f"/jobs/{task}", "post")
+            form = at(route, "requestBody", "content", "multipart/form-data", "schema")
+            assert form["required"] == []
+            for field, kind in (("absolute_path", "string"), ("size", "integer"), ("modified", "integer")):
+                documented = at(form, "properties", f"input_{field}")
+                assert (documented["type"], "description" in documented) == (kind, True)
+            assert {"404", "409"} < at(route, "responses").keys()
+        tried = try_all(sharing.base_url, login(sharing), {})
+        assert {"GET /shared-folders", "POST /jobs/hash"} < tried
 
 
 def at(document: JSONObject, *keys: str) -> JSONObject:

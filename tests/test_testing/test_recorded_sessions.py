@@ -25,6 +25,7 @@ from cl_client.local.broker.publisher import Publisher
 from cl_client.testing import SessionRecorder, SessionReplay
 from cl_client.testing.session_file import Announced, Content, Exchanged, RecordedSession
 from followers import Log
+from shares import key_file, photo_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -305,3 +306,31 @@ async def test_a_client_that_asks_more_and_in_another_order(
         assert replay.unexpected == []
     assert {job.job_id for job in jobs} == {job.job_id for job in recorded}
     assert all(job.status == "completed" for job in asked)
+
+
+async def test_files_by_reference(tmp_path: Path) -> None:
+    folder, file = photo_folder(tmp_path), tmp_path / "session.json"
+
+    async def hash_of(client: ComputeClient) -> str:
+        source = await client.server_path(folder / "a.jpg")
+        assert source is not None
+        job = await client.hash.compute(source, wait=True, raise_on_failure=True)
+        return (await client.hash.load(job)).hash_value
+
+    with LocalServer(workers=1, shared=[folder]) as server:
+        async with SessionRecorder(file, server.base_url) as recorder, recorder.client() as client:
+            recorded = await hash_of(client)
+        assert key_file(server) not in file.read_text()
+    async with SessionReplay(file) as replay, replay.client() as client:
+        assert await hash_of(client) == recorded
+        assert replay.unexpected == []
+
+
+async def test_a_session_without_shared_folders(tmp_path: Path) -> None:
+    file = tmp_path / "session.json"
+    with LocalServer(workers=1) as server:
+        async with SessionRecorder(file, server.base_url) as recorder, recorder.client() as client:
+            await client.health()
+    async with SessionReplay(file) as replay, replay.client() as client:
+        assert await client.shared_folders() == ()
+        assert replay.unexpected == []

@@ -100,7 +100,8 @@ def form_body(
 def _as_text(field: JSONObject) -> JSONObject:
     """A field as forms have it: a list is one text, and null is a field that is not sent."""
     branches = cast("list[JSONObject]", field.get("anyOf", [field]))
-    (schema,) = (branch for branch in branches if branch.get("type") != "null")
+    (chosen,) = (branch for branch in branches if branch.get("type") != "null")
+    schema = {**chosen, "description": field["description"]} if "description" in field else chosen
     if schema.get("type") == "array":
         return {"type": "string"}
     return {name: value for name, value in schema.items() if name != "default"}

@@ -30,9 +30,14 @@ if TYPE_CHECKING:
 class ReferenceFields(BaseModel):
     """The form fields of a job by reference. Without a path, the form has to have a file."""
 
-    input_absolute_path: str | None = None
-    input_size: Annotated[int | None, Field(ge=0)] = None
-    input_modified: int | None = None
+    input_absolute_path: Annotated[
+        str | None, Field(description="A file below a shared folder, to be read in place of an upload")
+    ] = None
+    input_size: Annotated[int | None, Field(ge=0, description="Its size in bytes; 409 if it differs")] = None
+    input_modified: Annotated[
+        int | None,
+        Field(description="Its time of change, in seconds since the Unix epoch; 409 if it differs"),
+    ] = None
 
 
 class SharedFolderList(BaseModel):
