@@ -9,7 +9,14 @@ from typing import cast
 
 import pytest
 
-from cl_client import InvalidParameterError, ServerError, ServerPath, ServerPathRefusedError
+from cl_client import (
+    InvalidParameterError,
+    PermissionDeniedError,
+    ServerError,
+    ServerPath,
+    ServerPathRefusedError,
+    ServerUnavailableError,
+)
 from cl_client._jobs.references import server_path_below
 from cl_client._transfers.references import PROOF_HEADER
 from cl_client._transfers.share_key import ShareKeyError, read_share_key
@@ -208,6 +215,23 @@ class TestRealServers:
         async with stub.running() as client:
             with pytest.raises(ServerError):
                 await client.exif.extract(ServerPath("/photos/a.jpg"))
+
+    async def test_a_server_that_forbids_jobs(self) -> None:
+        forbidden = http_response("403 Forbidden", json.dumps({"detail": "Insufficient permissions"}))
+        stub = StubServer(forbidden, files={"shared-folders": NOT_FOUND})
+        async with stub.running() as client:
+            with pytest.raises(PermissionDeniedError) as refused:
+                await client.exif.extract(ServerPath("/photos/a.jpg"))
+        assert refused.value.__cause__ is not refused.value
+        assert stub.targets == ["/shared-folders", "/jobs/exif"]
+
+    @pytest.mark.parametrize(("answers", "perhaps"), [([b"", b""], False), ([NOT_FOUND, b""], True)])
+    async def test_a_lost_connection(self, answers: list[bytes], *, perhaps: bool) -> None:
+        stub = StubServer(*answers)
+        async with stub.running(max_retries=0) as client:
+            with pytest.raises(ServerUnavailableError) as lost:
+                await client.exif.extract(ServerPath("/photos/a.jpg"))
+        assert lost.value.may_have_been_accepted is perhaps
 
     async def test_only_the_path_is_sent(self) -> None:
         stub = StubServer(ACCEPTED, files={"shared-folders": NOT_FOUND})

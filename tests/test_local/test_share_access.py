@@ -122,8 +122,9 @@ class TestWithoutLogins:
 
     def test_web_pages_learn_nothing_by_another_name(self, sharing: LocalServer, share: Path) -> None:
         host = {"Host": "evil.example"}
-        answer = httpx.get(f"{sharing.base_url}/shared-folders", headers=host)
-        assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+        for name in (*host.values(), "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1"):
+            answer = httpx.get(f"{sharing.base_url}/shared-folders", headers={"Host": name})
+            assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"}), name
         proof = proof_of(read_share_key(key_file(sharing)), "hash", str(share / "a.jpg"))
         assert post_path(sharing, share / "a.jpg", headers=host | {PROOF_HEADER: proof}).status_code == 404
 

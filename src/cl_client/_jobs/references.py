@@ -17,7 +17,12 @@ from pydantic import BaseModel, ConfigDict
 
 from cl_client._core.log import get_logger
 from cl_client._core.threads import in_thread_unless_cancelled
-from cl_client._errors import HTTPError, InvalidResponseError, ServerPathRefusedError
+from cl_client._errors import (
+    HTTPError,
+    InvalidResponseError,
+    ServerPathRefusedError,
+    ServerUnavailableError,
+)
 from cl_client._http.errors import says_missing
 from cl_client._transfers.multipart import MultipartForm
 from cl_client._transfers.references import (
@@ -38,7 +43,6 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from cl_client._errors import ComputeClientError
     from cl_client._http.document import Document
     from cl_client._http.service import HTTPService
     from cl_client.config import ComputeClientConfig
@@ -171,8 +175,13 @@ class References:
         Raises:
             ServerPathRefusedError: The server's shares cannot be used from here.
             HTTPError: The server does not show its shares to this user.
+            ServerUnavailableError: The server is unreachable; it has no job.
         """
-        shares = await self.shares()
+        try:
+            shares = await self.shares()
+        except ServerUnavailableError as exc:
+            exc.may_have_been_accepted = False
+            raise
         if shares.refusal is not None:
             raise shares.refusal
         if shares.problem is not None:
@@ -208,33 +217,43 @@ class References:
         Raises:
             ServerPathRefusedError: The server does not take the path, or not this one.
         """
+        try:
+            return await self._sent(task_type, source, body)
+        except ServerPathRefusedError as exc:
+            if exc.status_code != HTTPStatus.FORBIDDEN:
+                raise
+        # The server was restarted, and has a new key.
+        self._known = None
+        return await self._sent(task_type, source, await self.form(task_type, source, fields))
+
+    async def _sent(self, task_type: str, source: ServerPath, body: MultipartForm) -> Document:
         path = self._config.get_plugin_endpoint(task_type)
         try:
             return await self._http.submit(path, body, body.headers)
         except HTTPError as exc:
-            if exc.status_code != HTTPStatus.FORBIDDEN or PROOF_HEADER not in body.headers:
-                raise self._told(task_type, source, exc) from exc
-        # The server was restarted, and has a new key.
-        self._known = None
-        renewed = await self.form(task_type, source, fields)
-        try:
-            return await self._http.submit(path, renewed, renewed.headers)
-        except HTTPError as exc:
-            raise self._told(task_type, source, exc) from exc
-
-    def _told(self, task_type: str, source: ServerPath, exc: HTTPError) -> ComputeClientError:
-        """Convert the server's answer, if it is about the path; an upload would have another answer."""
-        status = exc.status_code
-        told = status in _ABOUT_THE_PATH or (status == HTTPStatus.NOT_FOUND and says_missing(exc.response))
-        told = told or (status in _INVALID and _WANTS_A_FILE.search(exc.detail) is not None)
-        told = told or (status == HTTPStatus.FORBIDDEN and exc.request.headers.get(PROOF_HEADER) is not None)
-        return self._refused(task_type, source, f"{exc.detail} (HTTP {status})", status) if told else exc
+            if not _is_about_the_path(exc, proven=PROOF_HEADER in body.headers):
+                raise
+            reason = f"{exc.detail} (HTTP {exc.status_code})"
+            raise self._refused(task_type, source, reason, exc.status_code) from exc
+        except ServerUnavailableError as exc:
+            exc.may_have_been_accepted &= body.whole
+            raise
 
     def _refused(
         self, task_type: str, source: ServerPath, reason: str, status: int | None = None
     ) -> ServerPathRefusedError:
         server = self._config.base_url
         return ServerPathRefusedError(task_type, server, source.path, reason, status_code=status)
+
+
+def _is_about_the_path(exc: HTTPError, *, proven: bool) -> bool:
+    """Check whether a job was refused because of its path; an upload would have another answer."""
+    status = exc.status_code
+    if status in _INVALID:
+        return _WANTS_A_FILE.search(exc.detail) is not None
+    if status == HTTPStatus.FORBIDDEN:
+        return proven
+    return status in _ABOUT_THE_PATH or (status == HTTPStatus.NOT_FOUND and says_missing(exc.response))
 
 
 def server_path_below(folders: tuple[PurePath, ...], local: Path) -> ServerPath | None:
