@@ -83,6 +83,7 @@ class ServerPathRefusedError(ComputeClientError):
     Attributes:
         task_type: The task of the job.
         path: The path on the server.
+        reason: Why, without the remedy.
         status_code: The HTTP status of the server's answer; None if the job was not sent.
     """
 
@@ -96,6 +97,7 @@ class ServerPathRefusedError(ComputeClientError):
         )
         self.task_type = task_type
         self.path = path
+        self.reason = reason
         self.status_code = status_code
 
 

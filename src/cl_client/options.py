@@ -175,8 +175,8 @@ class MapOptions(TypedDict, Generic[PluginOutputT], total=False):
         priority: 0-10, default 5. Servers store it, but process jobs in the order of their submission.
         timeout: Seconds for the whole call, above 0: upload, retries and the job itself. None for no limit of
             the upload, and the config's ``wait_timeout`` for the job.
-        on_upload: Called with the bytes of the file sent so far and the total, which is None if unknown. Not
-            called for a `ServerPath`, of which nothing is uploaded.
+        on_upload: Called with the bytes of the file sent so far and the total, which is None if unknown. For
+            a `ServerPath`, of which nothing is uploaded, called with 0 and 0 when the job is sent.
         on_progress: Called for each observed change of status or progress, in order.
         on_complete: Called exactly once, with the full job, whether it completed, failed or was deleted.
         on_error: Called instead of ``on_complete`` if the server permanently refuses to return the job, for

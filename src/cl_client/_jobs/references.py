@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cl_client._http.document import Document
     from cl_client._http.service import HTTPService
     from cl_client.config import ComputeClientConfig
+    from cl_client.options import ByteProgress
 
 logger = get_logger("cl_client.jobs")
 
@@ -161,13 +162,20 @@ class References:
         except ShareKeyError as exc:
             return Shares(folders, problem=str(exc))
 
-    async def form(self, task_type: str, source: ServerPath, fields: Mapping[str, str]) -> MultipartForm:
+    async def form(
+        self,
+        task_type: str,
+        source: ServerPath,
+        fields: Mapping[str, str],
+        on_upload: ByteProgress | None = None,
+    ) -> MultipartForm:
         """Make the body of a submit.
 
         Args:
             task_type: The task of the job.
             source: The file.
             fields: The other form fields.
+            on_upload: Called with 0 and 0 when the body is sent.
 
         Returns:
             The body, with the headers of the request.
@@ -198,7 +206,7 @@ class References:
                 form[MODIFIED_FIELD] = str(source.modified)
         key = shares.key
         headers = {} if key is None else {PROOF_HEADER: proof_of(key, task_type, source.path)}
-        return MultipartForm(form, headers)
+        return MultipartForm(form, headers, on_upload)
 
     async def submit(
         self, task_type: str, source: ServerPath, fields: Mapping[str, str], body: MultipartForm
@@ -224,7 +232,8 @@ class References:
                 raise
         # The server was restarted, and has a new key.
         self._known = None
-        return await self._sent(task_type, source, await self.form(task_type, source, fields))
+        renewed = await self.form(task_type, source, fields, body.on_upload)
+        return await self._sent(task_type, source, renewed)
 
     async def _sent(self, task_type: str, source: ServerPath, body: MultipartForm) -> Document:
         path = self._config.get_plugin_endpoint(task_type)

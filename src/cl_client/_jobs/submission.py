@@ -126,10 +126,10 @@ class Submission:
         self, opened: contextlib.AsyncExitStack, source: FileSource, fields: Mapping[str, str]
     ) -> tuple[MultipartForm | MultipartUpload, Callable[[], Awaitable[Document]]]:
         """Make the body of the request, and the function that sends it."""
-        if isinstance(source, ServerPath):
-            form = await self._jobs.references.form(self._task_type, source, fields)
-            return form, partial(self._jobs.references.submit, self._task_type, source, fields, form)
         on_upload = self._options.get("on_upload")
+        if isinstance(source, ServerPath):
+            form = await self._jobs.references.form(self._task_type, source, fields, on_upload)
+            return form, partial(self._jobs.references.submit, self._task_type, source, fields, form)
         upload = await opened.enter_async_context(MultipartUpload.opened(fields, source, on_upload))
         return upload, partial(self._jobs.http.submit, self._endpoint, upload, upload.headers)
 

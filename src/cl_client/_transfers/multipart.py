@@ -104,9 +104,14 @@ class MultipartForm(httpx.AsyncByteStream):
         headers: Headers for the request, with the length of the body.
         sent: Bytes of a file that were sent, always 0.
         whole: Whether the last iteration has sent the body.
+        on_upload: Called with 0 and 0 before the body is sent.
     """
 
-    def __init__(self, fields: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, fields: Mapping[str, str], headers: Mapping[str, str], on_upload: ByteProgress | None = None
+    ) -> None:
+        self.on_upload = on_upload
+        self._report = Reporter(on_upload, 0)
         boundary = secrets.token_hex(16)
         self._body = f"{_text_parts(fields, boundary)}--{boundary}--\r\n".encode()
         self.headers = {
@@ -119,6 +124,8 @@ class MultipartForm(httpx.AsyncByteStream):
 
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.whole = False
+        self._report(0)
         self.whole = True
         yield self._body
 
