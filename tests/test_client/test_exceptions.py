@@ -27,6 +27,7 @@ from cl_client.exceptions import (
     MissingExtraError,
     RequestTimeoutError,
     ServerBusyError,
+    ServerPathRefusedError,
     UnknownTaskError,
     UploadNotRepeatableError,
     WorkerUnavailableError,
@@ -52,6 +53,7 @@ OF_THEIR_OWN: list[ComputeClientError] = [
     MissingExtraError("It", "auth"),
     ServerBusyError("busy", response=ANSWER, detail="x", retry_after=3.0),
     UnknownTaskError("x", ["hash"]),
+    ServerPathRefusedError("hash", "http://server:8002", "/photos/a.jpg", "no", status_code=404),
     UploadNotRepeatableError("a.jpg"),
     WorkerUnavailableError(["hash"], {"exif": 1}),
 ]

@@ -110,6 +110,8 @@ class TestALocalFile:
         assert server_path_below((folder,), folder / "missing.jpg") is None
         assert server_path_below((PureWindowsPath("C:/photos"),), folder / "a.jpg") is None
         assert server_path_below((), folder / "a.jpg") is None
+        (folder / "a.jpg").write_bytes(b"")
+        assert server_path_below((folder,), folder / "a.jpg") is None
 
     @pytest.mark.skipif(os.name != "posix", reason="names that are not Unicode")
     def test_with_a_name_that_cannot_be_sent(self, tmp_path: Path) -> None:
@@ -188,6 +190,7 @@ class TestRealServers:
         assert message.startswith("hash: http://127.0.0.1:")
         assert "'/photos/a.jpg'" in message
         assert "file: Field required (HTTP 422)" in message
+        assert refused.value.reason == "file: Field required (HTTP 422)"
         assert message.endswith("upload the file: pass Path(...)")
         assert (refused.value.task_type, refused.value.path, refused.value.status_code) == (
             *("hash", "/photos/a.jpg", 422),
@@ -235,17 +238,17 @@ class TestRealServers:
 
     async def test_only_the_path_is_sent(self) -> None:
         stub = StubServer(ACCEPTED, files={"shared-folders": NOT_FOUND})
-        told: list[int] = []
+        told: list[tuple[int, int | None]] = []
         async with stub.running() as client:
             source = ServerPath("/photos/a.jpg", size=5, modified=7)
-            job = await client.hash.compute(source, on_upload=lambda done, _total: told.append(done))
+            job = await client.hash.compute(source, on_upload=lambda done, total: told.append((done, total)))
         assert job.job_id == "j"
         request = stub.requests[-1].decode()
         assert 'name="input_absolute_path"\r\n\r\n/photos/a.jpg\r\n' in request
         assert "input_size" not in request
         assert "filename=" not in request
         assert PROOF_HEADER.lower() not in request.lower()
-        assert told == []
+        assert told == [(0, 0)]
 
     async def test_hls_needs_a_folder_for_its_output(self) -> None:
         stub = StubServer(ACCEPTED, files={"shared-folders": NOT_FOUND})

@@ -273,13 +273,15 @@ def server_path_below(folders: tuple[PurePath, ...], local: Path) -> ServerPath 
         local: The file.
 
     Returns:
-        The path, as it was given or with its links resolved; None if neither is below a folder.
+        The path, as it was given or with its links resolved; None if neither is below a folder,
+        or the file is empty.
     """
     try:
         # The name as it was given comes first: the name of a job's result may be made of it.
         for path in (local.absolute(), local.resolve(strict=True)):
             if ".." not in path.parts and any(_is_below(path, folder) for folder in folders):
-                return ServerPath.of(path)
+                found = ServerPath.of(path)
+                return found if found.size else None  # an upload says in words that it is empty
     except (OSError, RuntimeError, ValueError):  # InvalidParameterError is a ValueError
         return None
     return None
