@@ -95,23 +95,32 @@ async def test_a_video_is_read_in_place(sharing: LocalServer, share: Path) -> No
         assert job.raise_for_status().task_output == {"media_type": "video"}
 
 
-async def test_params_are_those_of_real_servers(sharing: LocalServer, share: Path) -> None:
-    path = str(share / "a.jpg")
+async def test_params(sharing: LocalServer, share: Path) -> None:
     async with sharing.client() as client:
         job = await client.image_conversion.convert(by_path(share / "a.jpg"), "webp", wait=True)
         assert job.params["input_path"] == ""
         assert job.params["output_path"] == "output/converted_a.webp"
         assert (await client.image_conversion.read(job))[:4] == b"RIFF"
-        submitted = await client.hls_streaming.generate_manifest(by_path(share / "a.jpg"))
-        params = (await client.get_job(submitted.job_id)).params
-        assert params == {
-            "input_path": "",
-            "output_path": "",
-            "input_absolute_path": path,
-            "output_absolute_path": "output",
-            "variants": params["variants"],
-            "include_original": False,
-        }
+
+
+async def test_params_of_a_stream_are_those_of_the_newest_real_servers(tmp_path: Path, share: Path) -> None:
+    draw_video(share / "clip.mp4", size=(64, 48), seconds=1)
+    variants = [HlsVariant(resolution=48, bitrate=100)]
+    with LocalServer(workers=1, generation="C2", shared=[share]) as server:
+        async with server.client() as client:
+            job = await client.hls_streaming.generate_manifest(
+                by_path(share / "clip.mp4"), variants=variants, wait=True, raise_on_failure=True
+            )
+            assert job.params == {
+                "input_path": "",
+                "output_path": "",
+                "input_absolute_path": str(share / "clip.mp4"),
+                "output_absolute_path": "output",
+                "variants": [{"resolution": 48, "bitrate": 100}],
+                "include_original": False,
+            }
+            assert client.hls_streaming.output_path(job) == "output"
+            assert (await client.hls_streaming.download(job, tmp_path / "stream")).is_file()
 
 
 async def test_there_is_no_input_to_download(sharing: LocalServer, share: Path) -> None:

@@ -77,9 +77,10 @@ class TestByDefault:
         with LocalServer(workers=1) as server:
             answer = httpx.get(f"{server.base_url}/shared-folders")
             assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+        with LocalServer(workers=1, generation="C2") as server:
             answer = httpx.post(f"{server.base_url}/jobs/hls_streaming", files={"priority": (None, "5")})
             assert (answer.status_code, answer.json()) == (400, words)
-        with LocalServer(workers=1, generation="B") as server:
+        with LocalServer(workers=1, generation="C") as server:
             answer = httpx.post(f"{server.base_url}/jobs/hls_streaming", files={"priority": (None, "5")})
             assert answer.status_code == 422
 
