@@ -85,7 +85,9 @@ def same(job: JobResponse[TaskOutput]) -> object:
 async def contents(client: ComputeClient, job: JobResponse[TaskOutput]) -> dict[str, bytes]:
     files = await client.plugin(job.task_type).output_files(job)
     found = {name: await client.read_job_file(job.job_id, name) for name in files}
-    return {name: content for name, content in found.items() if name != "output/hash.json"}
+    # Also of an uploaded file: the hash has the time that it took, and H.264 is not always encoded the same.
+    varies = ("output/hash.json", ".ts")
+    return {name: b"" if name.endswith(varies) and "orig" not in name else found[name] for name in found}
 
 
 async def test_a_video_is_read_in_place(sharing: LocalServer, share: Path) -> None:
