@@ -25,7 +25,7 @@ _STDIN = 0
 # Not ONNX Runtime, which starts a thread: what is forked has one only.
 PRELOADED = (
     "cl_client.local.tasks.faces.face_detection",
-    "cl_client.local.tasks.file_hash",
+    "cl_client.local.tasks.hashing.file_hash",
     "cl_client.local.tasks.metadata.exif",
     "cl_client.local.tasks.conversion.image_conversion",
     "cl_client.local.tasks.media_thumbnail",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cl_client.local.tasks import file_hash
 from cl_client.local.tasks.conversion import image_conversion
+from cl_client.local.tasks.hashing import file_hash
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

@@ -61,7 +61,8 @@ TASK_LAYERS = (
     ("metadata",),
     ("conversion",),
     ("hls",),
-    ("", "third_party", "file_hash", "media_thumbnail", "job_hook", "real_failures"),
+    ("hashing",),
+    ("", "third_party", "media_thumbnail", "job_hook", "real_failures"),
 )
 HOUSES = [
     ("cl_client", LAYERS),

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cl_client._core.choices import HashAlgorithm
 from cl_client.local.samples import draw_drawing, draw_photo, draw_video
-from cl_client.local.tasks import file_hash
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.hashing import file_hash
 from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.plugins.hash import HashParams
 
@@ -50,7 +50,8 @@ def test_the_hash_is_that_of_the_bytes(tmp_path: Path, algorithm: HashAlgorithm,
     source.write_bytes(content)
     result, progress = hashed(source, algorithm)
     assert result.hash_value == hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
-    assert result.algorithm == algorithm
+    assert result.algorithm == {"md5": "md5", "sha512": "sha512_generic"}[algorithm]
+    assert result.media_type == "file"
     assert progress == sorted(progress)
     assert len(progress) == -(-size // (1024 * 1024))
 
@@ -72,7 +73,8 @@ def test_a_result_that_cannot_be_written_fails(tmp_path: Path) -> None:
 def test_pictures(tmp_path: Path, name: str) -> None:
     draw_photo(tmp_path / name, size=(40, 30))
     misnamed = (tmp_path / name).rename(tmp_path / "file.mp4")
-    assert hashed(misnamed)[0].media_type == "image"
+    result = hashed(misnamed)[0]
+    assert (result.media_type, result.algorithm) == ("image", "sha512_image")
 
 
 def test_a_drawing_is_a_picture(tmp_path: Path) -> None:
@@ -84,7 +86,8 @@ def test_a_drawing_is_a_picture(tmp_path: Path) -> None:
 def test_videos(tmp_path: Path, name: str) -> None:
     draw_video(tmp_path / name, seconds=0.1, size=(64, 48))
     misnamed = (tmp_path / name).rename(tmp_path / "file.jpg")
-    assert hashed(misnamed)[0].media_type == "video"
+    result = hashed(misnamed)[0]
+    assert (result.media_type, result.algorithm) == ("video", "sha512_video")
 
 
 def test_sound(tmp_path: Path) -> None:
@@ -94,7 +97,9 @@ def test_sound(tmp_path: Path) -> None:
         sound.setsampwidth(2)
         sound.setframerate(8000)
         sound.writeframes(bytes(16_000))
-    assert hashed(source)[0].media_type == "audio"
+    result = hashed(source)[0]
+    assert (result.media_type, result.algorithm) == ("audio", "sha512_generic")
+    assert result.hash_value == hashlib.sha512(source.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -107,8 +112,22 @@ def test_anything_else_is_unknown_whatever_its_name(tmp_path: Path, content: byt
     assert detect_media_type(source) == "unknown"
 
 
-def test_a_truncated_picture_is_still_a_picture(tmp_path: Path) -> None:
+def test_md5_is_that_of_the_bytes_of_any_media(tmp_path: Path) -> None:
+    draw_photo(tmp_path / "photo.jpg", size=(40, 30))
+    draw_video(tmp_path / "clip.mp4", seconds=0.1, size=(64, 48))
+    for name, media_type in (("photo.jpg", "image"), ("clip.mp4", "video")):
+        result = hashed(tmp_path / name, "md5")[0]
+        content = (tmp_path / name).read_bytes()
+        assert result.hash_value == hashlib.md5(content, usedforsecurity=False).hexdigest()
+        assert (result.media_type, result.algorithm) == (media_type, "md5")
+
+
+def test_a_truncated_picture_is_still_a_picture_and_has_a_warning(tmp_path: Path) -> None:
     source = tmp_path / "cut.jpg"
     draw_photo(source, size=(400, 300))
     source.write_bytes(source.read_bytes()[:3000])
-    assert hashed(source)[0].media_type == "image"
+    context = TaskContext(HashParams(), source, tmp_path / "hash.json", tmp_path, lambda _: None)
+    output = file_hash.run(context)
+    assert output["media_type"] == "image"
+    assert output["warnings"] == context.warnings
+    assert len(context.warnings) == 1

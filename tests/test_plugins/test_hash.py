@@ -3,44 +3,81 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, cast
+import json
+from typing import TYPE_CHECKING, cast, get_args
 
 import pytest
-from pydantic import TypeAdapter
+from PIL import Image
 
 from cl_client import ComputeClient, HashAlgorithm, InvalidParameterError, InvalidResponseError, JSONObject
+from cl_client.plugins.hash import HashResult
 from patience import SECONDS
 from plugin_checks import check_fields, check_refused
-from server_under_test import expected_sha512
 from written_files_task import script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-JSON_OBJECT = TypeAdapter(JSONObject)
+
+def pixels_of(photo: Path) -> bytes:
+    with Image.open(photo) as image:
+        return image.tobytes()
 
 
 async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Path) -> None:
     job = await live_client.hash.compute(photo, wait=True)
     result = await live_client.hash.load(job)
-    assert result.hash_value == expected_sha512(photo, result.algorithm)
+    assert result.hash_value == hashlib.sha512(pixels_of(photo)).hexdigest()
+    assert (result.hashed, result.algorithm) == ("pixels", "sha512_image")
 
 
-@pytest.mark.parametrize("algorithm", ["sha512", "md5"])
+@pytest.mark.parametrize("algorithm", get_args(HashAlgorithm))
 async def test_the_hash_stands_in_its_file(
-    live_client: ComputeClient, photo: Path, tmp_path: Path, algorithm: str
+    live_client: ComputeClient, photo: Path, tmp_path: Path, algorithm: HashAlgorithm
 ) -> None:
-    job = await live_client.hash.compute(
-        photo, algorithm="md5" if algorithm == "md5" else "sha512", wait=True, timeout=SECONDS
-    )
+    job = await live_client.hash.compute(photo, algorithm=algorithm, wait=True, timeout=SECONDS)
     assert job.output.media_type == "image"
     file = await live_client.download_job_file(job.job_id, "output/hash.json", tmp_path)
-    said = JSON_OBJECT.validate_json(file.read_bytes())
-    if algorithm == "md5":
-        expected = hashlib.md5(photo.read_bytes(), usedforsecurity=False).hexdigest()
-    else:
-        expected = expected_sha512(photo, str(said["algorithm"]))
-    assert said["hash_value"] == expected
+    hashed = photo.read_bytes() if algorithm == "md5" else pixels_of(photo)
+    assert json.loads(file.read_text())["hash_value"] == hashlib.new(algorithm, hashed).hexdigest()
+
+
+async def test_copies_of_a_photo_with_other_metadata_have_one_hash(
+    live_client: ComputeClient, photo: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.jpg"
+    content = photo.read_bytes()
+    comment = b"on the beach"
+    copy.write_bytes(content[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + content[2:])
+    hashes = {
+        (await live_client.hash.load(await live_client.hash.compute(file, wait=True))).hash_value
+        for file in (photo, copy)
+    }
+    assert len(hashes) == 1
+    md5 = await live_client.hash.load(await live_client.hash.compute(copy, algorithm="md5", wait=True))
+    assert md5.hash_value == hashlib.md5(copy.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+async def test_a_text_is_hashed_by_its_bytes(live_client: ComputeClient) -> None:
+    result = await live_client.hash.load(await live_client.hash.compute(b"some words", wait=True))
+    assert result.hash_value == hashlib.sha512(b"some words").hexdigest()
+    assert (result.hashed, result.algorithm, result.media_type) == ("bytes", "sha512_generic", "text")
+
+
+@pytest.mark.parametrize(
+    ("word", "hashed"),
+    [
+        ("sha512_image", "pixels"),
+        ("sha512_video", "key_frames"),
+        ("sha512_generic", "bytes"),
+        ("md5", "bytes"),
+        ("sha512", "bytes"),  # of version 0.1
+        ("sha512_model", None),
+        ("", None),
+    ],
+)
+def test_what_was_hashed(word: str, hashed: str | None) -> None:
+    assert HashResult(hash_value="00", algorithm=word).hashed == hashed
 
 
 async def test_a_file_of_any_kind_has_a_hash(live_client: ComputeClient) -> None:

@@ -1,8 +1,9 @@
-"""Cryptographic hashes of a file."""
+"""Cryptographic hashes of what a file shows, or of its bytes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from collections.abc import Mapping  # noqa: TC003 - the table below
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -17,14 +18,32 @@ if TYPE_CHECKING:
     from cl_client.options import FileSource, SubmitOptions
 
 
+HashedPart: TypeAlias = Literal["pixels", "key_frames", "bytes"]
+"""What a hash covers: an image's decoded pixels, a video's key frames, or all bytes of the file."""
+
+_HASHED: Final[Mapping[str, HashedPart]] = {
+    "sha512_image": "pixels",
+    "sha512_video": "key_frames",
+    "sha512_generic": "bytes",
+    "md5": "bytes",
+    "sha512": "bytes",  # the local server of version 0.1
+}
+"""By the server's ``algorithm``."""
+
+
 class HashParams(TaskParams):
-    """Which hash to compute."""
+    """Which hash to compute; ``sha512`` is not always one of the file's bytes, see `HashClient.compute`."""
 
     algorithm: HashAlgorithm = "sha512"
 
 
 class HashOutput(TaskOutput):
-    """The output of the task; the hash itself is in the job's file ``output/hash.json``."""
+    """The output of the task; the hash itself is in the job's file ``output/hash.json``.
+
+    Attributes:
+        media_type: The kind of file: ``"image"``, ``"video"``, ``"audio"``, ``"text"``, ``"url"`` (a text
+            that is one URL) or ``"file"``.
+    """
 
     media_type: Annotated[str | None, OrElse(None)] = None
 
@@ -34,8 +53,9 @@ class HashResult(ServerModel):
 
     Attributes:
         hash_value: The hash as hexadecimal digits.
-        algorithm: The algorithm used; empty if the server does not give it.
-        media_type: The kind of file, for instance ``"image"``.
+        algorithm: The server's word for how it was computed: ``"sha512_image"``, ``"sha512_video"``,
+            ``"sha512_generic"`` or ``"md5"``; empty if the server does not give it.
+        media_type: The kind of file, see `HashOutput`.
         process_time: Processing time on the server in seconds.
     """
 
@@ -43,6 +63,14 @@ class HashResult(ServerModel):
     algorithm: Annotated[str, OrElse("")] = ""
     media_type: Annotated[str | None, OrElse(None)] = None
     process_time: Annotated[float | None, OrElse(None)] = None
+
+    @property
+    def hashed(self) -> HashedPart | None:
+        """What the hash covers; None if the server says it in a word that this version does not know.
+
+        Only a hash of ``"bytes"`` equals that of ``sha512sum`` or ``md5sum``.
+        """
+        return _HASHED.get(self.algorithm)
 
 
 class HashClient(FileResultClient[HashOutput, HashParams]):
@@ -57,7 +85,12 @@ class HashClient(FileResultClient[HashOutput, HashParams]):
         algorithm: HashAlgorithm = "sha512",
         **options: Unpack[SubmitOptions[HashOutput]],
     ) -> JobResponse[HashOutput]:
-        """Compute the hash of a file.
+        """Compute the hash of what a file shows, or of its bytes.
+
+        ``sha512`` covers the decoded pixels of an image, the key frames of a video, and the bytes of any
+        other file. So it finds copies of a photo that differ in their metadata only, but it is not what
+        ``sha512sum`` prints. An image's orientation, its further frames, and a video's sound do not count.
+        ``md5`` always covers the bytes. `HashResult.hashed` says which it was.
 
         Args:
             image: The file, of any type.

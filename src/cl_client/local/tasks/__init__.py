@@ -112,7 +112,7 @@ TASKS: dict[str, TaskSpec] = {
         models=("arcface",),
     ),
     "hash": TaskSpec(
-        "cl_client.local.tasks.file_hash:run", "cl_client.plugins.hash:HashParams", "output/hash.json"
+        "cl_client.local.tasks.hashing.file_hash:run", "cl_client.plugins.hash:HashParams", "output/hash.json"
     ),
     "hls_streaming": TaskSpec(
         "cl_client.local.tasks.hls.hls_streaming:run",

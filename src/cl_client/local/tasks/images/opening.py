@@ -57,8 +57,8 @@ def open_picture(file: Path, warn: Callable[[str], None]) -> Generator[ImageFile
     """
     require_content(file)
     with (
-        _picture_errors(file),
-        _pillow_settings(),
+        picture_errors(file),
+        pillow_settings(),
         _opened(file, warn) as image,
         shown_as_far_as_it_goes(image, warn),
         with_white_as_white(image),
@@ -117,7 +117,7 @@ def is_picture(file: Path) -> bool:
         True also for an image that is damaged after its header, too large, or in a known format that is not
         supported.
     """
-    with _pillow_settings():
+    with pillow_settings():
         try:
             directories = tiff_directories(file)
             if raw_kind(file, directories) is not None:  # LibRaw is slow, and would tell nothing more
@@ -137,8 +137,12 @@ def _register_heif() -> None:
 
 
 @contextmanager
-def _pillow_settings() -> Generator[None]:
-    """Set our limits (Pillow's are lower, and partly only a warning) and ignore its other warnings."""
+def pillow_settings() -> Generator[None]:
+    """Set our limits (Pillow's are lower, and partly only a warning) and ignore its other warnings.
+
+    Yields:
+        Nothing.
+    """
     _register_heif()
     previous_limit, previous_chunk = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
@@ -154,7 +158,18 @@ def _pillow_settings() -> Generator[None]:
 
 
 @contextmanager
-def _picture_errors(file: Path) -> Generator[None]:
+def picture_errors(file: Path) -> Generator[None]:
+    """Convert the exceptions of Pillow in the block to `TaskFailedError`.
+
+    Args:
+        file: The image, for the message.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        TaskFailedError: The file is not an image, damaged, or larger than `PIXEL_LIMIT`.
+    """
     try:
         yield
     except UnidentifiedImageError as exc:

@@ -139,7 +139,22 @@ def decodable_video(container: InputContainer, file: Path) -> VideoStream:
     Raises:
         TaskFailedError: There is no video stream, no decoder for its codec, or its frames are too large.
     """
-    stream = video_stream(container)
+    return require_decodable(video_stream(container), file)
+
+
+def require_decodable(stream: VideoStream | None, file: Path) -> VideoStream:
+    """Check that a stream can be decoded, and set it to decode on all cores.
+
+    Args:
+        stream: The stream; None if the file has none.
+        file: The file, for the message.
+
+    Returns:
+        The stream.
+
+    Raises:
+        TaskFailedError: There is no video stream, no decoder for its codec, or its frames are too large.
+    """
     if stream is None:
         raise TaskFailedError(f"{file.name}: the file has only audio, no video")
     if _decoder(stream) is None:

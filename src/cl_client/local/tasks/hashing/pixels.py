@@ -1,0 +1,110 @@
+"""The hash of an image's pixels, as Pillow decodes them.
+
+It has to be the same on every server, so no repair of `images/` applies: no turning, no colour profile, no
+development of raw photos.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image, ImageFile
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.formats.raw_kinds import raw_kind
+from cl_client.local.tasks.formats.tiff_directories import tiff_directories
+from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
+from cl_client.local.tasks.images.opening import picture_errors, pillow_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+_STRIP_BYTES: Final = 4 * 1024 * 1024
+_DECODED: Final = 50
+"""Percent; decoding takes about as long as hashing."""
+_WITHOUT_FRAME_0: Final = frozenset({"PSD"})
+"""Formats whose frames Pillow counts from 1. It opens them at what they show."""
+
+
+def hash_pixels(file: Path, report: Callable[[int], None], warn: Callable[[str], None]) -> str:
+    """Compute the SHA-512 of the decoded pixels: the first frame, in the file's own mode, as stored.
+
+    Args:
+        file: The image.
+        report: Reports progress in percent.
+        warn: Called if the image is truncated or damaged.
+
+    Returns:
+        The hash as hexadecimal digits.
+
+    Raises:
+        TaskFailedError: Pillow cannot decode the image, or it is larger than `PIXEL_LIMIT`.
+        OSError: The file cannot be read.
+    """
+    with file.open("rb"):
+        pass  # an unreadable file is not a damaged image
+    try:
+        return _hash_pixels(file, report, warn)
+    except TaskFailedError as exc:
+        raw = raw_kind(file, tiff_directories(file))
+        cause = exc if raw is None else f"{file.name}: the pixels of RAW ({raw}) cannot be hashed"
+        raise TaskFailedError(f"{cause}; the algorithm md5 hashes the bytes of any file") from exc
+
+
+def _hash_pixels(file: Path, report: Callable[[int], None], warn: Callable[[str], None]) -> str:
+    with picture_errors(file), pillow_settings():
+        try:
+            return _digest(file, report)
+        except DAMAGE_ERRORS:
+            with _truncated_allowed():
+                digest = _digest(file, report)
+    warn("the image is truncated or damaged: the hash covers the pixels that could be decoded, and a filling")
+    return digest
+
+
+def _digest(file: Path, report: Callable[[int], None]) -> str:
+    # A stream, because Pillow maps the file of a path into memory, and then refuses it if it is truncated.
+    with file.open("rb") as stream, Image.open(stream, formats=_formats()) as image:
+        if image.format not in _WITHOUT_FRAME_0:
+            image.seek(0)  # a HEIC file may begin with another one than its primary image
+        # Loading may change the mode (ICNS), but not that of the bytes: tobytes() looks at it before.
+        byte_mode = image.mode
+        image.load()
+        report(_DECODED)
+        digest = hashlib.sha512(usedforsecurity=False)
+        for strip, percent in _strips(image, byte_mode):
+            digest.update(strip)
+            report(percent)
+        return digest.hexdigest()
+
+
+def _strips(image: Image.Image, byte_mode: str) -> Generator[tuple[bytes, int]]:
+    """Yield what ``tobytes()`` returns, in parts to save memory, each with the progress."""
+    rows = max(1, _STRIP_BYTES // max(1, len(_bytes(image, 0, 1, byte_mode))))
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        percent = _DECODED + (100 - _DECODED) * bottom // image.height
+        yield _bytes(image, top, bottom, byte_mode), min(99, percent)
+
+
+def _bytes(image: Image.Image, top: int, bottom: int, byte_mode: str) -> bytes:
+    return image.crop((0, top, image.width, bottom)).tobytes("raw", byte_mode)
+
+
+def _formats() -> list[str]:
+    """Return all formats of Pillow, but for EPS, for which it would run Ghostscript."""
+    Image.init()
+    return [name for name in Image.ID if name != "EPS"]
+
+
+@contextmanager
+def _truncated_allowed() -> Generator[None]:
+    previous = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = previous

@@ -1,0 +1,231 @@
+"""The hash of an image is that of the pixels as Pillow alone decodes them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image, ImageFile
+
+from cl_client.local.tasks.contract import TaskFailedError
+from cl_client.local.tasks.hashing.pixels import hash_pixels
+from pictures import corners_picture
+from raw_files import write_dng
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+SIZE: Final = (61, 37)  # odd: a row of 1 bit per pixel ends within a byte
+TURNED: Final = 6
+DAMAGED: Final = (
+    "the image is truncated or damaged: the hash covers the pixels that could be decoded, and a filling"
+)
+
+
+def photo(mode: str = "RGB", size: tuple[int, int] = SIZE, seed: int = 1) -> Image.Image:
+    """Noise, so that every pixel counts."""
+    noise = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    if mode == "I;16":
+        return Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257)
+    if mode == "RGBA":
+        image.putalpha(image.getchannel("G"))
+    return image if mode in {"RGB", "RGBA"} else image.convert(mode)
+
+
+def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
+    pillow_heif.register_heif_opener()
+    content = io.BytesIO()
+    image.save(content, image_format, **options)
+    return content.getvalue()
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    exif[0x010F] = "Example Works"
+    return exif
+
+
+def of_pillow(content: bytes, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The hash as a real server computes it."""
+    pillow_heif.register_heif_opener()
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+        with Image.open(io.BytesIO(content)) as image:
+            image.seek(0)
+            return hashlib.sha512(image.tobytes()).hexdigest()
+
+
+def hashed(folder: Path, content: bytes) -> tuple[str, list[str]]:
+    file = folder / "photo"
+    file.write_bytes(content)
+    warnings: list[str] = []
+    return hash_pixels(file, lambda _: None, warnings.append), warnings
+
+
+MORE: Final[Sequence[Image.Image]] = (photo(seed=2), photo(seed=3, size=(20, 50)))
+FILES: Final[dict[str, Callable[[], bytes]]] = {
+    "JPEG": lambda: saved(photo(), "JPEG"),
+    "JPEG, grey": lambda: saved(photo("L"), "JPEG"),
+    "JPEG, CMYK": lambda: saved(photo("CMYK"), "JPEG"),
+    "JPEG, progressive, 4:2:0": lambda: saved(photo(), "JPEG", progressive=True, subsampling=2),
+    "JPEG, turned": lambda: saved(photo(), "JPEG", exif=turned()),
+    "MPO": lambda: saved(photo(), "MPO", save_all=True, append_images=[photo(seed=2)]),
+    "PNG": lambda: saved(photo(), "PNG"),
+    "PNG, transparent": lambda: saved(photo("RGBA"), "PNG"),
+    "PNG, 16-bit": lambda: saved(photo("I;16"), "PNG"),
+    "PNG, 1-bit": lambda: saved(photo("1"), "PNG"),
+    "PNG, palette": lambda: saved(photo("P"), "PNG"),
+    "PNG, palette with a transparent colour": lambda: saved(photo("P"), "PNG", transparency=3),
+    "PNG, grey and alpha": lambda: saved(photo("LA"), "PNG"),
+    "PNG, turned": lambda: saved(photo(), "PNG", exif=turned()),
+    "APNG": lambda: saved(photo(), "PNG", save_all=True, append_images=MORE[:1]),
+    "APNG with another picture first": lambda: saved(
+        photo(), "PNG", save_all=True, append_images=[photo(seed=2), photo(seed=4)], default_image=True
+    ),
+    "GIF": lambda: saved(photo("P"), "GIF"),
+    "GIF, animated": lambda: saved(photo(), "GIF", save_all=True, append_images=MORE[:1], duration=50),
+    "WebP": lambda: saved(photo(), "WEBP"),
+    "WebP, lossless, transparent": lambda: saved(photo("RGBA"), "WEBP", lossless=True),
+    "WebP, animated": lambda: saved(photo(), "WEBP", save_all=True, append_images=MORE[:1], lossless=True),
+    "HEIC": lambda: saved(photo(), "HEIF"),
+    "HEIC, transparent": lambda: saved(photo("RGBA"), "HEIF"),
+    "HEIC, turned": lambda: saved(photo(), "HEIF", exif=turned()),
+    "HEIC, 10-bit": lambda: saved(photo("I;16"), "HEIF"),
+    "HEIC, second image primary": lambda: saved(
+        photo(), "HEIF", save_all=True, append_images=MORE[1:], primary_index=1
+    ),
+    "AVIF": lambda: saved(photo(), "AVIF"),
+    "AVIF, turned": lambda: saved(photo(), "AVIF", exif=turned()),
+    "AVIF, animated": lambda: saved(photo(), "AVIF", save_all=True, append_images=MORE[:1]),
+    "TIFF": lambda: saved(photo(), "TIFF"),
+    "TIFF, turned": lambda: saved(photo(), "TIFF", exif=turned()),
+    "TIFF, LZW": lambda: saved(photo(), "TIFF", compression="tiff_lzw"),
+    "TIFF, pages": lambda: saved(photo(), "TIFF", save_all=True, append_images=MORE),
+    "TIFF, CMYK": lambda: saved(photo("CMYK"), "TIFF"),
+    "TIFF, 16-bit": lambda: saved(photo("I;16"), "TIFF"),
+    "TIFF, 32-bit": lambda: saved(photo("I"), "TIFF"),
+    "TIFF, floats": lambda: saved(photo("F"), "TIFF"),
+    "TIFF, Lab": lambda: saved(photo("LAB"), "TIFF"),
+    "TIFF, 1-bit fax": lambda: saved(photo("1"), "TIFF", compression="group4"),
+    "BMP": lambda: saved(photo(), "BMP"),
+    "BMP, 1-bit": lambda: saved(photo("1"), "BMP"),
+    "JPEG 2000": lambda: saved(photo(), "JPEG2000"),
+    "ICO": lambda: saved(photo("RGBA").resize((32, 32)), "ICO"),
+    "ICNS": lambda: saved(photo().resize((32, 32)), "ICNS"),
+    "PPM": lambda: saved(photo(), "PPM"),
+    "PBM": lambda: saved(photo("1"), "PPM"),
+    "PCX": lambda: saved(photo("P"), "PCX"),
+    "QOI": lambda: saved(photo(), "QOI"),
+    "many strips": lambda: saved(photo(size=(3000, 1500)), "BMP"),
+    "one column": lambda: saved(photo(size=(1, 9000)), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_hash_is_that_of_the_decoded_pixels(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = FILES[name]()
+    assert hashed(tmp_path, content) == (of_pillow(content, monkeypatch), [])
+
+
+def test_an_image_that_is_stored_without_loss_has_the_hash_of_its_pixels(tmp_path: Path) -> None:
+    expected = hashlib.sha512(photo().tobytes()).hexdigest()
+    for image_format in ("PNG", "BMP", "TIFF", "PPM", "QOI"):
+        assert hashed(tmp_path, saved(photo(), image_format))[0] == expected
+
+
+def test_what_does_not_count(tmp_path: Path) -> None:
+    """Metadata, the orientation, colour profiles, further frames."""
+    plain = hashed(tmp_path, saved(photo(), "JPEG"))
+    assert hashed(tmp_path, saved(photo(), "JPEG", exif=turned())) == plain
+    assert hashed(tmp_path, saved(photo(), "JPEG", comment=b"a holiday", icc_profile=b"x" * 200)) == plain
+    alone = hashed(tmp_path, saved(photo("P"), "GIF"))
+    assert hashed(tmp_path, saved(photo("P"), "GIF", save_all=True, append_images=MORE[:1])) == alone
+
+
+def test_what_counts(tmp_path: Path) -> None:
+    """Another quality, and one pixel."""
+    changed = photo()
+    changed.putpixel((60, 36), (1, 2, 3))
+    files = [
+        saved(photo(), "JPEG"),
+        saved(photo(), "JPEG", quality=76),
+        saved(photo(), "PNG"),
+        saved(changed, "PNG"),
+    ]
+    assert len({hashed(tmp_path, content)[0] for content in files}) == len(files)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "PNG, palette", "GIF", "BMP", "PPM", "TIFF", "JPEG, CMYK"])
+def test_a_truncated_image(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = FILES[name]()
+    content = content[: len(content) * 3 // 4]
+    assert hashed(tmp_path, content) == (of_pillow(content, monkeypatch), [DAMAGED])
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_a_png_with_a_wrong_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytearray(saved(photo(), "PNG", dpi=(300, 300)))
+    content[content.index(b"pHYs") + 13] ^= 1
+    assert hashed(tmp_path, bytes(content)) == (of_pillow(bytes(content), monkeypatch), [DAMAGED])
+
+
+def test_a_photoshop_file_has_the_hash_of_what_it_shows(tmp_path: Path) -> None:
+    pixels = bytes(range(3 * 4 * 2))
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, 2, 4, 8, 3)
+    content = header + bytes(12) + bytes(2) + pixels
+    planes = [pixels[at : at + 8] for at in (0, 8, 16)]
+    interleaved = b"".join(bytes(rgb) for rgb in zip(*planes, strict=True))
+    expected = hashlib.sha512(interleaved).hexdigest()
+    assert hashed(tmp_path, content) == (expected, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", r"the image is truncated"),
+        (b"GIF89a", r"damaged, truncated or of a rare kind of GIF"),
+        (b"\xff\x0a\xfa\x1f" + bytes(50), r"not an image in a supported format \(JPEG XL\)"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', r"not an image in a supported format \(SVG\)"),
+        (b"II\x1a\0\0\0HEAPCCDR" + bytes(99), r"the pixels of RAW \(Canon CRW\) cannot be hashed"),
+    ],
+)
+def test_an_image_that_pillow_cannot_open_fails_with_the_remedy(
+    tmp_path: Path, content: bytes, cause: str
+) -> None:
+    with pytest.raises(TaskFailedError, match=rf"^photo: .*{cause}.*; the algorithm md5 hashes the bytes"):
+        hashed(tmp_path, content)
+
+
+def test_a_raw_photo_that_pillow_opens_has_the_hash_of_what_it_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real servers develop no raw photos; of most, Pillow opens the preview."""
+    write_dng(tmp_path / "photo.dng", corners_picture((96, 64)))
+    content = (tmp_path / "photo.dng").read_bytes()
+    assert hashed(tmp_path, content) == (of_pillow(content, monkeypatch), [])
+
+
+def test_progress_grows_to_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "photo.bmp"
+    photo(size=(3000, 1500)).save(file)
+    progress: list[int] = []
+    hash_pixels(file, progress.append, print)
+    assert progress[0] == 50
+    assert progress == sorted(progress)
+    assert progress[-1] == 99
+    assert len(progress) > 3
+
+
+def test_an_image_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TaskFailedError, match="larger than the limit of"):
+        hashed(tmp_path, b"P6 40000 40000 255\n" + bytes(100))
