@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Media: TypeAlias = Literal["picture", "raw", "video"]
 
 _HASH_DIGITS: Final = 16
+_HASHED: Final = {"pixels": "pixels", "key_frames": "key frames", "bytes": "bytes"}
 _UNIT_TOLERANCE: Final = 1e-3
 
 
@@ -85,11 +86,12 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
 
 async def _hash(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
     result = await client.hash.load(job)
+    covers = "" if result.hashed is None else f" of the {_HASHED[result.hashed]}"
     return TaskResult(
-        f"{result.algorithm} {result.hash_value[:_HASH_DIGITS]}...",
-        _as_json(result),
+        f"{result.algorithm} {result.hash_value[:_HASH_DIGITS]}...{covers}",
+        {**_as_json(result), "hashed": result.hashed},
         await _kept(client.hash, job, target),
-        f"{result.hash_value}  {result.algorithm}",
+        f"{result.hash_value}  {result.algorithm}{covers and f', the hash{covers}'}",
     )
 
 

@@ -64,7 +64,7 @@ def _hashed(context: TaskContext[HashParams]) -> tuple[str, str, ServerMediaType
         if media_type == "image":
             return hash_pixels(file, context.report, context.warn), f"{algorithm}_image", media_type
         if media_type == "video":
-            return hash_key_frames(file, context.report), f"{algorithm}_video", media_type
+            return hash_key_frames(file, context.report, context.warn), f"{algorithm}_video", media_type
         return _hash_bytes(file, algorithm, context.report), f"{algorithm}_generic", media_type
     except OSError as exc:
         raise TaskFailedError(f"{file.name}: cannot be read: {exc.strerror or exc}") from exc

@@ -32,7 +32,7 @@ class _Place(NamedTuple):
     size: int
 
 
-def hash_key_frames(file: Path, report: Callable[[int], None]) -> str:
+def hash_key_frames(file: Path, report: Callable[[int], None], warn: Callable[[str], None]) -> str:
     """Compute the SHA-512 of the I-frames of the first video stream, in the order in which they are shown.
 
     For each frame, it hashes as many bytes of the file as its packet has, from the packet's position. So do
@@ -43,6 +43,7 @@ def hash_key_frames(file: Path, report: Callable[[int], None]) -> str:
     Args:
         file: The video.
         report: Reports progress in percent.
+        warn: Called if a part of the video cannot be decoded.
 
     Returns:
         The hash as hexadecimal digits.
@@ -53,24 +54,41 @@ def hash_key_frames(file: Path, report: Callable[[int], None]) -> str:
     """
     with file.open("rb") as stream:
         try:
-            return _hash_key_frames(file, stream, report)
+            with video_errors(file):
+                return _hash_key_frames(file, stream, report, warn)
         except TaskFailedError as exc:
             raise TaskFailedError(f"{exc}; the algorithm md5 hashes the bytes of any file") from exc
 
 
-def _hash_key_frames(file: Path, stream: BinaryIO, report: Callable[[int], None]) -> str:
+def _hash_key_frames(
+    file: Path, stream: BinaryIO, report: Callable[[int], None], warn: Callable[[str], None]
+) -> str:
     size = max(1, file.stat().st_size)
-    digest, frames = hashlib.sha512(usedforsecurity=False), 0
-    with video_errors(file), open_container(file) as container:
-        for frame in _key_frames(container, _first_video(container, file)):
-            frames += 1
-            if isinstance(frame, bytes):
-                digest.update(frame)
-            else:
-                for block in _blocks(stream, frame):
-                    digest.update(block)
+
+    def told(frames: Iterator[_Place | bytes]) -> Iterator[_Place | bytes]:
+        for frame in frames:
+            if isinstance(frame, _Place):
                 report(min(99, frame.start * 100 // size))
-    if not frames:
+            yield frame
+
+    try:
+        with open_container(file) as container:
+            return _digest(told(_key_frames(container, _first_video(container, file))), stream, file)
+    except FFmpegError:
+        pass  # after an error, PyAV drops the frames that the decoder still holds
+    with open_container(file) as container:
+        digest = _digest(_all_key_frames(container, _first_video(container, file)), stream, file)
+    warn("a part of the video cannot be decoded: the hash covers the key frames of the others")
+    return digest
+
+
+def _digest(frames: Iterator[_Place | bytes], stream: BinaryIO, file: Path) -> str:
+    digest, empty = hashlib.sha512(usedforsecurity=False), True
+    for frame in frames:
+        empty = False
+        for block in [frame] if isinstance(frame, bytes) else _blocks(stream, frame):
+            digest.update(block)
+    if empty:
         raise TaskFailedError(f"{file.name}: no key frame of the video can be decoded")
     return digest.hexdigest()
 
@@ -91,18 +109,35 @@ def _first_video(container: InputContainer, file: Path) -> VideoStream:
 
 
 def _key_frames(container: InputContainer, stream: VideoStream) -> Iterator[_Place | bytes]:
-    """Yield the packets of I-frames. Damaged packets are skipped; damage of the container ends it."""
+    """Yield the packets of I-frames."""
+    for packet in _placed_packets(container, stream):
+        yield from _decoded(stream, packet)
+
+
+def _all_key_frames(container: InputContainer, stream: VideoStream) -> Iterator[_Place | bytes]:
+    """Yield the packets of I-frames of a damaged video, without those that cannot be decoded."""
+    stream.thread_type = "SLICE"  # a decoder of many frames at once reports an error late
+    with suppress(FFmpegError):
+        for packet in _placed_packets(container, stream):
+            with suppress(FFmpegError):
+                yield from _decoded(stream, packet)
+        return
+    with suppress(FFmpegError):
+        yield from _decoded(stream, None)  # what the decoder still holds, after an error of the container
+
+
+def _placed_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     stream.codec_context.flags |= Flags.copy_opaque
     stream.codec_context.skip_frame = "NONINTRA"  # several times faster
-    with suppress(FFmpegError):
+    # PyAV raises an IndexError after the last packet if a stream has appeared meanwhile, as in TV recordings.
+    with suppress(IndexError):
         for packet in container.demux(stream):
-            yield from _key_frames_of(packet)
+            packet.opaque = bytes(packet) if packet.pos is None else _Place(packet.pos, packet.size)
+            yield packet
 
 
-def _key_frames_of(packet: Packet[VideoStream]) -> Iterator[_Place | bytes]:
-    """Decode a packet, which may return the frame of an earlier one; a frame has its packet's opaque."""
-    packet.opaque = bytes(packet) if packet.pos is None else _Place(packet.pos, packet.size)
-    with suppress(FFmpegError):
-        for frame in packet.decode():
-            if frame.pict_type == PictureType.I and isinstance(frame.opaque, _Place | bytes):
-                yield frame.opaque
+def _decoded(stream: VideoStream, packet: Packet[VideoStream] | None) -> Iterator[_Place | bytes]:
+    """Yield what belongs to each I-frame that is ready; it may be that of an earlier packet."""
+    for frame in stream.codec_context.decode(packet):  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its packets' type open
+        if frame.pict_type == PictureType.I and isinstance(frame.opaque, _Place | bytes):
+            yield frame.opaque
