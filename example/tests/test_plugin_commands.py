@@ -190,14 +190,15 @@ def test_inputs_from_a_list_and_from_standard_input(
     listed = run_cli("hash", "compute", "@list.txt", "--json")
     assert len(json_objects(listed)) == 4
     named = run_cli("hash", "compute", "@-", stdin=f"{samples / 'drawing.png'}\n")
-    assert named.stdout.endswith("sha512\n")
+    assert named.stdout.endswith("sha512_image (pixels)\n")
     twice = run_cli("hash", "compute", "-", "-", stdin="some text")
     assert (twice.returncode, "give '-' once" in twice.stderr) == (2, True)
     content = run_cli("hash", "compute", "-", "--json", stdin="some text")
     (told,) = json_objects(content)
     assert told["input"] == "-"
     expected = hashlib.sha512(b"some text").hexdigest()
-    assert cast("dict[str, str]", told["output"])["hash_value"] == expected
+    output = cast("dict[str, str]", told["output"])
+    assert (output["hash_value"], output["hashed"]) == (expected, "bytes")
 
 
 def test_a_result_goes_where_it_is_sent(run_cli: RunCLI, samples: Path, work_folder: Path) -> None:
@@ -229,7 +230,7 @@ def test_first_contact(run_cli: RunCLI, samples: Path, cli_environment: dict[str
     assert "--local" in shown.stderr
     local = run_cli("hash", "compute", samples / "drawing.png", "--local")
     assert local.returncode == 0, local.stderr
-    assert local.stdout.endswith("sha512\n")
+    assert local.stdout.endswith("sha512_image (pixels)\n")
 
 
 def test_without_a_login(run_cli: RunCLI, samples: Path, cli_environment: dict[str, str]) -> None:

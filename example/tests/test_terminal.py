@@ -124,7 +124,7 @@ def _typed(
 def test_results_stand_beside_the_progress(samples: Path, shown_in_terminal: ShownInTerminal) -> None:
     files = [str(path) for path in samples.glob("*.jpg")]
     shown = shown_in_terminal("hash", "compute", *files)
-    assert shown.count(": sha512 ") == len(files)
+    assert shown.count(": sha512_image ") == len(files)
     assert "3 of 3 succeeded" in shown
     assert "\x1b[?25l" in shown  # a bar was drawn
     assert "\x1b[?25h" in shown  # and the cursor is back

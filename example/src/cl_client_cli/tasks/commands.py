@@ -151,9 +151,9 @@ def detect(
 def compute(*files: _Files, algorithm: HashAlgorithm = "sha512", options: RunOptions = DEFAULT_RUN) -> int:
     """Compute the hashes of files of any kind.
 
-    sha512 covers the decoded pixels of an image, the key frames of a video, and the bytes of any other file: copies
-    of a photo that differ in their metadata only have one hash, which `sha512sum` does not print. md5 covers the
-    bytes of every file.
+    sha512 covers the decoded pixels of an image, the key frames of a video, and the bytes of any other
+    file: copies of a photo that differ in their metadata only have one hash, which is not the one of
+    `sha512sum`. md5 covers the bytes of every file, like `md5sum`.
 
     Example: `cl-client hash compute photo.jpg --algorithm md5`
 

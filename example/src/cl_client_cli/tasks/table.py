@@ -86,12 +86,12 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
 
 async def _hash(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
     result = await client.hash.load(job)
-    covers = "" if result.hashed is None else f" of the {_HASHED[result.hashed]}"
+    covers = "" if result.hashed is None else f" ({_HASHED[result.hashed]})"
     return TaskResult(
         f"{result.algorithm} {result.hash_value[:_HASH_DIGITS]}...{covers}",
         {**_as_json(result), "hashed": result.hashed},
         await _kept(client.hash, job, target),
-        f"{result.hash_value}  {result.algorithm}{covers and f', the hash{covers}'}",
+        f"{result.hash_value}  {result.algorithm}{covers}",
     )
 
 
