@@ -86,7 +86,9 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
 
 async def _hash(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
     result = await client.hash.load(job)
-    covers = "" if result.hashed is None else f" ({_HASHED[result.hashed]})"
+    covers = ""
+    if result.hashed is not None and result.algorithm != "md5":  # md5 always covers the bytes
+        covers = f" ({_HASHED[result.hashed]})"
     return TaskResult(
         f"{result.algorithm} {result.hash_value[:_HASH_DIGITS]}...{covers}",
         {**_as_json(result), "hashed": result.hashed},
