@@ -28,6 +28,7 @@ from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.plan import check_job_options, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
+from cl_client_cli.tasks.server_paths import server_paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +119,14 @@ def _run_batch(folder: Path, options: BatchOptions, *, retry_failed: bool) -> in
                 context.terminal.say(f"The progress can no longer be saved. {hint}")
                 raise
 
-        return run_with_client(connection, options.output, work, resume_hint=hint, brings_work=True)
+        return run_with_client(
+            connection,
+            options.output,
+            work,
+            resume_hint=hint,
+            brings_work=True,
+            inputs=manifest.sources if not options.jobs.upload else tuple,
+        )
 
 
 async def _run(
@@ -138,8 +146,9 @@ async def _run(
     progress = JobProgress(
         context.terminal, total, already_done=before, watch=options.jobs.watch, on_news=outages.moved
     )
+    paths = server_paths_of(context, options.jobs)
     run = BatchRun(
-        ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages),
+        ResilientEngine(JobEngine(context.client, ledger, options.jobs, paths), outages),
         manifest,
         progress,
         context.terminal,
@@ -154,8 +163,11 @@ async def _run(
         hint = False  # the message of this error contains the hint already
         raise
     finally:
+        run.ended["in_place"] = 0 if paths is None else paths.read_in_place
         say_summary(context.terminal, manifest, run, before, unsure=left["submitting"])
         run.engine.say_unanswered()
+        if paths is not None:
+            paths.say_refused(context.terminal)
         if hint and not run.ended["submitted"] and (step := next_step(manifest)) is not None:
             context.terminal.say(step)
     if page is not None:

@@ -67,7 +67,8 @@ class BatchRun:
         terminal: Where outcomes are printed.
         retries: How often a transient failure is retried.
         retry_failed: Whether permanent failures are retried too.
-        ended: How many items were done, failed, copied, submitted, unchanged, or have warnings so far.
+        ended: How many items were done, failed, copied, submitted, unchanged, read in place, or have warnings
+            so far.
     """
 
     engine: ResilientEngine

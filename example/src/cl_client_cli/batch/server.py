@@ -42,7 +42,7 @@ def batch_connection(manifest: BatchManifest, given: ConnectionOptions) -> Conne
     flags = {
         name: value
         for name, value in cast("Mapping[str, object]", asdict(given)).items()
-        if value not in {None, False}
+        if value not in {None, False, ()}
     }
     last = cast("Mapping[str, object]", asdict(_OPTIONS.validate_python(json.loads(kept))))
     return _OPTIONS.validate_python({**last, **flags})
@@ -95,4 +95,5 @@ def _without_secrets(used: ConnectionOptions, context: CommandContext) -> Connec
         # The next run may start in a folder with other settings files, without that profile.
         profile=None if used.config is None else used.profile,
         ca_file=config.ca_file and config.ca_file.absolute(),
+        path_map=context.settings.path_map.as_options(),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cl_client_cli.frame.failures import without_name
 from cl_client_cli.tasks.result_names import common_folder, relative_to
+from cl_client_cli.tasks.server_paths import read_in_place
 from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def say_summary(
     words = [f"{run.ended['done']} done"]
     if copied := run.ended["copied"]:
         words.append(f"{copied} of them copied from files with the same content")
+    if in_place := run.ended["in_place"]:
+        words.append(read_in_place(in_place))
     if noted := run.ended["noted"]:
         words.append(f"{noted} with warnings")
     if submitted := run.ended["submitted"]:

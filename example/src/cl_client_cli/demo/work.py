@@ -16,7 +16,7 @@ from cl_client_cli.demo.plan import SAMPLES_FOLDER, plan_demo
 from cl_client_cli.frame.command_frame import run_guarded
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.options import JobOptions
-from cl_client_cli.frame.own_server import own_server
+from cl_client_cli.frame.own_server import folders_of, own_server
 from cl_client_cli.frame.places import check_folder
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.temporary_folders import temporary_folder
@@ -26,6 +26,7 @@ from cl_client_cli.tasks.face_detection import mark_found_faces
 from cl_client_cli.tasks.job_engine import JobEngine
 from cl_client_cli.tasks.notes import notes_in
 from cl_client_cli.tasks.run import run_requests
+from cl_client_cli.tasks.server_paths import ServerPaths
 from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ async def _run(
     if not photos:
         with terminal.announced("Drawing samples ..."):
             photos = await asyncio.to_thread(draw_samples, folder / SAMPLES_FOLDER)
-    async with own_server(terminal) as (server, client):
+    shared = await asyncio.to_thread(folders_of, photos)
+    async with own_server(terminal, shared=shared) as (server, client):
         # A photo that is named twice is processed once.
         plan = plan_demo(tuple(dict.fromkeys(photos)), server.task_types, folder)
         terminal.say(f"Local server at {server.base_url}, events from {server.mqtt_url}")
@@ -126,7 +128,7 @@ async def _run_requests(
         temporary_folder() as temporary,
         Ledger.open(temporary / "l") as ledger,
     ):
-        engine = JobEngine(client, ledger, options)
+        engine = JobEngine(client, ledger, options, ServerPaths(client))
         with JobProgress(terminal, len(requests)) as progress:
             running = run_requests(
                 requests,

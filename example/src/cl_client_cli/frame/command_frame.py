@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,7 +32,8 @@ from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.settings.resolved import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+    from pathlib import Path
 
     from cl_client import AuthProvider, ComputeClient
     from cl_client_cli.frame.options import ConnectionOptions, OutputOptions
@@ -110,6 +112,7 @@ def run_with_client(
     *,
     resume_hint: str = "",
     brings_work: bool = False,
+    inputs: Callable[[], Iterable[Path]] = tuple,
 ) -> int:
     """Run a command that talks to a server.
 
@@ -119,13 +122,14 @@ def run_with_client(
         work: The command itself. It returns the exit code.
         resume_hint: What to print after "interrupted."; empty for nothing.
         brings_work: Whether the command also works on a new, empty local server (``--local``).
+        inputs: Returns the files that such a server reads in place.
 
     Returns:
         The exit code.
     """
 
     async def with_client(terminal: Terminal) -> int:
-        async with open_context(connection, terminal, brings_work=brings_work) as context:
+        async with open_context(connection, terminal, brings_work=brings_work, inputs=inputs) as context:
             return await work(context)
 
     return run_guarded(output, with_client, resume_hint=resume_hint)
@@ -194,7 +198,11 @@ def _log_to(terminal: Terminal, verbosity: int) -> None:
 
 @asynccontextmanager
 async def open_context(
-    connection: ConnectionOptions, terminal: Terminal, *, brings_work: bool = False
+    connection: ConnectionOptions,
+    terminal: Terminal,
+    *,
+    brings_work: bool = False,
+    inputs: Callable[[], Iterable[Path]] = tuple,
 ) -> AsyncGenerator[CommandContext]:
     """Open what a command works with; see `run_with_client`.
 
@@ -202,6 +210,7 @@ async def open_context(
         connection: Where the server is, and which login to use.
         terminal: Where messages are printed.
         brings_work: Whether the command also works on a new local server (``--local``).
+        inputs: Returns the files that such a server reads in place.
 
     Yields:
         The context; its client is closed afterwards.
@@ -216,9 +225,10 @@ async def open_context(
         raise UsageError("--local and --server cannot be combined: give only one of them")
     async with AsyncExitStack() as stack:
         if connection.local:
-            from cl_client_cli.frame.own_server import own_server
+            from cl_client_cli.frame.own_server import folders_of, own_server
 
-            client = (await stack.enter_async_context(own_server(terminal))).client
+            shared = await asyncio.to_thread(folders_of, [*inputs()])
+            client = (await stack.enter_async_context(own_server(terminal, shared=shared))).client
         else:
             client = await _remote_client(stack, settings, _LOCAL_HELPS if brings_work else _NAME_YOURS)
         yield CommandContext(client, settings, terminal, client.config.base_url)

@@ -35,6 +35,8 @@ class ConnectionOptions:
         auth_url: URL of the auth service.
         user: User whose login is used; by default the user who logged in last.
         ca_file: PEM file of the certificate authorities to trust instead of the system's.
+        path_map: A folder here and the same folder on the server, as LOCAL=SERVER, such as
+            /mnt/nas=/volume1/photos; the server reads its files in place. Can be repeated.
     """
 
     server: Annotated[str | None, Parameter(alias="-s", show_default=False)] = None
@@ -45,6 +47,7 @@ class ConnectionOptions:
     auth_url: str | None = None
     user: str | None = None
     ca_file: ExistingFile | None = None
+    path_map: Annotated[tuple[str, ...], Parameter(negative_iterable=(), show_default=False)] = ()
 
 
 @Parameter(name="*", group=_OUTPUT)
@@ -94,6 +97,7 @@ class JobOptions:
         give_up_after: Seconds to wait for a server that is unreachable or busy; 0 to fail immediately.
         watch: Print each change of a job; a terminal shows progress bars without it.
         delete_on_cancel: Delete unfinished jobs on the server when they are interrupted or time out.
+        upload: Upload all files, also those that the server could read in place from a folder that it shares.
     """
 
     concurrency: Annotated[int, Parameter(alias="-c")] = 8
@@ -104,6 +108,7 @@ class JobOptions:
     give_up_after: float = 300.0
     watch: Flag = False
     delete_on_cancel: Flag = False
+    upload: Flag = False
 
 
 @Parameter(name="*", group=_OUTPUT)

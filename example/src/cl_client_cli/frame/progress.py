@@ -111,7 +111,7 @@ class JobRow:
         if self._on_news is not None:
             self._on_news()
         if total:
-            self._bars.update(self._bar, completed=done * 100 / total)
+            self._bars.update(self._bar, completed=done * 100 / total, state="uploading")
 
     def update(self, job: JobResponse) -> None:
         """Show the new state of the job.
@@ -194,7 +194,7 @@ class JobProgress:
         if self._live is not None:
             self._live.stop()
 
-    def start(self, name: str, task: str, state: str = "uploading") -> JobRow:
+    def start(self, name: str, task: str, state: str = "submitting") -> JobRow:
         """Add a bar for a job that starts.
 
         Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - read at run time, to parse arguments
-from typing import Literal
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
 from cyclopts.types import Port, PositiveFloat, PositiveInt  # noqa: TC002 - read at run time, to parse arguments
 
 from cl_client_cli.frame.options import DEFAULT_OUTPUT, Flag, OutputDir, OutputOptions
@@ -55,11 +56,12 @@ def server(
     tls_key: Path | None = None,
     tls_client_ca: Path | None = None,
     announce: bool | None = None,
+    share: Annotated[tuple[Path, ...], Parameter(negative_iterable=(), show_default=False)] = (),
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Run a local compute server until Ctrl-C.
 
-    Example: `cl-client server --data-dir ~/cl-server`
+    Example: `cl-client server --data-dir ~/cl-server --share ~/Pictures`
 
     Args:
         host: Address to listen on.
@@ -83,6 +85,8 @@ def server(
         tls_client_ca: Certificate authorities that client certificates must be signed by, in PEM format.
         announce: Announce the server by mDNS, so that cl-client discover finds it; by default if other
             machines can reach it.
+        share: Folder whose files jobs may read in place instead of uploading them; can be repeated. The files
+            are never changed. If other machines can reach the server, this requires --auth.
         output: How the addresses are printed.
 
     Returns:
@@ -109,4 +113,5 @@ def server(
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
+        shared=share,
     )

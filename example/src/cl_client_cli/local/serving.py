@@ -48,6 +48,7 @@ class ServerOptions(TypedDict):
     auth: bool
     auth_port: int
     mqtt_auth: bool
+    shared: Sequence[Path]
 
 
 def run_server(
@@ -107,11 +108,23 @@ def _task_names(tasks: str | None) -> list[str] | None:
 def _server(tls: ServerTLS | None, tasks: Sequence[str] | None, options: ServerOptions) -> LocalServer:
     if options["mqtt_auth"] and (not options["auth"] or options["mqtt_url"] is not None):
         raise UsageError("--mqtt-auth requires --auth and the built-in broker: add --auth, remove --mqtt-url")
+    _check_shared(options)
     password = os.environ.get(ADMIN_PASSWORD_VARIABLE) or None
     try:
         return LocalServer(**options, tasks=tasks, tls=tls, admin_password=password)
     except ValueError as exc:
         raise UsageError(str(exc)) from None
+
+
+def _check_shared(options: ServerOptions) -> None:
+    for folder in options["shared"]:
+        if not folder.is_dir():
+            raise UsageError(f"--share {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    if options["shared"] and not options["auth"] and is_reachable_by_others(options["host"]):
+        raise UsageError(
+            f"--share requires --auth with --host {options['host']}, because other machines can reach this "
+            "server: add --auth, or remove --host"
+        )
 
 
 def _server_tls(
@@ -168,6 +181,7 @@ def _addresses(server: LocalServer) -> JSONObject:
         "data_dir": str(server.data_dir),
         "workers": server.worker_count,
         "tasks": [*sorted(server.task_types)],
+        "shared": [*map(str, server.settings.shared)],
     }
 
 
@@ -181,6 +195,7 @@ def _description(server: LocalServer) -> Table:
         "Workers": str(server.worker_count),
         "Tasks": ", ".join(sorted(server.task_types)),
         "Data": f"{server.data_dir}{kept}",
+        "Shared": "\n".join(map(str, server.settings.shared)),
         "In Python": f"ComputeClient({', '.join(_client_arguments(server))})",
     }
     return facts_table({name: value for name, value in facts.items() if value})

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from cl_client import ComputeClientConfig, ConfigurationError
 from cl_client_cli.frame.usage import UsageError
+from cl_client_cli.settings.path_map import NO_MAP, PATH_MAP, PathMap, parsed_pairs
 from cl_client_cli.settings.settings_file import (
     CLIENT_SETTINGS,
     OWN_SETTINGS,
@@ -37,6 +38,7 @@ _FLAGS: Final = {
     "auth_url": "auth_url",
     "username": "user",
     "profile": "profile",
+    PATH_MAP: "path_map",
 }
 """The settings that have a flag, by its name in `ConnectionOptions`."""
 _MASK: Final = "***"
@@ -78,6 +80,7 @@ class Settings:
         auth_url: The URL of the auth service; None for none.
         username: The user whose login is used; None for the user who logged in last.
         profile: The profile in use; None for none.
+        path_map: The server's folders for folders of this machine.
         values: All settings, for display.
         from_folder: The settings from the file in the current folder, which anybody may have put there.
     """
@@ -86,6 +89,7 @@ class Settings:
     auth_url: str | None
     username: str | None
     profile: str | None
+    path_map: PathMap
     values: tuple[SettingValue, ...]
     from_folder: frozenset[str]
 
@@ -156,9 +160,21 @@ def load_settings(connection: ConnectionOptions, *, takes_local: bool = False) -
         _text(given, "auth_url"),
         _text(given, "username"),
         profile,
+        _path_map(given),
         tuple(_shown(client, given)),
         frozenset(name for name, it in given.items() if it.by_folder),
     )
+
+
+def _path_map(given: Mapping[str, _Given]) -> PathMap:
+    """The map of folders; a text comes from the environment, texts from the command line."""
+    if PATH_MAP not in given:
+        return NO_MAP
+    value, origin = given[PATH_MAP].value, given[PATH_MAP].origin
+    texts = (value,) if isinstance(value, str) else value
+    if isinstance(texts, tuple):
+        return PathMap.of(parsed_pairs(cast("tuple[str, ...]", texts), origin), origin)
+    return PathMap.of(cast("Mapping[str, str]", value), origin)
 
 
 def _collected(files: Iterable[tuple[bool, Iterator[tuple[str, JsonValue, str]]]]) -> dict[str, _Given]:
@@ -197,7 +213,7 @@ def _from_flags(connection: ConnectionOptions) -> dict[str, _Given]:
     return {
         name: _Given(value, f"flag --{_FLAGS[name].replace('_', '-')}")
         for name, value in values.items()
-        if value is not None
+        if value not in {None, ()}
     }
 
 
@@ -229,7 +245,7 @@ def _shown(client: ComputeClientConfig, given: Mapping[str, _Given]) -> Iterator
             continue
         yield SettingValue(name, _masked(value), _origin(name, value, given))
     for name in OWN_SETTINGS:
-        value = _text(given, name)
+        value = ", ".join(_path_map(given).as_options()) if name == PATH_MAP else _text(given, name)
         yield SettingValue(name, _masked(value), _origin(name, value, given))
 
 

@@ -13,6 +13,7 @@ from platformdirs import user_config_path
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from cl_client import ComputeClientConfig, ConfigurationError
+from cl_client_cli.settings.path_map import PATH_MAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "cl-client.toml"
 CONFIG_VARIABLE: Final = "CL_CLIENT_CONFIG"
 CLIENT_SETTINGS: Final = tuple(ComputeClientConfig.model_fields)
-OWN_SETTINGS: Final = ("auth_url", "username", "profile")
+OWN_SETTINGS: Final = ("auth_url", "username", "profile", PATH_MAP)
 """The settings of the command line, in addition to those of the client."""
 
 _T = TypeVar("_T")
@@ -153,7 +154,12 @@ class SettingsFile:
             yield name, value, self._section(profile)
 
     def _anchored(self, values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-        return ComputeClientConfig.anchor_paths(values, self.path.absolute().parent)
+        folder = self.path.absolute().parent
+        anchored = ComputeClientConfig.anchor_paths(values, folder)
+        pairs = values.get(PATH_MAP)
+        if not isinstance(pairs, dict):
+            return anchored
+        return {**anchored, PATH_MAP: {str(folder / Path(it).expanduser()): pairs[it] for it in pairs}}
 
     def _section(self, profile: str) -> str:
         return f"{self.path} [{_PROFILES}.{profile}]"
@@ -178,8 +184,20 @@ def check_settings(where: str, values: Mapping[str, JsonValue]) -> None:
             raise ConfigurationError(
                 f"{where}: profile must be a name; the sections of profiles are [{_PROFILES}.NAME]"
             )
-        if name in OWN_SETTINGS and not isinstance(value, str | None):
+        if name == PATH_MAP:
+            _check_pairs(where, value)
+        elif name in OWN_SETTINGS and not isinstance(value, str | None):
             raise ConfigurationError(f"{where}: {name} must be a string, in quotation marks")
+
+
+def _check_pairs(where: str, value: JsonValue) -> None:
+    if value is not None and not (
+        isinstance(value, dict) and all(isinstance(it, str) for it in value.values())
+    ):
+        raise ConfigurationError(
+            f"{where}: {PATH_MAP} must name folders here and on the server: "
+            f'{PATH_MAP} = {{ "/mnt/nas" = "/volume1/photos" }}'
+        )
 
 
 def _refuse_secret(where: str, name: str, value: JsonValue) -> None:

@@ -31,6 +31,7 @@ from cl_client_cli.tasks.media_kinds import suffixes_for
 from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.plan import check_job_options
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
+from cl_client_cli.tasks.server_paths import server_paths_of
 from cl_client_cli.tasks.task_params import task_params
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
             outages = Outages(
                 context.client, context.terminal, options.jobs.give_up_after, waits_at_first=False
             )
-            engine = ResilientEngine(JobEngine(context.client, ledger, options.jobs), outages)
+            server_paths = server_paths_of(context, options.jobs)
+            engine = ResilientEngine(JobEngine(context.client, ledger, options.jobs, server_paths), outages)
             models = _models_of(context, options.connection)
             try:
                 with Notes(context.terminal) as notes:
@@ -99,9 +101,19 @@ def rank_similar(query: str, arguments: Sequence[str], task: str, limit: int, op
                     return await _rank(embedder, wanted, files, limit)
             finally:
                 engine.say_unanswered()
+                if server_paths is not None:
+                    server_paths.say_refused(context.terminal)
 
         hint = "The embeddings computed so far are cached."
-        return run_with_client(options.connection, options.output, work, resume_hint=hint, brings_work=True)
+        kept = [] if options.jobs.upload else [it for it in (wanted, *files) if it.parent != temp]
+        return run_with_client(
+            options.connection,
+            options.output,
+            work,
+            resume_hint=hint,
+            brings_work=True,
+            inputs=lambda: kept,
+        )
 
 
 async def _rank(embedder: _Embedder, wanted: Path, files: Sequence[Path], limit: int) -> int:
@@ -161,7 +173,10 @@ class _Embedder:
         if known is not None:
             progress.skip()
             return known
-        request = JobRequest(path, self.task, task_params(self.task, {}), None, self.name_of(path))
+        name = self.name_of(path)
+        request = JobRequest(
+            path, self.task, task_params(self.task, {}), None, name, is_temporary=name == STANDARD_INPUT
+        )
         row = progress.start(request.name, self.task)
         outcome = await self.engine.run(request, row)
         progress.end(row, failed=outcome.error is not None)

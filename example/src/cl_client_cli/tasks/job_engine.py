@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -19,19 +20,23 @@ from cl_client.exceptions import (
     RequestTimeoutError,
     ServerBusyError,
     ServerError,
+    ServerPathRefusedError,
     ServerUnavailableError,
     WorkerUnavailableError,
 )
 from cl_client_cli.tasks.notes import with_notes
 from cl_client_cli.tasks.other_tasks import plugin_of
+from cl_client_cli.tasks.server_paths import REFUSALS
 from cl_client_cli.tasks.table import task_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from cl_client import ByteProgress, ComputeClient, JobResponse, JSONObject, TaskParams
+    from cl_client import ComputeClient, JobResponse, JSONObject, ServerPath, TaskParams
     from cl_client_cli.frame.options import JobOptions
     from cl_client_cli.jobs.ledger import Ledger
+    from cl_client_cli.tasks.server_paths import ServerPaths
     from cl_client_cli.tasks.table import TaskResult
 
 CONCERNS_ALL_JOBS = (ServerUnavailableError, AuthenticationError, PermissionDeniedError)
@@ -60,6 +65,7 @@ class JobRequest:
         target: Where the result is saved; None for nowhere.
         name: The name of the file for people.
         annotated: Where to write a copy of the image with the faces marked; None for nowhere.
+        is_temporary: Whether the file is removed when the command ends, so that it has to be uploaded.
     """
 
     path: Path
@@ -68,6 +74,7 @@ class JobRequest:
     target: Path | None
     name: str
     annotated: Path | None = None
+    is_temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +166,18 @@ class JobEngine:
         client: The client.
         ledger: Where jobs are recorded.
         options: How they are submitted.
+        server_paths: Finds the files that the server reads from its own disk; None to upload all files.
     """
 
-    def __init__(self, client: ComputeClient, ledger: Ledger, options: JobOptions) -> None:
+    def __init__(
+        self,
+        client: ComputeClient,
+        ledger: Ledger,
+        options: JobOptions,
+        server_paths: ServerPaths | None = None,
+    ) -> None:
         self._client = client
+        self._server_paths = server_paths
         self._ledger = ledger
         self._options = options
         self._server = client.config.base_url
@@ -190,7 +205,7 @@ class JobEngine:
             CancelledError: It was cancelled.
         """
         upload = _Upload(observer, watcher)
-        submission = asyncio.create_task(self._submit(request, watcher, upload))
+        submission = asyncio.create_task(self._submit(request, upload))
         try:
             return await asyncio.shield(submission)
         except asyncio.CancelledError:
@@ -201,25 +216,13 @@ class JobEngine:
             await _end_within(_ANSWER_SECONDS, submission)
             raise
 
-    async def _submit(
-        self, request: JobRequest, watcher: SubmissionWatcher | None, on_upload: ByteProgress
-    ) -> JobResponse:
-        try:
-            job = await plugin_of(self._client, request.task).submit(
-                request.path,
-                request.params,
-                priority=self._options.priority,
-                timeout=self._options.timeout,
-                require_worker=self._options.require_worker,
-                on_upload=on_upload,
-            )
-        except HTTPError as exc:
-            # A 5xx may come from a gateway, or after the job was created.
-            if watcher is not None and exc.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-                watcher.refused()
-            raise
-        if watcher is not None:
-            watcher.accepted(job)
+    async def _submit(self, request: JobRequest, upload: _Upload) -> JobResponse:
+        loop, seconds = asyncio.get_running_loop(), self._options.timeout
+        end = None if seconds is None else loop.time() + seconds
+        job = await self._submit_by_path(request, upload)
+        if job is None:
+            left = None if end is None else max(end - loop.time(), _LAST_LOOK)
+            job = await self._send(request, request.path, upload, left)
         await asyncio.to_thread(
             self._ledger.submitted,
             job,
@@ -228,6 +231,46 @@ class JobEngine:
             params={**request.params.form_fields()},
             target=request.target,
         )
+        return job
+
+    async def _submit_by_path(self, request: JobRequest, upload: _Upload) -> JobResponse | None:
+        """Submit the path of a file that is on the server's disk; None if it has to be uploaded."""
+        paths, seconds = self._server_paths, self._options.timeout
+        if paths is None or request.is_temporary:
+            return None
+        place = await paths.find(request.path, request.task, seconds=seconds)
+        if place is None:
+            return None
+        try:
+            job = await self._send(request, place, upload, seconds)
+        except REFUSALS as exc:
+            paths.refused(request.task, exc)
+            upload.on_accepted = partial(paths.uploaded_instead, exc)
+            return None
+        paths.accepted()
+        return job
+
+    async def _send(
+        self, request: JobRequest, source: Path | ServerPath, upload: _Upload, seconds: float | None
+    ) -> JobResponse:
+        try:
+            job = await plugin_of(self._client, request.task).submit(
+                source,
+                request.params,
+                priority=self._options.priority,
+                timeout=seconds,
+                require_worker=self._options.require_worker,
+                on_upload=upload,
+            )
+        except ServerPathRefusedError:
+            upload.refused()
+            raise
+        except HTTPError as exc:
+            # A 5xx may come from a gateway, or after the job was created.
+            if exc.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                upload.refused()
+            raise
+        upload.accepted(job)
         return job
 
     async def run(
@@ -332,6 +375,7 @@ class _Upload:
         self._watcher = watcher
         self.is_sent = False
         self.cut_by: Exception | None = None
+        self.on_accepted: Callable[[], None] | None = None
 
     def __call__(self, done: int, total: int | None) -> None:
         """Handle that more of the file was uploaded."""
@@ -345,6 +389,19 @@ class _Upload:
                 self.cut_by = exc
                 raise asyncio.CancelledError from exc  # other errors of a callback do not stop an upload
         self.is_sent = True
+
+    def refused(self) -> None:
+        """Handle that the server has rejected the request and creates no job."""
+        if self._watcher is not None and self.is_sent:
+            self._watcher.refused()
+        self.is_sent = False
+
+    def accepted(self, job: JobResponse) -> None:
+        """Handle that the server has created a job."""
+        if self._watcher is not None:
+            self._watcher.accepted(job)
+        if self.on_accepted is not None:
+            self.on_accepted()
 
 
 async def _end_within(seconds: float, task: asyncio.Task[JobResponse]) -> None:

@@ -97,7 +97,15 @@ class Planner:
         annotated_at = self._annotated(inputs)
         name_of = partial(display_name, temp_dir=self.temp_dir)
         wanted = [
-            JobRequest(path, self.task, params, target_of(path), name_of(path), annotated_at(path))
+            JobRequest(
+                path,
+                self.task,
+                params,
+                target_of(path),
+                name_of(path),
+                annotated_at(path),
+                is_temporary=path.parent == self.temp_dir,
+            )
             for path in inputs.files
         ]
         requests = [request for request in wanted if not self._is_there(request)]

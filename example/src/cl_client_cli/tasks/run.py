@@ -21,6 +21,7 @@ from cl_client_cli.tasks.job_engine import JobEngine, failed
 from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.plan import JobPlan, Planner, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
+from cl_client_cli.tasks.server_paths import read_in_place, server_paths_of
 from cl_client_cli.tasks.table import task_kind
 
 if TYPE_CHECKING:
@@ -72,7 +73,13 @@ def run_plugin(
             work,
             resume_hint=_what_goes_on(task, options),
             brings_work=True,
+            inputs=partial(_read_in_place, plan, options),
         )
+
+
+def _read_in_place(plan: JobPlan, options: RunOptions) -> list[Path]:
+    """The files that the server of ``--local`` reads in place."""
+    return [it.path for it in plan.requests if not it.is_temporary and not options.jobs.upload]
 
 
 def _check_no_wait(options: RunOptions, annotate: Path | None) -> None:
@@ -111,7 +118,8 @@ async def _run(
 ) -> int:
     jobs = options.jobs
     outages = Outages(context.client, context.terminal, jobs.give_up_after, waits_at_first=False)
-    engine = ResilientEngine(JobEngine(context.client, ledger, jobs), outages)
+    paths = server_paths_of(context, jobs)
+    engine = ResilientEngine(JobEngine(context.client, ledger, jobs, paths), outages)
     counts: Counter[bool] = Counter()
     notes = Notes(context.terminal)
     failures = Failures(context.terminal)
@@ -136,9 +144,12 @@ async def _run(
         raise
     finally:
         engine.say_unanswered()
+        if paths is not None:
+            paths.say_refused(context.terminal)
     if len(plan.requests) + plan.skipped > 1:
         done = "succeeded" if jobs.wait else "submitted"
-        context.terminal.say(_summary(counts, plan.skipped, notes.noted, done=done))
+        in_place = paths.read_in_place if paths is not None else 0
+        context.terminal.say(_summary(counts, plan.skipped, notes.noted, done=done, in_place=in_place))
     return SOME_FAILED if counts[False] else 0
 
 
@@ -211,8 +222,12 @@ def _tell_result(terminal: Terminal, outcome: Outcome, *, alone: bool) -> None:
         terminal.result(f"{outcome.request.name}: {result.summary}{kept}")
 
 
-def _summary(counts: Counter[bool], skipped: int, noted: int = 0, *, done: str = "succeeded") -> str:
+def _summary(
+    counts: Counter[bool], skipped: int, noted: int = 0, *, done: str = "succeeded", in_place: int = 0
+) -> str:
     words = [f"{counts[True]} of {counts.total()} {done}"] if counts else []
+    if in_place:
+        words.append(read_in_place(in_place))
     if noted:
         words.append(f"{noted} with warnings")
     if counts[False]:
