@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 REFUSALS: Final = (ServerPathRefusedError, AuthenticationError, PermissionDeniedError)
 """The server does not take the path. As a guest, the user may still upload the file."""
 _ABOUT_ONE_FILE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
+_ABOUT_THE_TASK: Final = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 
 
 class ServerPaths:
@@ -40,7 +45,7 @@ class ServerPaths:
         self._client = client
         self._path_map = path_map
         self._closed_tasks: set[str] = set()
-        self._refused: list[str] = []
+        self._reasons: list[str] = []
         self.read_in_place = 0
 
     async def find(self, file: Path, task: str, *, seconds: float | None) -> ServerPath | None:
@@ -63,23 +68,16 @@ class ServerPaths:
             folders = await self._client.shared_folders(timeout=seconds)
         except HTTPError:  # whatever it is, the upload meets it too, and says so
             return None
-        if self._path_map.folders:
-            mapped = await asyncio.to_thread(self._mapped, file, folders)
-            if mapped is not None:
-                return mapped
-        found = await self._client.server_path(file)
+        places = await asyncio.to_thread(self._path_map.places_of, file) if self._path_map.folders else []
+        # A server that announces no folders may take a path all the same.
+        usable = [it for it in places if not folders or any(it.is_relative_to(folder) for folder in folders)]
+        if usable:
+            found = await asyncio.to_thread(_described, file, usable[0])
+        else:
+            found = await self._client.server_path(file)
+            if places and found is None:
+                self._reasons.append(f"it shares {', '.join(map(str, folders))}, and not {places[0].parent}")
         return None if found is None or not found.size else found  # the upload says that a file is empty
-
-    def _mapped(self, file: Path, folders: tuple[PurePath, ...]) -> ServerPath | None:
-        """The path by the user's map. A server that announces no folders may take it all the same."""
-        for place in self._path_map.places_of(file):
-            if not folders or any(place.is_relative_to(folder) for folder in folders):
-                try:
-                    found = replace(ServerPath.of(file), path=str(place))
-                except InvalidParameterError:  # the upload says what is wrong
-                    return None
-                return found if found.size else None
-        return None
 
     def accepted(self) -> None:
         """Count a job that was submitted without an upload."""
@@ -95,25 +93,37 @@ class ServerPaths:
         if not (isinstance(exc, ServerPathRefusedError) and exc.status_code in _ABOUT_ONE_FILE):
             self._closed_tasks.add(task)
 
-    def uploaded_instead(self, exc: Exception) -> None:
+    def uploaded_instead(self, task: str, exc: Exception) -> None:
         """Record that a file was uploaded after the server did not take its path.
 
         Args:
+            task: The name of the task.
             exc: One of `REFUSALS`.
         """
-        self._refused.append(exc.reason if isinstance(exc, ServerPathRefusedError) else str(exc))
+        reason = exc.reason if isinstance(exc, ServerPathRefusedError) else str(exc)
+        takes_none = isinstance(exc, ServerPathRefusedError) and exc.status_code in _ABOUT_THE_TASK
+        self._reasons.append(f"it takes no paths for {task} jobs" if takes_none else reason)
 
     def say_refused(self, terminal: Terminal) -> None:
-        """Print which files were uploaded although the server seems to have them.
+        """Print how many files were uploaded although the server seems to have them, and why.
 
         Args:
             terminal: Where to print it.
         """
-        if self._refused:
-            first, *more = dict.fromkeys(self._refused)
-            also = f", and {len(more):,} more" if more else ""
-            were = counted(len(self._refused), "file was", "files were")
-            terminal.say(f"{were} uploaded, because the server did not take the path: {first}{also}")
+        if self._reasons:
+            first, *more = dict.fromkeys(self._reasons)
+            words = "for instance, " if more else ""
+            many = len(self._reasons)
+            were, them = counted(many, "file was", "files were"), "it" if many == 1 else "them"
+            terminal.say(f"{were} uploaded, because the server did not read {them} in place: {words}{first}")
+
+
+def _described(file: Path, place: PurePath) -> ServerPath | None:
+    """A path on the server, with the size and time that the file has here."""
+    try:
+        return replace(ServerPath.of(file), path=str(place))
+    except InvalidParameterError:  # the upload says what is wrong
+        return None
 
 
 def read_in_place(count: int) -> str:
