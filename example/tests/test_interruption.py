@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cl_client.testing import StubServer
+from cl_client.testing import StubServer, http_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,12 @@ async def test_an_interrupt_while_the_answer_to_a_submission_is_awaited(
     start_cli: StartCLI, work_folder: Path, temp_folder: Path
 ) -> None:
     (work_folder / "a.txt").write_text("a")
-    server = StubServer(None)
+    server = StubServer(http_response("404 Not Found", '{"detail": "Not Found"}'), None)  # it shares nothing
     async with server.running() as client:
         command = ("hash", "compute", "a.txt", "--server", client.config.base_url, "--mqtt", "off")
         with start_cli(*command) as process:
             assert process.stderr is not None
-            await server.received(1)
+            await server.received(2)
             assert [*temp_folder.glob("cl-client-*")]
             process.send_signal(signal.SIGINT)
             said = await asyncio.to_thread(process.stderr.readline)

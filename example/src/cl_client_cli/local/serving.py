@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from cl_client import ConfigurationError
 from cl_client.local import LocalServer, ServerTLS
 from cl_client_cli.frame.command_frame import run_guarded
+from cl_client_cli.frame.remedies import remedy_for
 from cl_client_cli.frame.tables import facts_table
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.server.announcements import announced, is_reachable_by_others
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -83,7 +85,8 @@ def run_server(
 
     async def serve(terminal: Terminal) -> int:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(server)
+            with _told_how_to_set_a_password(server):
+                await stack.enter_async_context(server)
             announcement = await _announce(stack, server, wanted=announce)
             terminal.record(_addresses(server))
             terminal.result(_description(server))
@@ -125,6 +128,19 @@ def _check_shared(options: ServerOptions) -> None:
             f"--share requires --auth with --host {options['host']}, because other machines can reach this "
             "server: add --auth, or remove --host"
         )
+
+
+@contextmanager
+def _told_how_to_set_a_password(server: LocalServer) -> Generator[None]:
+    """Add to an error of the start how admin gets a password; folders are not shared with the default one."""
+    if not server.settings.shared or os.environ.get(ADMIN_PASSWORD_VARIABLE):
+        yield
+        return
+    remedy = (
+        f"A new server takes the password of admin from the environment variable {ADMIN_PASSWORD_VARIABLE}."
+    )
+    with remedy_for((ConfigurationError,), remedy):
+        yield
 
 
 def _server_tls(

@@ -77,7 +77,7 @@ class ServerPaths:
             found = await self._client.server_path(file)
             if places and found is None:
                 self._reasons.append(f"it shares {', '.join(map(str, folders))}, and not {places[0].parent}")
-        return None if found is None or not found.size else found  # the upload says that a file is empty
+        return found
 
     def accepted(self) -> None:
         """Count a job that was submitted without an upload."""
@@ -121,9 +121,10 @@ class ServerPaths:
 def _described(file: Path, place: PurePath) -> ServerPath | None:
     """A path on the server, with the size and time that the file has here."""
     try:
-        return replace(ServerPath.of(file), path=str(place))
+        found = replace(ServerPath.of(file), path=str(place))
     except InvalidParameterError:  # the upload says what is wrong
         return None
+    return found if found.size else None  # also that it is empty
 
 
 def read_in_place(count: int) -> str:
