@@ -77,7 +77,8 @@ async def test_results(
     names: dict[str, object] = {"client": compute_client, "asyncio": asyncio}
     await run(block_with("TaskGroup"), names)
     hash_value, path, taken_at = capsys.readouterr().out.splitlines()
-    assert hash_value == hashlib.sha512((tmp_path / "photo.jpg").read_bytes()).hexdigest()
+    with Image.open(tmp_path / "photo.jpg") as photo:
+        assert hash_value == hashlib.sha512(photo.tobytes()).hexdigest()
     assert datetime.fromisoformat(taken_at)
     assert (tmp_path / path).is_file()
     draw_photo(tmp_path / "other.jpg", size=(64, 48))
