@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import httpx
-from PIL import Image
 from pydantic import BaseModel
 
 from patience import SECONDS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cl_client import JobResponse
 
 FAILING_TASKS: Final = ("hash", "media_thumbnail")
@@ -68,11 +64,3 @@ class ServerUnderTest:
     def agrees(self, seen: object, expected: object, on_real_servers: object) -> bool:
         """Whether a result is as expected, or as real servers make it where the local one is kinder."""
         return seen == expected or (not self.is_own and seen == on_real_servers)
-
-
-def expected_sha512(file: Path, algorithm: str | None) -> str:
-    """The hash of a picture by what the server calls the algorithm: of its pixels, or of the file's bytes."""
-    if algorithm != "sha512_image":
-        return hashlib.sha512(file.read_bytes()).hexdigest()
-    with Image.open(file) as picture:
-        return hashlib.sha512(picture.tobytes()).hexdigest()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from PIL import Image
 
+from expected_hashes import expected_sha512
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
@@ -77,8 +79,7 @@ async def test_results(
     names: dict[str, object] = {"client": compute_client, "asyncio": asyncio}
     await run(block_with("TaskGroup"), names)
     hash_value, path, taken_at = capsys.readouterr().out.splitlines()
-    with Image.open(tmp_path / "photo.jpg") as photo:
-        assert hash_value == hashlib.sha512(photo.tobytes()).hexdigest()
+    assert hash_value == expected_sha512(tmp_path / "photo.jpg", "sha512_image")
     assert datetime.fromisoformat(taken_at)
     assert (tmp_path / path).is_file()
     draw_photo(tmp_path / "other.jpg", size=(64, 48))

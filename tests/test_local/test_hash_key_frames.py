@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import av
 import pytest
-from av.video.frame import PictureType
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.hashing.key_frames import hash_key_frames
+from expected_hashes import shown_key_frames
 from moving_clips import MovingClip
 
 if TYPE_CHECKING:
@@ -73,23 +73,6 @@ WITH_TIMES: Final = [name for name in CLIPS if name.startswith(("MP4", "MOV", "M
 def hashed(path: Path, warnings: list[str] | None = None) -> str:
     kept: list[str] = [] if warnings is None else warnings
     return hash_key_frames(path, lambda _: None, kept.append)
-
-
-def shown_key_frames(path: Path) -> list[tuple[int, bytes]]:
-    """Position and content of the packet of each I-frame, in the order in which they are shown.
-
-    All frames are decoded, one after the other, and matched with the packets by their display times.
-    """
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        packets = {packet.pts: packet for packet in container.demux(stream) if packet.size}
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        times = [frame.pts for frame in container.decode(stream) if frame.pict_type == PictureType.I]
-    found = [packets[time] for time in times]
-    return [(packet.pos or 0, bytes(packet)) for packet in found]
 
 
 @pytest.mark.parametrize("name", WITH_TIMES)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
 from typing import TYPE_CHECKING, Final
 
-import pillow_heif
 import pytest
-from PIL import Image, ImageFile
+from PIL import ImageFile
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.hashing.pixels import hash_pixels
+from expected_hashes import pixels_of
 from pictures import corners_picture
 from pixel_files import FILES, MORE, photo, saved, turned
 from raw_files import write_dng
@@ -25,14 +24,9 @@ DAMAGED: Final = (
 )
 
 
-def of_pillow(content: bytes, monkeypatch: pytest.MonkeyPatch) -> str:
+def of_pillow(content: bytes) -> str:
     """The hash as a real server computes it."""
-    pillow_heif.register_heif_opener()
-    with monkeypatch.context() as patch:
-        patch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-        with Image.open(io.BytesIO(content)) as image:
-            image.seek(0)
-            return hashlib.sha512(image.tobytes()).hexdigest()
+    return hashlib.sha512(pixels_of(content)).hexdigest()
 
 
 def hashed(folder: Path, content: bytes) -> tuple[str, list[str]]:
@@ -43,11 +37,9 @@ def hashed(folder: Path, content: bytes) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_hash_is_that_of_the_decoded_pixels(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_hash_is_that_of_the_decoded_pixels(tmp_path: Path, name: str) -> None:
     content = FILES[name]()
-    assert hashed(tmp_path, content) == (of_pillow(content, monkeypatch), [])
+    assert hashed(tmp_path, content) == (of_pillow(content), [])
 
 
 def test_an_image_that_is_stored_without_loss_has_the_hash_of_its_pixels(tmp_path: Path) -> None:
@@ -79,17 +71,17 @@ def test_what_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "PNG, palette", "GIF", "BMP", "PPM", "TIFF", "JPEG, CMYK"])
-def test_a_truncated_image(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_image(tmp_path: Path, name: str) -> None:
     content = FILES[name]()
     content = content[: len(content) * 3 // 4]
-    assert hashed(tmp_path, content) == (of_pillow(content, monkeypatch), [DAMAGED])
+    assert hashed(tmp_path, content) == (of_pillow(content), [DAMAGED])
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_a_png_with_a_wrong_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_png_with_a_wrong_checksum(tmp_path: Path) -> None:
     content = bytearray(saved(photo(), "PNG", dpi=(300, 300)))
     content[content.index(b"pHYs") + 13] ^= 1
-    assert hashed(tmp_path, bytes(content)) == (of_pillow(bytes(content), monkeypatch), [DAMAGED])
+    assert hashed(tmp_path, bytes(content)) == (of_pillow(bytes(content)), [DAMAGED])
 
 
 def test_a_photoshop_file_has_the_hash_of_what_it_shows(tmp_path: Path) -> None:
@@ -119,13 +111,11 @@ def test_an_image_that_pillow_cannot_open_fails_with_the_remedy(
         hashed(tmp_path, content)
 
 
-def test_a_raw_photo_that_pillow_opens_has_the_hash_of_what_it_opens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_raw_photo_that_pillow_opens_has_the_hash_of_what_it_opens(tmp_path: Path) -> None:
     """Real servers develop no raw photos; of most, Pillow opens the preview."""
     write_dng(tmp_path / "photo.dng", corners_picture((96, 64)))
     content = (tmp_path / "photo.dng").read_bytes()
-    assert hashed(tmp_path, content) == (of_pillow(content, monkeypatch), [])
+    assert hashed(tmp_path, content) == (of_pillow(content), [])
 
 
 def test_progress_grows_to_the_end(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from cl_client.models import JobResponse, TaskParams
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from cl_client.plugins.image_conversion import ImageConversionParams
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
+from expected_hashes import expected_sha512
 from hls_playback import Playlist
 from patience import SECONDS
 from pictures import without_pixels
@@ -122,7 +123,7 @@ def picture(
         "exif": exif,
         "face_detection": ("yunet", size, faces),
         "face_embedding": 512,
-        "hash": ("image", True),
+        "hash": ("image", "pixels", True),
         "hls_streaming": Failed("this is an image, not a video"),
         "image_conversion": (size, mode, frames),
         "media_thumbnail": ("image", thumbnail),
@@ -134,7 +135,7 @@ def video(*, stream: object, thumbnail: Size, orientation: int = 1) -> dict[str,
     return {
         **no_picture("a video"),
         "exif": by_exiftool("video", (None, (160, 120), orientation)),
-        "hash": ("video", True),
+        "hash": ("video", "key_frames", True),
         "hls_streaming": stream,
         "media_thumbnail": ("video", thumbnail),
     }
@@ -175,7 +176,7 @@ MADE_OF: Mapping[str, dict[str, object]] = {
     "sound.wav": {
         **no_picture("audio"),
         "exif": by_exiftool("audio", (None, (None, None), None)),
-        "hash": ("audio", True),
+        "hash": ("audio", "bytes", True),
         "hls_streaming": Failed("the file has only audio, no video"),
         "media_thumbnail": Failed("the file has only audio, no video"),
     },
@@ -183,7 +184,7 @@ MADE_OF: Mapping[str, dict[str, object]] = {
     "corrupt.jpg": {
         **dict.fromkeys(no_picture(""), Failed("the image is truncated (")),
         "exif": ("Canon", PHOTO, 1),
-        "hash": ("image", True),
+        "hash": ("image", "pixels", True),
         "hls_streaming": Failed("this is an image, not a video"),
         "media_thumbnail": Failed("the image is truncated ("),
     },
@@ -228,10 +229,10 @@ async def look_at_faces(done: Completed) -> object:
     return output.engine, output.image_size, tuple(zip(output.pixel_boxes, sizes, strict=True))
 
 
-async def look_at_hash(done: Completed) -> tuple[str | None, bool]:
+async def look_at_hash(done: Completed) -> tuple[str | None, str | None, bool]:
     result = await done.client.hash.load(done.job)
-    expected = hashlib.sha512(done.source.read_bytes()).hexdigest()
-    return result.media_type, result.hash_value == expected
+    expected = await asyncio.to_thread(expected_sha512, done.source, result.algorithm)
+    return result.media_type, result.hashed, result.hash_value == expected
 
 
 async def look_at_stream(done: Completed) -> object:
@@ -389,7 +390,7 @@ async def test_zero_bytes_that_another_client_sends(server: LocalServer, task: s
         )
         if task == "hash":
             result = await client.hash.load(job)
-            assert (result.media_type, result.hash_value) == ("unknown", hashlib.sha512().hexdigest())
+            assert (result.media_type, result.hash_value) == ("file", hashlib.sha512().hexdigest())
         elif task == "exif":  # as real servers do
             output = client.exif.output(job)
             assert (output.make, output.image_width) == (None, None)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cl_client import ComputeClient, plugins
 from cl_client.local.samples import draw_photo, draw_video
-from server_under_test import expected_sha512
+from expected_hashes import expected_sha512
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
@@ -18,6 +17,7 @@ from cl_client.local import LocalServer
 from cl_client.local.samples import camera_exif
 from cl_client.models import JobResponse
 from cl_client.plugins.hls_streaming import HlsVariant
+from expected_hashes import expected_sha512
 from hls_playback import Playlist, assert_corners
 from small_models import save_small_models
 from support import yunet_model
@@ -140,7 +140,7 @@ async def test_everything_about_one_photo_at_once(server: LocalServer, tmp_path:
         assert (picture.format, picture.size) == ("JPEG", (128, 128))
         assert difference(picture, astronaut()) < 5
     assert (of_clip.shape, of_dino.shape) == ((512,), (384,))
-    assert hashed.hash_value == hashlib.sha512(photo.read_bytes()).hexdigest()
+    assert hashed.hash_value == expected_sha512(photo, "sha512_image")
     assert converted == tmp_path / "converted_astronaut.webp"
     with Image.open(converted) as picture:
         assert (picture.format, picture.size) == ("WEBP", (512, 512))
