@@ -90,7 +90,7 @@ def test_samples_run_through_and_leave_their_results(
         with Image.open(file) as picture:
             picture.load()
     assert "1 face, confidence" in shown.stdout
-    assert "2 variants, 2 segments, 3.0 s" in shown.stdout
+    assert "2 variants, 4 segments, 3.0 s" in shown.stdout
     heights = {Playlist(file).size[1] for file in (output / "clip" / "hls").glob("adaptive-*.m3u8")}
     assert heights == {180, 360}
     assert not list(temp_folder.iterdir())

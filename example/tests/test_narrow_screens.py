@@ -68,7 +68,7 @@ def test_a_row_of_a_running_job_stays_on_its_line(name: str) -> None:
     last = [line for line in drawn.getvalue().splitlines() if "media_thumbnail" in line][-1]
     row = last.encode("utf-8", "backslashreplace").decode()
     assert cell_len(_CONTROLS.sub("", row)) <= 80
-    assert f".jpg media_thumbnail {'━' * 16} 100% processing" in row
+    assert f".jpg media_thumbnail {'━' * 16} 100% uploading" in row
 
 
 def test_a_found_server_can_be_copied_from_the_screen() -> None:

@@ -70,7 +70,7 @@ def test_a_task_whose_result_is_a_file(run_cli_process: RunCLI, work_folder: Pat
     )
     assert (work_folder / "a.repeat.bin").read_text() == "ababab"
     assert "warning: b.txt: it is odd" in shown.stderr
-    assert "2 of 2 succeeded, 1 with warnings" in shown.stderr
+    assert "2 of 2 succeeded, 2 read in place by the server, 1 with warnings" in shown.stderr
     again = run_cli_process("task", "run", "repeat", "a.txt", "--param", "times=3", "--local")
     assert (again.returncode, again.stdout) == (0, "")
     assert "1 already up to date" in again.stderr

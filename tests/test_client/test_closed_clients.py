@@ -62,6 +62,8 @@ CALLS: dict[str, Callable[[ComputeClient], Awaitable[object]]] = {
     "mqtt_monitor": look,
     "open_job_file": enter,
     "read_job_file": lambda client: client.read_job_file("j", "a"),
+    "server_path": lambda client: client.server_path(NOWHERE),
+    "shared_folders": lambda client: client.shared_folders(),
     "submit_job": lambda client: client.submit_job("hash", b"x", {}),
     "subscribe_job_updates": subscribe,
     "subscribe_worker_updates": subscribe_to_workers,

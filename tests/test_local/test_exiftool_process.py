@@ -57,8 +57,19 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def other_processes() -> None:
+    """Tests that ran before in this process may have left an ExifTool of their own."""
+    OTHERS.clear()
+    OTHERS.update(child.pid for child in psutil.Process().children())
+
+
 def its_processes(command: str = "-stay_open") -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if command in child.cmdline()]
+    children = (child for child in psutil.Process().children() if child.pid not in OTHERS)
+    return [child for child in children if command in child.cmdline()]
 
 
 def test_one_process_reads_all_files(photo: Path, read: Callable[[Path], Read]) -> None:

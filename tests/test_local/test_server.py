@@ -46,7 +46,7 @@ def test_a_completed_job_looks_as_recorded(caller: Caller) -> None:
         "algorithm": "md5",
     }
     assert (job["status"], job["progress"], job["error_message"]) == ("completed", 100, None)
-    assert job["task_output"] == {"media_type": "unknown"}
+    assert job["task_output"] == {"media_type": "text"}
     assert job["updated_at"] == job["created_at"]
     assert isinstance(job["started_at"], int)
     assert isinstance(job["completed_at"], int)

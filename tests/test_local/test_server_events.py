@@ -142,8 +142,16 @@ def test_workers_with_a_poll_interval_look_for_work_only_then(
 ) -> None:
     server = LocalServer(workers=1, extra_tasks=scripted, poll_interval=3600, heartbeat_interval=0.02)
     with server, call(server) as caller, listen(server.mqtt_url) as listener:
-        # The worker has looked for work once, and found none.
-        eventually(lambda: [heard.body["idle_count"] for heard in listener.workers()][-3:] == [1, 1, 1])
+        server.stop_workers()
+        first = caller.submit()
+        server.start_workers()
+        eventually(lambda: listener.events(first)[-1:] == [("completed", 100)])
+        # After the job, the worker has looked for work once more, and found none.
+        eventually(
+            lambda: (
+                [heard.body["idle_count"] for heard in listener.workers()[-3:] if heard.payload] == [1, 1, 1]
+            )
+        )
         job_id = caller.submit()
         beats = len(listener.workers())
         eventually(lambda: len(listener.workers()) > beats + 20)

@@ -88,7 +88,7 @@ async def test_a_job_that_ends(place: Place, generation: str, end: str) -> None:
             held.fail("the disk is full")
         job = await log.the_end()
     if end == "finish":
-        assert job.task_output == {"media_type": "unknown"}
+        assert job.task_output == {"media_type": "file"}
     else:
         assert job.status == "failed"
         assert "the disk is full" in (job.error_message or "")
@@ -115,7 +115,7 @@ async def test_a_job_that_ends_before_its_submit_returns(place: Place) -> None:
         stall.release()
         assert (await submitting).job_id == job_id
         job = await log.the_end()
-    assert job.task_output == {"media_type": "unknown"}
+    assert job.task_output == {"media_type": "file"}
 
 
 async def test_a_job_that_is_deleted_while_it_runs(place: Place) -> None:

@@ -78,7 +78,11 @@ class PathMap:
         return sorted(found, key=lambda place: -len(found[place].parts))
 
     def as_options(self) -> tuple[str, ...]:
-        """The map as values of ``--path-map``."""
+        """The map as values of ``--path-map``.
+
+        Returns:
+            One LOCAL=SERVER for each pair.
+        """
         return tuple(f"{local}={there}" for local, there in self.folders)
 
 
