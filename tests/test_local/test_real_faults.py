@@ -48,6 +48,7 @@ FAILURES: Final = [
     Failure("media_thumbnail", "I16.png", BEFORE_C2, "cannot write mode I;16 as JPEG"),
     Failure("media_thumbnail", "photo.jpg", frozenset({"C2"}), C2_PHOTO.format("jpeg")),
     Failure("media_thumbnail", "RGBA.png", frozenset({"C2"}), C2_PHOTO.format("png")),
+    Failure("hash", "long.mp4", BEFORE_C2, "No data returned from ffprobe."),
     Failure("hash", "photo.jpg", frozenset({"C2"}), "name 'logger' is not defined"),
     Failure("hash", "photo.jpg", frozenset({"C2"}), "name 'logger' is not defined", {"algorithm": "md5"}),
     Failure("image_conversion", "LA.png", ALL, "cannot write mode LA as JPEG", {"format": "jpg"}),
@@ -70,6 +71,8 @@ FAILURES: Final = [
     ),
 ]
 SUCCESSES: Final[list[tuple[str, str, dict[str, str]]]] = [
+    ("hash", "short.mp4", {}),
+    ("hash", "long.mp4", {"algorithm": "md5"}),
     ("media_thumbnail", "photo.jpg", {}),
     ("media_thumbnail", "L.png", {}),
     ("image_conversion", "RGBA.png", {"format": "jpg"}),
@@ -86,6 +89,10 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     draw_photo(folder / "photo.jpg", size=(64, 48))
     draw_video(folder / "clip.mp4", seconds=1)
+    draw_video(folder / "short.mp4", seconds=0.1, size=(64, 48))
+    assert (folder / "short.mp4").read_bytes().index(b"moov") < 20_000
+    draw_video(folder / "long.mp4", seconds=8)
+    assert (folder / "long.mp4").read_bytes().index(b"moov") > 40_000
     for mode, name in (("RGBA", "RGBA.png"), ("LA", "LA.png"), ("L", "L.png"), ("CMYK", "CMYK.jpg")):
         Image.new(mode, (32, 24)).save(folder / name)
     Image.new("P", (32, 24)).save(folder / "P.gif")

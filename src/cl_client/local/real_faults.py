@@ -59,6 +59,9 @@ REAL_FAULTS: Final = (
         f"{_CHECKS}:thumbnail_of_such_pixels",
         _BEFORE_C2,
     ),
+    RealFault(
+        "Hashes of videos with their index at the end", "hash", f"{_CHECKS}:hash_of_late_index", _BEFORE_C2
+    ),
     RealFault("Thumbnails on C2", "media_thumbnail", f"{_CHECKS}:thumbnail_on_c2", ("C2",)),
     RealFault("Hashes on C2", "hash", f"{_CHECKS}:hash_on_c2", ("C2",)),
     RealFault(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
 from PIL import Image
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.contract import ParamsT, TaskContext
     from cl_client.models import JSONObject
     from cl_client.plugins.exif import ExifParams
+    from cl_client.plugins.hash import HashParams
     from cl_client.plugins.image_conversion import ImageConversionParams
 
 _HEAD_BYTES: Final = 4096
+_PROBE_BYTES: Final = 32 * 1024
+_BOX_HEAD: Final = struct.Struct(">I4s")
+_FIRST_BOXES: Final = frozenset({b"ftyp", b"mdat", b"wide", b"free", b"skip"})
 _ADDITIONS: Final = frozenset(
     {"created_at", "display_height", "display_width", "dropped", "engine", "taken_at", "warnings"}
 )
@@ -85,8 +90,7 @@ def video_thumbnail(context: TaskContext[TaskParams]) -> None:
         TaskFailedError: The file is a video.
     """
     if detect_media_type(context.input_file) == "video":
-        path = context.input_file.relative_to(context.job_folder).as_posix()
-        raise TaskFailedError(f"Input file not found: {path}")
+        raise TaskFailedError(f"Input file not found: input/{context.input_file.name}")
 
 
 def thumbnail_of_such_pixels(context: TaskContext[TaskParams]) -> None:
@@ -131,6 +135,19 @@ def thumbnail_on_c2(context: TaskContext[TaskParams]) -> None:
     media_type = kind if kind in {"image", "video", "audio", "text"} else "file"
     pair = f"({mime_type!r}, <MediaType.{media_type.upper()}: {media_type!r}>)"
     raise TaskFailedError(f"Unsupported media type: {pair}. Only image and video are supported.")
+
+
+def hash_of_late_index(context: TaskContext[HashParams]) -> None:
+    """Fail for a video that begins with its frames: a real server pipes it to ffprobe, which cannot go back.
+
+    Args:
+        context: The job.
+
+    Raises:
+        TaskFailedError: An MP4 or MOV has its index behind more frames than ffprobe keeps.
+    """
+    if context.params.algorithm == "sha512" and _index_position(context.input_file) > _PROBE_BYTES:
+        raise TaskFailedError("No data returned from ffprobe.")
 
 
 def hash_on_c2(_context: TaskContext[TaskParams]) -> None:
@@ -181,6 +198,24 @@ def without_additions(_context: TaskContext[ParamsT], output: JSONObject) -> JSO
         The rest.
     """
     return {key: value for key, value in output.items() if key not in _ADDITIONS}
+
+
+def _index_position(file: Path) -> int:
+    """Return where the index of an MP4 or MOV begins, if that is behind the frames; 0 for any other file."""
+    position, frames_seen = 0, False
+    with file.open("rb") as stream:
+        while len(head := stream.read(16)) >= _BOX_HEAD.size:
+            size, kind = cast("tuple[int, bytes]", _BOX_HEAD.unpack_from(head))
+            if size == 1 and len(head) == 16:  # noqa: PLR2004 - a size of 64 bits follows the kind
+                size = int.from_bytes(head[8:])
+            if (position == 0 and kind not in _FIRST_BOXES) or size < _BOX_HEAD.size:
+                return 0
+            if kind == b"moov":
+                return position if frames_seen else 0
+            frames_seen |= kind == b"mdat"
+            position += size
+            stream.seek(position)
+    return 0
 
 
 def _mode(file: Path) -> str | None:
