@@ -174,12 +174,13 @@ def test_what_is_not_shared_is_named(
 
 
 @pytest.mark.usefixtures("at_server")
-def test_a_server_that_takes_no_paths_is_tried_once(run_cli: RunCLI, photos: Path) -> None:
-    shown = run_cli("hash", "compute", photos, "-r", "-c", "1", "--path-map", f"{photos}={photos}")
+def test_a_server_that_shares_nothing_gets_uploads(run_cli: RunCLI, photos: Path) -> None:
+    shown = run_cli("hash", "compute", photos / "a.png", photos / "b.png", "--path-map", f"{photos}=/photos")
     assert shown.returncode == 0
-    assert "1 file was uploaded, because " in shown.stderr
-    assert "it takes no paths for hash jobs" in shown.stderr
-    assert "3 of 3 succeeded\n" in shown.stderr
+    assert (
+        "2 files were uploaded, because the server did not read them in place: it shares no" in shown.stderr
+    )
+    assert "2 of 2 succeeded\n" in shown.stderr
     assert run_cli("hash", "compute", photos, "-r").stderr == "3 of 3 succeeded\n"
 
 

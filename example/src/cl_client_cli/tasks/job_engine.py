@@ -245,7 +245,7 @@ class JobEngine:
             job = await self._send(request, place, upload, seconds)
         except REFUSALS as exc:
             paths.refused(request.task, exc)
-            upload.on_accepted = partial(paths.uploaded_instead, request.task, exc)
+            upload.on_accepted = partial(paths.uploaded_instead, exc)
             return None
         paths.accepted()
         return job

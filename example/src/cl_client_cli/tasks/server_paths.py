@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 REFUSALS: Final = (ServerPathRefusedError, AuthenticationError, PermissionDeniedError)
 """The server does not take the path. As a guest, the user may still upload the file."""
 _ABOUT_ONE_FILE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
-_ABOUT_THE_TASK: Final = {
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.METHOD_NOT_ALLOWED,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-}
 
 
 class ServerPaths:
@@ -69,14 +64,14 @@ class ServerPaths:
         except HTTPError:  # whatever it is, the upload meets it too, and says so
             return None
         places = await asyncio.to_thread(self._path_map.places_of, file) if self._path_map.folders else []
-        # A server that announces no folders may take a path all the same.
-        usable = [it for it in places if not folders or any(it.is_relative_to(folder) for folder in folders)]
+        usable = [it for it in places if any(it.is_relative_to(folder) for folder in folders)]
         if usable:
             found = await asyncio.to_thread(_described, file, usable[0])
         else:
             found = await self._client.server_path(file)
             if places and found is None:
-                self._reasons.append(f"it shares {', '.join(map(str, folders))}, and not {places[0].parent}")
+                only = ", ".join(map(str, folders)) or "no folders"
+                self._reasons.append(f"it shares {only}, and not {places[0].parent}")
         return found
 
     def accepted(self) -> None:
@@ -93,16 +88,13 @@ class ServerPaths:
         if not (isinstance(exc, ServerPathRefusedError) and exc.status_code in _ABOUT_ONE_FILE):
             self._closed_tasks.add(task)
 
-    def uploaded_instead(self, task: str, exc: Exception) -> None:
+    def uploaded_instead(self, exc: Exception) -> None:
         """Record that a file was uploaded after the server did not take its path.
 
         Args:
-            task: The name of the task.
             exc: One of `REFUSALS`.
         """
-        reason = exc.reason if isinstance(exc, ServerPathRefusedError) else str(exc)
-        takes_none = isinstance(exc, ServerPathRefusedError) and exc.status_code in _ABOUT_THE_TASK
-        self._reasons.append(f"it takes no paths for {task} jobs" if takes_none else reason)
+        self._reasons.append(exc.reason if isinstance(exc, ServerPathRefusedError) else str(exc))
 
     def say_refused(self, terminal: Terminal) -> None:
         """Print how many files were uploaded although the server seems to have them, and why.
