@@ -27,7 +27,7 @@ from cl_client.local.samples import camera_exif, draw_photo, write_astronaut
 from cl_client.plugins.hash import HashParams
 from cl_client_cli.batch.items import Content, ItemKey
 from cl_client_cli.batch.manifest import BatchManifest
-from cl_client_cli.tasks.job_engine import JobRequest, Outcome
+from cl_client_cli.tasks.job_outcome import JobRequest, Outcome
 from cl_client_cli.tasks.table import TaskResult
 
 if TYPE_CHECKING:

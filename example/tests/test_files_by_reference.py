@@ -24,7 +24,8 @@ from cl_client_cli.frame.options import DEFAULT_CONNECTION, JobOptions
 from cl_client_cli.frame.own_server import folders_of
 from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.settings.path_map import PathMap
-from cl_client_cli.tasks.job_engine import JobEngine, JobRequest
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.job_outcome import JobRequest
 from cl_client_cli.tasks.server_paths import ServerPaths
 from cl_client_cli.tasks.task_params import task_params
 from command_lines import json_objects, rest_of, said_until

@@ -14,7 +14,8 @@ from cl_client_cli.frame.outages import Outages, ServerStaysAwayError
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.jobs.ledger import Ledger
-from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.job_outcome import JobRequest, Outcome
 from cl_client_cli.tasks.resilient_engine import Attempt, ResilientEngine
 from cl_client_cli.tasks.task_params import task_params
 

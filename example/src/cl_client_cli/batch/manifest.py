@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cl_client_cli.batch.items import Content, State
-    from cl_client_cli.tasks.job_engine import Outcome
+    from cl_client_cli.tasks.job_outcome import Outcome
 
 FILE_NAME: Final = "batch.sqlite"
 

@@ -18,7 +18,7 @@ from cl_client.plugins import plugin_class
 from cl_client_cli.batch.copies import copy_result
 from cl_client_cli.batch.items import content_of
 from cl_client_cli.frame.outages import PAUSES, is_outage
-from cl_client_cli.tasks.job_engine import JobRequest, Outcome, failed
+from cl_client_cli.tasks.job_outcome import JobRequest, Outcome, failed
 from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.resilient_engine import Attempt, last_outcome, may_be_sent
 

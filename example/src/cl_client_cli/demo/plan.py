@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from cl_client.plugins import plugin_class
 from cl_client.plugins.hls_streaming import HlsStreamingParams, HlsVariant
 from cl_client.plugins.image_conversion import ImageConversionParams
-from cl_client_cli.tasks.job_engine import JobRequest
+from cl_client_cli.tasks.job_outcome import JobRequest
 from cl_client_cli.tasks.media_kinds import media_of
 from cl_client_cli.tasks.result_names import candidate_names
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cl_client_cli.demo.plan import DemoPlan
     from cl_client_cli.frame.options import OutputOptions
     from cl_client_cli.frame.terminal import Terminal
-    from cl_client_cli.tasks.job_engine import JobRequest, Outcome
+    from cl_client_cli.tasks.job_outcome import JobRequest, Outcome
 
 _DEFAULT_OUTPUT_DIR: Final = "cl-client-demo"
 

@@ -26,7 +26,8 @@ from cl_client_cli.jobs.ledger import Ledger
 from cl_client_cli.similar.embedding_cache import EmbeddingCache
 from cl_client_cli.similar.ranking import ranked, unit_rows
 from cl_client_cli.tasks.inputs import STANDARD_INPUT, InputSearch, content_digest, display_name, find_inputs
-from cl_client_cli.tasks.job_engine import JobEngine, JobRequest, Outcome
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.job_outcome import JobRequest, Outcome
 from cl_client_cli.tasks.media_kinds import suffixes_for
 from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.plan import check_job_options

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cl_client_cli.frame.options import RunOptions
-    from cl_client_cli.tasks.job_engine import Outcome
+    from cl_client_cli.tasks.job_outcome import Outcome
 
 
 def run_face_detection(

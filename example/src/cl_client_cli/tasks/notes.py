@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cl_client import JobResponse, JSONObject
     from cl_client_cli.frame.terminal import Terminal
-    from cl_client_cli.tasks.job_engine import Outcome
+    from cl_client_cli.tasks.job_outcome import Outcome
     from cl_client_cli.tasks.table import TaskResult
 
 _WARNINGS = "warnings"

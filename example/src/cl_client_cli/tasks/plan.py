@@ -14,7 +14,7 @@ from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.tasks.inputs import STANDARD_INPUT, FoundInputs, InputSearch, display_name, find_inputs
-from cl_client_cli.tasks.job_engine import JobRequest
+from cl_client_cli.tasks.job_outcome import JobRequest
 from cl_client_cli.tasks.known_results import ANNOTATED_SUFFIX
 from cl_client_cli.tasks.media_kinds import SUFFIXES, suffixes_for
 from cl_client_cli.tasks.result_names import ResultNames, is_result_of_other, is_up_to_date

@@ -11,7 +11,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from cl_client.exceptions import JobNotFoundError, ServerBusyError, ServerUnavailableError
 from cl_client_cli.frame.outages import PAUSES, is_outage
-from cl_client_cli.tasks.job_engine import CONCERNS_ALL_JOBS, Outcome, failed
+from cl_client_cli.tasks.job_engine import CONCERNS_ALL_JOBS
+from cl_client_cli.tasks.job_outcome import Outcome, failed
 from cl_client_cli.tasks.table import counted
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from cl_client import JobResponse
     from cl_client_cli.frame.outages import Outages
-    from cl_client_cli.tasks.job_engine import JobEngine, JobObserver, JobRequest
+    from cl_client_cli.tasks.job_engine import JobEngine, JobObserver
+    from cl_client_cli.tasks.job_outcome import JobRequest
 
 _MOST_UNANSWERED: Final = 3
 

@@ -17,7 +17,8 @@ from cl_client_cli.frame.temporary_folders import temporary_folder
 from cl_client_cli.frame.terminal import Terminal
 from cl_client_cli.frame.usage import UsageError
 from cl_client_cli.jobs.ledger import Ledger
-from cl_client_cli.tasks.job_engine import JobEngine, failed
+from cl_client_cli.tasks.job_engine import JobEngine
+from cl_client_cli.tasks.job_outcome import failed
 from cl_client_cli.tasks.notes import Notes
 from cl_client_cli.tasks.plan import JobPlan, Planner, check_outlives_command
 from cl_client_cli.tasks.resilient_engine import ResilientEngine
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from cl_client_cli.frame.command_frame import CommandContext
     from cl_client_cli.frame.options import RunOptions
-    from cl_client_cli.tasks.job_engine import JobObserver, JobRequest, Outcome
+    from cl_client_cli.tasks.job_engine import JobObserver
+    from cl_client_cli.tasks.job_outcome import JobRequest, Outcome
 
 
 def run_plugin(
