@@ -1,10 +1,10 @@
 """Jobs on photos that the server reads in place, beside the same photos uploaded: CPU and wall time.
 
-    uv run python benchmarks/files_by_reference.py [--small 2000] [--large 200] [--folder DIR]
+    uv run python benchmarks/files_by_reference.py [--small 2000] [--large 200] [--runs 1] [--folder DIR]
 
 Draws photos of about 400 kB and of about 5 MB, and runs tasks on all of them, each time on a new server in a
-process of its own, after a few jobs that load its libraries. CPU is user and system time of all processes
-together, the client included. Needs 4 GB in DIR.
+process of its own, after a few jobs that load its libraries. CPU is user and system time of the client, the
+server and its workers. With several runs, the order alternates, and figures are medians. Needs 4 GB in DIR.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import time
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import numpy as np
 import psutil
+from figures import medians
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -51,8 +53,14 @@ _SMALL: Final = _Size("400 kB", 1600, 1200, 20)
 _LARGE: Final = _Size("5 MB", 6000, 4000, 18)
 
 
+class _CPU(NamedTuple):
+    client: float
+    server: float
+    workers: float
+
+
 class _Cost(NamedTuple):
-    cpu: float
+    cpu: _CPU
     wall: float
     uploaded: int
     server_files: int
@@ -61,6 +69,7 @@ class _Cost(NamedTuple):
 class _Arguments(argparse.Namespace):
     small: int = 2000
     large: int = 200
+    runs: int = 1
     folder: Path | None = None
 
 
@@ -101,10 +110,10 @@ def _server(shared: Path, data_dir: Path) -> Generator[tuple[psutil.Process, dic
             process.terminate()
 
 
-def _cpu_seconds(server: psutil.Process) -> float:
+def _cpu_seconds(server: psutil.Process) -> _CPU:
     """The CPU time of this process, of the server, and of all that it has started."""
-    running = [psutil.Process(), server, *server.children(recursive=True)]
-    return sum(sum(process.cpu_times()[:2]) for process in running) + sum(server.cpu_times()[2:4])
+    workers = sum(sum(process.cpu_times()[:4]) for process in server.children(recursive=True))
+    return _CPU(sum(psutil.Process().cpu_times()[:2]), sum(server.cpu_times()[:2]), workers)
 
 
 async def _cost(files: list[Path], task: str, *, by_reference: bool) -> _Cost:
@@ -124,10 +133,11 @@ async def _cost(files: list[Path], task: str, *, by_reference: bool) -> _Cost:
             params = task_params(task, {})
             jobs = plugin.map(sources, params, concurrency=_CONCURRENCY)
             failed = [job async for _, job in jobs if isinstance(job, Exception) or job.status != "completed"]
-            wall, cpu = time.perf_counter() - begun, _cpu_seconds(process) - before
+            wall, after = time.perf_counter() - begun, _cpu_seconds(process)
         if failed:
             raise RuntimeError(f"{len(failed)} of {len(files)} jobs failed: {failed[0]}")
         kept = _kept(data_dir)
+        cpu = _CPU(*(late - early for late, early in zip(after, before, strict=True)))
         return _Cost(cpu, wall, sum(kept) - sum(warm), len(kept) - len(warm))
 
 
@@ -136,23 +146,31 @@ def _kept(data_dir: str) -> list[int]:
     return [file.stat().st_size for file in Path(data_dir).glob("jobs/*/input/*")]
 
 
-async def _measure(table: Table, size: _Size, files: list[Path]) -> None:
+async def _measure(table: Table, size: _Size, files: list[Path], runs: int) -> None:
     for task in _TASKS:
-        in_place = await _cost(files, task, by_reference=True)
-        uploaded = await _cost(files, task, by_reference=False)
-        if in_place.server_files or uploaded.server_files != len(files):
-            raise RuntimeError(f"{in_place.server_files} and {uploaded.server_files} files were uploaded")
-        cpu, wall = uploaded.cpu / in_place.cpu, uploaded.wall / in_place.wall
+        costs: dict[bool, list[_Cost]] = {True: [], False: []}
+        for run in range(runs):
+            for by_reference in (True, False) if run % 2 == 0 else (False, True):
+                costs[by_reference].append(await _cost(files, task, by_reference=by_reference))
+        in_place, uploaded = costs[True], costs[False]
+        if any(cost.server_files for cost in in_place) or uploaded[0].server_files != len(files):
+            raise RuntimeError("some files were not sent as they should be")
+        cpu = [median(sum(cost.cpu) for cost in some) for some in (in_place, uploaded)]
+        wall = [median(cost.wall for cost in some) for some in (in_place, uploaded)]
         table.add_row(
             f"{task}, {len(files):,} of {size.name}",
-            f"{in_place.cpu:.1f} s",
-            f"{uploaded.cpu:.1f} s",
-            f"{cpu:.2f} x",
-            f"{in_place.wall:.1f} s",
-            f"{uploaded.wall:.1f} s",
-            f"{wall:.2f} x",
-            f"{uploaded.uploaded / 1e6:,.0f} MB",
+            *map(_cpu_text, (in_place, uploaded)),
+            f"{cpu[1] / cpu[0]:.2f} x",
+            *(f"{seconds:.1f} s" for seconds in wall),
+            f"{wall[1] / wall[0]:.2f} x",
+            f"{uploaded[0].uploaded / 1e6:,.0f} MB",
         )
+
+
+def _cpu_text(costs: list[_Cost]) -> str:
+    """The sum, and the parts of client, server and workers."""
+    parts = medians([cost.cpu for cost in costs])
+    return f"{median(sum(cost.cpu) for cost in costs):.1f} s ({' + '.join(f'{part:.1f}' for part in parts)})"
 
 
 def main() -> None:
@@ -160,14 +178,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--small", type=int, help="how many photos of 400 kB (default: 2000)")
     parser.add_argument("--large", type=int, help="how many photos of 5 MB (default: 200)")
+    parser.add_argument("--runs", type=int, help="how often each is measured (default: 1)")
     parser.add_argument("--folder", type=Path, help="where to draw them (default: the temporary folder)")
     arguments = parser.parse_args(namespace=_Arguments())
-    table = Table("jobs", "CPU in place", "uploaded", "", "wall in place", "uploaded", "", "not sent")
+    table = Table(
+        "jobs",
+        "CPU in place (client + server + workers)",
+        "uploaded",
+        "",
+        "wall in place",
+        "uploaded",
+        "",
+        "not sent",
+    )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for size, count in ((_SMALL, arguments.small), (_LARGE, arguments.large)):
             if count:
                 files = _draw(Path(folder) / size.name.replace(" ", ""), size, count)
-                asyncio.run(_measure(table, size, files))
+                asyncio.run(_measure(table, size, files, arguments.runs))
     Console(width=140).print(table)
 
 
