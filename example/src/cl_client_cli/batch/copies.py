@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from cl_client_cli.frame.whole_files import written_whole
 from cl_client_cli.tasks.table import TASKS, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from cl_client_cli.batch.items import Item
@@ -54,31 +54,19 @@ def _place_of(file: Path, twin: Item, item: Item) -> Path:
 
 
 def _replace_file(source: Path, target: Path) -> None:
-    def copy(part: Path) -> None:
+    with written_whole(target) as part:
         shutil.copy2(source, part)
-
-    _replace(target, copy)
 
 
 def _replace_folder(source: Path, target: Path) -> None:
-    def copy(part: Path) -> None:
-        shutil.rmtree(part, ignore_errors=True)  # left over from a copy that was killed
-        shutil.copytree(source, part)
-        if target.exists():
-            shutil.rmtree(target)
-
-    _replace(target, copy)
-
-
-def _replace(target: Path, copy: Callable[[Path], None]) -> None:
     """Copy to a temporary name first, so that the target is complete or missing."""
     part = target.with_name(f".{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(part, ignore_errors=True)  # left over from a copy that was killed
     try:
-        copy(part)
+        shutil.copytree(source, part)
+        if target.exists():
+            shutil.rmtree(target)
         part.replace(target)
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
+        shutil.rmtree(part, ignore_errors=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import ImageDraw
 
+from cl_client_cli.frame.whole_files import written_whole
 from cl_client_cli.pictures.upright import open_picture, upright_picture, writable_format
 
 if TYPE_CHECKING:
@@ -47,14 +48,9 @@ def mark_faces(source: Path, faces: Sequence[Face], target: Path) -> None:
             for point in (at.right_eye, at.left_eye, at.nose_tip, at.mouth_right, at.mouth_left):
                 draw.circle(point, stroke, fill=_COLOUR)
         _write_beside(draw, box, f"{face.confidence:.2f}", stroke)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.part")
-    try:
+    with written_whole(target) as partial:
         # JPEG's default, colour at half the resolution, would blur thin lines.
         marked.save(partial, writable_format(target), quality=_QUALITY, subsampling="4:4:4")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_beside(draw: ImageDraw.ImageDraw, box: PixelBox, text: str, stroke: int) -> None:

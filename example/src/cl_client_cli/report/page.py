@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from cl_client_cli.frame.whole_files import written_whole
 from cl_client_cli.report.cards import card_of
 from cl_client_cli.report.thumbnails import thumbnail_side
 
@@ -90,14 +91,11 @@ def write_report(path: Path, report: Report, on_card: Callable[[], None]) -> Non
         pairs=pairs,
         failures=failures,
     )
-    partial_page = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial_page.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(parts)
-        partial_page.replace(path)
-    finally:
-        partial_page.unlink(missing_ok=True)
+    with (
+        written_whole(path) as partial_page,
+        partial_page.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        file.writelines(parts)
 
 
 def _pairs_and_failures(report: Report, side: int) -> tuple[list[SimilarPair], list[Failure]]:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from cl_client import TaskOutput, TaskParams
 from cl_client.exceptions import HTTPError, UnknownTaskError
 from cl_client.plugins import BasePluginClient, plugin_class
+from cl_client_cli.frame.whole_files import written_whole
 from cl_client_cli.tasks.table import TaskKind, TaskResult
 
 if TYPE_CHECKING:
@@ -149,10 +150,5 @@ def _in_words(data: JSONObject) -> str:
 
 
 def _write(target: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    part = target.with_name(f".{target.name}.part")
-    try:
+    with written_whole(target) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
