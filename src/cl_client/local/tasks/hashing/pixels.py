@@ -7,16 +7,16 @@ development of raw photos.
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageFile
+from PIL import Image
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
 from cl_client.local.tasks.formats.tiff_directories import tiff_directories
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.images.opening import picture_errors, pillow_settings
+from cl_client.local.tasks.images.truncated import truncated_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -59,7 +59,7 @@ def _hash_pixels(file: Path, report: Callable[[int], None], warn: Callable[[str]
         try:
             return _digest(file, report)
         except DAMAGE_ERRORS:
-            with _truncated_allowed():
+            with truncated_allowed():
                 digest = _digest(file, report)
     warn("the image is truncated or damaged: the hash covers the pixels that could be decoded, and a filling")
     return digest
@@ -98,13 +98,3 @@ def _formats() -> list[str]:
     """Return all formats of Pillow, but for EPS, for which it would run Ghostscript."""
     Image.init()
     return [name for name in Image.ID if name != "EPS"]
-
-
-@contextmanager
-def _truncated_allowed() -> Generator[None]:
-    previous = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = previous

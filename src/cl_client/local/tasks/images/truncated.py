@@ -27,6 +27,17 @@ _OTHER_FILLING: Final = frozenset({(0, 0)})
 
 
 @contextmanager
+def truncated_allowed() -> Generator[None]:
+    """Let Pillow decode truncated files, with a filling; that setting hides other damage too."""
+    previous = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = previous
+
+
+@contextmanager
 def shown_as_far_as_it_goes(
     image: ImageFile.ImageFile, warn: Callable[[str], None]
 ) -> Generator[ImageFile.ImageFile]:
@@ -64,22 +75,14 @@ def _load(
         if not str(exc).startswith("image file is truncated"):
             failures.append(exc)
             raise
-        pixels = _load_truncated(load)
+        with truncated_allowed():
+            pixels = load()
         missing = _missing_rows(image)
         if _is_nothing_left(image, missing):
             failures.append(exc)
             raise
     warn(_description(missing, image.height))
     return pixels
-
-
-def _load_truncated(load: _Load) -> Image.core.PixelAccess | None:
-    previous = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
-    try:
-        return load()
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = previous
 
 
 def _missing_rows(image: Image.Image) -> int:
