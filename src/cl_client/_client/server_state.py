@@ -62,11 +62,10 @@ class ServerState(ClientPart):
             InvalidParameterError: ``ttl`` or ``timeout`` is not above 0.
             RequestTimeoutError: The call timed out.
         """
-        if ttl <= 0:
-            raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
+        max_age = _max_age(ttl, cache=cache)
         runtime = self._open()
         async with runtime.http.within(timeout, "Reading the workers' capabilities", "/capabilities"):
-            return await runtime.jobs.capabilities(max_age=ttl if cache else 0.0)
+            return await runtime.jobs.capabilities(max_age=max_age)
 
     async def wait_for_workers(
         self,
@@ -113,11 +112,10 @@ class ServerState(ClientPart):
             InvalidParameterError: ``ttl`` or ``timeout`` is not above 0.
             RequestTimeoutError: The call timed out.
         """
-        if ttl <= 0:
-            raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
+        max_age = _max_age(ttl, cache=cache)
         runtime = self._open()
         async with runtime.http.within(timeout, "Reading the shared folders", SHARES_PATH):
-            return (await runtime.jobs.references.shares(max_age=ttl if cache else 0.0)).usable
+            return (await runtime.jobs.references.shares(max_age=max_age)).usable
 
     async def server_path(self, local: Path | str) -> ServerPath | None:
         """Find out whether a local file can be submitted without an upload.
@@ -151,3 +149,10 @@ class ServerState(ClientPart):
             The id of the subscription, for `unsubscribe`.
         """
         return self._open().monitor.subscribe_worker_updates(callback)
+
+
+def _max_age(ttl: float, *, cache: bool) -> float:
+    """How old a cached answer may be, in seconds; 0 for a new request."""
+    if ttl <= 0:
+        raise InvalidParameterError(f"ttl={ttl!r}: must be above 0 seconds")
+    return ttl if cache else 0.0
