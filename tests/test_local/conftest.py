@@ -18,6 +18,7 @@ from cl_client.models import JSONObject
 from conversions import Converter
 from hls_playback import streaming_to
 from patience import SECONDS, eventually
+from shares import photo_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -195,3 +196,16 @@ def convert(tmp_path: Path) -> Converter:
 def streaming(tmp_path: Path) -> Streaming:
     """Runs the HLS task, with its output below the test's folder."""
     return streaming_to(tmp_path)
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    """A folder with a photo."""
+    return photo_folder(tmp_path)
+
+
+@pytest.fixture
+def sharing(share: Path) -> Iterator[LocalServer]:
+    """A server that shares the folder, without logins."""
+    with LocalServer(workers=1, shared=[share]) as server:
+        yield server

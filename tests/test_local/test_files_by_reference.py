@@ -17,25 +17,14 @@ from cl_client.local import LocalServer
 from cl_client.local.samples import draw_photo, draw_video, write_astronaut
 from cl_client.plugins.hls_streaming import HlsVariant
 from patience import SECONDS
-from shares import json_of, photo_folder, post_path, tree
+from shares import json_of, post_path, tree
 from small_models import save_small_models
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
 
     from cl_client import ComputeClient, FileSource, TaskOutput
     from cl_client.local.tasks.job_hook import ClaimedJob
-
-
-@pytest.fixture
-def share(tmp_path: Path) -> Path:
-    return photo_folder(tmp_path)
-
-
-@pytest.fixture
-def sharing(share: Path) -> Generator[LocalServer]:
-    with LocalServer(workers=1, shared=[share]) as server:
-        yield server
 
 
 def by_path(path: Path) -> ServerPath:

@@ -26,24 +26,13 @@ from cl_client._transfers.references import PROOF_HEADER, proof_of
 from cl_client._transfers.share_key import read_share_key
 from cl_client.local import LocalServer
 from cl_client.testing import FaultProxy
-from shares import key_file, photo_folder, post_path
+from shares import key_file, post_path
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - with logins, or refused
-
-
-@pytest.fixture
-def share(tmp_path: Path) -> Path:
-    return photo_folder(tmp_path)
-
-
-@pytest.fixture
-def sharing(share: Path) -> Generator[LocalServer]:
-    with LocalServer(workers=1, shared=[share]) as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import json
 from typing import TYPE_CHECKING, cast, get_args
 
 import pytest
-from PIL import Image
 
 from cl_client import ComputeClient, HashAlgorithm, InvalidParameterError, InvalidResponseError, JSONObject
 from cl_client.plugins.hash import HashResult
+from expected_hashes import expected_sha512, pixels_of
 from patience import SECONDS
 from plugin_checks import check_fields, check_refused
 from written_files_task import script
@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def pixels_of(photo: Path) -> bytes:
-    with Image.open(photo) as image:
-        return image.tobytes()
-
-
 async def test_from_the_file_to_the_result(live_client: ComputeClient, photo: Path) -> None:
     job = await live_client.hash.compute(photo, wait=True)
     result = await live_client.hash.load(job)
-    assert result.hash_value == hashlib.sha512(pixels_of(photo)).hexdigest()
+    assert result.hash_value == expected_sha512(photo, "sha512_image")
     assert (result.hashed, result.algorithm) == ("pixels", "sha512_image")
 
 
@@ -38,7 +33,7 @@ async def test_the_hash_stands_in_its_file(
     job = await live_client.hash.compute(photo, algorithm=algorithm, wait=True, timeout=SECONDS)
     assert job.output.media_type == "image"
     file = await live_client.download_job_file(job.job_id, "output/hash.json", tmp_path)
-    hashed = photo.read_bytes() if algorithm == "md5" else pixels_of(photo)
+    hashed = photo.read_bytes() if algorithm == "md5" else pixels_of(photo.read_bytes())
     assert json.loads(file.read_text())["hash_value"] == hashlib.new(algorithm, hashed).hexdigest()
 
 

@@ -8,13 +8,13 @@ import time
 from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
 import httpx
 from pydantic import BaseModel, ConfigDict
 
+from cl_client._config.loopback import is_loopback
 from cl_client._core.log import get_logger
 from cl_client._core.threads import in_thread_unless_cancelled
 from cl_client._errors import (
@@ -155,7 +155,7 @@ class References:
         folders = tuple(server_form(folder) for folder in announced.folders)
         if announced.key_file is None:
             return Shares(folders)
-        if not _is_this_machine(self._config.base_url):
+        if not is_loopback(httpx.URL(self._config.base_url).host):
             return Shares(folders, problem="its share key is for programs on its own machine")
         try:
             return Shares(folders, read_share_key(announced.key_file))
@@ -290,11 +290,3 @@ def server_path_below(folders: tuple[PurePath, ...], local: Path) -> ServerPath 
 def _is_below(path: Path, folder: PurePath) -> bool:
     same_system = isinstance(path, PureWindowsPath) == isinstance(folder, PureWindowsPath)
     return same_system and path.is_relative_to(folder)
-
-
-def _is_this_machine(base_url: str) -> bool:
-    host = httpx.URL(base_url).host
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -10,17 +10,11 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from cl_client._transfers.open_flags import READ_NAMED_FILE
 from cl_client._transfers.references import KEY_BYTES, KEY_FILE_NAME
 
 _KEY: Final = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * KEY_BYTES))
 _READ_BYTES: Final = 1024
-
-_OPEN_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO would block
-    | getattr(os, "O_CLOEXEC", 0)
-)
 
 
 class ShareKeyError(Exception):
@@ -45,7 +39,7 @@ def read_share_key(named: str) -> SecretStr:
     if path.name != KEY_FILE_NAME or not path.is_absolute() or on_a_host:
         raise ShareKeyError("the server names no valid key file")
     try:
-        descriptor = os.open(path, _OPEN_FLAGS)
+        descriptor = os.open(path, READ_NAMED_FILE)
     except (OSError, ValueError):
         raise ShareKeyError(
             "its key file cannot be read here; only programs of the same user on the same machine can"

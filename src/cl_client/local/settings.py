@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from cl_client._config.loopback import is_loopback
 from cl_client.local.generations import DIALECTS, Dialect, Generation
 from cl_client.local.models.catalog import MODELS
 from cl_client.local.models.users_models import users_models
-from cl_client.local.net.listener import is_loopback
 from cl_client.local.real_faults import with_real_faults
 from cl_client.local.tasks import TASKS, TaskSpec
 from cl_client.local.tasks.third_party import ThirdPartyTasks, load_third_party_tasks

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, Field, SecretStr
 
+from cl_client._config.loopback import is_loopback
 from cl_client._transfers.references import KEY_BYTES, KEY_FILE_NAME, PROOF_HEADER, proof_of
 from cl_client.local.jobs.shared_folders import JobSource, NotSharedError, SharedFolders
-from cl_client.local.net.listener import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -5,20 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from cl_client._transfers.open_flags import READ_NAMED_FILE
+
 if TYPE_CHECKING:
     from typing import Self
-
-_OPEN_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO would block
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 class NotSharedError(Exception):
@@ -58,7 +52,7 @@ class FileState(BaseModel):
         """
         if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may do something
             raise OSError(f"{path} is not a regular file")
-        descriptor = os.open(path, _OPEN_FLAGS)
+        descriptor = os.open(path, READ_NAMED_FILE)
         try:
             state = os.fstat(descriptor)
         finally:

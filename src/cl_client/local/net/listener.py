@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from ipaddress import ip_address
 from typing import Final, cast
 
 TLS_GOODBYE_SECONDS: Final = 0.5
@@ -46,21 +45,6 @@ def bind_listener(host: str, port: int, purpose: str) -> socket.socket:
         raise OSError(exc.errno, message) from exc
     listener.settimeout(0)
     return listener
-
-
-def is_loopback(host: str) -> bool:
-    """Check whether only programs on this machine reach what listens on a host.
-
-    Args:
-        host: The host name or address to listen on.
-
-    Returns:
-        True for ``localhost`` and loopback addresses. Other names are not resolved.
-    """
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def url_of(scheme: str, listener: socket.socket) -> str:
