@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -178,8 +179,13 @@ async def test_lasting_messages_alone_are_bounded_too(unused_port: int) -> None:
 
 
 async def test_a_restart_of_the_broker_loses_no_end(
-    make_mosquitto: MakeMosquitto, listen: type[Listener], eventually: Eventually
+    *,
+    make_mosquitto: MakeMosquitto,
+    listen: type[Listener],
+    eventually: Eventually,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "cl_client.local.broker.publisher")
     broker = make_mosquitto()
     async with door_to(broker) as door, publishing(door.address) as publisher:
         await door.open()
@@ -197,6 +203,10 @@ async def test_a_restart_of_the_broker_loses_no_end(
             assert await publisher.flush(SECONDS)
             await asyncio.to_thread(eventually, lambda: payloads(after)[-1:] == [b"299"])
         assert payloads(after) == [b"%03d" % number for number in range(1, 300)]
+    logged = [record.levelname for record in caplog.records if record.name.endswith("publisher")]
+    assert logged[-2:] == ["WARNING", "INFO"], caplog.text
+    assert "connection lost; events are kept until it connects again" in caplog.text
+    assert "connected; before: " in caplog.text
 
 
 async def test_a_whole_server_outlives_its_broker(
@@ -301,7 +311,7 @@ async def test_closing_ends_where_the_broker_is_not_to_be_had(
         assert not publisher.connected
         await soon(publisher.close())
         await publisher.close()
-    assert "closed before 1 messages were sent" in caplog.text
+    assert "closed before 1 messages were sent (" in caplog.text
 
 
 async def test_a_broker_that_refuses_messages_is_told_of_once(

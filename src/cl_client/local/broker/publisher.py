@@ -70,6 +70,7 @@ class Publisher:
     ) -> None:
         self.address = address
         self.problem: str | None = None
+        self._trouble: str | None = None  # the problem since the last connection
         self._options = replace(options or ConnectionOptions(), session_expiry=0)
         self._wait_for_echo = wait_for_echo
         self._client_id = f"cl_client-{secrets.token_hex(8)}"
@@ -175,7 +176,8 @@ class Publisher:
             self._thread.join()
         if self.waiting and not self._told_of_rest:
             self._told_of_rest = True
-            logger.warning("%s: closed before %d messages were sent", self.address, self.waiting)
+            why = self._trouble or "the broker did not acknowledge them"
+            logger.warning("%s: closed before %d messages were sent (%s)", self.address, self.waiting, why)
 
     async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:  # noqa: ASYNC109 - see above
         # Not in a thread: none can be started while a script ends that never stopped its server.
@@ -244,6 +246,8 @@ class Publisher:
             self._live = None
             self._take_in_acknowledgements()
             self._outbox.go_offline()
+        if attempt.live and not self._closing.is_set():
+            logger.warning("%s: %s; events are kept until it connects again", self.address, self.problem)
         self._tell_waiters()
 
     def _serve(self, client: paho.Client, attempt: Attempt) -> None:
@@ -269,13 +273,17 @@ class Publisher:
 
     def _take_in(self, client: paho.Client) -> None:
         """Process the broker's acknowledgements, and send the messages that it may have now."""
+        trouble = None
         with self._lock:
             if self._live is None:
                 self._live = client
                 self._outbox.go_online()
                 self._told_of_drops = False
+                trouble, self._trouble = self._trouble, None
             self._take_in_acknowledgements()
             self._send()
+        if trouble is not None:
+            logger.info("%s: connected; before: %s", self.address, trouble)
         self._tell_waiters()
 
     def _tell_waiters(self) -> None:
@@ -304,7 +312,7 @@ class Publisher:
 
     def _report(self, problem: str) -> None:
         logger.debug("%s: %s", self.address, problem)
-        self.problem = self._attempt.problem = problem
+        self.problem = self._trouble = self._attempt.problem = problem
 
     # paho's callbacks.
 
