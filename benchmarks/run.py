@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -59,6 +60,8 @@ def main() -> None:
     unknown = sorted(set(arguments.names) - set(NAMES))
     if unknown:
         parser.error(f"unknown benchmark: {', '.join(unknown)}; the benchmarks are {', '.join(NAMES)}")
+    # With it, every process that a benchmark starts would compile its modules anew, as no user's does.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     figures: list[Figure] = []
     for name in arguments.names or NAMES:
         benchmark = cast("_Benchmark", cast("object", importlib.import_module(name)))
