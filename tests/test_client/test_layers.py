@@ -37,7 +37,7 @@ LAYERS = (
 )
 
 LOCAL_LAYERS = (
-    ("generations", "clock", "openapi", "quiet_logging", "samples"),
+    ("generations", "clock", "openapi", "web", "quiet_logging", "samples"),
     ("net",),
     ("models",),
     ("tasks",),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, get_args
 
 import httpx
 import pytest
 import schemathesis
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from pydantic import SecretStr
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -17,9 +20,26 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.routing import Route
 
 from cl_client import ComputeClient, JWTAuthProvider
 from cl_client.local import LocalServer
+from cl_client.local.auth.app import create_auth_app
+from cl_client.local.auth.documentation import document_app as auth_document
+from cl_client.local.auth.guard import Guard
+from cl_client.local.auth.guest_mode import GuestMode
+from cl_client.local.auth.service import AuthService
+from cl_client.local.auth.settings import AuthSettings
+from cl_client.local.generations import Generation
+from cl_client.local.http.app import create_app
+from cl_client.local.http.documentation import document_app as compute_document
+from cl_client.local.http.share_access import ShareAccess
+from cl_client.local.jobs.folders import JobFolders
+from cl_client.local.jobs.service import JobService
+from cl_client.local.jobs.shared_folders import SharedFolders
+from cl_client.local.jobs.store import JobStore
+from cl_client.local.settings import LocalServerSettings
+from cl_client.local.workers.pool import WorkerPool
 from cl_client.plugins import PLUGINS, plugin_class
 from written_files_task import TASKS, script
 
@@ -27,8 +47,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
+    from fastapi import FastAPI
     from hypothesis.strategies import SearchStrategy
     from schemathesis import APIOperation, Case
+    from starlette.applications import Starlette
 
     from cl_client import JSONObject
 
@@ -196,3 +218,40 @@ def test_a_user_s_time_of_creation_has_no_zone(server: LocalServer) -> None:
     assert datetime.fromisoformat(str(me["created_at"])).tzinfo is None
     document = cast("JSONObject", httpx.get(f"{server.auth_url}/openapi.json").json())
     assert "format" not in at(document, "components", "schemas", "User", "properties", "created_at")
+
+
+@pytest.mark.parametrize("generation", get_args(Generation))
+async def test_every_route_is_documented(tmp_path: Path, generation: Generation) -> None:
+    """The document is not made from the routes that answer, so it could forget one."""
+    settings = LocalServerSettings(generation=generation)
+    store = await JobStore.open(tmp_path / "jobs.sqlite3")
+    try:
+        workers = WorkerPool([], heartbeat=10)
+        service = JobService(settings, store, JobFolders(tmp_path), workers, lambda _job: None)
+        guard = Guard(None, GuestMode(enabled=True))
+        shares = ShareAccess(SharedFolders(folders=(tmp_path,), private=tmp_path), guard, None)
+        for shared in (None, shares):
+            served = served_by(create_app(service, guard, shared))
+            document = compute_document(service.tasks, settings.dialect, shares=shared is not None)
+            served.remove(("POST", "/jobs/{task_type}"))
+            assert served | {("POST", f"/jobs/{task}") for task in service.tasks} == described_by(document)
+    finally:
+        await store.close()
+
+
+async def test_every_route_of_the_auth_service_is_documented(tmp_path: Path) -> None:
+    settings = AuthSettings(port=0, admin_password=SecretStr("pw"), token_lifetime=60, clock_offset=0)
+    async with AuthService.open(tmp_path, settings, "id") as service:
+        assert served_by(create_auth_app(service)) == described_by(auth_document())
+
+
+def served_by(app: Starlette) -> set[tuple[str, str]]:
+    routes = (
+        route for route in app.routes if isinstance(route, Route) and inspect.isfunction(route.endpoint)
+    )
+    return {(method, route.path) for route in routes for method in route.methods or ()}
+
+
+def described_by(app: FastAPI) -> set[tuple[str, str]]:
+    routes = (route for route in app.routes if isinstance(route, APIRoute))
+    return {(method, route.path) for route in routes for method in route.methods or ()}

@@ -253,13 +253,15 @@ def test_a_broker_that_is_not_there_does_not_keep_jobs_from_running(
 
 
 def test_importing_the_package_is_cheap(run_python: Callable[[str], str]) -> None:
-    script = "import sys, cl_client.local; print(*{'fastapi', 'amqtt', 'uvicorn'} & set(sys.modules))"
+    script = (
+        "import sys, cl_client.local; print(*{'fastapi', 'starlette', 'amqtt', 'uvicorn'} & set(sys.modules))"
+    )
     assert run_python(script) == ""
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, run_python: Callable[[str], str]) -> None:
-    (tmp_path / "fastapi.py").write_text(
-        "raise ModuleNotFoundError(\"No module named 'fastapi'\", name='fastapi')"
+    (tmp_path / "starlette.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'starlette'\", name='starlette')"
     )
     script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from cl_client.local import LocalServer"
-    assert "The local server needs 'fastapi': pip install 'cl_client[local]'" in run_python(script)
+    assert "The local server needs 'starlette': pip install 'cl_client[local]'" in run_python(script)

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Final
 
-from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
+from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from cl_client.local.auth.bearer import bearer_token, unauthorized
 from cl_client.local.auth.form_fields import read_form
-from cl_client.local.auth.service import Credentials, NewUser, UserChanges
+from cl_client.local.auth.service import Credentials, NewUser, Page, UserChanges, UserPath
 from cl_client.local.auth.tokens import ALGORITHM, InvalidTokenError
 from cl_client.local.auth.users import User, UsernameTakenError
-from cl_client.local.openapi import FORM_ERRORS, form_body, responses
+from cl_client.local.web import application, json_answer, no_content, read_path, read_query, route
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.routing import Route
+    from starlette.types import ASGIApp
+
     from cl_client.local.auth.service import AuthService
 
-_LARGEST_ROW = 2**63 - 1
-_NO_USER = responses(HTTPStatus.UNAUTHORIZED)
-_NO_ADMIN = responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_NO_FORM = responses(*FORM_ERRORS)
-_NO_SUCH_USER = {**_NO_ADMIN, **responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)}
-
-UserId = Annotated[int, Path(ge=-_LARGEST_ROW, le=_LARGEST_ROW)]
-Count = Annotated[int, Query(ge=0, le=_LARGEST_ROW)]
+_USER: Final = TypeAdapter(User)
+_USERS: Final = TypeAdapter(list[User])
 
 
-def create_auth_app(service: AuthService) -> FastAPI:
+def create_auth_app(service: AuthService) -> Starlette:
     """Make the application of the auth service.
 
     Args:
@@ -36,90 +39,89 @@ def create_auth_app(service: AuthService) -> FastAPI:
     Returns:
         The application with all routes.
     """
-    app = FastAPI(title="User Auth Service", version="0.1.0")
-    _add_token_routes(app, service)
-    _add_user_routes(app, service)
 
-    @app.get("/")
-    async def root() -> dict[str, str]:
-        return {"message": "authentication service is running"}
+    async def root(_request: Request) -> Response:
+        return json_answer({"message": "authentication service is running"})
 
-    return app
+    def make_document() -> ASGIApp:
+        from cl_client.local.auth.documentation import document_app
+
+        return document_app()
+
+    routes = [*_token_routes(service), *_user_routes(service), route("GET", "/", root)]
+    return application(routes, make_document)
 
 
-def _add_token_routes(app: FastAPI, service: AuthService) -> None:
-    @app.post("/auth/token", responses={**_NO_USER, **_NO_FORM}, openapi_extra=form_body(Credentials))
-    async def log_in(request: Request) -> dict[str, str]:
+def _token_routes(service: AuthService) -> Sequence[Route]:
+    async def log_in(request: Request) -> Response:
         token = await service.log_in(await read_form(request, Credentials))
         if token is None:
             raise unauthorized("Incorrect username or password")
         return _bearer(token)
 
-    @app.post("/auth/token/refresh", responses=_NO_USER)
-    async def refresh(request: Request) -> dict[str, str]:
+    async def refresh(request: Request) -> Response:
         return _bearer(service.token_for(await _current_user(service, request)))
 
-    @app.get("/auth/public-key")
-    async def public_key() -> dict[str, str]:
-        return {"public_key": service.tokens.public_key, "algorithm": ALGORITHM}
+    async def public_key(_request: Request) -> Response:
+        return json_answer({"public_key": service.tokens.public_key, "algorithm": ALGORITHM})
 
-    @app.get("/users/me", responses=_NO_USER)
-    async def me(request: Request) -> User:
-        return await _current_user(service, request)
+    async def me(request: Request) -> Response:
+        return _as_json(await _current_user(service, request))
+
+    return [
+        route("POST", "/auth/token", log_in),
+        route("POST", "/auth/token/refresh", refresh),
+        route("GET", "/auth/public-key", public_key),
+        route("GET", "/users/me", me),
+    ]
 
 
-def _add_user_routes(app: FastAPI, service: AuthService) -> None:
-    async def admin(request: Request) -> None:
+def _user_routes(service: AuthService) -> Sequence[Route]:
+    async def admins_only(request: Request) -> None:
         user = await _current_user(service, request)
         if not user.is_admin:
             raise HTTPException(HTTPStatus.FORBIDDEN, "The user doesn't have enough privileges")
 
-    admins_only = [Depends(admin)]
-
-    @app.post(
-        "/users/",
-        status_code=HTTPStatus.CREATED,
-        dependencies=admins_only,
-        responses={**_NO_ADMIN, **_NO_FORM},
-        openapi_extra=form_body(NewUser),
-    )
-    async def create_user(request: Request) -> User:
+    async def create_user(request: Request) -> Response:
+        await admins_only(request)
         new_user = await read_form(request, NewUser)
         try:
-            return await service.add_user(new_user)
+            return _as_json(await service.add_user(new_user), HTTPStatus.CREATED)
         except UsernameTakenError:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "Username already registered") from None
 
-    @app.get(
-        "/users/",
-        dependencies=admins_only,
-        responses={**_NO_ADMIN, **responses(HTTPStatus.UNPROCESSABLE_ENTITY)},
-    )
-    async def list_users(skip: Count = 0, limit: Count = 100) -> list[User]:
-        return await service.users.page(skip, limit)
+    async def list_users(request: Request) -> Response:
+        await admins_only(request)
+        page = read_query(request, Page)
+        users = await service.users.page(page.skip, page.limit)
+        return Response(_USERS.dump_json([*users]), media_type="application/json")
 
-    @app.get("/users/{user_id}", dependencies=admins_only, responses=_NO_SUCH_USER)
-    async def get_user(user_id: UserId) -> User:
-        return _known(await service.users.get(user_id))
+    async def get_user(request: Request) -> Response:
+        await admins_only(request)
+        return _as_json(_known(await service.users.get(_user_id(request))))
 
-    @app.put(
-        "/users/{user_id}",
-        dependencies=admins_only,
-        responses={**_NO_SUCH_USER, **_NO_FORM},
-        openapi_extra=form_body(UserChanges),
-    )
-    async def change_user(user_id: UserId, request: Request) -> User:
-        return _known(await service.change_user(user_id, await read_form(request, UserChanges)))
+    async def change_user(request: Request) -> Response:
+        await admins_only(request)
+        user_id = _user_id(request)
+        return _as_json(_known(await service.change_user(user_id, await read_form(request, UserChanges))))
 
-    @app.delete(
-        "/users/{user_id}",
-        status_code=HTTPStatus.NO_CONTENT,
-        dependencies=admins_only,
-        responses=_NO_SUCH_USER,
-    )
-    async def delete_user(user_id: UserId) -> None:
-        if not await service.users.delete(user_id):
+    async def delete_user(request: Request) -> Response:
+        await admins_only(request)
+        if not await service.users.delete(_user_id(request)):
             raise _no_such_user()
+        return no_content()
+
+    return [
+        route("POST", "/users/", create_user),
+        route("GET", "/users/", list_users),
+        route("GET", "/users/{user_id}", get_user),
+        route("PUT", "/users/{user_id}", change_user),
+        route("DELETE", "/users/{user_id}", delete_user),
+    ]
+
+
+def _user_id(request: Request) -> int:
+    return read_path(request, UserPath).user_id
 
 
 async def _current_user(service: AuthService, request: Request) -> User:
@@ -132,8 +134,13 @@ async def _current_user(service: AuthService, request: Request) -> User:
         raise unauthorized("Could not validate credentials") from None
 
 
-def _bearer(token: str) -> dict[str, str]:
-    return {"access_token": token, "token_type": "bearer"}
+def _as_json(user: User, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Only what is public of a user, also of one with a password."""
+    return Response(_USER.dump_json(user), status, media_type="application/json")
+
+
+def _bearer(token: str) -> Response:
+    return json_answer({"access_token": token, "token_type": "bearer"})
 
 
 def _known(user: User | None) -> User:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from fastapi import HTTPException
-from fastapi.security.utils import get_authorization_scheme_param
+from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
-    from fastapi import Request
+    from starlette.requests import Request
 
 
 def bearer_token(request: Request) -> str | None:
@@ -21,8 +20,8 @@ def bearer_token(request: Request) -> str | None:
     Returns:
         The token; None if there is none, or the credentials have another scheme.
     """
-    scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
-    return token if scheme.lower() == "bearer" and token else None
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def unauthorized(detail: str) -> HTTPException:

@@ -1,4 +1,4 @@
-"""Parsing of forms without files into typed fields; FastAPI's own parser needs one more library."""
+"""Parsing of forms without files into typed fields."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from fastapi import HTTPException
-from fastapi.exceptions import RequestValidationError
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from starlette.exceptions import HTTPException
+
+from cl_client.local.web import InvalidFieldsError, validation_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from fastapi import Request
-    from pydantic_core import ErrorDetails
+    from starlette.requests import Request
 
 FormT = TypeVar("FormT", bound="Form")
 
@@ -48,7 +46,7 @@ async def read_form(request: Request, form: type[FormT]) -> FormT:
 
     Raises:
         HTTPException: 400 for a malformed body, 413 for one larger than 64 KiB.
-        RequestValidationError: A field is missing or invalid.
+        InvalidFieldsError: A field is missing or invalid.
         ClientDisconnect: The client disconnected before the end of the body.
     """
     body = bytearray()
@@ -67,7 +65,7 @@ async def read_form(request: Request, form: type[FormT]) -> FormT:
         return form.model_validate({name: value for name, value in fields.items() if value})
     except ValidationError as exc:
         # Without its cause, which would contain the other fields, for example a password.
-        raise RequestValidationError(list(validation_faults(exc))) from None
+        raise InvalidFieldsError([*validation_faults(exc)]) from None
 
 
 def _multipart_fields(body: bytes, boundary: str) -> dict[str, str]:
@@ -86,22 +84,3 @@ def _multipart_fields(body: bytes, boundary: str) -> dict[str, str]:
     except MultipartError:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "There was an error parsing the body") from None
     return fields
-
-
-def validation_faults(exc: ValidationError) -> Iterator[dict[str, object]]:
-    """Convert Pydantic's errors to the format of FastAPI for a form.
-
-    Args:
-        exc: The error of the form's model.
-
-    Yields:
-        The entries of ``detail`` in a 422 response.
-    """
-    errors: list[ErrorDetails] = exc.errors(include_url=False)
-    for error in errors:
-        fault: dict[str, object] = {**error, "loc": ("body", *error["loc"])}
-        if error["type"] == "missing":
-            fault["input"] = None
-        if "ctx" in error and "error" in error["ctx"]:
-            fault["ctx"] = {"error": {}}  # an exception cannot be JSON; FastAPI does the same
-        yield fault

@@ -5,12 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from fastapi import HTTPException, Request
+from starlette.exceptions import HTTPException
 
 from cl_client.local.auth.bearer import bearer_token
 from cl_client.local.auth.tokens import ExpiredTokenError, InvalidTokenError
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from cl_client.local.auth.guest_mode import GuestMode
     from cl_client.local.auth.tokens import Claims, TokenAuthority
 
@@ -18,7 +20,7 @@ JOB_PERMISSION: Final = "ai_inference_support"
 
 
 class Guard:
-    """Checks the tokens of the compute routes. The methods are FastAPI dependencies and do not read the body.
+    """Checks the tokens of the compute routes. The methods do not read the body.
 
     Args:
         tokens: Checks the tokens; None if there is no auth service, and every request is allowed.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from cl_client._core.threads import in_thread
 from cl_client._errors import ConfigurationError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cl_client.local.generations import UserClaim
 
 FIRST_USER: Final = "admin"
+LARGEST_ROW: Final = 2**63 - 1
+"""SQLite's limit."""
 
 
 class Credentials(Form):
@@ -48,6 +50,19 @@ class UserChanges(Form):
     permissions: CommaList | None = None
     is_active: bool | None = None
     is_admin: bool | None = None
+
+
+class UserPath(BaseModel):
+    """The path of a user."""
+
+    user_id: Annotated[int, Field(ge=-LARGEST_ROW, le=LARGEST_ROW)]
+
+
+class Page(BaseModel):
+    """The query of a list of users."""
+
+    skip: Annotated[int, Field(ge=0, le=LARGEST_ROW)] = 0
+    limit: Annotated[int, Field(ge=0, le=LARGEST_ROW)] = 100
 
 
 class AuthService:

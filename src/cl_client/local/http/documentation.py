@@ -1,30 +1,40 @@
-"""The compute service's OpenAPI document: its answers, and one POST route per task."""
+"""The compute service's OpenAPI document: its answers, and one POST route per task.
+
+Imports FastAPI, which is slow, and so is imported for the first request for a document only.
+"""
 
 from __future__ import annotations
 
 import pkgutil
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
-from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
+from fastapi import FastAPI, Query
 from pydantic import BaseModel
-from typing_extensions import override
+from starlette.responses import FileResponse
 
+from cl_client._transfers.references import SHARES_PATH
+from cl_client.local.http.admin_forms import CleanupQuery, GuestModeForm
 from cl_client.local.http.job_form import CommonFields
-from cl_client.local.http.share_access import ReferenceFields
+from cl_client.local.http.share_access import ReferenceFields, SharedFolderList
 from cl_client.local.http.uploads import FILE_FIELD
+from cl_client.local.jobs.store import StoredJob  # noqa: TC001 - FastAPI reads the annotations
 from cl_client.local.openapi import FORM_ERRORS, form_body, responses
+from cl_client.models import JSONObject  # noqa: TC001 - FastAPI reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from starlette.routing import BaseRoute
-
+    from cl_client.local.generations import Dialect
     from cl_client.local.tasks import TaskSpec
 
 _SHARE_ERRORS: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-_JOB_ERRORS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *FORM_ERRORS)
+_NOT_ALLOWED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_JOB_ERRORS: Final = (*_NOT_ALLOWED, *FORM_ERRORS)
+_FILE: Final = {
+    "description": "The file",
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
 
 
 class AcceptedJob(BaseModel):
@@ -81,51 +91,108 @@ class GuestModeChange(BaseModel):
     message: str
 
 
-class DocumentedServer(FastAPI):
-    """The application of a server, which serves its document.
+def document_app(tasks: Mapping[str, TaskSpec], dialect: Dialect, *, shares: bool) -> FastAPI:
+    """Make the application that serves the documents of the compute service. Its other routes only describe.
 
     Args:
-        tasks: The tasks that it offers.
-        path_tasks: The tasks that take a path in place of a file on CL Servers.
-        shares: Whether this server takes paths for every task.
+        tasks: The tasks that the server offers.
+        dialect: The wire format of its generation.
+        shares: Whether it takes paths for every task.
+
+    Returns:
+        The application.
     """
-
-    def __init__(self, tasks: Mapping[str, TaskSpec], path_tasks: Sequence[str], *, shares: bool) -> None:
-        super().__init__(title="Task Server", version="v1")
-        self._tasks = tasks
-        self._path_tasks = path_tasks
-        self._shares = shares
-
-    @override
-    def openapi(self) -> dict[str, object]:
-        """Make the document at the first request for it."""
-        if self.openapi_schema is None:
-            routes = [*self.routes, *self._job_routes()]
-            self.openapi_schema = get_openapi(title=self.title, version=self.version, routes=routes)
-        return self.openapi_schema
-
-    def _job_routes(self) -> list[BaseRoute]:
-        """One POST route per task, to be documented and not to be called."""
-        router = APIRouter()
-        for task, spec in self._tasks.items():
-            models = [CommonFields, cast("type[BaseModel]", pkgutil.resolve_name(spec.params))]
-            needs_file = not self._shares and task not in self._path_tasks
-            form = form_body(
-                *models,
-                *([ReferenceFields] if self._shares else []),
-                file_field=FILE_FIELD,
-                needs_file=needs_file,
-            )
-            router.post(
-                f"/jobs/{task}",
-                name=f"create_{task}_job",
-                responses=responses(
-                    *_JOB_ERRORS, *(_SHARE_ERRORS if self._shares else ()), answer=AcceptedJob
-                ),
-                openapi_extra=form,
-            )(_documented)
-        return router.routes
+    app = FastAPI(title="Task Server", version="v1")
+    _describe_status(app)
+    _describe_jobs(app)
+    if shares:
+        _describe_shares(app)
+    _describe_admin(app)
+    if dialect.guest_mode_path is not None:
+        _describe_guest_mode(app, dialect.guest_mode_path)
+    for task, spec in tasks.items():
+        _describe_task(app, task, spec, needs_file=task not in dialect.path_tasks, shares=shares)
+    return app
 
 
-async def _documented() -> None:
-    pass
+def _describe_status(app: FastAPI) -> None:
+    @app.get("/", responses=responses(answer=Health))
+    async def health() -> JSONObject:
+        raise NotImplementedError
+
+    @app.get("/capabilities", responses=responses(answer=Capabilities))
+    async def capabilities() -> JSONObject:
+        raise NotImplementedError
+
+
+def _describe_jobs(app: FastAPI) -> None:
+    not_found = responses(*_NOT_ALLOWED, HTTPStatus.NOT_FOUND)
+
+    @app.get("/jobs/{job_id}", responses=not_found)
+    async def get_job(job_id: str) -> StoredJob:
+        raise NotImplementedError
+
+    @app.delete("/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT, responses=not_found)
+    async def delete_job(job_id: str) -> None:
+        raise NotImplementedError
+
+    @app.get(
+        "/jobs/{job_id}/files/{file_path:path}",
+        response_class=FileResponse,
+        responses={**responses(*_NOT_ALLOWED, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND), 200: _FILE},
+    )
+    async def get_job_file(job_id: str, file_path: str) -> FileResponse:
+        raise NotImplementedError
+
+
+def _describe_shares(app: FastAPI) -> None:
+    @app.get(SHARES_PATH, responses=responses(*_NOT_ALLOWED, HTTPStatus.NOT_FOUND))
+    async def shared_folders() -> SharedFolderList:
+        raise NotImplementedError
+
+
+def _describe_admin(app: FastAPI) -> None:
+    @app.get("/admin/jobs/storage/size", responses=responses(*_NOT_ALLOWED, answer=Storage))
+    async def storage_size() -> JSONObject:
+        raise NotImplementedError
+
+    @app.delete(
+        "/admin/jobs/cleanup",
+        responses=responses(*_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY, answer=Cleanup),
+    )
+    async def cleanup(query: Annotated[CleanupQuery, Query()]) -> JSONObject:
+        raise NotImplementedError
+
+
+def _describe_guest_mode(app: FastAPI, path: str) -> None:
+    @app.get(path, responses=responses(*_NOT_ALLOWED, answer=GuestModeState))
+    async def read_guest_mode() -> JSONObject:
+        raise NotImplementedError
+
+    @app.put(
+        f"{path}/guest-mode",
+        responses=responses(*_NOT_ALLOWED, *FORM_ERRORS, answer=GuestModeChange),
+        openapi_extra=form_body(GuestModeForm),
+    )
+    async def write_guest_mode() -> JSONObject:
+        raise NotImplementedError
+
+
+def _describe_task(app: FastAPI, task: str, spec: TaskSpec, *, needs_file: bool, shares: bool) -> None:
+    """Describe the one path for all tasks as a path for each of them."""
+    form = form_body(
+        CommonFields,
+        cast("type[BaseModel]", pkgutil.resolve_name(spec.params)),
+        *([ReferenceFields] if shares else []),
+        file_field=FILE_FIELD,
+        needs_file=needs_file and not shares,
+    )
+
+    @app.post(
+        f"/jobs/{task}",
+        name=f"create_{task}_job",
+        responses=responses(*_JOB_ERRORS, *(_SHARE_ERRORS if shares else ()), answer=AcceptedJob),
+        openapi_extra=form,
+    )
+    async def create_job() -> None:
+        raise NotImplementedError

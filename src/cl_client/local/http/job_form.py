@@ -8,24 +8,23 @@ from http import HTTPStatus
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar, cast
 
-from fastapi import HTTPException
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
+from starlette.exceptions import HTTPException
 
 from cl_client._transfers.names import shortened
 from cl_client._transfers.references import OUTPUT_PATH_FIELD, PATH_FIELD
-from cl_client.local.auth.form_fields import validation_faults
 from cl_client.local.http.share_access import ReferenceFields
 from cl_client.local.http.uploads import FILE_FIELD, FormReceiver, ReceivedForm, safe_file_name
 from cl_client.local.jobs.service import JobInput
+from cl_client.local.web import InvalidFieldsError, validation_faults
 from cl_client.models import JSONObject, TaskParams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from fastapi import Request
+    from starlette.requests import Request
 
     from cl_client.local.http.share_access import ShareAccess
     from cl_client.local.tasks import TaskSpec
@@ -76,7 +75,7 @@ async def receive_job(request: Request, rules: FormRules, folder: Path) -> JobIn
 
     Raises:
         HTTPException: The upload is too large, the form is malformed, or there is no such shared file.
-        RequestValidationError: A field is missing or invalid.
+        InvalidFieldsError: A field is missing or invalid.
         ClientDisconnect: The client disconnected before the end of the body.
     """
     form = await FormReceiver(folder, rules.max_bytes).receive(request)
@@ -94,7 +93,7 @@ async def _parsed(request: Request, form: ReceivedForm, rules: FormRules) -> Job
     params = _validated(model, fields, faults)
     reference = _validated(ReferenceFields, fields, faults) if by_path else ReferenceFields()
     if common is None or params is None or reference is None or faults:
-        raise RequestValidationError(faults)
+        raise InvalidFieldsError(faults)
     # The typed values and not the form's text: a list stays a list in a job's params.
     as_json = _JSON_OBJECT.validate_python(to_jsonable_python(dict(params)))
     if form.file_name is not None:

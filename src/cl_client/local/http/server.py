@@ -6,8 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import uvicorn
-from fastapi import Response
-from starlette.requests import ClientDisconnect
 from typing_extensions import override
 
 from cl_client.local.net.listener import TLS_GOODBYE_SECONDS, url_of
@@ -17,15 +15,13 @@ if TYPE_CHECKING:
     import ssl
     from contextlib import AsyncExitStack
 
-    from fastapi import FastAPI, Request
+    from starlette.types import ASGIApp
 
 _OPEN_REQUESTS_SECONDS = 2
-_CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a request whose client has disconnected; the response is never read."""
 
 
 async def start_http(
-    stack: AsyncExitStack, app: FastAPI, listener: socket.socket, tls: ssl.SSLContext | None
+    stack: AsyncExitStack, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None
 ) -> str:
     """Answer requests until the stack is closed.
 
@@ -38,7 +34,6 @@ async def start_http(
     Returns:
         The URL of the server.
     """
-    app.add_exception_handler(ClientDisconnect, _client_went_away)
     config = uvicorn.Config(
         app,
         http="h11",
@@ -63,10 +58,6 @@ async def start_http(
     if serving.done():
         await serving
     return url_of("http" if tls is None else "https", listener)
-
-
-async def _client_went_away(_request: Request, _exc: Exception) -> Response:
-    return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
 class _HTTPServer(uvicorn.Server):

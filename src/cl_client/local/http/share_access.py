@@ -14,8 +14,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import HTTPException, Request
 from pydantic import BaseModel, Field, SecretStr
+from starlette.exceptions import HTTPException
 
 from cl_client._config.loopback import is_loopback
 from cl_client._transfers.references import KEY_BYTES, KEY_FILE_NAME, PROOF_HEADER, proof_of
@@ -23,6 +23,8 @@ from cl_client.local.jobs.shared_folders import JobSource, NotSharedError, Share
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from starlette.requests import Request
 
     from cl_client.local.auth.guard import Guard
 
@@ -94,7 +96,7 @@ class ShareAccess:
         self._key = key
 
     async def user(self, request: Request) -> None:
-        """Allow a request that asks for the shares; a FastAPI dependency.
+        """Allow a request that asks for the shares.
 
         Args:
             request: The request.

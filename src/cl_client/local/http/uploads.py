@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
-from fastapi import HTTPException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from starlette.exceptions import HTTPException
 
 from cl_client._transfers.job_paths import RESERVED_WINDOWS_NAME
 from cl_client._transfers.names import shortened
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from fastapi import Request
+    from starlette.requests import Request
 
 FILE_FIELD: Final = "file"
 
