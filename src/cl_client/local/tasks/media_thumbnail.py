@@ -9,11 +9,10 @@ from PIL import Image
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import require_content, written_whole
-from cl_client.local.tasks.images.opening import is_picture, open_picture
+from cl_client.local.tasks.images.opening import open_picture
 from cl_client.local.tasks.images.orientation import stored_size, upright, upright_size
 from cl_client.local.tasks.images.pixels import displayable, flattened, matching_profile
-from cl_client.local.tasks.videos.opening import stream_kind
-from cl_client.local.tasks.videos.representative_frame import representative_frame
+from cl_client.local.tasks.media_types import detect_media_type
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +41,11 @@ def run(context: TaskContext[MediaThumbnailParams]) -> JSONObject:
     """
     file = context.input_file
     require_content(file)
-    is_video = not is_picture(file) and stream_kind(file) is not None  # or audio, which fails below
+    is_video = detect_media_type(file) in {"video", "audio"}  # audio fails below
     context.report(10)
     if is_video:
+        from cl_client.local.tasks.videos.representative_frame import representative_frame  # with PyAV
+
         thumbnail = representative_frame(file, partial(_thumbnail_size, context), context.warn)
     else:
         thumbnail = _thumbnail_of_picture(context)

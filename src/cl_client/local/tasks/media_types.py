@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cl_client.local.tasks.images.opening import is_picture
-from cl_client.local.tasks.videos.opening import stream_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,4 +25,6 @@ def detect_media_type(file: Path) -> MediaType:
     """
     if is_picture(file):
         return "image"
+    from cl_client.local.tasks.videos.opening import stream_kind  # only here: PyAV takes long to import
+
     return stream_kind(file) or "unknown"

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import write_json
-from cl_client.local.tasks.hashing.key_frames import hash_key_frames
-from cl_client.local.tasks.hashing.pixels import hash_pixels
 from cl_client.local.tasks.hashing.server_media_types import server_media_type
 
 if TYPE_CHECKING:
@@ -62,8 +60,12 @@ def _hashed(context: TaskContext[HashParams]) -> tuple[str, str, ServerMediaType
         if algorithm == "md5":
             return _hash_bytes(file, algorithm, context.report), algorithm, media_type
         if media_type == "image":
+            from cl_client.local.tasks.hashing.pixels import hash_pixels
+
             return hash_pixels(file, context.report, context.warn), f"{algorithm}_image", media_type
         if media_type == "video":
+            from cl_client.local.tasks.hashing.key_frames import hash_key_frames  # with PyAV
+
             return hash_key_frames(file, context.report, context.warn), f"{algorithm}_video", media_type
         return _hash_bytes(file, algorithm, context.report), f"{algorithm}_generic", media_type
     except OSError as exc:

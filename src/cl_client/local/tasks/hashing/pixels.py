@@ -7,9 +7,9 @@ development of raw photos.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
+    from PIL.ImageFile import ImageFile
+
 _STRIP_BYTES: Final = 4 * 1024 * 1024
 _DECODED: Final = 50
 """Percent; decoding takes about as long as hashing."""
+_COMMON: Final = ("PNG", "BMP", "DIB", "GIF", "JPEG", "PPM")
+"""The formats whose plugins Pillow imports first; those of all others take longer than most photos."""
+_SIGNED: Final = ("TIFF", "HEIF")
+"""Before formats without a signature, which Pillow tells by the sense that a header makes."""
 _WITHOUT_FRAME_0: Final = frozenset({"PSD"})
 """Formats whose frames Pillow counts from 1. It opens them at what they show."""
 
@@ -67,7 +73,7 @@ def _hash_pixels(file: Path, report: Callable[[int], None], warn: Callable[[str]
 
 def _digest(file: Path, report: Callable[[int], None]) -> str:
     # A stream, because Pillow maps the file of a path into memory, and then refuses it if it is truncated.
-    with file.open("rb") as stream, Image.open(stream, formats=_formats()) as image:
+    with file.open("rb") as stream, _identified(stream) as image:
         if image.format not in _WITHOUT_FRAME_0:
             image.seek(0)  # a HEIC file may begin with another one than its primary image
         # Loading may change the mode (ICNS), but not that of the bytes: tobytes() looks at it before.
@@ -94,7 +100,11 @@ def _bytes(image: Image.Image, top: int, bottom: int, byte_mode: str) -> bytes:
     return image.crop((0, top, image.width, bottom)).tobytes("raw", byte_mode)
 
 
-def _formats() -> list[str]:
-    """Return all formats of Pillow, but for EPS, for which it would run Ghostscript."""
-    Image.init()
-    return [name for name in Image.ID if name != "EPS"]
+def _identified(stream: BinaryIO) -> ImageFile:
+    """Open an image of any format of Pillow but EPS, for which it would run Ghostscript."""
+    try:
+        return Image.open(stream, formats=_COMMON)
+    except UnidentifiedImageError:
+        Image.init()
+        others = [name for name in Image.ID if name not in {"EPS", *_COMMON, *_SIGNED}]
+        return Image.open(stream, formats=[*_SIGNED, *others])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, BinaryIO, Final
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, BinaryIO, Final
 
-import pillow_heif
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from cl_client.local.tasks.contract import TaskFailedError
@@ -22,7 +22,6 @@ from cl_client.local.tasks.images.still_colours import shown_in_srgb
 from cl_client.local.tasks.images.tiff_pictures import with_first_directory
 from cl_client.local.tasks.images.tiff_pixels import libtiff_for_all, needs_libtiff, with_white_as_white
 from cl_client.local.tasks.images.truncated import shown_as_far_as_it_goes
-from cl_client.local.tasks.videos.opening import stream_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
     from cl_client.local.tasks.formats.tiff_directories import TiffDirectory
 
 # Pillow supports more, but opens MPEG videos as images, runs Ghostscript on EPS, and guesses at TGA.
-_FORMATS: Final = (
-    "JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "HEIF", "AVIF", "JPEG2000", "ICO", "ICNS",
-    "PPM", "PSD", "QOI", "SGI", "PCX", "DDS",
+_COMMON_FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "HEIF")
+"""Those that `pillow_settings` registers."""
+_OTHER_FORMATS: Final = (
+    "WEBP", "TIFF", "AVIF", "JPEG2000", "ICO", "ICNS", "PSD", "QOI", "SGI", "PCX", "DDS",
 )  # fmt: skip
 
 
@@ -99,12 +99,20 @@ def _opened_unless_raw(
 
 @contextmanager
 def _opened_by_pillow(source: Path | BinaryIO) -> Generator[ImageFile]:
-    with Image.open(source, formats=_FORMATS) as image:
+    with _identified(source) as image:
         if not needs_libtiff(image):
             yield image
             return
-    with libtiff_for_all(), Image.open(source, formats=_FORMATS) as image:
+    with libtiff_for_all(), Image.open(source, formats=("TIFF",)) as image:
         yield image
+
+
+def _identified(source: Path | BinaryIO) -> ImageFile:
+    try:
+        return Image.open(source, formats=_COMMON_FORMATS)
+    except UnidentifiedImageError:
+        _register_others()
+        return Image.open(source, formats=_OTHER_FORMATS)
 
 
 def is_picture(file: Path) -> bool:
@@ -132,8 +140,29 @@ def is_picture(file: Path) -> bool:
 
 
 @cache
-def _register_heif() -> None:
+def _register_common() -> None:
+    Image.preinit()
+    Image.register_open("HEIF", _open_heif, lambda head: head[4:8] == b"ftyp")
+
+
+def _open_heif(stream: IO[bytes], name: str | bytes) -> ImageFile:
+    """Open the first HEIC: only then, pillow-heif is imported and takes the place of this function."""
+    import pillow_heif
+
     pillow_heif.register_heif_opener()
+    open_as_heif, is_heif = Image.OPEN["HEIF"]
+    head = stream.read(16)
+    stream.seek(0)
+    if is_heif is None or not is_heif(head):
+        raise SyntaxError("not a HEIC")
+    return open_as_heif(stream, name)
+
+
+@cache
+def _register_others() -> None:
+    """Import their plugins. Pillow itself would import those of all its formats, which takes longer."""
+    for name in ("WebP", "Tiff", "Avif", "Jpeg2K", "Ico", "Icns", "Psd", "Qoi", "Sgi", "Pcx", "Dds"):
+        import_module(f"PIL.{name}ImagePlugin")
 
 
 @contextmanager
@@ -143,7 +172,7 @@ def pillow_settings() -> Generator[None]:
     Yields:
         Nothing.
     """
-    _register_heif()
+    _register_common()
     previous_limit, previous_chunk = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
     # Also of ICC profiles: those of measured screens and scanners may have more than Pillow's 1 MB.
@@ -202,6 +231,8 @@ def _describe_content(file: Path) -> str:
 
 
 def _describe_other_content(file: Path) -> str:
+    from cl_client.local.tasks.videos.opening import stream_kind  # with PyAV
+
     kind = stream_kind(file)
     if kind is not None:
         return "a video" if kind == "video" else "audio"

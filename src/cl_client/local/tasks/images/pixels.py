@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Final
 
-from PIL import Image, ImageCms
+from PIL import Image
 
 _PROFILE_COLOURS: Final = {"L": "GRAY", "LA": "GRAY", "I;16": "GRAY", "P": "RGB", "CMYK": "CMYK"}
 
@@ -86,6 +86,8 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
     profile = matching_profile(image)
     if profile is None:
         return image.convert("RGB")
+    from PIL import ImageCms
+
     srgb = ImageCms.ImageCmsProfile(
         ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
     )

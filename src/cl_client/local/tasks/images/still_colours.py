@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from cl_client.local.tasks.formats.heif import read_meta
 from cl_client.local.tasks.videos.colours import BT2020, HDR, Colour
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
+    from PIL import ImageFilter
     from PIL.ImageFile import ImageFile
 
     _Load = Callable[[], Image.core.PixelAccess | None]
@@ -73,6 +74,8 @@ def _load(
 
 @lru_cache(maxsize=4)
 def _table(colour: Colour) -> ImageFilter.Color3DLUT:
+    from PIL import ImageFilter
+
     from cl_client.local.tasks.videos.tone_mapping import colour_cube  # with NumPy, which few images need
 
     cube = colour_cube(colour)

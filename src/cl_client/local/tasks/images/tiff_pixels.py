@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from PIL import TiffImagePlugin
     from PIL.ImageFile import ImageFile
 
     _Load: TypeAlias = Callable[[], Image.core.PixelAccess | None]
@@ -30,11 +31,20 @@ def needs_libtiff(image: ImageFile) -> bool:
     Returns:
         False for images of other formats, and for compressed TIFFs, which libtiff decodes anyway.
     """
-    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.info.get("compression") != "raw":
+    tiff = _as_tiff(image)
+    if tiff is None or tiff.info.get("compression") != "raw":
         return False
-    bits: object = image.tag_v2.get(ExifTags.Base.BitsPerSample)
-    planes: object = image.tag_v2.get(ExifTags.Base.PlanarConfiguration)
+    bits: object = tiff.tag_v2.get(ExifTags.Base.BitsPerSample)
+    planes: object = tiff.tag_v2.get(ExifTags.Base.PlanarConfiguration)
     return planes == _SEPARATE_PLANES and bits in _DEEP_CHANNELS
+
+
+def _as_tiff(image: ImageFile) -> TiffImagePlugin.TiffImageFile | None:
+    if image.format != "TIFF":
+        return None
+    from PIL import TiffImagePlugin  # only now: it takes as long to import as a small JPEG to decode
+
+    return image if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 
 @contextmanager
@@ -44,6 +54,8 @@ def libtiff_for_all() -> Generator[None]:
     Yields:
         Nothing.
     """
+    from PIL import TiffImagePlugin
+
     previous = TiffImagePlugin.READ_LIBTIFF
     TiffImagePlugin.READ_LIBTIFF = True
     try:
@@ -62,15 +74,16 @@ def with_white_as_white(image: ImageFile) -> Generator[ImageFile]:
     Yields:
         The same image.
     """
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+    tiff = _as_tiff(image)
+    if tiff is None:
         yield image
         return
-    decode = image.load
-    image.load = partial(_load, image, decode)
+    decode = tiff.load
+    tiff.load = partial(_load, tiff, decode)
     try:
-        yield image
+        yield tiff
     finally:
-        image.load = decode
+        tiff.load = decode
 
 
 def _load(image: TiffImagePlugin.TiffImageFile, decode: _Load) -> Image.core.PixelAccess | None:

@@ -1,4 +1,8 @@
-"""EXIF and other metadata of an image or video."""
+"""EXIF and other metadata of an image or video.
+
+With ExifTool, a photo needs neither Pillow nor PyAV. They take longer to import than ExifTool takes for it,
+so a file imports what it needs.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,8 @@ from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import write_json
 from cl_client.local.tasks.formats.raw_kinds import raw_kind
 from cl_client.local.tasks.formats.tiff_directories import tiff_directories
-from cl_client.local.tasks.images.opening import is_picture
-from cl_client.local.tasks.media_types import detect_media_type
 from cl_client.local.tasks.metadata.exiftool import read_with_exiftool
 from cl_client.local.tasks.metadata.heif_properties import heif_properties
-from cl_client.local.tasks.metadata.pillow_exif import read_with_pillow
-from cl_client.local.tasks.metadata.video_display import video_display
-from cl_client.local.tasks.videos.opening import stream_kind
 from cl_client.plugins.exif import ExifOutput
 from cl_client.plugins.exif_fields.display import orientation
 
@@ -70,12 +69,12 @@ def _read(file: Path, warn: Callable[[str], None]) -> JSONObject:
     if exiftool is None:
         return _read_without_exiftool(file, warn)
     raw = read_with_exiftool(file, exiftool)
-    if raw.get("ExifTool:Error") == _UNKNOWN and is_picture(file):
-        return read_with_pillow(file, warn)
+    if raw.get("ExifTool:Error") == _UNKNOWN and _is_picture(file):
+        return _read_with_pillow(file, warn)
     for message in _messages(raw):
         warn(f"the metadata may be incomplete or wrong (ExifTool: {message})")
     is_media = str(raw.get("File:MIMEType")).startswith(("image/", "video/", "audio/"))
-    if not is_media and detect_media_type(file) == "unknown":
+    if not is_media and not _is_media(file):
         warn(_NOT_MEDIA)
     return raw
 
@@ -86,14 +85,34 @@ def _read_without_exiftool(file: Path, warn: Callable[[str], None]) -> JSONObjec
         raise TaskFailedError(
             f"{file.name}: metadata of RAW ({raw}) needs ExifTool, which is not installed on the server"
         )
-    if directories or is_picture(file):
-        return read_with_pillow(file, warn)
+    if directories or _is_picture(file):
+        return _read_with_pillow(file, warn)
+    from cl_client.local.tasks.videos.opening import stream_kind
+
     if (kind := stream_kind(file)) is not None:
         raise TaskFailedError(
             f"{file.name}: {kind} metadata needs ExifTool, which is not installed on the server"
         )
     warn(_NOT_MEDIA)
     return {"File:FileName": file.name, "File:FileSize": file.stat().st_size}
+
+
+def _is_picture(file: Path) -> bool:
+    from cl_client.local.tasks.images.opening import is_picture
+
+    return is_picture(file)
+
+
+def _is_media(file: Path) -> bool:
+    from cl_client.local.tasks.media_types import detect_media_type
+
+    return detect_media_type(file) != "unknown"
+
+
+def _read_with_pillow(file: Path, warn: Callable[[str], None]) -> JSONObject:
+    from cl_client.local.tasks.metadata.pillow_exif import read_with_pillow
+
+    return read_with_pillow(file, warn)
 
 
 def _messages(raw: JSONObject) -> list[str]:
@@ -120,6 +139,8 @@ def _display(file: Path, raw: JSONObject) -> JSONObject:
             "display_height": properties.display_height,
         }
     if str(raw.get("File:MIMEType")).startswith("video/"):
+        from cl_client.local.tasks.metadata.video_display import video_display
+
         return video_display(file, orientation(raw))
     return {}
 

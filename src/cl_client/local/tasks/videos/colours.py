@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from av.video.reformatter import ColorRange
-
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
@@ -81,6 +79,8 @@ def specify_colour(frame: VideoFrame) -> Colour:
         transfer = {BT2020: _BT2020_GAMMA, _BT601_625_LINES: _BT601}.get(matrix, matrix or _BT709)
     frame.color_primaries, frame.color_trc, frame.colorspace = primaries, transfer, matrix
     if matrix == _RGB:
+        from av.video.reformatter import ColorRange  # only here: images use this module too, without PyAV
+
         frame.color_range = ColorRange.JPEG
     return Colour(primaries, transfer, matrix)
 
