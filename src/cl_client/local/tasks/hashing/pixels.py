@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-_STRIP_BYTES: Final = 4 * 1024 * 1024
+_STRIP_BYTES: Final = 256 * 1024
+"""Few enough to stay in the processor's cache, and in memory that Python uses again and again. With strips of
+4 MiB, a photo of 2 megapixels takes 23 ms instead of 14, decoding included."""
+_STRIPS_PER_REPORT: Final = 16
 _DECODED: Final = 50
 """Percent; decoding takes about as long as hashing."""
 _COMMON: Final = ("PNG", "BMP", "DIB", "GIF", "JPEG", "PPM")
 """The formats whose plugins Pillow imports first; those of all others take longer than most photos."""
 _SIGNED: Final = ("TIFF", "HEIF")
 """Before formats without a signature, which Pillow tells by the sense that a header makes."""
+_HASHED: Final = 99
 _WITHOUT_FRAME_0: Final = frozenset({"PSD"})
 """Formats whose frames Pillow counts from 1. It opens them at what they show."""
 
@@ -81,9 +85,10 @@ def _digest(file: Path, report: Callable[[int], None]) -> str:
         image.load()
         report(_DECODED)
         digest = hashlib.sha512(usedforsecurity=False)
-        for strip, percent in _strips(image, byte_mode):
+        for number, (strip, percent) in enumerate(_strips(image, byte_mode), 1):
             digest.update(strip)
-            report(percent)
+            if number % _STRIPS_PER_REPORT == 0 or percent == _HASHED:
+                report(percent)
         return digest.hexdigest()
 
 
@@ -93,7 +98,7 @@ def _strips(image: Image.Image, byte_mode: str) -> Generator[tuple[bytes, int]]:
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         percent = _DECODED + (100 - _DECODED) * bottom // image.height
-        yield _bytes(image, top, bottom, byte_mode), min(99, percent)
+        yield _bytes(image, top, bottom, byte_mode), min(_HASHED, percent)
 
 
 def _bytes(image: Image.Image, top: int, bottom: int, byte_mode: str) -> bytes:
