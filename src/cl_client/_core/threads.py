@@ -102,24 +102,33 @@ async def in_own_thread(
 
 
 async def _in_pool(function: Callable[[], ResultT], *, droppable: bool) -> ResultT:
-    # The loop's own futures do not tell whether a call has started.
-    work: Future[ResultT] = Future()
-    asyncio.get_running_loop().run_in_executor(None, _run, work, function)
-    call = asyncio.wrap_future(work)
+    # The loop's own future does not tell whether a call has started. So the call is taken out of a list, by
+    # its thread or by a cancellation, whichever comes first. A second future would tell, too, but each future
+    # wakes the loop, which costs about as much as a short call.
+    waiting = [function]
+    call = asyncio.get_running_loop().run_in_executor(None, _run, waiting)
     try:
         return await asyncio.shield(call)
     except asyncio.CancelledError:
-        if not (droppable and work.cancel()):
-            with contextlib.suppress(asyncio.CancelledError):
-                await wait_uncancelled(call)
+        if droppable and _taken(waiting):
+            call.cancel()
+            raise
+        with contextlib.suppress(asyncio.CancelledError):
+            await wait_uncancelled(call)
         if call.done() and not call.cancelled():
             call.exception()  # marks the error as read: the cancellation takes precedence
         raise
 
 
-def _run(work: Future[ResultT], function: Callable[[], ResultT]) -> None:
-    if work.set_running_or_notify_cancel():
-        _settle(work, function)
+def _run(waiting: list[Callable[[], ResultT]]) -> ResultT:
+    return waiting.pop()()
+
+
+def _taken(waiting: list[Callable[[], ResultT]]) -> bool:
+    with contextlib.suppress(IndexError):
+        waiting.pop()
+        return True
+    return False
 
 
 def _settle(call: Future[ResultT], function: Callable[[], ResultT], _held: object = None) -> None:
