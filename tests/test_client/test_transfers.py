@@ -26,6 +26,7 @@ from cl_client._transfers.names import base_name, shortened
 from cl_client.exceptions import InvalidParameterError, RequestTimeoutError, UploadNotRepeatableError
 from cl_client.options import UploadStream
 from cl_client.testing import StubServer
+from counting_pool import CountingPool
 from patience import within
 
 if TYPE_CHECKING:
@@ -136,6 +137,37 @@ async def test_a_file_opened_here_is_closed_also_when_its_sending_stops_half_way
         blocks = aiter(upload)
         assert [len(await anext(blocks)) for _ in range(2)][1] == 1 << 20
     assert str(path) not in {file.path for file in psutil.Process().open_files()}
+
+
+async def test_a_small_file_takes_two_calls_in_threads(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"\xff\xd8\xff" + bytes(1000))
+    with CountingPool(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        async with MultipartUpload.opened({}, path) as upload:
+            assert pool.calls == 1
+            for calls in (2, 3):  # the second time, it is sent again
+                assert [block async for block in upload][1:-1] == [path.read_bytes()]
+                assert pool.calls == calls
+        assert pool.calls == 3
+
+
+async def test_a_file_opened_here_is_closed_before_the_server_has_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"x" * 3_000_000)
+    async with MultipartUpload.opened({}, path) as upload:
+        opened = [str(path) in {file.path for file in psutil.Process().open_files()} async for _ in upload]
+    assert opened == [False, True, True, False, False]
+
+
+async def test_a_file_that_can_be_read_only_in_pieces() -> None:
+    class Pieces(io.BytesIO):
+        @override
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(min(3, size or 0))
+
+    async with MultipartUpload.opened({}, Pieces(b"a content")) as upload:
+        assert [block async for block in upload][1:-1] == [b"a c", b"ont", b"ent"]
 
 
 @pytest.mark.parametrize(

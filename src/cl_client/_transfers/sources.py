@@ -156,7 +156,7 @@ class _SeekableFile(Source):
 
     _fingerprint: _Fingerprint | None
 
-    # Closed by `close`, and not at the end of the blocks: the reader may stop before that.
+    # Closed after its last byte is read, or by `close`, if the reader stops before that.
     _held: BinaryIO | None = None
 
     @abstractmethod
@@ -165,17 +165,26 @@ class _SeekableFile(Source):
 
     @override
     async def blocks(self) -> AsyncGenerator[bytes]:
-        left = self.size or 0
+        left, reading = self.size or 0, None
         await self.close()
-        with _reading(self.name):
-            file = await in_thread_unless_cancelled(self._open)
         while left:
             with _reading(self.name):
-                block = await in_thread_unless_cancelled(file.read, min(CHUNK_SIZE, left))
+                reading, block = await in_thread_unless_cancelled(self._read, reading, left)
             left -= len(block)
-            if not left or not block:
-                await in_thread_unless_cancelled(self._check_unchanged, file, left)
             yield block
+
+    def _read(self, reading: BinaryFile | None, left: int) -> tuple[BinaryFile, bytes]:
+        """Read the next block of an open file; open it first, check and close it at the end."""
+        # All of this is one call, since most files are a single block: a separate call in a thread costs more
+        # CPU time than reading it.
+        file = self._open() if reading is None else reading
+        block = file.read(min(CHUNK_SIZE, left))
+        if len(block) == left or not block:
+            self._check_unchanged(file, left - len(block))
+            held, self._held = self._held, None
+            if held is not None:
+                held.close()
+        return file, block
 
     @override
     async def close(self) -> None:
@@ -218,7 +227,7 @@ class _FileOnDisk(_SeekableFile):
     @override
     def _open(self) -> BinaryFile:
         try:
-            file = self._held = self._path.open("rb")
+            file = self._held = self._path.open("rb", buffering=0)
         except OSError as exc:
             raise InvalidParameterError(
                 f"{str(self._path)!r} can no longer be read: {exc.strerror or exc}"
