@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import gzip
 import hashlib
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,7 +26,8 @@ from cl_client.exceptions import (
     JobFilesError,
 )
 from cl_client.testing import StubServer, http_response
-from patience import BRIEF, soon
+from counting_pool import CountingPool
+from patience import BRIEF, SECONDS, soon
 from support import port_of
 
 if TYPE_CHECKING:
@@ -373,6 +376,65 @@ async def test_an_overall_limit_holds_for_a_server_that_drips(tmp_path: Path) ->
         with pytest.raises(RequestTimeoutError, match=r"Reading a\.bin"):
             await client.read_job_file("j", "a.bin", timeout=0.2)
     assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 10_000])
+async def test_a_small_file_takes_two_calls_in_threads(tmp_path: Path, size: int) -> None:
+    server, told = FileServer(CONTENT[:size]), list[int]()
+    with CountingPool(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        async with server.client() as client:
+            calls = pool.calls
+            path = await client.download_job_file(
+                "j", "a.bin", tmp_path, on_progress=lambda done, _total: told.append(done)
+            )
+            assert pool.calls - calls == 2
+    assert path.read_bytes() == CONTENT[:size]
+    assert told == ([size] if size else [])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+async def test_a_small_file_that_breaks_off_goes_on(tmp_path: Path, *, resume: bool) -> None:
+    server = FileServer(CONTENT[:1000], cuts=[300, 0, 600, 50])
+    async with server.client(max_retries=2) as client:
+        path = await client.download_job_file("j", "a.bin", tmp_path, resume=resume)
+    assert path.read_bytes() == CONTENT[:1000]
+    assert server.asked == ["", "300-", "300-", "900-", "950-"]
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+async def test_a_folder_that_cannot_be_written(tmp_path: Path, size: int) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    async with FileServer(CONTENT[:size]).client() as client:
+        with pytest.raises(FileWriteError):
+            await client.download_job_file("j", "a.bin", tmp_path / "file" / "a.bin")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+async def test_a_small_file_that_is_cancelled_twice_while_it_is_written(tmp_path: Path) -> None:
+    gate, begun = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def occupy(_done: int, _total: int | None) -> None:
+        pool.submit(gate.wait, SECONDS)
+        begun.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        loop.set_default_executor(pool)
+        async with FileServer(CONTENT[:1000]).client() as client:
+            call = asyncio.ensure_future(client.download_job_file("j", "a.bin", tmp_path, on_progress=occupy))
+            await soon(begun.wait())
+            for _ in range(2):
+                call.cancel()
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                assert not call.done()  # writing waits for a thread, and the call for writing
+            gate.set()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.bin", CONTENT[:1000])]
 
 
 async def test_a_stream_of_chunks() -> None:

@@ -90,8 +90,7 @@ class JobFiles(ClientPart):
         """
         file_path, address = self._file_address(job_id, file_path)
         http = self._open().http
-        target = await in_thread(file_or_folder, dest, file_path)
-        await in_thread(check_place, target, overwrite=overwrite)
+        target = await in_thread(_checked_target, dest, file_path, overwrite=overwrite)
         url = f"{self.config.base_url}{address}"
 
         def request(headers: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
@@ -105,9 +104,11 @@ class JobFiles(ClientPart):
             ):
                 download = Download(part, file_path, on_progress)
                 # Attempts that make progress do not count as failures.
-                await http.retried(can_repeat, lambda: download.attempt(request), progress=lambda: part.done)
-                under_way.transferred = part.done
-                await in_thread(part.finish, overwrite=overwrite)
+                await http.retried(
+                    can_repeat, lambda: download.attempt(request), progress=lambda: download.done
+                )
+                under_way.transferred = download.done
+                await in_thread(download.finish, overwrite=overwrite)
         return target
 
     async def read_job_file(
@@ -258,6 +259,12 @@ class JobFiles(ClientPart):
         except ValueError as exc:
             raise InvalidParameterError(str(exc)) from None
         return path, f"{self.config.job_path(job_id)}/files/{quote(path)}"
+
+
+def _checked_target(dest: Path | str, name: str, *, overwrite: bool) -> Path:
+    target = file_or_folder(dest, name)
+    check_place(target, overwrite=overwrite)
+    return target
 
 
 async def _first_answer(stack: contextlib.AsyncExitStack, http: HTTPService, address: str) -> httpx.Response:

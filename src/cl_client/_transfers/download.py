@@ -50,6 +50,14 @@ class Download:
         self._partial = partial
         self._name = name
         self._on_progress = on_progress
+        self._anew = True
+        self._version: str | None = None
+        self._held = b""
+
+    @property
+    def done(self) -> int:
+        """Number of bytes received."""
+        return (0 if self._anew else self._partial.done) + len(self._held)
 
     async def attempt(
         self, request: Callable[[dict[str, str]], AbstractAsyncContextManager[httpx.Response]]
@@ -83,7 +91,7 @@ class Download:
         )
 
     async def take(self, response: httpx.Response) -> None:
-        """Write the body of a response to the partial file.
+        """Write the body of a response to the partial file; `finish` writes one of a single block.
 
         Args:
             response: A response with the whole file, or with the missing part of it (206).
@@ -92,17 +100,44 @@ class Download:
             InvalidResponseError: The body is incomplete.
         """
         reader, total = BodyReader(self._name, response), _whole_size(response)
-        if response.status_code != _PARTIAL_CONTENT:
-            await in_thread(self._partial.start, version_of(response))
+        self._anew, self._version = response.status_code != _PARTIAL_CONTENT, version_of(response)
+        self._held = b""
         report = Reporter(self._on_progress, total)
         async with contextlib.aclosing(_blocks(reader)) as blocks:
             async for block in blocks:
-                await in_thread(self._partial.write, block)
-                report(self._partial.done)
-        if total not in {None, self._partial.done}:
+                if self._held:  # more than the server announced
+                    await in_thread(self._write)
+                self._held = block
+                # A file of one block is written by `finish`: a separate call in a thread costs more CPU time
+                # than writing it.
+                if not self._anew or len(block) != total:
+                    await in_thread(self._write)
+                report(self.done)
+        if total not in {None, self.done}:
             raise InvalidResponseError(
-                f"{self._name}: incomplete, the server announced {total} bytes and sent {self._partial.done}"
+                f"{self._name}: incomplete, the server announced {total} bytes and sent {self.done}"
             )
+
+    def finish(self, *, overwrite: bool) -> None:
+        """Move the complete file to its destination, after flushing it to the disk. Blocks.
+
+        Args:
+            overwrite: Whether an existing file may be replaced.
+
+        Raises:
+            DestinationExistsError: A file exists there, and ``overwrite`` is False.
+            FileWriteError: The file cannot be written.
+        """
+        self._write()
+        self._partial.finish(overwrite=overwrite)
+
+    def _write(self) -> None:
+        """Write the last block that was received. Blocks."""
+        if self._anew:
+            self._partial.start(self._version)
+            self._anew = False
+        block, self._held = self._held, b""
+        self._partial.write(block)
 
 
 @contextlib.asynccontextmanager
@@ -118,10 +153,12 @@ async def kept_in_part(target: Path, identity: str | None = None) -> AsyncGenera
     """
     partial = PartialFile(target, identity)
     try:
-        await in_thread(partial.find)
+        if identity is not None:
+            await in_thread(partial.find)
         yield partial
     finally:
-        await in_thread(partial.close)
+        if partial.is_open:
+            await in_thread(partial.close)
 
 
 class JobFileStream:
@@ -181,8 +218,9 @@ async def save_response(
         FileWriteError: The file cannot be written.
     """
     async with kept_in_part(target) as partial:
-        await Download(partial, target.name, on_progress).take(response)
-        await in_thread(partial.finish, overwrite=True)
+        download = Download(partial, target.name, on_progress)
+        await download.take(response)
+        await in_thread(download.finish, overwrite=True)
     return target
 
 

@@ -115,6 +115,11 @@ class PartialFile:
         self._path: Path | None = None
         self._file: BinaryIO | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file to close."""
+        return self._file is not None
+
     def find(self) -> None:
         """Open the partial file of an earlier download, if there is one."""
         if self._identity is None:
