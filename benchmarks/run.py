@@ -33,6 +33,7 @@ NAMES = (
     "delay",
     "endings_under_load",
     "big_files",
+    "small_files",
     "batch_report",
     "embedded_brokers",
 )
