@@ -60,6 +60,11 @@ class NullServerProcess:
         )
         return ADDRESSES.validate_json(cast("IO[bytes]", self._process.stdout).readline())
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        return cast("subprocess.Popen[bytes]", self._process).pid
+
     def stop(self) -> None:
         """Stop the server properly. Idempotent."""
         process, self._process = self._process, None

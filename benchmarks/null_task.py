@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cl_client.local.tasks import TaskSpec
@@ -13,19 +15,28 @@ if TYPE_CHECKING:
 
 NULL = "null"
 NULL_TASK = TaskSpec("null_task:run", "null_task:NullParams", "output/nothing")
+_LOOK_SECONDS = 0.02
 
 
 class NullParams(TaskParams):
-    """No parameters."""
+    """How long to do nothing.
+
+    Attributes:
+        while_exists: Wait until there is no such file; empty to end at once.
+    """
+
+    while_exists: str = ""
 
 
-def run(_context: TaskContext[NullParams]) -> JSONObject:
+def run(context: TaskContext[NullParams]) -> JSONObject:
     """Do nothing.
 
     Args:
-        _context: Unused.
+        context: The job.
 
     Returns:
         An empty object.
     """
+    while context.params.while_exists and Path(context.params.while_exists).exists():
+        time.sleep(_LOOK_SECONDS)
     return {}

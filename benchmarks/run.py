@@ -32,6 +32,7 @@ NAMES = (
     "round_trip",
     "delay",
     "endings_under_load",
+    "job_queues",
     "big_files",
     "small_files",
     "batch_report",

@@ -97,7 +97,7 @@ async def _parsed(request: Request, form: ReceivedForm, rules: FormRules) -> Job
     # The typed values and not the form's text: a list stays a list in a job's params.
     as_json = _JSON_OBJECT.validate_python(to_jsonable_python(dict(params)))
     if form.file_name is not None:
-        return JobInput(form.file_name, as_json, common.priority)
+        return JobInput(form.file_name, as_json, common.priority, content=form.content)
     if not by_path or rules.shares is None:
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"Either {FILE_FIELD} or {PATH_FIELD} must be provided")
     if OUTPUT_PATH_FIELD in fields:

@@ -39,17 +39,26 @@ class JobFolders:
         shutil.rmtree(self.uploads, ignore_errors=True)
         self.uploads.mkdir()
 
-    def admit(self, job_id: str) -> None:
-        """Move a complete upload to the job folders; without an upload, make an empty job folder.
+    def admit(self, job_id: str, file_name: str, content: bytes | None = None) -> None:
+        """Make the folder of a job that was received.
 
         Args:
-            job_id: The job that was received.
+            job_id: The job.
+            file_name: The name of its file.
+            content: What to write to that file; None if it is in the folder of the upload, or was not
+                uploaded.
         """
-        uploaded = self.uploads / job_id
-        if uploaded.exists():
-            uploaded.rename(self.jobs / job_id)
-        else:
-            (self.jobs / job_id).mkdir()
+        uploaded, folder = self.uploads / job_id, self.jobs / job_id
+        if content is not None:
+            uploaded.mkdir()
+            input_folder = uploaded / INPUT_FOLDER
+            input_folder.mkdir()
+            with (input_folder / file_name).open("xb", buffering=0) as file:
+                file.write(content)
+        elif not uploaded.exists():
+            folder.mkdir()
+            return
+        uploaded.rename(folder)
 
     def remove(self, job_id: str) -> int:
         """Remove a job's folder and its upload.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from cl_client._transfers.references import OUTPUT_PATH_FIELD, PATH_FIELD
@@ -32,13 +33,15 @@ class JobInput:
         file_name: The name of the file.
         params: The task's parameters.
         priority: From 0 to 10.
-        source: The file on the server's disk; None for a file that was uploaded and stored.
+        source: The file on the server's disk; None for a file that was uploaded.
+        content: The uploaded file, if it is small; None if it was stored.
     """
 
     file_name: str
     params: JSONObject
     priority: int
     source: JobSource | None = None
+    content: bytes | None = field(default=None, repr=False)
 
 
 class Workforce(Protocol):
@@ -98,7 +101,8 @@ class JobService:
 
         Args:
             task_type: One of `tasks`.
-            receive: Stores the file in the folder that is passed to it. Its exceptions reach the caller.
+            receive: Stores the file in the folder that is passed to it, unless it is small. Its exceptions
+                reach the caller.
 
         Returns:
             The queued job.
@@ -111,8 +115,11 @@ class JobService:
         try:
             received = await receive(self._folders.uploads / job_id / INPUT_FOLDER)
             params = {**self._paths(task_type, received), **received.params}
-            await asyncio.to_thread(self._folders.admit, job_id)
-            job = await self._store.add(job_id, task_type, params, received.priority, received.source)
+            # Its files and its row in one turn of the store's thread.
+            place_files = partial(self._folders.admit, job_id, received.file_name, received.content)
+            job = await self._store.add(
+                job_id, task_type, params, received.priority, received.source, place_files=place_files
+            )
         except BaseException:
             # Also if the client disconnects or the server is stopped meanwhile: leave nothing behind.
             await asyncio.shield(self._discard(job_id))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-import aiosqlite
 from pydantic import BaseModel, ConfigDict, Json, TypeAdapter
 
 from cl_client.local.clock import now_ms
+from cl_client.local.jobs.database import Database
 from cl_client.local.jobs.shared_folders import JobSource
 from cl_client.models import JSONObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 QUEUED = "queued"
@@ -46,9 +46,18 @@ _COLUMNS = (
     "created_at, created_at AS updated_at, started_at, completed_at"
 )
 
+# Two servers on one file would run each job twice: the lock is held until the end.
+_PREPARE = f"""
+PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+BEGIN IMMEDIATE; {_SCHEMA} COMMIT;
+"""
+
 _JSON_OBJECT = TypeAdapter(JSONObject)
 _STRINGS = TypeAdapter(list[str])
 _COUNTS = TypeAdapter(list[int])
+
+
+_Row: TypeAlias = tuple[object, ...]
 
 
 class DataFolderInUseError(OSError):
@@ -74,14 +83,18 @@ class StoredJob(BaseModel):
     completed_at: int | None
 
 
+_FIELDS = tuple(StoredJob.model_fields)
+"""In the order of `_COLUMNS`."""
+
+
 class JobStore:
     """The job table. Every method commits before it returns.
 
     Open it with `open`. Use it on one event loop; the file is locked against other processes.
     """
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @classmethod
     async def open(cls, path: Path) -> JobStore:
@@ -97,29 +110,18 @@ class JobStore:
             DataFolderInUseError: Another process has the file open.
             sqlite3.OperationalError: SQLite cannot open the file.
         """
-        connection = await aiosqlite.connect(path, isolation_level=None, timeout=0.5)
-        connection.row_factory = sqlite3.Row
         try:
-            # Two servers on one file would run each job twice: the lock is held until the end.
-            await connection.executescript(
-                "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-            )
-            await connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            return cls(await Database.open(path, _PREPARE))
         except sqlite3.OperationalError as exc:
-            await connection.close()
             if "locked" not in str(exc):
                 raise
             raise DataFolderInUseError(
                 f"The data folder {path.parent} is in use by another server: stop it or choose another folder"
             ) from exc
-        except BaseException:
-            await connection.close()
-            raise
-        return cls(connection)
 
     async def close(self) -> None:
         """Close the file."""
-        await self._connection.close()
+        await self._database.close()
 
     async def add(
         self,
@@ -128,6 +130,8 @@ class JobStore:
         params: JSONObject,
         priority: int,
         source: JobSource | None = None,
+        *,
+        place_files: Callable[[], None] | None = None,
     ) -> StoredJob:
         """Queue a new job.
 
@@ -137,6 +141,7 @@ class JobStore:
             params: The task's parameters, with ``input_path`` and ``output_path``.
             priority: From 0 to 10; stored only, the queue is first come, first served.
             source: The job's file on the server's disk, if it was not uploaded.
+            place_files: Called before the row is written, in the store's thread.
 
         Returns:
             The queued job.
@@ -144,16 +149,22 @@ class JobStore:
         Raises:
             sqlite3.IntegrityError: A job with this id exists.
         """
-        if source is not None:  # before the job, which may be claimed at once
-            await self._connection.execute(
-                "INSERT INTO sources (job_id, source) VALUES (?, ?)", (job_id, source.model_dump_json())
-            )
         values = (job_id, task_type, QUEUED, _dump(params), priority, now_ms())
-        job = await self._write(
-            "INSERT INTO jobs (job_id, task_type, status, params, priority, created_at) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            values,
-        )
+
+        def write(connection: sqlite3.Connection) -> StoredJob | None:
+            if place_files is not None:
+                place_files()
+            if source is not None:
+                row = (job_id, source.model_dump_json())
+                connection.execute("INSERT INTO sources (job_id, source) VALUES (?, ?)", row)
+            return _changed(
+                connection,
+                "INSERT INTO jobs (job_id, task_type, status, params, priority, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                values,
+            )
+
+        job = await self._database.run(write)
         if job is None:
             raise sqlite3.IntegrityError(f"Job {job_id} was not stored")
         return job
@@ -167,11 +178,9 @@ class JobStore:
         Returns:
             Its current state; None if it was not found.
         """
-        rows = await self._connection.execute_fetchall(
-            f"SELECT {_COLUMNS} FROM jobs WHERE job_id = ?",  # noqa: S608 - constant column names
-            (job_id,),
-        )
-        return next((_job(row) for row in rows), None)
+        statement = f"SELECT {_COLUMNS} FROM jobs WHERE job_id = ?"  # noqa: S608 - constant column names
+        rows = await self._rows(statement, job_id)
+        return next(map(_job, rows), None)
 
     async def source(self, job_id: str) -> JobSource | None:
         """Read which file on the server's disk a job is for.
@@ -182,10 +191,8 @@ class JobStore:
         Returns:
             The file; None if the job's file was uploaded.
         """
-        rows = await self._connection.execute_fetchall(
-            "SELECT source FROM sources WHERE job_id = ?", (job_id,)
-        )
-        found = _STRINGS.validate_python([row["source"] for row in rows])
+        rows = await self._rows("SELECT source FROM sources WHERE job_id = ?", job_id)
+        found = _STRINGS.validate_python([source for (source,) in rows])
         return next(map(JobSource.model_validate_json, found), None)
 
     async def claim(self, task_types: Iterable[str]) -> StoredJob | None:
@@ -255,11 +262,10 @@ class JobStore:
         Returns:
             The number of these jobs.
         """
-        cursor = await self._connection.execute(
-            "UPDATE jobs SET status = ?, progress = 0, started_at = NULL WHERE status = ?",
-            (QUEUED, PROCESSING),
+        statement = "UPDATE jobs SET status = ?, progress = 0, started_at = NULL WHERE status = ?"
+        return await self._database.run(
+            lambda connection: connection.execute(statement, (QUEUED, PROCESSING)).rowcount
         )
-        return cursor.rowcount
 
     async def delete(self, job_id: str) -> bool:
         """Delete a job.
@@ -270,9 +276,12 @@ class JobStore:
         Returns:
             False if the job was not found.
         """
-        await self._connection.execute("DELETE FROM sources WHERE job_id = ?", (job_id,))
-        cursor = await self._connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
-        return cursor.rowcount > 0
+
+        def write(connection: sqlite3.Connection) -> bool:
+            connection.execute("DELETE FROM sources WHERE job_id = ?", (job_id,))
+            return connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,)).rowcount > 0
+
+        return await self._database.run(write)
 
     async def all_ids(self) -> list[str]:
         """List all jobs.
@@ -280,8 +289,8 @@ class JobStore:
         Returns:
             Their ids, ended ones included.
         """
-        rows = await self._connection.execute_fetchall("SELECT job_id FROM jobs")
-        return _STRINGS.validate_python([row["job_id"] for row in rows])
+        rows = await self._rows("SELECT job_id FROM jobs")
+        return _STRINGS.validate_python([job_id for (job_id,) in rows])
 
     async def delete_ended_before(self, created_before: int, *, or_not_ended: bool = False) -> list[str]:
         """Delete the ended jobs that were created before a time.
@@ -293,12 +302,16 @@ class JobStore:
         Returns:
             The ids of the deleted jobs.
         """
-        rows = await self._connection.execute_fetchall(
-            "DELETE FROM jobs WHERE (? OR status IN (?, ?)) AND created_at < ? RETURNING job_id",
-            (or_not_ended, COMPLETED, FAILED, created_before),
-        )
-        await self._connection.execute("DELETE FROM sources WHERE job_id NOT IN (SELECT job_id FROM jobs)")
-        return _STRINGS.validate_python([row["job_id"] for row in rows])
+
+        def write(connection: sqlite3.Connection) -> list[_Row]:
+            rows: list[_Row] = connection.execute(
+                "DELETE FROM jobs WHERE (? OR status IN (?, ?)) AND created_at < ? RETURNING job_id",
+                (or_not_ended, COMPLETED, FAILED, created_before),
+            ).fetchall()
+            connection.execute("DELETE FROM sources WHERE job_id NOT IN (SELECT job_id FROM jobs)")
+            return rows
+
+        return _STRINGS.validate_python([job_id for (job_id,) in await self._database.run(write)])
 
     async def count(self) -> int:
         """Count the stored jobs.
@@ -306,17 +319,27 @@ class JobStore:
         Returns:
             The number of jobs, ended ones included.
         """
-        rows = await self._connection.execute_fetchall("SELECT COUNT(*) AS jobs FROM jobs")
-        return _COUNTS.validate_python([row["jobs"] for row in rows])[0]
+        rows = await self._rows("SELECT COUNT(*) FROM jobs")
+        return _COUNTS.validate_python([jobs for (jobs,) in rows])[0]
+
+    async def _rows(self, statement: str, *values: str) -> list[_Row]:
+        """Run a query."""
+        return await self._database.run(lambda connection: connection.execute(statement, values).fetchall())
 
     async def _write(self, statement: str, values: tuple[str | int, ...]) -> StoredJob | None:
         """Run a statement that changes one job, and return the changed job."""
-        rows = await self._connection.execute_fetchall(f"{statement} RETURNING {_COLUMNS}", values)
-        return next((_job(row) for row in rows), None)
+        return await self._database.run(lambda connection: _changed(connection, statement, values))
 
 
-def _job(row: sqlite3.Row) -> StoredJob:
-    return StoredJob.model_validate(dict(row))
+def _changed(
+    connection: sqlite3.Connection, statement: str, values: tuple[str | int, ...]
+) -> StoredJob | None:
+    rows: list[_Row] = connection.execute(f"{statement} RETURNING {_COLUMNS}", values).fetchall()
+    return next(map(_job, rows), None)
+
+
+def _job(row: _Row) -> StoredJob:
+    return StoredJob.model_validate(dict(zip(_FIELDS, row, strict=True)))
 
 
 def _dump(value: JSONObject) -> str:

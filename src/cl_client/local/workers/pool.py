@@ -203,7 +203,8 @@ class Worker:
         folder = self._jobs_folder / job.job_id
         params: JSONObject = {**job.params}
         input_path, output_path = str(params.pop("input_path")), str(params.pop("output_path"))
-        source = await self._store.source(job.job_id)
+        # Jobs without an upload have no input path.
+        source = None if input_path else await self._store.source(job.job_id)
         if source is not None:
             input_path = str(params.pop(PATH_FIELD))
             output_path = str(params.pop(OUTPUT_PATH_FIELD, output_path))
