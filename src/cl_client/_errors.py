@@ -1,15 +1,10 @@
-"""The errors of this library that carry no job; `cl_client.exceptions` has all of them.
-
-A response with an error status is also an `httpx.HTTPStatusError`, and a failed connection is also an
-`httpx.TransportError`, so that existing ``except`` clauses keep working.
-"""
+"""Errors that carry no job and no HTTP response; `cl_client.exceptions` has all errors of this library."""
 
 from __future__ import annotations
 
 import errno
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-import httpx
 from typing_extensions import override
 
 from cl_client._core.error_pickling import portable
@@ -23,6 +18,7 @@ if TYPE_CHECKING:
         [type["ComputeClientError"], tuple[object, ...], dict[str, object]], "ComputeClientError"
     ]
 
+_MODULES: Final = {__name__, "cl_client._http_errors", "cl_client.models"}
 _SLOTS: Final = ("errno", "msg")
 
 
@@ -32,7 +28,7 @@ class ComputeClientError(Exception):
     @override
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if cls.__module__ in {__name__, "cl_client.models"}:  # tracebacks and pickles name the public module
+        if cls.__module__ in _MODULES:  # tracebacks and pickles name the public module
             cls.__module__ = "cl_client.exceptions"
 
     @override
@@ -132,22 +128,6 @@ class ClientClosedError(ComputeClientError):
         self.job_id = job_id
 
 
-class ServerUnavailableError(ComputeClientError, httpx.TransportError):
-    """The server is unreachable: connection refused or reset, host not found, or a proxy failed.
-
-    Attributes:
-        may_have_been_accepted: Whether the server may have accepted the request, for instance a job, although
-            its response was lost. False if that is impossible: there was no connection, or the end of the
-            file was not sent. Such a submit can be repeated without creating a second job.
-    """
-
-    may_have_been_accepted: bool = True
-
-
-class RequestTimeoutError(ServerUnavailableError, TimeoutError):
-    """A request, or a whole call including its retries, timed out; the message says which."""
-
-
 class InvalidResponseError(ComputeClientError):
     """The server's response is invalid."""
 
@@ -160,62 +140,8 @@ class MissingExtraError(ComputeClientError, ImportError):
         super().__init__(f"{purpose} needs the extra {extra!r}: pip install 'cl_client[{extra}]'")
 
 
-class HTTPError(ComputeClientError, httpx.HTTPStatusError):
-    """The server answered with an error status.
-
-    Attributes:
-        status_code: The HTTP status.
-        detail: The server's error message, or its status line if there is none.
-    """
-
-    def __init__(self, message: str, *, response: httpx.Response, detail: str) -> None:
-        """Keep the request and the response, as httpx does."""
-        super().__init__(message, request=response.request, response=response)
-        self.status_code = response.status_code
-        self.detail = detail
-
-
-class InvalidRequestError(HTTPError):
-    """400, 422 and other rejected requests; the message names the field and the server's reason."""
-
-
-class JobNotFoundError(HTTPError):
-    """404 for a job: not found, because it never existed or was deleted."""
-
-
-class JobFileNotFoundError(HTTPError):
-    """404 for a file of a job: the job exists, but the file was not found."""
-
-
-class AuthenticationError(HTTPError):
-    """401: credentials are missing, invalid or expired."""
-
-
 class InvalidTokenError(ComputeClientError, ValueError):
     """A token is invalid: malformed, expired, or signed with a different key."""
-
-
-class PermissionDeniedError(HTTPError):
-    """403: the credentials do not allow this."""
-
-
-class ServerBusyError(HTTPError):
-    """429 or 503: the server is busy; try again later.
-
-    Attributes:
-        retry_after: Seconds that the server asked to wait, or None if it did not say.
-    """
-
-    def __init__(
-        self, message: str, *, response: httpx.Response, detail: str, retry_after: float | None = None
-    ) -> None:
-        """Keep the pause that the server asked for."""
-        super().__init__(message, response=response, detail=detail)
-        self.retry_after = retry_after
-
-
-class ServerError(HTTPError):
-    """Any other 5xx status."""
 
 
 class WorkerUnavailableError(ComputeClientError):

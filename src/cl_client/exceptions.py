@@ -5,30 +5,32 @@ A response with an error status is also an `httpx.HTTPStatusError`, and a failed
 """
 
 from cl_client._errors import (
-    AuthenticationError,
     ClientClosedError,
     ComputeClientError,
     ConfigurationError,
     DestinationExistsError,
     FileWriteError,
-    HTTPError,
     InvalidParameterError,
-    InvalidRequestError,
     InvalidResponseError,
     InvalidTokenError,
-    JobFileNotFoundError,
     JobFilesError,
-    JobNotFoundError,
     MissingExtraError,
+    ServerPathRefusedError,
+    UnknownTaskError,
+    UploadNotRepeatableError,
+    WorkerUnavailableError,
+)
+from cl_client._http_errors import (
+    AuthenticationError,
+    HTTPError,
+    InvalidRequestError,
+    JobFileNotFoundError,
+    JobNotFoundError,
     PermissionDeniedError,
     RequestTimeoutError,
     ServerBusyError,
     ServerError,
-    ServerPathRefusedError,
     ServerUnavailableError,
-    UnknownTaskError,
-    UploadNotRepeatableError,
-    WorkerUnavailableError,
 )
 from cl_client.models import JobError, JobFailedError, JobNotFinishedError, JobTimeoutError
 

@@ -13,7 +13,8 @@ from cl_client._auth.password import DEFAULT_REFRESH_MARGIN, DEFAULT_RETRY_FOR, 
 from cl_client._auth.providers import secret
 from cl_client._auth.token_store import TokenStore
 from cl_client._core.log import get_logger
-from cl_client._errors import AuthenticationError, ConfigurationError
+from cl_client._errors import ConfigurationError
+from cl_client._http_errors import AuthenticationError
 from cl_client.compute_client import ComputeClient
 from cl_client.config import ComputeClientConfig
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from cl_client._auth.models import Token, User
     from cl_client._auth.providers import AuthProvider
-    from cl_client._errors import HTTPError
+    from cl_client._http_errors import HTTPError
 
 logger = get_logger("cl_client.auth")
 

@@ -22,7 +22,7 @@ MAX_ROOT_FILES = 16
 
 # From the ground up, as in INTERNALS.md. Modules of one layer may import each other, but in no circle.
 LAYERS = (
-    ("_errors", "_core"),
+    ("_errors", "_http_errors", "_core"),
     ("models", "options", "plugins.table"),
     ("_mqtt.address", "_transfers"),
     ("_config", "config"),

@@ -10,17 +10,11 @@ import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from cl_client._auth.providers import NoAuthProvider
-from cl_client._errors import (
-    ClientClosedError,
-    ComputeClientError,
-    ConfigurationError,
-    HTTPError,
-    InvalidResponseError,
-    ServerUnavailableError,
-)
+from cl_client._errors import ClientClosedError, ComputeClientError, ConfigurationError, InvalidResponseError
 from cl_client._http.service import HTTPService
 from cl_client._http.tls import make_ssl_context
 from cl_client._http.transport import PooledTransport
+from cl_client._http_errors import HTTPError, ServerUnavailableError
 from cl_client.config import ComputeClientConfig
 
 if TYPE_CHECKING:

@@ -14,14 +14,9 @@ from cl_client._auth.http import auth_config
 from cl_client._auth.providers import AuthProvider, JWTAuthProvider, bearer, secret
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
-from cl_client._errors import (
-    AuthenticationError,
-    ComputeClientError,
-    ConfigurationError,
-    InvalidRequestError,
-    PermissionDeniedError,
-)
+from cl_client._errors import ComputeClientError, ConfigurationError
 from cl_client._http.retries import RetryRules, can_repeat, retried
+from cl_client._http_errors import AuthenticationError, InvalidRequestError, PermissionDeniedError
 from cl_client._mqtt.address import MQTTCredentials
 
 if TYPE_CHECKING:
@@ -31,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from cl_client._auth.models import Token
-    from cl_client._errors import HTTPError
+    from cl_client._http_errors import HTTPError
     from cl_client.config import ComputeClientConfig
 
 logger = get_logger("cl_client.auth")

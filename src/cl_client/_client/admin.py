@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 from pydantic import AliasChoices, Field
 
 from cl_client._core.lenient import OrElse
-from cl_client._errors import InvalidParameterError, InvalidRequestError
+from cl_client._errors import InvalidParameterError
 from cl_client._http.document import parse
+from cl_client._http_errors import InvalidRequestError
 from cl_client.models import ServerModel, Time
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cl_client._client.resources import ClientPart
+from cl_client._core.choices import DEFAULT_MAX_BYTES
 from cl_client._core.concurrency import checked_concurrency, map_concurrently
 from cl_client._core.telemetry import operation
 from cl_client._core.threads import in_thread
@@ -20,7 +21,6 @@ from cl_client._http.errors import Asked
 from cl_client._http.retries import can_repeat
 from cl_client._transfers.body import BodyReader
 from cl_client._transfers.download import (
-    DEFAULT_MAX_BYTES,
     PLAIN,
     RANGE_NOT_SATISFIABLE,
     Download,

@@ -15,3 +15,6 @@ MAX_PRIORITY: Final = 10
 """Highest priority of a job; the lowest is 0."""
 MQTT_OFF: Final = "off"
 """Value of ``mqtt_broker`` that turns MQTT off: jobs are followed over HTTP only."""
+
+DEFAULT_MAX_BYTES: Final = 64 * 1024**2
+"""Default maximum size of a file of a job that is read into memory."""

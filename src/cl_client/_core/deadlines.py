@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httpx
 
-from cl_client._errors import InvalidParameterError, RequestTimeoutError
+from cl_client._errors import InvalidParameterError
+from cl_client._http_errors import RequestTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

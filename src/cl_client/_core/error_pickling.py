@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import httpx
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx
 
 _LEFT_OUT = frozenset({b"set-cookie", b"content-encoding", b"content-length", b"transfer-encoding"})
 """A secret, and headers that do not describe a body that is already decoded."""
@@ -17,6 +20,8 @@ def portable(value: object) -> object:
     Returns:
         The value itself, or a copy of the request or response without secret headers.
     """
+    import httpx
+
     if isinstance(value, httpx.Request):
         return httpx.Request(value.method, value.url)
     if isinstance(value, httpx.Response):
@@ -25,6 +30,8 @@ def portable(value: object) -> object:
 
 
 def _portable_response(response: httpx.Response) -> httpx.Response:
+    import httpx
+
     try:
         content = response.content
     except httpx.ResponseNotRead:

@@ -12,12 +12,12 @@ import idna
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cl_client._core.certificates import certificate_problem
-from cl_client._errors import (
+from cl_client._errors import ComputeClientError, InvalidResponseError
+from cl_client._http.retries import retry_after
+from cl_client._http_errors import (
     AuthenticationError,
-    ComputeClientError,
     HTTPError,
     InvalidRequestError,
-    InvalidResponseError,
     JobFileNotFoundError,
     JobNotFoundError,
     PermissionDeniedError,
@@ -26,7 +26,6 @@ from cl_client._errors import (
     ServerError,
     ServerUnavailableError,
 )
-from cl_client._http.retries import retry_after
 from cl_client._transfers.body import BodyReader
 
 _MAX_DETAIL = 500

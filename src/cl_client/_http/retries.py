@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 
-from cl_client._errors import InvalidRequestError, ServerBusyError, ServerError, ServerUnavailableError
+from cl_client._http_errors import InvalidRequestError, ServerBusyError, ServerError, ServerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,16 +12,12 @@ import httpx
 
 from cl_client._core.telemetry import trace_headers
 from cl_client._core.validation import server_of
-from cl_client._errors import (
-    ClientClosedError,
-    InvalidResponseError,
-    RequestTimeoutError,
-    ServerUnavailableError,
-)
+from cl_client._errors import ClientClosedError, InvalidResponseError
 from cl_client._http.auth_flow import ProviderAuth, own_headers
 from cl_client._http.document import Document
 from cl_client._http.errors import Asked, error_for, read_error, translated
 from cl_client._http.transport import PooledTransport
+from cl_client._http_errors import RequestTimeoutError, ServerUnavailableError
 from cl_client._transfers.body import TOLD, BodyReader
 
 if TYPE_CHECKING:

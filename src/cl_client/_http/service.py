@@ -13,11 +13,12 @@ from typing_extensions import override
 
 from cl_client._core.deadlines import deadline
 from cl_client._core.log import get_logger
-from cl_client._errors import ComputeClientError, HTTPError
+from cl_client._errors import ComputeClientError
 from cl_client._http.document import Document, parse
 from cl_client._http.errors import Asked, says_missing
 from cl_client._http.retries import RetryRules, can_repeat, retried, was_not_accepted
 from cl_client._http.sender import RequestSender
+from cl_client._http_errors import HTTPError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

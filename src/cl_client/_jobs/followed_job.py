@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from cl_client._errors import JobNotFoundError
+from cl_client._http_errors import JobNotFoundError
 from cl_client._jobs.read_policy import MAX_BAD_READS, is_no_job, is_refusal
 from cl_client.models import JobResponse, JobStatus
 

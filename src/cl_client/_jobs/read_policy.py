@@ -6,18 +6,17 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from cl_client._core.log import get_logger
-from cl_client._errors import (
+from cl_client._errors import ComputeClientError, InvalidResponseError
+from cl_client._http.retries import RETRYABLE_STATUSES
+from cl_client._http_errors import (
     AuthenticationError,
-    ComputeClientError,
     InvalidRequestError,
-    InvalidResponseError,
     JobNotFoundError,
     PermissionDeniedError,
     ServerBusyError,
     ServerError,
     ServerUnavailableError,
 )
-from cl_client._http.retries import RETRYABLE_STATUSES
 
 if TYPE_CHECKING:
     from cl_client.models import JobResponse

@@ -17,13 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from cl_client._config.loopback import is_loopback
 from cl_client._core.log import get_logger
 from cl_client._core.threads import in_thread_unless_cancelled
-from cl_client._errors import (
-    HTTPError,
-    InvalidResponseError,
-    ServerPathRefusedError,
-    ServerUnavailableError,
-)
+from cl_client._errors import InvalidResponseError, ServerPathRefusedError
 from cl_client._http.errors import says_missing
+from cl_client._http_errors import HTTPError, ServerUnavailableError
 from cl_client._transfers.multipart import MultipartForm
 from cl_client._transfers.references import (
     MODIFIED_FIELD,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from cl_client._core.owned_tasks import OwnedTasks
-from cl_client._errors import ClientClosedError, JobNotFoundError, ServerBusyError
+from cl_client._errors import ClientClosedError
+from cl_client._http_errors import JobNotFoundError, ServerBusyError
 from cl_client._jobs.early_events import EarlyEvents
 from cl_client._jobs.followed_job import FollowedJob
 from cl_client._jobs.push_health import PushHealth

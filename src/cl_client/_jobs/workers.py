@@ -13,13 +13,8 @@ from cl_client._core.callback_queue import CallbackQueue
 from cl_client._core.log import get_logger
 from cl_client._core.owned_tasks import OwnedTasks
 from cl_client._core.single_flight import SingleFlight
-from cl_client._errors import (
-    ClientClosedError,
-    ServerBusyError,
-    ServerError,
-    ServerUnavailableError,
-    WorkerUnavailableError,
-)
+from cl_client._errors import ClientClosedError, WorkerUnavailableError
+from cl_client._http_errors import ServerBusyError, ServerError, ServerUnavailableError
 from cl_client._jobs.worker_registry import WorkerRegistry
 from cl_client.models import WorkerCapabilities, WorkerCapability
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 from typing_extensions import override
 
-from cl_client._errors import ComputeClientError, ServerUnavailableError
+from cl_client._errors import ComputeClientError
+from cl_client._http_errors import ServerUnavailableError
 from cl_client._mqtt.address import MQTTCredentials
 
 if TYPE_CHECKING:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from cl_client.options import ByteProgress
 
-DEFAULT_MAX_BYTES: Final = 64 * 1024**2
-"""Default maximum size of a file that is read into memory."""
 _WRITE_SECONDS: Final = 0.25
 """Maximum seconds between two writes and progress reports of a slow download."""
 _OK: Final = 200

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 from typing_extensions import override
 
-from cl_client._errors import ServerUnavailableError
+from cl_client._http_errors import ServerUnavailableError
 from cl_client._transfers.progress import Reporter
 from cl_client._transfers.sources import open_source
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from typing_extensions import override
 
-from cl_client._errors import InvalidResponseError, JobFileNotFoundError
-from cl_client._transfers.download import DEFAULT_MAX_BYTES
+from cl_client._core.choices import DEFAULT_MAX_BYTES
+from cl_client._errors import InvalidResponseError
 from cl_client.options import PluginOutputT
 from cl_client.plugins.base import BasePluginClient, PluginParamsT
 
@@ -112,6 +112,8 @@ class FileResultClient(BasePluginClient[PluginOutputT, PluginParamsT], Generic[P
         ]
 
     async def _first_found(self, job: JobResponse, fetch: Callable[[str], Awaitable[ReadT]]) -> ReadT:
+        from cl_client._http_errors import JobFileNotFoundError
+
         path = self.output_path(job)
         *first_tries, last_try = self.result_suffixes
         for suffix in first_tries:
