@@ -45,6 +45,24 @@ def test_part_of_a_file(caller: Caller, job_id: str) -> None:
     assert (response.status_code, response.content) == (206, b"456789")
 
 
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
+def test_files_of_any_size(caller: Caller, server: LocalServer, size: int) -> None:
+    content = os.urandom(size)
+    job_id = caller.submit(name="ü.jpg", content=content)
+    caller.ended(job_id)
+    assert (server.data_dir / "jobs" / job_id / "input" / "ü.jpg").read_bytes() == content
+    url = f"/jobs/{job_id}/files/input/ü.jpg"
+    response = caller.http.get(url)
+    assert response.content == content
+    assert response.headers["content-length"] == str(size)
+    assert response.headers["content-disposition"] == "attachment; filename*=utf-8''%C3%BC.jpg"
+    if size:
+        part = caller.http.get(url, headers={"Range": f"bytes={size - 1}-"})
+        assert (part.status_code, part.content) == (206, content[-1:])
+        same = ("etag", "last-modified", "accept-ranges", "content-type", "content-disposition")
+        assert [part.headers[name] for name in same] == [response.headers[name] for name in same]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 INPUT_FOLDER = "input"
+
+
+_SMALL: Final = 64 * 1024
+"""Size in bytes up to which a file is read together with its checks: each call in a thread costs more."""
 
 
 class OutsideJobFolderError(Exception):
@@ -17,6 +23,21 @@ class OutsideJobFolderError(Exception):
 
 class NoJobFolderError(FileNotFoundError):
     """The job has no folder: somebody has removed it from the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of a job.
+
+    Attributes:
+        path: Its absolute path.
+        state: Its size and time.
+        content: The whole file, if it is small.
+    """
+
+    path: Path
+    state: os.stat_result
+    content: bytes | None = None
 
 
 class JobFolders:
@@ -81,6 +102,31 @@ class JobFolders:
             Their total size in bytes.
         """
         return _size(self.jobs)
+
+    def find(self, job_id: str, file_path: str) -> FoundFile:
+        """Find a file of a job by a path that a client sent, and read it if it is small.
+
+        Args:
+            job_id: The job.
+            file_path: Path relative to the job's folder.
+
+        Returns:
+            The file.
+
+        Raises:
+            NoJobFolderError: The job has no folder.
+            OutsideJobFolderError: The path points outside the job's folder: ``..``, absolute, or a symlink.
+            FileNotFoundError: The file was not found.
+            IsADirectoryError: The path is a folder.
+        """
+        path = self.resolve(job_id, file_path)
+        with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+            if state.st_size <= _SMALL:
+                content = file.read(_SMALL + 1)
+                if len(content) == state.st_size:
+                    return FoundFile(path, state, content)
+        return FoundFile(path, state)
 
     def resolve(self, job_id: str, file_path: str) -> Path:
         """Find a file of a job by a path that a client sent.

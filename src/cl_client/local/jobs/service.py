@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from cl_client.local.jobs.folders import JobFolders
+    from cl_client.local.jobs.folders import FoundFile, JobFolders
     from cl_client.local.jobs.shared_folders import JobSource
     from cl_client.local.jobs.store import JobStore, StoredJob
     from cl_client.local.settings import LocalServerSettings
@@ -167,17 +167,17 @@ class JobService:
         await self._store.delete(job_id)
         await asyncio.to_thread(self._folders.remove, job_id)
 
-    async def file(self, job_id: str, file_path: str) -> Path:
-        """Find a file of a job. Raises what `JobFolders.resolve` raises.
+    async def file(self, job_id: str, file_path: str) -> FoundFile:
+        """Find a file of a job. Raises what `JobFolders.find` raises.
 
         Args:
             job_id: The job's id.
             file_path: Path relative to the job's folder.
 
         Returns:
-            The absolute path of an existing file.
+            The file.
         """
-        return await asyncio.to_thread(self._folders.resolve, job_id, file_path)
+        return await asyncio.to_thread(self._folders.find, job_id, file_path)
 
     async def storage(self) -> JSONObject:
         """Measure the storage of all jobs.
