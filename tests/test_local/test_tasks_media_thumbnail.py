@@ -12,6 +12,7 @@ from PIL import Image
 from cl_client.local.samples import camera_exif, draw_photo, draw_video
 from cl_client.local.tasks import media_thumbnail
 from cl_client.local.tasks.contract import TaskContext, TaskFailedError
+from cl_client.local.tasks.images.shrinking import shrunk
 from cl_client.plugins.media_thumbnail import MediaThumbnailParams
 from pictures import (
     ORIENTATIONS,
@@ -156,15 +157,13 @@ def test_a_hundred_megapixels(
     stored.save(source, exif=camera_exif(orientation), quality=60)
     del stored
     decoded: list[int] = []
-    resize = Image.Image.resize
 
-    def watched_resize(
-        image: Image.Image, size: tuple[int, int], resample: int, *, reducing_gap: float
-    ) -> Image.Image:
+    def watched(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        image.load()
         decoded.append(image.width * image.height)
-        return resize(image, size, resample, reducing_gap=reducing_gap)
+        return shrunk(image, size)
 
-    monkeypatch.setattr(Image.Image, "resize", watched_resize)
+    monkeypatch.setattr(media_thumbnail, "shrunk", watched)
     assert thumbnail(source).size == ((256, 160) if orientation == 1 else (160, 256))
     assert max(decoded) <= 12_800 * 8_000 // 64, "it was decoded at more than an eighth of its size"
 

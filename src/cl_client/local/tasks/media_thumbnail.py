@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image
-
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.files import require_content, written_whole
 from cl_client.local.tasks.images.opening import open_picture
-from cl_client.local.tasks.images.orientation import stored_size, upright, upright_size
-from cl_client.local.tasks.images.pixels import displayable, flattened, matching_profile
+from cl_client.local.tasks.images.orientation import stored_size, upright_size
+from cl_client.local.tasks.images.pixels import matching_profile
+from cl_client.local.tasks.images.shrinking import shrunk
 from cl_client.local.tasks.media_types import detect_media_type
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from PIL import Image
 
     from cl_client.local.tasks.contract import TaskContext
     from cl_client.models import JSONObject
@@ -59,8 +60,7 @@ def _thumbnail_of_picture(context: TaskContext[MediaThumbnailParams]) -> Image.I
         size = _thumbnail_size(context, upright_size(image))
         # Decode a JPEG at 1/2, 1/4 or 1/8, not below this size: fast and with little memory for huge ones.
         image.draft(None, stored_size(image, size))
-        picture = flattened(displayable(upright(image)))
-        return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        return shrunk(image, size)
 
 
 def _write_jpeg(picture: Image.Image, target: Path) -> None:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 from cl_client.plugins.exif_fields.display import SWAPPED_ORIENTATIONS
 
 _UPRIGHT_FORMATS: Final = frozenset({"TIFF", "RAW"})
 """Formats whose pixels are upright when they are loaded, whatever their EXIF says."""
+
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How stored pixels become upright ones, by the EXIF orientation."""
+_FROM_THE_END: Final = frozenset({3, 4, 7, 8})
+"""The orientations whose first upright row is the last stored row or column."""
 
 
 def orientation(image: Image.Image) -> int:
@@ -66,4 +79,27 @@ def upright(image: Image.Image) -> Image.Image:
     Returns:
         The upright image; the same object if it is already upright.
     """
-    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+    # Not by ImageOps.exif_transpose(), which also writes all of the EXIF again, for nobody.
+    turn = _TURNS.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def upright_band(image: Image.Image, top: int, bottom: int) -> Image.Image:
+    """Cut rows out of an image as it would be when turned upright, without turning all of it.
+
+    Args:
+        image: The image, as stored.
+        top: The first row of the upright image.
+        bottom: The row behind the last one.
+
+    Returns:
+        The upright rows.
+    """
+    number = orientation(image)
+    across = number in SWAPPED_ORIENTATIONS  # then the upright rows are stored as columns
+    if number in _FROM_THE_END:
+        end = image.width if across else image.height
+        top, bottom = end - bottom, end - top
+    band = image.crop((top, 0, bottom, image.height) if across else (0, top, image.width, bottom))
+    turn = _TURNS.get(number)
+    return band if turn is None else band.transpose(turn)

@@ -9,6 +9,8 @@ from PIL import Image
 
 _PROFILE_COLOURS: Final = {"L": "GRAY", "LA": "GRAY", "I;16": "GRAY", "P": "RGB", "CMYK": "CMYK"}
 
+_BAND_PIXELS: Final = 1_000_000
+
 
 def displayable(image: Image.Image) -> Image.Image:
     """Convert an image to 8 bits per channel, with an alpha channel only if it has transparency.
@@ -44,7 +46,11 @@ def flattened(image: Image.Image) -> Image.Image:
         return image
     base = image.mode.removesuffix("A")
     flat = Image.new(base, image.size, "white")
-    flat.paste(image.convert(base), mask=image.getchannel("A"))
+    # In bands: the colours and the alpha channel of the whole image would be two more copies of it.
+    rows = max(1, _BAND_PIXELS // max(1, image.width))
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        flat.paste(band.convert(base), (0, top), mask=band.getchannel("A"))
     flat.info = image.info.copy()
     return flat
 
