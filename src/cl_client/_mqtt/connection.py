@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
     from cl_client._mqtt.address import BrokerAddress
+    from cl_client._mqtt.batch_client import BatchClient
     from cl_client._mqtt.protocol_choice import Attempt
 
 logger = get_logger("cl_client.mqtt")
@@ -79,7 +80,7 @@ class MQTTConnection:
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._inbox = Inbox(self._take_inbox, self._options.queue_limit)
-        self._paho: paho.Client | None = None
+        self._paho: BatchClient | None = None
         self._attempt = self._choice.attempt()
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -235,7 +236,7 @@ class MQTTConnection:
             self._paho = None
         return attempt
 
-    def _serve(self, client: paho.Client, attempt: Attempt) -> None:
+    def _serve(self, client: BatchClient, attempt: Attempt) -> None:
         """Run paho's network loop until the connection ends."""
         deadline = time.monotonic() + self._options.connect_timeout
         result = MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -248,7 +249,7 @@ class MQTTConnection:
                 self._report(f"{attempt.awaited} timed out after {self._options.connect_timeout:g} s")
                 attempt.silent = not attempt.answered
                 client.disconnect()
-            result = client.loop(timeout=0.1 if not attempt.live else 1.0)
+            result = client.turn(0.1 if not attempt.live else 1.0)
         if self._closing.is_set():
             return
         if attempt.live:
@@ -256,7 +257,7 @@ class MQTTConnection:
         elif attempt.problem is None and not (attempt.probe and attempt.accepted):
             self._report(f"the broker closed the connection without answering {attempt.awaited}")
 
-    def _client_for(self) -> paho.Client:
+    def _client_for(self) -> BatchClient:
         """Get the paho client for the protocol version; reconnects reuse it, to keep its session."""
         client = self._paho or self._new_client()
         credentials = self._options.credentials_for(self.address)
@@ -265,7 +266,7 @@ class MQTTConnection:
         self._paho = client
         return client
 
-    def _new_client(self) -> paho.Client:
+    def _new_client(self) -> BatchClient:
         client = new_client(self._client_id, self._choice.version, self.address, self._options)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from cl_client._core.certificates import SelfClosingSSLSocket
+from cl_client._mqtt.batch_client import BatchClient
 
 if TYPE_CHECKING:
     from cl_client._mqtt.address import BrokerAddress
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def new_client(
     client_id: str, version: MQTTProtocolVersion, address: BrokerAddress, options: ConnectionOptions
-) -> paho.Client:
+) -> BatchClient:
     """Create a paho client without callbacks, which is not connected yet.
 
     Args:
@@ -30,12 +31,7 @@ def new_client(
     Returns:
         The client.
     """
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=client_id,
-        protocol=version,
-        transport="websockets" if address.websocket else "tcp",
-    )
+    client = BatchClient(client_id, version, websocket=address.websocket)
     client.connect_timeout = options.connect_timeout
     if address.tls:
         context = options.make_ssl_context()
@@ -43,8 +39,6 @@ def new_client(
         client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves the context untyped
     if address.websocket:
         client.ws_set_options(path=address.target)
-    # With this hook, paho never writes to the socket in the caller's thread.
-    client.on_socket_register_write = _leave_writing_to_the_thread
     return client
 
 
@@ -86,7 +80,3 @@ def end_session(client: paho.Client) -> None:
     properties = Properties(PacketTypes.DISCONNECT)
     properties.SessionExpiryInterval = 0
     client.disconnect(properties=properties)
-
-
-def _leave_writing_to_the_thread(_client: paho.Client, _userdata: object, _socket: object) -> None:
-    """Do nothing: the network thread itself checks whether there is something to write."""

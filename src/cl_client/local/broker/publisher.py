@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
     from cl_client._mqtt.address import BrokerAddress
+    from cl_client._mqtt.batch_client import BatchClient
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Publisher:
         self._outbox = Outbox(limit, WINDOW)
         self._live: paho.Client | None = None
         self._told_of_drops = self._told_of_refusal = self._told_of_rest = False
+        self._will_send = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._waiters = 0
@@ -125,13 +127,28 @@ class Publisher:
             self._outbox.put(OutgoingMessage(topic, payload, retain, lasting))
             first_drop = self._outbox.dropped > before and not self._told_of_drops
             self._told_of_drops |= first_drop
-            self._send()
+            send_later, self._will_send = not self._will_send, True
+        if send_later and self._loop is not None:
+            # What is published in one turn of the loop wakes the thread, and passes through the broker, once.
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                call = self._loop.call_soon if self._is_on_loop() else self._loop.call_soon_threadsafe
+                call(self._send_all)
         if first_drop:
             logger.warning(
                 "%s does not accept messages as fast as they are published: dropping the oldest ones, "
                 "the final events of jobs last",
                 self.address,
             )
+
+    def _is_on_loop(self) -> bool:
+        with contextlib.suppress(RuntimeError):
+            return asyncio.get_running_loop() is self._loop
+        return False
+
+    def _send_all(self) -> None:
+        with self._lock:
+            self._will_send = False
+            self._send()
 
     async def wait_connected(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface
         """Wait until the broker is connected.
@@ -250,11 +267,11 @@ class Publisher:
             logger.warning("%s: %s; events are kept until it connects again", self.address, self.problem)
         self._tell_waiters()
 
-    def _serve(self, client: paho.Client, attempt: Attempt) -> None:
+    def _serve(self, client: BatchClient, attempt: Attempt) -> None:
         """Run paho's network loop until the connection ends."""
         deadline = time.monotonic() + self._options.connect_timeout
         goodbye_deadline: float | None = None
-        while client.loop(timeout=1.0 if attempt.live else 0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        while client.turn(1.0 if attempt.live else 0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             now = time.monotonic()
             if self._closing.is_set():
                 goodbye_deadline = goodbye_deadline or now + _GOODBYE_SECONDS
@@ -299,7 +316,7 @@ class Publisher:
                 self._told_of_refusal = True
                 logger.warning("%s refuses messages on %s: %s", self.address, message.topic, reason)
 
-    def _new_client(self, attempt: Attempt) -> paho.Client:
+    def _new_client(self, attempt: Attempt) -> BatchClient:
         client = new_client(self._client_id, attempt.version, self.address, self._options)
         credentials = self._options.credentials_for(self.address)
         if credentials is not None:
