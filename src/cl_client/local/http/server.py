@@ -36,7 +36,7 @@ async def start_http(
     """
     config = uvicorn.Config(
         app,
-        http="h11",
+        http="httptools",
         ws="none",
         lifespan="off",
         log_config=None,
