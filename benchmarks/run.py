@@ -36,6 +36,7 @@ NAMES = (
     "big_files",
     "small_files",
     "batch_report",
+    "batch_cost",
     "embedded_brokers",
 )
 
