@@ -77,7 +77,9 @@ def test_a_job_is_followed_through_the_ledger(tmp_path: Path) -> None:
         ledger.updated(_job("one", "completed"), server=SERVER)
         assert [it.job_id for it in ledger.running(SERVER)] == ["other"]
         assert ledger.result_of(target) is None  # it was not fetched
-        ledger.kept("one", server=SERVER)
+        ledger.ended(_job("one", "completed"), server=SERVER, kept=False)
+        assert ledger.result_of(target) is None
+        ledger.ended(_job("one", "completed"), server=SERVER, kept=True)
         found = ledger.result_of(target)
         assert found is not None
         assert (found.source_size, found.params, found.status) == (5, {"algorithm": "md5"}, "completed")
@@ -98,7 +100,7 @@ def test_the_maker_of_a_result_is_the_last_that_wrote_it(tmp_path: Path) -> None
         for job_id in ("first", "second", "unfetched"):
             ledger.submitted(_job(job_id), server=SERVER, source="a", params={}, target=target)
         for job_id in ("second", "first"):
-            ledger.kept(job_id, server=SERVER)
+            ledger.ended(_job(job_id, "completed"), server=SERVER, kept=True)
         ledger.updated(_job("unfetched", "completed"), server=SERVER)
         ledger.updated(_job("first", "deleted"), server=SERVER)
         found = ledger.result_of(target)

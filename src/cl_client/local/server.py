@@ -190,6 +190,27 @@ class LocalServer:
         """The folder with the jobs."""
         return self._thread().data_dir
 
+    def job_file(self, job_id: str, file_path: str) -> Path:
+        """Find a file of a job on the disk, to read it without a request.
+
+        Args:
+            job_id: The job.
+            file_path: The path of the file below the job, for instance ``output/thumbnail.jpg``.
+
+        Returns:
+            The absolute path of the file. It is the server's: copy it, and leave it as it is.
+
+        Raises:
+            FileNotFoundError: The job has no such file.
+            RuntimeError: The server does not run.
+        """
+        from cl_client.local.jobs.folders import JobFolders, OutsideJobFolderError
+
+        try:
+            return JobFolders(self.data_dir).resolve(job_id, file_path)
+        except (OutsideJobFolderError, IsADirectoryError) as exc:
+            raise FileNotFoundError(file_path) from exc
+
     @property
     def task_types(self) -> tuple[str, ...]:
         """The tasks that are announced now: the offered ones whose models are present."""

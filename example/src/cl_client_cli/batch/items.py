@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeAlias, cast
+from typing import Annotated, Final, Literal, NamedTuple, TypeAlias, cast
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
 from cl_client_cli.tasks.inputs import content_digest
 
 State: TypeAlias = Literal["waiting", "submitting", "submitted", "done", "failed"]
+
+_RECENT: Final = 64
+"""Of how many files the content is remembered; at least as many as jobs run at the same time."""
 
 
 class ItemKey(NamedTuple):
@@ -42,20 +47,50 @@ class Content(NamedTuple):
     mtime_ns: int
 
 
-def content_of(source: Path) -> Content:
-    """Read a file, to identify its content.
+class Contents:
+    """Reads files to identify their contents, each once for the tasks that follow each other on it."""
 
-    Args:
-        source: The input file.
+    def __init__(self) -> None:
+        self._recent: dict[Path, tuple[_Version, Content]] = {}
+        self._reading: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
-    Returns:
-        The content's digest, size and time.
+    async def of(self, source: Path) -> Content:
+        """Read a file, unless it was just read and has not been touched since.
 
-    Raises:
-        OSError: The file cannot be read.
-    """
-    before = source.stat()
-    return Content(content_digest(source), before.st_size, before.st_mtime_ns)
+        Args:
+            source: The input file.
+
+        Returns:
+            The content's digest, size and time.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        reading = self._reading.setdefault(source, asyncio.Lock())
+        async with reading:
+            version, content = await asyncio.to_thread(_read, source, self._recent.pop(source, None))
+        self._recent[source] = version, content
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+        return content
+
+
+class _Version(NamedTuple):
+    """What changes whenever a file is written or replaced, also if its time is set back."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def _read(source: Path, known: tuple[_Version, Content] | None) -> tuple[_Version, Content]:
+    found = source.stat()
+    version = _Version(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    if known is not None and known[0] == version:
+        return known
+    return version, Content(content_digest(source), found.st_size, found.st_mtime_ns)
 
 
 def _from_json(value: object) -> object:

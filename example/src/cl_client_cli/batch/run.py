@@ -16,7 +16,7 @@ from typing_extensions import override
 from cl_client import map_concurrently
 from cl_client.plugins import plugin_class
 from cl_client_cli.batch.copies import copy_result
-from cl_client_cli.batch.items import content_of
+from cl_client_cli.batch.items import Contents
 from cl_client_cli.frame.outages import PAUSES, is_outage
 from cl_client_cli.tasks.job_outcome import JobRequest, Outcome, failed
 from cl_client_cli.tasks.notes import Notes
@@ -78,6 +78,7 @@ class BatchRun:
     retries: int
     retry_failed: bool = False
     ended: Counter[str] = field(default_factory=Counter[str])
+    _contents: Contents = field(default_factory=Contents)
     _under_way: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = field(
         default_factory=WeakValueDictionary[tuple[str, str, str], asyncio.Lock]
     )
@@ -115,7 +116,7 @@ class BatchRun:
 
     async def _outcome(self, item: Item, request: JobRequest, row: JobRow) -> Outcome | None:
         try:
-            content = await asyncio.to_thread(content_of, item.source)
+            content = await self._contents.of(item.source)
         except OSError as exc:
             if (known := item.known_content()) is None:
                 return self._end(item, failed(request, exc), None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cl_client.local import LocalServer
+from cl_client_cli.frame.own_client import OwnClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -48,7 +49,7 @@ async def own_server(
     async with AsyncExitStack() as stack:
         with terminal.announced("Starting a local server ..."):
             server = await stack.enter_async_context(LocalServer(shared=shared))
-            client = await stack.enter_async_context(server.client())
+            client = await stack.enter_async_context(OwnClient(server))
             await client.wait_for_workers(server.task_types, timeout=patience)
         yield OwnServer(server, client)
 

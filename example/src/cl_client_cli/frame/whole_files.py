@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import TYPE_CHECKING
+
+from cl_client.exceptions import FileWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+    from typing import BinaryIO
 
 
 @contextmanager
@@ -30,3 +35,32 @@ def written_whole(target: Path) -> Generator[Path]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_durably(target: Path) -> Generator[BinaryIO]:
+    """Write a file like a download: whole or not at all, and on the disk when the block has ended.
+
+    Args:
+        target: The file to write; missing folders are created.
+
+    Yields:
+        The open file.
+
+    Raises:
+        FileWriteError: The file cannot be written.
+    """
+    part = target.with_name(f".{token_hex(8)}.part")  # the target's own name may have no room for a suffix
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except (OSError, ValueError) as exc:
+        error = FileWriteError.of(target, exc)
+        raise error from exc

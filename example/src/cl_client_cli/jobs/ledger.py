@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from cl_client import JobStatus
-from cl_client_cli.database import explained, open_database, open_to_read, read_row, storable
+from cl_client_cli.database import explained, open_database, open_to_read, read_row, storable, transaction
 from cl_client_cli.frame.user_folders import data_folder
 from cl_client_cli.jobs.ledger_entry import FORGOTTEN, LedgerEntry
 
@@ -157,30 +157,21 @@ class Ledger:
             job: The job as last read.
             server: The URL of the server.
         """
-        now = time.time()
-        ended_at = now if job.status.is_terminal else None
-        self._write(
-            "UPDATE jobs SET status = ?, progress = ?, error = ?, updated_at = ?,"
-            " ended_at = CASE status WHEN ? THEN ? ELSE coalesce(ended_at, ?) END"
-            " WHERE server = ? AND job_id = ? AND (ended_at IS NULL OR status = ? OR ? = ?)",
-            (
-                *(str(job.status), job.progress, job.error_message, now),
-                *(FORGOTTEN, ended_at, ended_at),
-                *(server, job.job_id),
-                *(FORGOTTEN, str(job.status), _DELETED),
-            ),
-        )
+        with self._lock, explained(self._path):
+            _update(self._connection, job, server)
 
-    def kept(self, job_id: str, *, server: str) -> None:
-        """Record that the result of a job was saved at its target.
+    def ended(self, job: JobResponse, *, server: str, kept: bool) -> None:
+        """Record that a job has ended, see `updated`, and whether its result was saved, as one change.
 
         Args:
-            job_id: The ID of the job.
+            job: The job as last read.
             server: The URL of the server.
+            kept: Whether its result was saved at its target.
         """
-        self._write(
-            "UPDATE jobs SET kept_at = ? WHERE server = ? AND job_id = ?", (time.time(), server, job_id)
-        )
+        with self._lock, explained(self._path), transaction(self._connection):
+            _update(self._connection, job, server)
+            if kept:
+                _keep(self._connection, job.job_id, server)
 
     def forgotten(self, job_id: str, *, server: str) -> None:
         """Record that the server no longer has a job, unless it was deleted from here.
@@ -336,6 +327,30 @@ class Ledger:
                 statement, storable((*values, most))
             ).fetchall()
             return [LedgerEntry.model_validate(read_row(row)) for row in rows]
+
+
+def _update(connection: sqlite3.Connection, job: JobResponse, server: str) -> None:
+    now = time.time()
+    ended_at = now if job.status.is_terminal else None
+    connection.execute(
+        "UPDATE jobs SET status = ?, progress = ?, error = ?, updated_at = ?,"
+        " ended_at = CASE status WHEN ? THEN ? ELSE coalesce(ended_at, ?) END"
+        " WHERE server = ? AND job_id = ? AND (ended_at IS NULL OR status = ? OR ? = ?)",
+        storable(
+            (
+                *(str(job.status), job.progress, job.error_message, now),
+                *(FORGOTTEN, ended_at, ended_at),
+                *(server, job.job_id),
+                *(FORGOTTEN, str(job.status), _DELETED),
+            )
+        ),
+    )
+
+
+def _keep(connection: sqlite3.Connection, job_id: str, server: str) -> None:
+    connection.execute(
+        "UPDATE jobs SET kept_at = ? WHERE server = ? AND job_id = ?", storable((time.time(), server, job_id))
+    )
 
 
 def _conditions(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cl_client_cli.frame.options import JobOptions
     from cl_client_cli.jobs.ledger import Ledger
     from cl_client_cli.tasks.server_paths import ServerPaths
+    from cl_client_cli.tasks.table import TaskResult
 
 CONCERNS_ALL_JOBS = (ServerUnavailableError, AuthenticationError, PermissionDeniedError)
 """The server is unreachable, or rejects this user: errors that affect all jobs."""
@@ -249,18 +250,23 @@ class JobEngine:
         job: JobResponse | None = None
         try:
             job = await self._wait(job_id, observer, end)
-            await asyncio.to_thread(self._ledger.updated, job, server=self._server)
-            job.raise_for_status()
-            if request.target is not None:
-                await asyncio.to_thread(request.target.parent.mkdir, parents=True, exist_ok=True)
-            result = with_notes(await task_kind(request.task).fetch(self._client, job, request.target), job)
-            if request.target is not None:
-                await asyncio.to_thread(self._ledger.kept, job_id, server=self._server)
+            result = await self._result(request, job)
         except (JobNotFoundError, *CONCERNS_ALL_JOBS):
             raise
         except (ComputeClientError, OSError, ValueError) as exc:
             return failed(request, exc, job)
         return Outcome(request, job, result)
+
+    async def _result(self, request: JobRequest, job: JobResponse) -> TaskResult:
+        """Save the result of an ended job. The ledger is told once, whether that works or not."""
+        kept = False
+        try:
+            job.raise_for_status()
+            result = await task_kind(request.task).fetch(self._client, job, request.target)
+            kept = request.target is not None
+        finally:
+            await asyncio.to_thread(self._ledger.ended, job, server=self._server, kept=kept)
+        return with_notes(result, job)
 
     async def _wait(self, job_id: str, observer: JobObserver, end: float | None) -> JobResponse:
         seconds = self._options.timeout

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
+from pydantic import ValidationError
 from rich.filesize import decimal
+
+from cl_client.exceptions import InvalidResponseError
+from cl_client_cli.frame.whole_files import written_durably
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from cl_client.plugins.exif import ExifOutput
     from cl_client.plugins.face_detection import FaceDetectionOutput
     from cl_client.plugins.file_result import FileResultClient
+    from cl_client.plugins.hash import HashResult
     from cl_client.plugins.hls_streaming import HlsStreamingClient
 
 Media: TypeAlias = Literal["picture", "raw", "video"]
@@ -85,16 +90,34 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
 
 
 async def _hash(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
-    result = await client.hash.load(job)
+    content = await client.hash.read(job)  # once, for the result and its file
+    result = _hash_result(content, job)
     covers = ""
     if result.hashed is not None and result.algorithm != "md5":  # md5 always covers the bytes
         covers = f" ({_HASHED[result.hashed]})"
     return TaskResult(
         f"{result.algorithm} {result.hash_value[:_HASH_DIGITS]}...{covers}",
         {**_as_json(result), "hashed": result.hashed},
-        await _kept(client.hash, job, target),
+        () if target is None else (await asyncio.to_thread(_write, target, content),),
         f"{result.hash_value}  {result.algorithm}{covers}",
     )
+
+
+def _hash_result(content: bytes, job: JobResponse) -> HashResult:
+    from cl_client.plugins.hash import HashResult
+
+    try:
+        return HashResult.model_validate_json(content)
+    except ValidationError as exc:
+        raise InvalidResponseError(
+            f"The result of job {job.job_id} is not a valid HashResult: {exc}"
+        ) from exc
+
+
+def _write(target: Path, content: bytes) -> Path:
+    with written_durably(target) as file:
+        file.write(content)
+    return target
 
 
 async def _exif(client: ComputeClient, job: JobResponse, target: Path | None) -> TaskResult:
