@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from typing_extensions import override
 
+from cl_client.local.http.bounded_requests import BoundedHTTP
 from cl_client.local.net.listener import TLS_GOODBYE_SECONDS, url_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ async def start_http(
     """
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHTTP,
         ws="none",
         lifespan="off",
         log_config=None,
