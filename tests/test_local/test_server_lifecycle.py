@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -60,13 +61,15 @@ def test_nothing_is_left_after_a_stop(
     brokers = {"mosquitto": 2, "amqtt": 0}[broker_choice]  # Mosquitto, and the shell that ends it
     with server, call(server) as caller:
         data_dir, base_url, mqtt_url = server.data_dir, server.base_url, server.mqtt_url
-        # One job is interrupted in its midst.
-        job_id = caller.submit(gate=str(data_dir / "never"))
-        eventually(lambda: caller.has_status(job_id, "processing"))
+        # Two jobs are interrupted in their midst. The second worker's process starts for the second one.
+        for number in (1, 2):
+            assert len(descendants() - processes) == 1 + brokers
+            job_id = caller.submit(gate=str(data_dir / f"never-{number}"))
+            eventually(partial(caller.has_status, job_id, "processing"))
+        eventually(lambda: len(descendants() - processes) == 2 + brokers)
         assert [path for path in temporary_folder.iterdir() if not path.name.startswith("cl-mqtt-")] == [
             data_dir
         ]
-        assert len(descendants() - processes) == 2 + brokers
     assert list(temporary_folder.iterdir()) == []
     assert descendants() == processes
     eventually(lambda: set(threading.enumerate()) <= threads)
@@ -166,6 +169,7 @@ def test_interrupted_jobs_run_again_after_a_stop(
 
 SERVE_FOR_EVER = """
 import sys, threading
+from functools import partial
 from pathlib import Path
 from cl_client.local import LocalServer
 from cl_client.local.tasks import TaskSpec

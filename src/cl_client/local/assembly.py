@@ -33,6 +33,7 @@ from cl_client.local.net.listener import bind_listener, url_of
 from cl_client.local.net.tls import load_tls
 from cl_client.local.quiet_logging import quiet_libraries
 from cl_client.local.workers.pool import Worker, WorkerPool
+from cl_client.local.workers.process import TaskProcess
 
 if TYPE_CHECKING:
     import ssl
@@ -99,6 +100,11 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         for problem in settings.unfit_tasks.values():
             logger.warning("%s. Until then, the server does not offer it", problem)
         listener = stack.enter_context(bind_listener(settings.host, settings.port, "HTTP server"))
+        # One process imports while the other parts start, and takes the first job at once. Those of the other
+        # workers start when there are as many jobs: a machine may have many cores and one photo.
+        first_process = TaskProcess()
+        stack.push_async_callback(first_process.close)
+        await first_process.warm_up()
         tls = None if settings.tls is None else await in_thread(load_tls, settings.tls)
         folders = JobFolders(data_dir)
         await asyncio.to_thread(folders.prepare)
@@ -124,7 +130,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
             announce_failures=not settings.strict_wire,
         )
         shared = SharedFolders(folders=tuple(settings.shared), private=data_dir)
-        pool = _worker_pool(settings, store, announcer, folders.jobs, shared)
+        pool = _worker_pool(settings, store, announcer, folders.jobs, shared, first_process=first_process)
         pool.start()
         stack.push_async_callback(pool.stop)
         service = JobService(settings, store, folders, pool, announcer.job_changed)
@@ -210,6 +216,8 @@ def _worker_pool(
     announcer: Announcer,
     jobs_folder: Path,
     shared: SharedFolders,
+    *,
+    first_process: TaskProcess,
 ) -> WorkerPool:
     # A broker may serve several servers: without a random part their workers would share topics.
     prefix = f"local-{secrets.token_hex(4)}"
@@ -222,6 +230,7 @@ def _worker_pool(
             jobs_folder=jobs_folder,
             shared=shared,
             models=settings.models,
+            process=first_process if number == 1 else TaskProcess(),
             poll_interval=settings.poll_interval,
             before_job=settings.before_job,
         )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from cl_client._transfers.references import OUTPUT_PATH_FIELD, PATH_FIELD
 from cl_client.local.tasks.contract import TaskFailedError
 from cl_client.local.tasks.job_hook import ClaimedJob
-from cl_client.local.workers.process import TaskProcess
 from cl_client.local.workers.protocol import Reference, TaskError, TaskRequest, TaskResult
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from cl_client.local.models.store import ModelStore
     from cl_client.local.tasks import TaskSpec
     from cl_client.local.tasks.job_hook import JobHook
+    from cl_client.local.workers.process import TaskProcess
     from cl_client.models import JSONObject
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Worker:
         jobs_folder: Holds one folder per job, named after the job id.
         shared: The folders from which jobs may read files in place.
         models: Finds the model files of the tasks.
+        process: Runs the tasks. It is started for the first job if it does not run yet.
         poll_interval: Seconds between two looks for queued jobs; None to look whenever `wake` is called.
         before_job: Runs before each task; see `JobHook`.
     """
@@ -57,6 +58,7 @@ class Worker:
         jobs_folder: Path,
         shared: SharedFolders,
         models: ModelStore,
+        process: TaskProcess,
         poll_interval: float | None,
         before_job: JobHook | None = None,
     ) -> None:
@@ -73,7 +75,7 @@ class Worker:
         self._before_job = before_job
         self._hook: asyncio.Future[None] | None = None
         self._is_abandoned = False
-        self._process = TaskProcess()
+        self._process = process
         self._waiting = False
         self._wake = asyncio.Event()
         self._job_ended = asyncio.Event()
@@ -91,7 +93,6 @@ class Worker:
         """Run jobs until cancelled. The worker process has exited when this returns."""
         self.announce(idle=True)
         try:
-            await self._warm_up()
             while True:
                 self._wake.clear()
                 # Servers of all generations announce busy, then idle again, at each poll for work.
@@ -125,13 +126,6 @@ class Worker:
         """
         self.idle = idle
         self._announcer.worker_changed(self.worker_id, idle=idle)
-
-    async def _warm_up(self) -> None:
-        """Start the process before there is a job. If it cannot start, each job fails with the reason."""
-        try:
-            await self._process.start()
-        except OSError as exc:
-            logger.warning("Worker %s cannot start its process: %s", self.worker_id, exc)
 
     async def _wait_for_work(self) -> None:
         if self._poll_interval is not None:

@@ -44,6 +44,13 @@ class TaskProcess:
         self._killed = False
         self._has_worked = False
 
+    async def warm_up(self) -> None:
+        """Start the process before there is a job. If it cannot start, each job fails with the reason."""
+        try:
+            await self.start()
+        except OSError as exc:
+            logger.warning("A worker cannot start its process: %s", exc)
+
     async def start(self) -> None:
         """Start the process if none is running. One that died while idle is replaced."""
         if self._process is not None and self._process.returncode is None:
