@@ -14,11 +14,8 @@ from pydantic import SecretStr
 from cl_client._core.threads import in_thread
 from cl_client._mqtt.address import BrokerAddress, MQTTCredentials
 from cl_client._mqtt.types import ConnectionOptions
-from cl_client.local.auth.app import create_auth_app
 from cl_client.local.auth.guard import Guard
 from cl_client.local.auth.guest_mode import GuestMode
-from cl_client.local.auth.service import AuthService
-from cl_client.local.auth.tokens import Claims
 from cl_client.local.broker.announcer import Announcer
 from cl_client.local.broker.embedded import EmbeddedBroker
 from cl_client.local.broker.publisher import Publisher
@@ -30,7 +27,6 @@ from cl_client.local.jobs.service import JobService
 from cl_client.local.jobs.shared_folders import SharedFolders
 from cl_client.local.jobs.store import JobStore
 from cl_client.local.net.listener import bind_listener, url_of
-from cl_client.local.net.tls import load_tls
 from cl_client.local.quiet_logging import quiet_libraries
 from cl_client.local.workers.pool import Worker, WorkerPool
 from cl_client.local.workers.process import TaskProcess
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
+    from cl_client.local.auth.service import AuthService
     from cl_client.local.auth.tokens import TokenAuthority
     from cl_client.local.net.tls import TLSContexts
     from cl_client.local.settings import LocalServerSettings
@@ -105,7 +102,7 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         first_process = TaskProcess()
         stack.push_async_callback(first_process.close)
         await first_process.warm_up()
-        tls = None if settings.tls is None else await in_thread(load_tls, settings.tls)
+        tls = await _load_tls(settings)
         folders = JobFolders(data_dir)
         await asyncio.to_thread(folders.prepare)
         store = await JobStore.open(data_dir / "jobs.sqlite3")
@@ -141,6 +138,15 @@ async def running_server(settings: LocalServerSettings, data_dir: Path) -> Async
         yield RunningServer(base_url, mqtt_url, broker or mqtt_url, auth, announcer, pool, store, service)
 
 
+async def _load_tls(settings: LocalServerSettings) -> TLSContexts | None:
+    """Load the TLS files if the settings name them."""
+    if settings.tls is None:
+        return None
+    from cl_client.local.net.tls import load_tls  # with cryptography
+
+    return await in_thread(load_tls, settings.tls)
+
+
 def _share_access(
     stack: AsyncExitStack, shared: SharedFolders, guard: Guard, *, by_token: bool
 ) -> ShareAccess | None:
@@ -157,6 +163,10 @@ async def _start_auth(
     """Start the auth service if the settings ask for one."""
     if settings.auth is None:
         return None
+    # With PyJWT and cryptography, which a server without logins has no use for.
+    from cl_client.local.auth.app import create_auth_app
+    from cl_client.local.auth.service import AuthService
+
     listener = stack.enter_context(bind_listener(settings.host, settings.auth.port, "auth service"))
     service = await stack.enter_async_context(
         AuthService.open(data_dir / "auth", settings.auth, settings.dialect.user_claim)
@@ -185,6 +195,8 @@ async def _start_broker(
     if tls is not None:
         options = replace(options, make_ssl_context=lambda: tls.own_client)
     if checks is not None:
+        from cl_client.local.auth.tokens import Claims
+
         # Valid for the broker only: user 0 does not exist, and the token has no permissions.
         nobody = Claims(user_id="0", permissions=[], is_admin=False)
         token = SecretStr(checks.issue(nobody, _OWN_TOKEN_SECONDS))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from starlette.exceptions import HTTPException
 
 from cl_client.local.auth.bearer import bearer_token
-from cl_client.local.auth.tokens import ExpiredTokenError, InvalidTokenError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -79,6 +78,8 @@ class Guard:
     def _claims(self, request: Request, *, guests: bool = True) -> Claims | None:
         if self._tokens is None or (guests and self.guest_mode.enabled):
             return None
+        from cl_client.local.auth.tokens import ExpiredTokenError, InvalidTokenError
+
         token = bearer_token(request)
         if token is None:
             raise _unauthorized("Authentication required")
