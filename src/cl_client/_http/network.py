@@ -29,6 +29,8 @@ _MOST_RECEIVED: Final = 256 * 1024
 """Maximum number of bytes that wait to be read; reading from the server pauses above it."""
 _BODY_BLOCK: Final = 16 * 1024
 """Smaller writes are headers or small bodies, which are sent before a response can arrive."""
+_TOGETHER_SECONDS: Final = 0.005
+"""Smaller writes wait as long for more to send: headers, the head of a form, a small file and the end."""
 _INTERIM: Final = b"HTTP/1.1 1"
 """Start of a 1xx, which precedes the actual response (RFC 9110, 15.2)."""
 _SECOND_ADDRESS_AFTER: Final = 0.25
@@ -126,6 +128,8 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._ended = False
         self._error: Exception | None = None
         self._unheard = 0
+        self._unsent = bytearray()
+        self._sending: asyncio.TimerHandle | None = None
         self._waiting: set[asyncio.Future[bool]] = set()
 
     @override
@@ -180,6 +184,7 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._send()
         until = None if timeout is None else self._loop.time() + timeout
         while not self._received and not self._ended:
             if not await self._change(until):
@@ -206,8 +211,17 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
                 for _ in range(3):
                     await asyncio.sleep(0)
         self._check_writable()
-        if self._transport is not None:
-            self._transport.write(buffer)
+        # Each write to a socket costs as much as the rest of a small request, also for the server.
+        if len(buffer) < _BODY_BLOCK and not self._multiplexed:
+            self._unsent += buffer
+            if len(self._unsent) >= _BODY_BLOCK:
+                self._send()
+            elif self._sending is None:
+                self._sending = self._loop.call_later(_TOGETHER_SECONDS, self._send)
+        else:
+            self._send()
+            if self._transport is not None:
+                self._transport.write(buffer)
         if not self._writing_paused:
             return
         until = None if timeout is None else self._loop.time() + timeout
@@ -215,6 +229,15 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             if not await self._change(until):
                 raise httpcore.WriteTimeout
             self._check_writable()
+
+    def _send(self) -> None:
+        """Write what was held back."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        if self._unsent and self._transport is not None:
+            unsent, self._unsent = self._unsent, bytearray()
+            self._transport.write(unsent)
 
     def _check_writable(self) -> None:
         """Raise an error that makes httpcore stop sending and read the response."""
@@ -231,6 +254,7 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         below = self._transport
         if below is None or self._ended:
             raise httpcore.ConnectError(_HUNG_UP)
+        self._send()
         self._below_tls = self._below_tls or below
         try:
             async with asyncio.timeout(timeout):
@@ -254,6 +278,9 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def abort(self) -> None:
         self._ended, self._error = True, self._error or ConnectionAbortedError("the connection was closed")
         self._received.clear()
+        self._unsent.clear()
+        if self._sending is not None:
+            self._sending.cancel()
         transport, self._transport = self._transport, None
         if transport is None:
             return

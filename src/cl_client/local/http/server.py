@@ -10,6 +10,7 @@ import uvicorn
 from typing_extensions import override
 
 from cl_client.local.http.bounded_requests import BoundedHTTP
+from cl_client.local.net.joining_transport import JoiningTransport
 from cl_client.local.net.listener import TLS_GOODBYE_SECONDS, url_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def start_http(
     """
     config = uvicorn.Config(
         app,
-        http=BoundedHTTP,
+        http=_HTTPProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -60,6 +61,14 @@ async def start_http(
     if serving.done():
         await serving
     return url_of("http" if tls is None else "https", listener)
+
+
+class _HTTPProtocol(BoundedHTTP):
+    """uvicorn's protocol, which sends the headers and the body of a small response together."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(JoiningTransport(transport))
 
 
 class _HTTPServer(uvicorn.Server):
