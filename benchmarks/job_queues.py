@@ -2,8 +2,8 @@
 
 A job of the local server is an upload of 1 KiB from a file, a row in its database, its five MQTT messages and
 a read of its end; the others have an argument of 1 KiB, an entry in Redis, and a result. Every process
-counts: this one with the client, the server, its workers and its broker. They take turns, and each has run
-some jobs before.
+counts: this one with the client, the server, its workers and its broker. Each has run some
+jobs before.
 
 Nothing is deleted between the turns: for minutes after many files were deleted, ext4 takes ten times as long
 to create one, since it looks through those that were deleted lately.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +28,7 @@ from redis_queues import Cost, cpu_seconds
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from cl_client import ComputeClient, JobResponse
+    from cl_client import ComputeClient, JobResponse, JSONObject
 
 _WORKERS = 2
 _SUBMITTING = 16
@@ -142,64 +141,51 @@ def _new(folders: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=folders))
 
 
-def _median(costs: list[Cost]) -> Cost:
-    return Cost(
-        costs[0].jobs,
-        statistics.median(cost.seconds for cost in costs),
-        statistics.median(cost.cpu for cost in costs),
-    )
-
-
-def _against_peers(jobs: int, turns: int, folders: Path) -> list[Figure]:
+def _against_peers(jobs: int, folders: Path) -> list[Figure]:
     problem = redis_queues.why_not()
-    peers = () if problem else (redis_queues.HUEY, redis_queues.DRAMATIQ)
-    own: list[Cost] = []
-    others: dict[str, list[Cost]] = {peer.name: [] for peer in peers}
-    for _ in range(turns):
-        own.append(asyncio.run(_local_costs(jobs, _new(folders))))
-        for peer in peers:
-            others[peer.name].append(_peer_costs(peer, jobs))
-    local = _median(own)
+    local = asyncio.run(_local_costs(jobs, _new(folders)))
     figures = [
         Figure(
             f"{jobs:,} jobs that do nothing, for each second of processor time",
             jobs / local.cpu,
             "jobs/s",
-            details={
-                "CPU ms per job": round(local.cpu_ms, 2),
-                "s": round(local.seconds, 1),
-                "peers": problem or "installed",
-            },
+            details={**_details(local), "peers": problem or "installed"},
         )
     ]
     if problem:
         return figures
-    huey, dramatiq = (_median(others[peer.name]) for peer in peers)
-    for peer, cost in (("huey", huey), ("dramatiq", dramatiq)):
-        details = {"CPU ms per job": round(cost.cpu_ms, 2), "s": round(cost.seconds, 1)}
+    for peer, cpu_target, time_target in (
+        (redis_queues.HUEY, _CPU_TARGET, None),
+        (redis_queues.DRAMATIQ, None, 1.0),
+    ):
+        cost = _peer_costs(peer, jobs)
         figures += [
             Figure(
-                f"processor time of these jobs against {peer} on Redis",
+                f"processor time of these jobs against {peer.name} on Redis",
                 local.cpu / cost.cpu,
                 "x",
-                _CPU_TARGET if cost is huey else None,
-                details={**details},
+                cpu_target,
+                details=_details(cost),
             ),
             Figure(
-                f"time of these jobs against {peer} on Redis",
+                f"time of these jobs against {peer.name} on Redis",
                 local.seconds / cost.seconds,
                 "x",
-                1.0 if cost is dramatiq else None,
+                time_target,
             ),
         ]
     return figures
+
+
+def _details(cost: Cost) -> JSONObject:
+    return {"CPU ms per job": round(cost.cpu_ms, 2), "seconds": round(cost.seconds, 1)}
 
 
 def measure(*, quick: bool) -> list[Figure]:
     """Measure all figures of this file.
 
     Args:
-        quick: Run fewer jobs, and once.
+        quick: Run fewer jobs.
 
     Returns:
         The figures.
@@ -208,7 +194,7 @@ def measure(*, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         folders = Path(folder)
         few, many, grown = asyncio.run(_queued_costs(jobs, _new(folders)))
-        against_peers = _against_peers(jobs, 1 if quick else 3, folders)
+        against_peers = _against_peers(jobs, folders)
     return [
         *against_peers,
         Figure(

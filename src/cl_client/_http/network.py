@@ -47,6 +47,11 @@ class Network(httpcore.AsyncNetworkBackend):
         self._streams: list[_Stream] = []
         self._aborted = False
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the event loop knows that a stream has ended."""
+        return any(stream.has_ended for stream in self._streams)
+
     def abort(self) -> None:
         """Close all streams immediately, even those that are being opened, and even if the loop is closed."""
         self._aborted = True
@@ -131,6 +136,11 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._unsent = bytearray()
         self._sending: asyncio.TimerHandle | None = None
         self._waiting: set[asyncio.Future[bool]] = set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will be received."""
+        return self._ended
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -59,6 +60,7 @@ class _Connection:
         # The pool only creates the connection, through proxies if needed. It does not keep it.
         self.http = pool(self.network).create_connection(url.origin)
         self.users = 0
+        self.idle_since = 0.0
         self.spent = False
 
 
@@ -135,7 +137,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """Get a connection: the most recently used idle one, a shared one, or a new one."""
         if self._closed:
             raise httpx.ConnectError("the connection pool is closed")
-        while self._idle and self._idle[0].http.has_expired():
+        oldest = time.monotonic() - self._config.keepalive_expiry
+        while self._idle and (self._idle[0].idle_since < oldest or self._idle[0].network.has_ended):
             self._idle.pop(0).network.abort()
         for connection in reversed(self._idle):
             if connection.way == way and connection.http.can_handle_request(url.origin):
@@ -177,6 +180,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         if connection.spent or self._closed or not connection.http.is_idle():
             connection.network.abort()
             return False
+        connection.idle_since = time.monotonic()
         self._idle.append(connection)
         if len(self._idle) > self._most_idle:
             self._idle.pop(0).network.abort()
