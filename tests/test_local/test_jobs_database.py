@@ -35,6 +35,11 @@ def _all(connection: sqlite3.Connection) -> list[tuple[int]]:
     return connection.execute("SELECT number FROM numbers ORDER BY number").fetchall()
 
 
+def _threads() -> set[threading.Thread]:
+    """The threads of all databases: other tests' servers may still run."""
+    return {thread for thread in threading.enumerate() if thread.name == "jobs-database"}
+
+
 class _Busy:
     """Keeps the thread busy, so that later calls wait together."""
 
@@ -130,16 +135,18 @@ async def test_a_cancelled_call_is_made_and_leaves_the_others_alone(database: Da
 
 
 async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
+    before = _threads()
     database = await Database.open(tmp_path / "numbers.sqlite3", _SCHEMA)
     calls = [asyncio.ensure_future(database.run(lambda c, n=number: _insert(c, n))) for number in range(5)]
     await asyncio.sleep(0)
     await database.close()
     await database.close()
     assert await asyncio.gather(*calls) == list(range(5))
-    assert not [thread for thread in threading.enumerate() if thread.name == "jobs-database"]
+    assert _threads() == before
 
 
 async def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
+    before = _threads()
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         await Database.open(tmp_path / "missing" / "numbers.sqlite3", _SCHEMA)
-    assert not [thread for thread in threading.enumerate() if thread.name == "jobs-database"]
+    assert _threads() == before

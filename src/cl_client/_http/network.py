@@ -213,13 +213,7 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._unheard += len(buffer)
         if self._unheard >= _BODY_BLOCK and not self._multiplexed:
-            # Received data is read before a failed write could discard it: asyncio needs up to three turns of
-            # the loop for that. They are a fifth of an upload's CPU time, so most of them are left out.
-            self._unheard = 0
-            await asyncio.sleep(0)
-            if self._transport is not None and _may_have_received(self._transport):
-                for _ in range(3):
-                    await asyncio.sleep(0)
+            await self._hear()
         self._check_writable()
         # Each write to a socket costs as much as the rest of a small request, also for the server.
         if len(buffer) < _BODY_BLOCK and not self._multiplexed:
@@ -239,6 +233,16 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             if not await self._change(until):
                 raise httpcore.WriteTimeout
             self._check_writable()
+
+    async def _hear(self) -> None:
+        """Let the loop read what the server has sent, before a failed write could discard it."""
+        # asyncio needs up to three turns of the loop for that. They are a fifth of an upload's CPU time, so
+        # most of them are left out.
+        self._unheard = 0
+        await asyncio.sleep(0)
+        if self._transport is not None and _may_have_received(self._transport):
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     def _send(self) -> None:
         """Write what was held back."""
