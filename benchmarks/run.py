@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "import_time",
+    "start_time",
     "installed_size",
     "metadata",
     "job_path",
