@@ -27,6 +27,7 @@ NAMES = (
     "start_time",
     "installed_size",
     "metadata",
+    "task_peers",
     "job_path",
     "dispatch",
     "memory",
