@@ -13,11 +13,11 @@ import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, MissingExtraError, ServerUnavailableError
 from cl_client._http.transport import PooledTransport
-from patience import soon
+from patience import soon, within
 from support import port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 
 async def test_answers_that_nobody_reads_hold_up_no_other_call() -> None:
@@ -40,6 +40,84 @@ async def test_answers_that_nobody_reads_hold_up_no_other_call() -> None:
         answers = await asyncio.gather(*(client.get(url) for _ in range(3)))
         assert {answer.text for answer in answers} == {"ok"}
         assert [await answer.aread() for answer in held] == [b"ok"] * 9
+
+
+async def test_cookies_are_kept_and_sent_again() -> None:
+    """A load balancer may need them to find the server again."""
+    requests: list[bytes] = []
+    job = b'{"job_id": "j", "task_type": "hash", "status": "queued"}'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                requests.append(await reader.readuntil(b"\r\n\r\n"))
+                cookie = b"Set-Cookie: backend=b7; Path=/\r\n" if len(requests) == 1 else b""
+                head = b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (cookie, len(job))
+                writer.write(head + job)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    config = ComputeClientConfig.create(mqtt_broker="off", trust_env=False)
+    url = f"http://127.0.0.1:{port_of(server.sockets[0])}"
+    async with server, ComputeClient(url, config=config) as client:
+        for _ in range(3):
+            await client.get_job("j")
+    assert [b"Cookie: backend=b7\r\n" in request for request in requests] == [False, True, True]
+
+
+async def test_a_slow_body_holds_back_nothing_that_was_written_before_it() -> None:
+    received = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"first part")
+        received.set()
+        await reader.readuntil(b"last part")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        writer.close()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first part"
+        await received.wait()
+        yield b"last part"
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    config = ComputeClientConfig.create(trust_env=False)
+    transport = PooledTransport(config, ssl.create_default_context)
+    url = f"http://127.0.0.1:{port_of(server.sockets[0])}/"
+    async with server, httpx.AsyncClient(transport=transport, timeout=config.request_timeout) as client:
+        assert (await client.post(url, content=body())).text == "ok"
+
+
+async def test_an_idle_connection_that_the_server_has_closed_is_closed_here() -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    config = ComputeClientConfig.create(trust_env=False)
+    transport = PooledTransport(config, ssl.create_default_context)
+    url = f"http://127.0.0.1:{port_of(server.sockets[0])}/"
+    async with server, httpx.AsyncClient(transport=transport, timeout=config.request_timeout) as client:
+        held = [await client.send(client.build_request("GET", url), stream=True) for _ in range(4)]
+        for answer in held:
+            await answer.aread()
+        connections[0].write_eof()  # the oldest one, which would be used last
+
+        async def is_closed() -> bool:
+            await client.get(url)
+            return connections[0].is_closing()
+
+        async with within():
+            while not await is_closed():
+                pass
+        assert len(connections) == 4
 
 
 @pytest.mark.parametrize(

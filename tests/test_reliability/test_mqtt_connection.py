@@ -71,6 +71,20 @@ async def test_messages_come_in_order(broker_url: str) -> None:
     assert not await connection.wait_connected(1)
 
 
+async def test_messages_of_any_size_come_whole_and_in_order(broker_url: str) -> None:
+    # Several are read at once, and others in several parts.
+    payloads = [bytes([number % 256]) * (number * number % 50_000) for number in range(400)]
+    received = Received()
+    connection = MQTTConnection(BrokerAddress.parse(broker_url), topics=["a"], on_messages=received)
+    connection.start()
+    assert await connection.wait_connected(SECONDS)
+    async with publishing(broker_url) as publisher:
+        for payload in payloads:
+            publisher.publish("a", payload)
+        assert [message.payload for message in await received.count(400)] == payloads
+    await connection.close()
+
+
 async def test_a_broker_that_is_back_is_subscribed_to_again(make_mosquitto: MakeMosquitto) -> None:
     broker, received = make_mosquitto(), Received()
     states: asyncio.Queue[ConnectionState] = asyncio.Queue()
