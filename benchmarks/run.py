@@ -39,6 +39,7 @@ NAMES = (
     "small_files",
     "batch_report",
     "batch_cost",
+    "many_photos",
     "embedded_brokers",
 )
 

@@ -15,7 +15,7 @@ from cl_client.local.server_thread import ServerThread
 from cl_client.local.settings import DEFAULT_MAX_UPLOAD_BYTES, LocalServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -305,6 +305,22 @@ class LocalServer:
         thread = self._thread()
         for job_id in thread.run(thread.server.store.all_ids()):
             _ = thread.run(thread.server.jobs.delete(job_id))
+
+    async def discard(self, job_ids: Iterable[str]) -> None:
+        """Delete jobs and their files without requests, such as ended ones whose results were taken.
+
+        Args:
+            job_ids: The jobs; those that the server does not have are left out.
+
+        Raises:
+            RuntimeError: The server does not run.
+        """
+        await self._thread().call(self._discarded([*job_ids]))
+
+    async def _discarded(self, job_ids: list[str]) -> None:
+        jobs = self._thread().server.jobs
+        for job_id in job_ids:
+            await jobs.delete(job_id)
 
     async def _before_job(self, job: ClaimedJob) -> None:
         if self.before_job is not None:

@@ -70,6 +70,17 @@ class ServerThread:
         """
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_CALL_SECONDS)
 
+    async def call(self, coroutine: Coroutine[None, None, ResultT]) -> ResultT:
+        """Run a coroutine on the server's loop, and wait for it on that of the caller.
+
+        Args:
+            coroutine: The coroutine, not started yet.
+
+        Returns:
+            The result of the coroutine.
+        """
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+
     def start(self) -> None:
         """Start, and wait until it is ready or has failed."""
         if self._temporary:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cl_client_cli.batch.detached_process import run_detached
+from cl_client_cli.batch.ended_jobs import EndedJobs
 from cl_client_cli.batch.locks import running, working
 from cl_client_cli.batch.manifest import FILE_NAME, BatchManifest
 from cl_client_cli.batch.plan import plan_items
@@ -20,6 +21,7 @@ from cl_client_cli.batch.summary import next_step, resume_hint, say_added, say_s
 from cl_client_cli.frame.command_frame import run_with_client
 from cl_client_cli.frame.exit_codes import SOME_FAILED
 from cl_client_cli.frame.outages import Outages
+from cl_client_cli.frame.own_client import OwnClient
 from cl_client_cli.frame.places import check_file, check_folder
 from cl_client_cli.frame.progress import JobProgress
 from cl_client_cli.frame.terminal import Terminal
@@ -73,6 +75,7 @@ def submit_batch(
     with BatchManifest.open(folder, create=True) as manifest:
         added = manifest.add(items)
     say_added(terminal, added, len(items), folder)
+    del items  # takes 1 KiB for each, and the batch may run for hours
     return resume_batch(folder, options, retry_failed=False)
 
 
@@ -139,7 +142,7 @@ async def _run(
 ) -> int:
     settle_at_server(manifest, options.connection, context)
     page = _planned_page(manifest, options.report)
-    left = Counter(item.state for item in manifest.pending(retry_failed=retry_failed))
+    left = await manifest.left(retry_failed=retry_failed)
     total = manifest.counts().total()
     before = total - left.total()
     outages = Outages(context.client, context.terminal, options.jobs.give_up_after)
@@ -157,7 +160,10 @@ async def _run(
     )
     hint = True
     try:
-        with progress:
+        async with AsyncExitStack() as stack:
+            if isinstance(context.client, OwnClient):
+                run.ended_jobs = await stack.enter_async_context(EndedJobs(context.client.server))
+            stack.enter_context(progress)
             await outages.watch(run.run(concurrency=options.jobs.concurrency))
     except (asyncio.CancelledError, sqlite3.Error):
         hint = False  # the message of this error contains the hint already

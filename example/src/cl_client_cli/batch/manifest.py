@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -51,6 +52,7 @@ CREATE INDEX items_by_source ON items (source, id)
 """
 _FILES: Final = TypeAdapter(list[str])
 _PAGE: Final = 200
+_UNENDED: Final[tuple[State, ...]] = ("waiting", "submitting", "submitted")
 
 
 class BatchManifest:
@@ -267,6 +269,26 @@ class BatchManifest:
         """
         return (item for item in self.items() if item.is_pending(retry_failed=retry_failed))
 
+    async def left(self, *, retry_failed: bool) -> Counter[State]:
+        """Count the items that may have work left, by state, without blocking the loop for long.
+
+        Args:
+            retry_failed: Include permanent failures.
+
+        Returns:
+            The counts.
+        """
+        counts = self._states()
+        found: Counter[State] = Counter({state: counts[state] for state in _UNENDED})
+        if found.total() == counts.total():
+            return found  # of a new batch, no item has to be read
+        last = 0
+        while page := self._select("state IN ('done', 'failed') AND id > ?", (last,), f"id LIMIT {_PAGE}"):
+            found.update(item.state for item in page if item.is_pending(retry_failed=retry_failed))
+            last = page[-1].id
+            await asyncio.sleep(0)  # for Ctrl-C: there may be a hundred thousand items
+        return found
+
     def items(self) -> Iterator[Item]:
         """All items in order, read page by page.
 
@@ -307,6 +329,12 @@ class BatchManifest:
         rows = self._execute("SELECT task, state, count(*) AS n FROM items GROUP BY task, state")
         counted = cast("Iterator[Mapping[str, str]]", rows)
         return Counter({(row["task"], cast("State", row["state"])): int(row["n"]) for row in counted})
+
+    def _states(self) -> Counter[State]:
+        counts: Counter[State] = Counter()
+        for (_, state), count in self.counts().items():
+            counts[state] += count
+        return counts
 
     def failures(self) -> Iterator[Item]:
         """The items that failed.

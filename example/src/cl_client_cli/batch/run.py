@@ -24,6 +24,7 @@ from cl_client_cli.tasks.resilient_engine import Attempt, last_outcome, may_be_s
 
 if TYPE_CHECKING:
     from cl_client import JobResponse
+    from cl_client_cli.batch.ended_jobs import EndedJobs
     from cl_client_cli.batch.items import Content, Item
     from cl_client_cli.batch.manifest import BatchManifest
     from cl_client_cli.frame.progress import JobProgress, JobRow
@@ -67,6 +68,7 @@ class BatchRun:
         terminal: Where outcomes are printed.
         retries: How often a transient failure is retried.
         retry_failed: Whether permanent failures are retried too.
+        ended_jobs: Deletes jobs whose results are saved; None to leave them on the server.
         ended: How many items were done, failed, copied, submitted, unchanged, read in place, or have warnings
             so far.
     """
@@ -77,6 +79,7 @@ class BatchRun:
     terminal: Terminal
     retries: int
     retry_failed: bool = False
+    ended_jobs: EndedJobs | None = None
     ended: Counter[str] = field(default_factory=Counter[str])
     _contents: Contents = field(default_factory=Contents)
     _under_way: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = field(
@@ -112,6 +115,9 @@ class BatchRun:
         row = self.progress.start(request.name, request.task)
         outcome = await self._outcome(item, request, row)
         self.progress.end(row, failed=outcome is not None and outcome.error is not None)
+        job = None if outcome is None else outcome.job
+        if self.ended_jobs is not None and job is not None and job.status.is_terminal:
+            await self.ended_jobs.add(job.job_id)
         return outcome
 
     async def _outcome(self, item: Item, request: JobRequest, row: JobRow) -> Outcome | None:

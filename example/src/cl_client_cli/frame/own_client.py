@@ -29,13 +29,16 @@ class OwnClient(ComputeClient):
     The results of photos are small, and requests for them cost more than reading them. What the server does
     not have, and what a caller wants to follow or continue, is requested as from any server.
 
+    Attributes:
+        server: The server.
+
     Args:
         server: The server; it is running.
     """
 
     def __init__(self, server: LocalServer) -> None:
         super().__init__(server.base_url, mqtt_broker=server.mqtt_url)
-        self._server = server
+        self.server = server
 
     @override
     async def download_job_file(
@@ -102,6 +105,6 @@ class OwnClient(ComputeClient):
 
     def _opened(self, job_id: str, file_path: str) -> BinaryIO | None:
         try:
-            return self._server.job_file(job_id, file_path).open("rb")
+            return self.server.job_file(job_id, file_path).open("rb")
         except OSError:
             return None
