@@ -15,7 +15,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import psutil
 from figures import Figure
@@ -138,7 +138,7 @@ def _ready(turns: int, broker: str) -> list[Figure]:
         ) as process:
             if process.stdout is None:
                 raise RuntimeError("The process has no standard output")
-            warm.append(float(process.stdout.readline()))
+            warm.append(float(cast("str", process.stdout.readline())))
             fresh.append(time.perf_counter() - begin)
     name = f"LocalServer ready with {broker}"
     return [

@@ -113,3 +113,32 @@ import cl_client, cl_client.auth
 print(PasswordAuthProvider is cl_client.PasswordAuthProvider, hasattr(cl_client.auth, "NoSuchThing"))
 """
     assert run_python(code) == "True False"
+
+
+TASK_LIBRARIES = ("PIL", "av", "numpy", "onnxruntime", "pillow_heif")
+
+
+def test_a_local_server_imports_only_what_its_settings_need(run_python: Callable[[str], str]) -> None:
+    heavy = ("fastapi", "jwt", "cryptography", "argon2", *TASK_LIBRARIES)
+    code = (
+        "import sys; from cl_client.local import LocalServer\n"
+        "with LocalServer(workers=1):\n"
+        f"    print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    assert run_python(code) == "[]"
+
+
+def test_an_idle_worker_has_imported_no_library_of_a_task(run_python: Callable[[str], str]) -> None:
+    heavy = ("httpx", "httpcore", "paho", "starlette", "uvicorn", *TASK_LIBRARIES)
+    code = f"import sys, cl_client.local.workers.program; print([m for m in {heavy!r} if m in sys.modules])"
+    assert run_python(code) == "[]"
+
+
+def test_the_parameters_of_a_task_need_no_http(run_python: Callable[[str], str]) -> None:
+    """A worker imports them for its first job."""
+    modules = sorted({spec.module for spec in plugins.PLUGINS.values()})
+    code = (
+        f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]; "
+        "print([m for m in ('httpx', 'httpcore', 'paho') if m in sys.modules])"
+    )
+    assert run_python(code) == "[]"

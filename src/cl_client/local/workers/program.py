@@ -7,6 +7,7 @@ worker outlives its server, even if the server was killed.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import pkgutil
@@ -147,6 +148,7 @@ def main() -> None:
         _send(replies, _answer(TaskRequest.model_validate_json(line), ProgressReporter(replies)))
         reader.busy.clear()
     sys.stderr.flush()
+    gc.freeze()  # spares the last search for unreachable objects, just before all memory is freed
 
 
 if __name__ == "__main__":
