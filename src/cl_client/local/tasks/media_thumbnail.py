@@ -11,6 +11,7 @@ from cl_client.local.tasks.images.opening import open_picture
 from cl_client.local.tasks.images.orientation import stored_size, upright_size
 from cl_client.local.tasks.images.pixels import matching_profile
 from cl_client.local.tasks.images.shrinking import shrunk
+from cl_client.local.tasks.images.webp_scaling import scaled_webp
 from cl_client.local.tasks.media_types import detect_media_type
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def _thumbnail_of_picture(context: TaskContext[MediaThumbnailParams]) -> Image.I
         size = _thumbnail_size(context, upright_size(image))
         # Decode a JPEG at 1/2, 1/4 or 1/8, not below this size: fast and with little memory for huge ones.
         image.draft(None, stored_size(image, size))
-        return shrunk(image, size)
+        enough = 2 * size[0], 2 * size[1]
+        return shrunk(scaled_webp(image, context.input_file, enough) or image, size)
 
 
 def _write_jpeg(picture: Image.Image, target: Path) -> None:
