@@ -138,8 +138,8 @@ class _Part(NamedTuple):
 
 
 def _part(samples: Sequence[_Sample], first: int, last: int) -> _Part:
-    """The part of a run between two numbers of photos."""
-    some = [it for it in samples if first <= it.jobs / len(_TASKS) <= last]
+    """The part of a run between two numbers of photos, without the end, when processes are gone."""
+    some = [it for it in samples if first <= it.jobs / len(_TASKS) < last]
     photos = (some[-1].jobs - some[0].jobs) / len(_TASKS)
     return _Part(
         statistics.median(it.memory for it in some),
