@@ -212,6 +212,20 @@ def test_an_icc_profile_travels_only_to_a_mode_it_is_for(tmp_path: Path, convert
         assert "icc_profile" not in image.info
 
 
+@pytest.mark.parametrize("target", ["png", "jpg", "webp", "tiff"])
+def test_the_same_file_has_the_same_result_at_any_time(
+    tmp_path: Path, convert: Converter, target: ImageFormat
+) -> None:
+    """Pillow converts Lab to sRGB, and adds a profile with the present time."""
+    source = tmp_path / "lab.tif"
+    corners_picture().convert("LAB").save(source)
+    with Image.open(convert(source, target)) as image:
+        assert_corners(image)
+        profile = cast("bytes", image.info["icc_profile"])
+    assert profile[36:40] == b"acsp"
+    assert struct.unpack(">6H", profile[24:36]) == (2000, 1, 1, 0, 0, 0)
+
+
 @pytest.fixture
 def animation(tmp_path: Path) -> Path:
     path = tmp_path / "blink.gif"

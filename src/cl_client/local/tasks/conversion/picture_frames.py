@@ -17,7 +17,12 @@ from cl_client.local.tasks.files import PIXEL_LIMIT
 from cl_client.local.tasks.formats.tiff_directories import tiff_directories
 from cl_client.local.tasks.images.damage import DAMAGE_ERRORS
 from cl_client.local.tasks.images.orientation import upright
-from cl_client.local.tasks.images.pixels import displayable, flattened, matching_profile
+from cl_client.local.tasks.images.pixels import (
+    displayable,
+    flattened,
+    matching_profile,
+    srgb_profile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -227,11 +232,10 @@ def _in_srgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "P":
         image = image.convert("RGB")
-    srgb = ImageCms.ImageCmsProfile(
-        ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
-    )
     try:
-        converted = ImageCms.profileToProfile(image, BytesIO(profile), srgb, outputMode=image.mode)
+        converted = ImageCms.profileToProfile(
+            image, BytesIO(profile), BytesIO(srgb_profile()), outputMode=image.mode
+        )
     except (ImageCms.PyCMSError, OSError):  # a damaged profile
         return image
     return image if converted is None else converted

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+from functools import cache
 from io import BytesIO
 from typing import Final
 
 from PIL import Image
 
+_PROFILE_DATE: Final = slice(24, 36)
+"""Where the time of creation is in a profile's header (ICC.1, 7.2.8)."""
+_DATE: Final = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
 _PROFILE_COLOURS: Final = {"L": "GRAY", "LA": "GRAY", "I;16": "GRAY", "P": "RGB", "CMYK": "CMYK"}
 
 _BAND_PIXELS: Final = 1_000_000
@@ -30,7 +35,12 @@ def displayable(image: Image.Image) -> Image.Image:
         return _cmyk_to_rgb(image)
     base = "L" if image.mode in {"1", "L", "LA", "La"} else "RGB"
     mode = f"{base}A" if image.has_transparency_data else base
-    return image if image.mode == mode else image.convert(mode)
+    if image.mode == mode:
+        return image
+    converted = image.convert(mode)
+    if image.mode == "LAB":  # by profiles of Pillow, of which it adds one
+        converted.info["icc_profile"] = srgb_profile()
+    return converted
 
 
 def flattened(image: Image.Image) -> Image.Image:
@@ -71,6 +81,21 @@ def matching_profile(image: Image.Image) -> bytes | None:
     return profile if colours == _PROFILE_COLOURS.get(image.mode, "RGB") else None
 
 
+@cache
+def srgb_profile() -> bytes:
+    """Make the ICC profile of sRGB; always the same one, so that a file always has the same results.
+
+    Returns:
+        The profile. Pillow's own has the time at which it was made.
+    """
+    from PIL import ImageCms
+
+    made = ImageCms.ImageCmsProfile(
+        ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
+    ).tobytes()
+    return made[: _PROFILE_DATE.start] + _DATE + made[_PROFILE_DATE.stop :]
+
+
 def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
     """Convert modes I;16, I and F to L; the range of I and F is taken from the pixels."""
     if image.mode.startswith("I;16"):
@@ -94,11 +119,8 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     from PIL import ImageCms
 
-    srgb = ImageCms.ImageCmsProfile(
-        ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - Pillow leaves its return type out
-    )
     try:
-        rgb = ImageCms.profileToProfile(image, BytesIO(profile), srgb, outputMode="RGB")
+        rgb = ImageCms.profileToProfile(image, BytesIO(profile), BytesIO(srgb_profile()), outputMode="RGB")
     except ImageCms.PyCMSError:
         rgb = None
     return image.convert("RGB") if rgb is None else rgb
