@@ -66,6 +66,19 @@ def test_a_small_thumbnail_says_what_the_picture_says(tmp_path: Path, part: floa
     assert abs(missing_percent(context.warnings) - missing_percent(warnings)) <= 1
 
 
+@pytest.mark.parametrize("options", [{}, {"transparency": 255}], ids=["opaque", "transparent"])
+@pytest.mark.parametrize("interlace", [0, 1])
+def test_a_gif_keeps_its_colours(tmp_path: Path, options: dict[str, object], interlace: int) -> None:
+    """Pillow has used the palette when it finds that the end is missing."""
+    file = tmp_path / "cut.gif"
+    write_cut(file, 0.6, "GIF", interlace=interlace, **options)
+    image, warnings = shown(file)
+    assert image.size == SIZE
+    assert_close(pixel(image, 0.2, 0.2), RED, 60)
+    assert_close(pixel(image, 0.8, 0.2), GREEN, 60)
+    assert len(warnings) == 1
+
+
 @pytest.mark.parametrize(
     ("image_format", "filling"), [("JPEG", GREY), ("PNG", BLACK), ("TIFF", BLACK), ("PPM", BLACK)]
 )

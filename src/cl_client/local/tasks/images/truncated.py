@@ -69,12 +69,15 @@ def _load(
     # with black where the damage is.
     if failures:
         raise failures[0]
+    # A second call of Pillow's method goes on where the first one failed: of a GIF it has lost the palette.
+    before = vars(image) | {"palette": image.palette and image.palette.copy()}
     try:
         return load()
     except OSError as exc:
         if not str(exc).startswith("image file is truncated"):
             failures.append(exc)
             raise
+        vars(image).update(before)
         with truncated_allowed():
             pixels = load()
         missing = _missing_rows(image)
