@@ -142,6 +142,8 @@ async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
     await database.close()
     await database.close()
     assert await asyncio.gather(*calls) == list(range(5))
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        await database.run(_all)
     assert _threads() == before
 
 

@@ -82,7 +82,12 @@ class Database:
 
         Returns:
             The result of the function.
+
+        Raises:
+            sqlite3.ProgrammingError: The database is closed.
         """
+        if self._thread is None:
+            raise sqlite3.ProgrammingError("the database is closed")
         result: asyncio.Future[ResultT] = self._loop.create_future()
 
         def call(connection: sqlite3.Connection) -> _Settle:
