@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _OPEN_REQUESTS_SECONDS = 2
+_IDLE_SECONDS = 20
+"""Longer than clients keep connections (httpx: 5 s), also on a busy machine: a client may send a request
+while the server closes its connection."""
 
 
 async def start_http(
@@ -44,6 +47,7 @@ async def start_http(
         lifespan="off",
         log_config=None,
         access_log=False,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS,
     )
     # uvicorn's own TLS settings are files, and not all versions accept a ready context.
