@@ -174,8 +174,10 @@ async def _run(
         run.engine.say_unanswered()
         if paths is not None:
             paths.say_refused(context.terminal)
-        if hint and not run.ended["submitted"] and (step := next_step(manifest)) is not None:
-            context.terminal.say(step)
+        if hint and not run.ended["submitted"]:
+            is_work_left = bool((await manifest.left(retry_failed=False)).total())
+            if (step := next_step(manifest, is_work_left=is_work_left)) is not None:
+                context.terminal.say(step)
     if page is not None:
         from cl_client_cli.batch.report import write_batch_report
 

@@ -52,7 +52,8 @@ def _show_status(terminal: Terminal, manifest: BatchManifest) -> None:
         terminal.record({"input": str(item.source), "task": item.task, "error": item.error})
     for line in failure_lines(manifest):
         terminal.result(Text(line, style="red"))
-    if (step := next_step(manifest)) is not None:
+    is_work_left = any(manifest.pending(retry_failed=False))
+    if (step := next_step(manifest, is_work_left=is_work_left)) is not None:
         done = sum(count for (_, state), count in counts.items() if state == "done")
         terminal.say(f"{done} of {counts.total()} done. {step}")
 

@@ -43,17 +43,18 @@ def resume_hint(folder: Path) -> str:
     return f"To resume: {resume_command(folder)}"
 
 
-def next_step(manifest: BatchManifest) -> str | None:
+def next_step(manifest: BatchManifest, *, is_work_left: bool) -> str | None:
     """How to continue with a batch.
 
     Args:
         manifest: The manifest of the batch.
+        is_work_left: Whether the batch has pending items, apart from permanent failures.
 
     Returns:
         A sentence; None if nothing is left to do.
     """
     failed_for_good = any(not item.is_pending(retry_failed=False) for item in manifest.failures())
-    if any(manifest.pending(retry_failed=False)):
+    if is_work_left:
         more = "; add --retry-failed to retry permanent failures too" if failed_for_good else ""
         return f"{resume_hint(manifest.folder)}{more}"
     if failed_for_good:
