@@ -7,6 +7,7 @@ stays.
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import struct
@@ -121,6 +122,7 @@ def _alternated(
 def _thumbnail(folder: Path, extension: str, turns: int, times: int) -> list[Figure]:
     photo = folder / f"photo.{extension}"
     vips = shutil.which("vipsthumbnail")
+    os.environ["VIPS_WARNING"] = "0"  # it warns of each HEIC
 
     def ours(count: int) -> list[str]:
         return task_command("media_thumbnail", photo, {"width": 256, "height": 256}, count)
