@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 
 from cl_client import ComputeClient, ComputeClientConfig, MissingExtraError, ServerUnavailableError
 from cl_client._http.transport import PooledTransport
-from patience import soon, within
+from patience import SECONDS, soon, within
 from support import port_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,76 @@ async def test_answers_that_nobody_reads_hold_up_no_other_call() -> None:
         answers = await asyncio.gather(*(client.get(url) for _ in range(3)))
         assert {answer.text for answer in answers} == {"ok"}
         assert [await answer.aread() for answer in held] == [b"ok"] * 9
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_an_early_answer_is_heard_between_two_blocks_of_a_slow_body(reset: bool) -> None:  # noqa: FBT001 - a parametrised case
+    """The connection has ended when the next block is written."""
+    answered = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        if reset:
+            await reader.readexactly(20_000)
+        writer.close()
+        await writer.wait_closed()
+        answered.set()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * 20_000
+        await answered.wait()
+        for _ in range(5):
+            for _ in range(10):  # the end arrives
+                await asyncio.sleep(0)
+            yield b"x" * 20_000
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    config = ComputeClientConfig.create(trust_env=False)
+    transport = PooledTransport(config, ssl.create_default_context)
+    url = f"http://127.0.0.1:{port_of(server.sockets[0])}/"
+    async with server, within(), httpx.AsyncClient(transport=transport, timeout=SECONDS) as client:
+        assert (await client.post(url, content=body())).status_code == 401
+
+
+async def test_a_connection_that_won_against_a_silent_address_is_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = port_of(server.sockets[0])
+
+    def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    config = ComputeClientConfig.create(trust_env=False)
+    transport = PooledTransport(config, ssl.create_default_context)
+    with contextlib.ExitStack() as stack:
+        # Linux ignores further connections when as many as this wait to be accepted.
+        stack.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - it takes no keyword
+            waiting.connect_ex(("127.0.0.2", port))
+        async with server, within(), httpx.AsyncClient(transport=transport, timeout=SECONDS) as client:
+            for _ in range(3):
+                assert (await client.get(f"http://two-addresses.test:{port}/")).text == "ok"
+    assert connections == 1
 
 
 async def test_cookies_are_kept_and_sent_again() -> None:

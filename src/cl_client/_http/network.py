@@ -108,6 +108,8 @@ class Network(httpcore.AsyncNetworkBackend):
             for task, stream in racing.items():
                 task.cancel()
                 stream.abort()
+                if stream in self._streams:  # unless all were aborted meanwhile
+                    self._streams.remove(stream)
         raise error or OSError(f"no address found for host {host}")
 
 
@@ -240,7 +242,7 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         # most of them are left out.
         self._unheard = 0
         await asyncio.sleep(0)
-        if self._transport is not None and _may_have_received(self._transport):
+        if self._transport is not None and not self._ended and _may_have_received(self._transport):
             for _ in range(3):
                 await asyncio.sleep(0)
 

@@ -122,7 +122,7 @@ class BatchClient(paho.Client):
         except BlockingIOError:
             return MQTTErrorCode.MQTT_ERR_SUCCESS
         except OSError:
-            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+            return self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)  # closes the socket
         return result
 
     def _flush(self) -> None:

@@ -127,7 +127,8 @@ class Publisher:
             self._outbox.put(OutgoingMessage(topic, payload, retain, lasting))
             first_drop = self._outbox.dropped > before and not self._told_of_drops
             self._told_of_drops |= first_drop
-            send_later, self._will_send = not self._will_send, True
+            send_later = self._loop is not None and not self._will_send
+            self._will_send |= send_later
         if send_later and self._loop is not None:
             # What is published in one turn of the loop wakes the thread, and passes through the broker, once.
             with contextlib.suppress(RuntimeError):  # the loop is closed

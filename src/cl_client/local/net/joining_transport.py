@@ -13,6 +13,8 @@ _LARGE: Final = 16 * 1024
 class JoiningTransport(asyncio.Transport):
     """Holds small writes back until the end of the turn, as each write to a socket also wakes its reader.
 
+    It has the methods that uvicorn calls, and no others.
+
     Args:
         below: Sends and receives.
     """
