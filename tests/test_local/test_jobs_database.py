@@ -115,6 +115,18 @@ async def test_no_call_succeeds_without_its_commit(database: Database) -> None:
     assert await database.run(_all) == []
 
 
+async def test_a_full_disk_is_named(database: Database) -> None:
+    await database.run(lambda connection: connection.execute("PRAGMA max_page_count = 4").fetchall())
+    busy = await _Busy.begun(database)
+    small = asyncio.ensure_future(database.run(lambda connection: _insert(connection, 1)))
+    large = asyncio.ensure_future(database.run(lambda connection: _insert(connection, *range(2, 20_000))))
+    await busy.end()
+    for call in (small, large):
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            await call
+    assert await database.run(_all) == []
+
+
 async def test_a_result_is_there_only_after_the_commit(database: Database, tmp_path: Path) -> None:
     await database.run(lambda connection: _insert(connection, 7))
     with sqlite3.connect(tmp_path / "numbers.sqlite3") as other:

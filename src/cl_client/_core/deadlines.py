@@ -81,7 +81,12 @@ async def deadline(seconds: float | None, what: str, url: str, method: str = "GE
     except TimeoutError:
         if not timeout.expired():
             raise
-        error = RequestTimeoutError(f"{what} timed out after {seconds:g} s")
+        # What is left of a limit may be 2.99999 s of 3.
+        error = RequestTimeoutError(f"{what} timed out after {_shown(seconds)} s")
         error.request = httpx.Request(method, url)
         error.may_have_been_accepted = limit.may_have_been_accepted()
         raise error from None
+
+
+def _shown(seconds: float | None) -> str:
+    return "" if seconds is None else f"{round(seconds, 3) or seconds:g}"

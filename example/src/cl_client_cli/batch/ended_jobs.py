@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class EndedJobs:
         try:
             while len(self._waiting) >= _GROUP:
                 some, self._waiting = self._waiting, []
-                await self._server.discard(some)
+                with contextlib.suppress(OSError, sqlite3.Error):  # they go with the server's folder
+                    await self._server.discard(some)
         finally:
             self._deleting = None

@@ -147,7 +147,9 @@ def _by_itself(
     connection.execute("SAVEPOINT call")
     try:
         settle = call(connection)
-    except Exception as exc:  # noqa: BLE001 - raised where the call is awaited
+    except Exception as exc:
+        if isinstance(exc, sqlite3.Error) and not connection.in_transaction:
+            raise  # SQLite has undone all calls, as the disk is full
         connection.execute("ROLLBACK TO call")
         settle = partial(fail, exc)
     connection.execute("RELEASE call")
