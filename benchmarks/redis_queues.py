@@ -34,18 +34,6 @@ huey = RedisHuey("jobs", url=os.environ["QUEUE_URL"])
 def nothing(upload):
     return True
 """
-_HUEY_PRODUCER = """
-import sys, time
-from app import nothing
-
-print(flush=True)
-for line in sys.stdin:
-    begin = time.perf_counter()
-    results = [nothing(b"x" * 1024) for _ in range(int(line))]
-    for result in results:
-        assert result.get(blocking=True) is True
-    print(time.perf_counter() - begin, flush=True)
-"""
 _DRAMATIQ_APP = """
 import os
 import dramatiq
@@ -61,16 +49,16 @@ dramatiq.set_broker(broker)
 def nothing(upload):
     return True
 """
-_DRAMATIQ_PRODUCER = """
+_PRODUCER = """
 import sys, time
 from app import nothing
 
 print(flush=True)
 for line in sys.stdin:
     begin = time.perf_counter()
-    messages = [nothing.send("x" * 1024) for _ in range(int(line))]
-    for message in messages:
-        assert message.get_result(block=True, timeout=600_000) is True
+    sent = [{submit} for _ in range(int(line))]
+    for one in sent:
+        assert one.{result} is True
     print(time.perf_counter() - begin, flush=True)
 """
 
@@ -89,14 +77,14 @@ HUEY = Peer(
     "huey",
     ("huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"),
     _HUEY_APP,
-    _HUEY_PRODUCER,
+    _PRODUCER.format(submit='nothing(b"x" * 1024)', result="get(blocking=True)"),
     ("huey_consumer", "app.huey", "-w", "2", "-k", "process", "-q"),
 )
 DRAMATIQ = Peer(
     "dramatiq",
     ("dramatiq[redis]==2.2.1", "redis==8.1.0", "hiredis==3.5.0"),
     _DRAMATIQ_APP,
-    _DRAMATIQ_PRODUCER,
+    _PRODUCER.format(submit='nothing.send("x" * 1024)', result="get_result(block=True, timeout=600_000)"),
     ("dramatiq", "app", "-p", "2", "-t", "1"),
 )
 

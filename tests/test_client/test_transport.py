@@ -21,18 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 
+async def _answer_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer every request of a connection."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            await writer.drain()
+    writer.close()
+
+
 async def test_answers_that_nobody_reads_hold_up_no_other_call() -> None:
     """They keep their connections; of httpcore's own pool these would be all."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(_answer_ok, "127.0.0.1", 0)
     config = ComputeClientConfig.create(pool_maxsize=1, connect_timeout=0.2, trust_env=False)
     transport = PooledTransport(config, ssl.create_default_context)
     url = f"http://127.0.0.1:{port_of(server.sockets[0])}/"
@@ -82,12 +84,7 @@ async def test_a_connection_that_won_against_a_silent_address_is_used_again(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                await writer.drain()
-        writer.close()
+        await _answer_ok(reader, writer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = port_of(server.sockets[0])
