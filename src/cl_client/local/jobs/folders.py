@@ -74,7 +74,7 @@ class JobFolders:
             uploaded.mkdir()
             input_folder = uploaded / INPUT_FOLDER
             input_folder.mkdir()
-            with (input_folder / file_name).open("xb", buffering=0) as file:
+            with (input_folder / file_name).open("xb") as file:
                 file.write(content)
         elif not uploaded.exists():
             folder.mkdir()
