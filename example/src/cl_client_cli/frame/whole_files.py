@@ -29,7 +29,7 @@ def written_whole(target: Path) -> Generator[Path]:
         OSError: The folder cannot be created, or the file cannot be renamed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(f".{token_hex(8)}.part")  # the target's own name may have no room for a suffix
     try:
         yield part
         part.replace(target)
@@ -50,17 +50,11 @@ def written_durably(target: Path) -> Generator[BinaryIO]:
     Raises:
         FileWriteError: The file cannot be written.
     """
-    part = target.with_name(f".{token_hex(8)}.part")  # the target's own name may have no room for a suffix
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        with written_whole(target) as part, part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
     except (OSError, ValueError) as exc:
         error = FileWriteError.of(target, exc)
         raise error from exc
