@@ -1,8 +1,8 @@
 """The errors of HTTP requests; `cl_client.exceptions` has all errors.
 
 A response with an error status is also an `httpx.HTTPStatusError`, and a failed connection is also an
-`httpx.TransportError`, so that existing ``except`` clauses keep working. The other
-errors are in a module without httpx, for which a local server's workers have no use.
+`httpx.TransportError`, so that existing ``except`` clauses keep working. The other errors are in a module
+without httpx, for which a local server's workers have no use.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ SIZE = (611, 377)
 
 @pytest.fixture(autouse=True)
 def _small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shrinking, "_BAND_PIXELS", 20_000)
-    monkeypatch.setattr(pixels, "_BAND_PIXELS", 3_000)
+    monkeypatch.setattr(shrinking, "BAND_PIXELS", 20_000)
+    monkeypatch.setattr(pixels, "BAND_PIXELS", 3_000)
 
 
 def _whole(image: Image.Image, size: tuple[int, int]) -> Image.Image:

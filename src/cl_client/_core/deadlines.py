@@ -79,14 +79,10 @@ async def deadline(seconds: float | None, what: str, url: str, method: str = "GE
         async with timeout:
             yield limit
     except TimeoutError:
-        if not timeout.expired():
+        if seconds is None or not timeout.expired():
             raise
         # What is left of a limit may be 2.99999 s of 3.
-        error = RequestTimeoutError(f"{what} timed out after {_shown(seconds)} s")
+        error = RequestTimeoutError(f"{what} timed out after {round(seconds, 3) or seconds:g} s")
         error.request = httpx.Request(method, url)
         error.may_have_been_accepted = limit.may_have_been_accepted()
         raise error from None
-
-
-def _shown(seconds: float | None) -> str:
-    return "" if seconds is None else f"{round(seconds, 3) or seconds:g}"

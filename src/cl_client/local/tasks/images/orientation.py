@@ -77,7 +77,7 @@ def upright(image: Image.Image) -> Image.Image:
         image: The image, as stored.
 
     Returns:
-        The upright image; the same object if it is already upright.
+        The upright image; the same object if it is already upright. Its EXIF is that of the stored image.
     """
     # Not by ImageOps.exif_transpose(), which also writes all of the EXIF again, for nobody.
     turn = _TURNS.get(orientation(image))

@@ -14,7 +14,8 @@ _PROFILE_DATE: Final = slice(24, 36)
 _DATE: Final = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
 _PROFILE_COLOURS: Final = {"L": "GRAY", "LA": "GRAY", "I;16": "GRAY", "P": "RGB", "CMYK": "CMYK"}
 
-_BAND_PIXELS: Final = 1_000_000
+BAND_PIXELS: Final = 1_000_000
+"""Size of the bands in which large images are converted, so that no second copy of the whole is needed."""
 
 
 def displayable(image: Image.Image) -> Image.Image:
@@ -57,7 +58,7 @@ def flattened(image: Image.Image) -> Image.Image:
     base = image.mode.removesuffix("A")
     flat = Image.new(base, image.size, "white")
     # In bands: the colours and the alpha channel of the whole image would be two more copies of it.
-    rows = max(1, _BAND_PIXELS // max(1, image.width))
+    rows = max(1, BAND_PIXELS // max(1, image.width))
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))
         flat.paste(band.convert(base), (0, top), mask=band.getchannel("A"))

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image
 
 from cl_client.local.tasks.images.orientation import upright, upright_band, upright_size
-from cl_client.local.tasks.images.pixels import displayable, flattened
+from cl_client.local.tasks.images.pixels import BAND_PIXELS, displayable, flattened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GAP: Final = 2.0
 """The image is first reduced by averaging, to no less than so many times the final size."""
-_BAND_PIXELS: Final = 1_000_000
 _BY_PIXEL: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 """Modes whose pixels are converted one by one. The range of I and F is that of the whole image, and an ICC
 transform of CMYK is too slow to prepare to do it again for each band."""
@@ -51,6 +50,6 @@ def shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def _bands(image: Image.Image, width: int, height: int, multiple: int) -> Iterator[Image.Image]:
     """Yield an upright image in bands, each but the last with a height that is a multiple."""
-    rows = max(1, _BAND_PIXELS // (width * multiple)) * multiple
+    rows = max(1, BAND_PIXELS // (width * multiple)) * multiple
     for top in range(0, height, rows):
         yield upright_band(image, top, min(top + rows, height))
